@@ -1,0 +1,20 @@
+//! The generated code of `proto/` and its descriptor set.
+#![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+
+/// `package gogen`: the contract that existing clients hold.
+pub mod gogen {
+    tonic::include_proto!("gogen");
+}
+
+/// `package ticker.v1`: the versioned contract.
+pub mod v1 {
+    tonic::include_proto!("ticker.v1");
+
+    /// The server of the RPCs that answer once.
+    pub mod server {
+        include!(concat!(env!("OUT_DIR"), "/server/ticker.v1.rs"));
+    }
+}
+
+/// The descriptors of both packages, as a serialized `google.protobuf.FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/contract.bin"));

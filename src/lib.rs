@@ -1,0 +1,5 @@
+//! A live market ticker: clients subscribe to symbols over gRPC and receive last traded prices.
+
+pub mod contract;
+pub mod tape;
+pub mod tick;

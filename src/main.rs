@@ -1,0 +1,2 @@
+//! The `ticker` command.
+fn main() {}

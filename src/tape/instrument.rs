@@ -1,0 +1,28 @@
+//! What is known of an instrument besides its ticks.
+
+use std::{num::NonZeroU64, time::Duration};
+
+use crate::tick::{Price, Symbol};
+
+/// Reference data of one instrument.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instrument {
+    /// Its symbol.
+    pub symbol: Symbol,
+    /// Its name as people know it.
+    pub name: String,
+    /// What sort it is: `equity`, `index`, `currency`, `crypto`, or what the instruments file says.
+    pub kind: String,
+    /// The currency of its prices; empty when it has none.
+    pub currency: String,
+    /// The price that its tape stays near.
+    pub reference_price: Price,
+    /// Every price is a multiple of this.
+    pub price_increment: Price,
+    /// The size of one unit of quantity, in 1e-9 of a share or coin.
+    pub quantity_increment_nanos: NonZeroU64,
+    /// The standard deviation of its yearly log return: 0.25 is 25 %.
+    pub annual_volatility: f64,
+    /// One tick takes place in each such interval.
+    pub tick_interval: Duration,
+}
