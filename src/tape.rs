@@ -22,6 +22,9 @@ pub trait Tape: Send + Sync {
     /// The instrument of a symbol, listed or not; `None` when the tape has none.
     fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>>;
 
+    /// The symbol that somebody who asked for `text` is likely to have meant.
+    fn suggest(&self, text: &str) -> Option<Symbol>;
+
     /// The ticks of one instrument, which must be one of this tape's.
     fn series(&self, instrument: &Instrument) -> Arc<dyn Series>;
 }
