@@ -8,8 +8,10 @@ use std::sync::Arc;
 use crate::tick::{Sequence, Symbol, Tick, Time};
 
 mod instrument;
+mod simulated;
 
 pub use instrument::Instrument;
+pub use simulated::{ENGINE_VERSION, SimulatedSeries};
 
 /// Ticks of many instruments.
 pub trait Tape: Send + Sync {
