@@ -1,5 +1,6 @@
 //! A live market ticker: clients subscribe to symbols over gRPC and receive last traded prices.
 
 pub mod contract;
+pub mod duration;
 pub mod tape;
 pub mod tick;

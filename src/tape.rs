@@ -8,8 +8,10 @@ use std::sync::Arc;
 use crate::tick::{Sequence, Symbol, Tick, Time};
 
 mod instrument;
+mod universe;
 
 pub use instrument::Instrument;
+pub use universe::{Universe, UniverseError};
 
 /// Ticks of many instruments.
 pub trait Tape: Send + Sync {
