@@ -166,6 +166,11 @@ impl Hub {
         Self { state: Mutex::new(state), watched: Notify::new() }
     }
 
+    /// How long a stream may be silent before it gets a heartbeat.
+    pub fn heartbeat_interval(&self) -> Duration {
+        self.lock().limits.heartbeat_interval
+    }
+
     /// Waits until an instrument becomes watched that was not. Cancel safe.
     pub async fn changed(&self) {
         self.watched.notified().await;

@@ -1,8 +1,13 @@
 //! A live market ticker: clients subscribe to symbols over gRPC and receive last traded prices.
 
+pub mod config;
 pub mod contract;
+pub mod duration;
 pub mod grpc;
 pub mod hub;
 pub mod pacer;
+pub mod server;
+pub mod shutdown;
 pub mod tape;
+pub mod telemetry;
 pub mod tick;

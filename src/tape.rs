@@ -8,8 +8,12 @@ use std::sync::Arc;
 use crate::tick::{Sequence, Symbol, Tick, Time};
 
 mod instrument;
+mod simulated;
+mod universe;
 
 pub use instrument::Instrument;
+pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
+pub use universe::{Universe, UniverseError};
 
 /// Ticks of many instruments.
 pub trait Tape: Send + Sync {

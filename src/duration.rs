@@ -1,0 +1,48 @@
+//! Durations as people write them: `100ms`, `10s`, `5m`, `1h30m`.
+
+use std::time::Duration;
+
+use jiff::fmt::friendly::SpanParser;
+use thiserror::Error;
+
+/// Why a text is not a duration.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("expected a duration with its unit, such as 250us, 100ms, 10s, 5m or 1h30m, got {0:?}")]
+pub struct DurationError(String);
+
+/// Reads a duration. The units are ns, us, ms, s, m and h.
+///
+/// # Errors
+/// The text is not a duration, has no unit, or is negative.
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    SpanParser::new().parse_unsigned_duration(text).map_err(|_| DurationError(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, duration) in [
+            ("250us", Duration::from_micros(250)),
+            ("100ms", Duration::from_millis(100)),
+            ("1s", Duration::from_secs(1)),
+            ("1.5s", Duration::from_millis(1500)),
+            ("0s", Duration::ZERO),
+            ("5m", Duration::from_secs(300)),
+            ("1h30m", Duration::from_secs(5400)),
+            ("24h", Duration::from_secs(86400)),
+        ] {
+            assert_eq!(parse(text), Ok(duration), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_and_told_how_to_write_one() {
+        for text in ["", "100", "ms", "-1s", "1s ago", "1 fortnight", "99999999999999999999h"] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains("100ms") && error.contains(&format!("{text:?}")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The instruments of a simulated tape: built in, read from a file, or invented for any symbol.
+
+use std::{fs, io, path::Path, path::PathBuf, sync::Arc};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use self::{
+    file::{Listed, Source},
+    invented::Invented,
+};
+use super::Instrument;
+use crate::tick::Symbol;
+
+mod decimal;
+mod fields;
+mod file;
+mod invented;
+mod nearest;
+
+const BUILTIN: &str = include_str!("universe/builtin.toml");
+
+/// The instruments of a tape.
+#[derive(Debug)]
+pub struct Universe {
+    listed: Vec<Arc<Instrument>>,
+    invented: Option<Invented>,
+}
+
+/// Why a list of instruments cannot be used.
+#[derive(Debug, Error)]
+pub enum UniverseError {
+    /// The file cannot be read.
+    #[error("cannot read the instruments of {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of the file is wrong.
+    #[error("{origin}:{line}: {problem}")]
+    Invalid {
+        /// The file.
+        origin: String,
+        /// The line, from one.
+        line: usize,
+        /// The key, what is wrong with it and what to do.
+        problem: String,
+    },
+}
+
+impl Universe {
+    /// Instruments that people know: shares, indices, currency pairs and cryptocurrencies.
+    ///
+    /// # Errors
+    /// None in practice: a test reads the same list.
+    pub fn builtin() -> Result<Self, UniverseError> {
+        Self::parse(BUILTIN, "builtin.toml")
+    }
+
+    /// Reads the instruments of a TOML file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line of it is wrong.
+    pub fn read(path: &Path) -> Result<Self, UniverseError> {
+        let origin = path.display().to_string();
+        let bytes =
+            fs::read(path).map_err(|source| UniverseError::Unreadable { path: path.to_owned(), source })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let readable = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes()[..readable].iter().filter(|byte| **byte == b'\n').count();
+            UniverseError::Invalid {
+                origin: origin.clone(),
+                line,
+                problem: "save the file as UTF-8".to_owned(),
+            }
+        })?;
+        Self::parse(&text, &origin)
+    }
+
+    /// Reads the instruments of a TOML text; `origin` says in errors where it comes from.
+    ///
+    /// # Errors
+    /// A line of the text is wrong, a symbol is there twice, or there is no instrument.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, UniverseError> {
+        let source = Source { origin, text };
+        let mut listed = source.instruments()?;
+        if listed.is_empty() {
+            let problem = "there is none; add an [[instrument]] table with a symbol and a reference_price";
+            return Err(source.fault(0, "instrument", problem));
+        }
+        listed.sort_by_key(|listed| listed.instrument.symbol);
+        let twice = listed.windows(2).filter(|pair| pair[0].instrument.symbol == pair[1].instrument.symbol);
+        if let [first, second] = twice.min_by_key(|pair| pair[1].at).unwrap_or_default() {
+            let (symbol, line) = (first.instrument.symbol, source.line(first.at));
+            let problem = format!("{symbol} is on line {line} already; list each symbol once");
+            return Err(source.fault(second.at, "symbol", problem));
+        }
+        let listed = listed.into_iter().map(|Listed { instrument, .. }| Arc::new(instrument)).collect();
+        Ok(Self { listed, invented: None })
+    }
+
+    /// The same instruments, and an invented one for any other well-formed symbol.
+    #[must_use]
+    pub fn with_any_symbol(self) -> Self {
+        Self { invented: Some(Invented::new()), ..self }
+    }
+
+    /// The instruments that are listed, sorted by symbol.
+    pub fn listed(&self) -> &[Arc<Instrument>] {
+        &self.listed
+    }
+
+    /// The instrument of a symbol. An invented one is shared by all who hold it at the same time.
+    pub fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>> {
+        match self.listed.binary_search_by_key(symbol, |instrument| instrument.symbol) {
+            Ok(at) => self.listed.get(at).cloned(),
+            Err(_) => self.invented.as_ref().map(|invented| invented.instrument(symbol)),
+        }
+    }
+
+    /// The listed symbol that a text most likely means, at a cost that does not grow with the list.
+    pub fn nearest(&self, text: &str) -> Option<Symbol> {
+        nearest::nearest(&self.listed, text)
+    }
+
+    /// Adds every listed instrument to a digest. Two lists give the same digest only if they are the same.
+    pub fn digest_into(&self, digest: &mut Sha256) {
+        digest.update((self.listed.len() as u64).to_le_bytes());
+        for instrument in &self.listed {
+            // Every field by name: a new one cannot be forgotten.
+            let Instrument {
+                symbol,
+                name,
+                kind,
+                currency,
+                reference_price,
+                price_increment,
+                quantity_increment_nanos,
+                annual_volatility,
+                tick_interval,
+            } = instrument.as_ref();
+            for text in [symbol.as_str(), name, kind, currency] {
+                digest.update((text.len() as u64).to_le_bytes());
+                digest.update(text);
+            }
+            digest.update(reference_price.nanos().to_le_bytes());
+            digest.update(price_increment.nanos().to_le_bytes());
+            digest.update(quantity_increment_nanos.get().to_le_bytes());
+            digest.update(annual_volatility.to_bits().to_le_bytes());
+            digest.update(tick_interval.as_nanos().to_le_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const TWO: &str = "[[instrument]]\nsymbol = 'B'\nreference_price = 2\n\n\
+                       [[instrument]]\nsymbol = 'A'\nreference_price = 1\n";
+
+    fn digest(text: &str) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        Universe::parse(text, "test").unwrap().digest_into(&mut digest);
+        digest.finalize().into()
+    }
+
+    fn symbol(text: &str) -> Symbol {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_builtin_instruments_are_many_and_of_every_kind() {
+        let universe = Universe::builtin().unwrap();
+        assert!(universe.listed().len() >= 60);
+        let kinds: BTreeSet<_> =
+            universe.listed().iter().map(|instrument| instrument.kind.as_str()).collect();
+        assert_eq!(kinds, BTreeSet::from(["crypto", "currency", "equity", "index"]));
+        for text in ["RELIANCE", "M&M", "NIFTY50", "SENSEX", "AAPL", "BRK.B", "EUR-USD", "USD-INR", "BTC-USD"]
+        {
+            assert!(universe.instrument(&symbol(text)).is_some(), "{text}");
+        }
+        for instrument in universe.listed() {
+            let (price, increment) = (instrument.reference_price.nanos(), instrument.price_increment.nanos());
+            assert_eq!(price % increment, 0, "{} trades at multiples of its increment", instrument.symbol);
+            assert!(price / increment > 1000, "the price of {} can move", instrument.symbol);
+            assert_eq!(instrument.currency.is_empty(), instrument.kind == "index", "{}", instrument.symbol);
+        }
+    }
+
+    #[test]
+    fn instruments_are_sorted_and_found_by_symbol() {
+        let universe = Universe::parse(TWO, "test").unwrap();
+        let symbols: Vec<_> =
+            universe.listed().iter().map(|instrument| instrument.symbol.to_string()).collect();
+        assert_eq!(symbols, ["A", "B"]);
+        assert_eq!(universe.instrument(&symbol("B")).unwrap().reference_price.to_string(), "2");
+        assert_eq!(universe.instrument(&symbol("C")), None);
+    }
+
+    #[test]
+    fn any_symbol_has_an_instrument_when_asked_for_and_a_listed_one_keeps_its_own() {
+        let universe = Universe::parse(TWO, "test").unwrap().with_any_symbol();
+        assert!(universe.instrument(&symbol("C")).is_some());
+        assert!(Arc::ptr_eq(&universe.instrument(&symbol("A")).unwrap(), &universe.listed()[0]));
+        assert_eq!(universe.listed().len(), 2);
+    }
+
+    #[test]
+    fn a_symbol_that_is_there_twice_is_told_with_both_lines() {
+        let text = format!("{TWO}[[instrument]]\nsymbol = 'B'\nreference_price = 3");
+        assert_eq!(
+            Universe::parse(&text, "my.toml").unwrap_err().to_string(),
+            "my.toml:8: symbol: B is on line 1 already; list each symbol once"
+        );
+    }
+
+    #[test]
+    fn a_list_without_instruments_is_refused() {
+        for text in ["", "# nothing\n"] {
+            assert_eq!(
+                Universe::parse(text, "my.toml").unwrap_err().to_string(),
+                "my.toml:1: instrument: there is none; add an [[instrument]] table with a symbol and a \
+                 reference_price"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing.toml");
+        let error = Universe::read(&missing).unwrap_err().to_string();
+        assert_eq!(error, format!("cannot read the instruments of {}", missing.display()));
+
+        let binary = folder.path().join("binary.toml");
+        fs::write(&binary, b"# one\n# two\n\xff").unwrap();
+        let error = Universe::read(&binary).unwrap_err().to_string();
+        assert_eq!(error, format!("{}:3: save the file as UTF-8", binary.display()));
+    }
+
+    #[test]
+    fn the_digest_tells_lists_apart_and_not_their_order_on_paper() {
+        let (b, a) = TWO.split_once("\n\n").unwrap();
+        assert_eq!(digest(TWO), digest(&format!("{a}\n{b}\n# a comment")));
+        let others = [
+            TWO.replace("'A'", "'C'"),
+            TWO.replace("= 1", "= 1.01"),
+            format!("{TWO}name = 'Alpha'"),
+            format!("{TWO}kind = 'index'"),
+            format!("{TWO}currency = 'INR'"),
+            format!("{TWO}price_increment = 0.05"),
+            format!("{TWO}quantity_increment = 0.1"),
+            format!("{TWO}annual_volatility = 0.3"),
+            format!("{TWO}tick_interval = '1s'"),
+            format!("{TWO}name = 'x'\nkind = 'yz'"),
+            format!("{TWO}name = 'xy'\nkind = 'z'"),
+        ];
+        let mut digests: BTreeSet<_> = others.iter().map(|text| digest(text)).collect();
+        digests.insert(digest(TWO));
+        assert_eq!(digests.len(), others.len() + 1);
+    }
+}

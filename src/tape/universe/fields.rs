@@ -1,0 +1,224 @@
+//! The keys of an `[[instrument]]` table: types, bounds and defaults.
+
+use std::{num::NonZeroU64, ops::RangeInclusive, time::Duration};
+
+use toml::de::DeValue;
+
+use super::decimal;
+use crate::{
+    duration,
+    tape::Instrument,
+    tick::{Price, Symbol, SymbolError},
+};
+
+/// What a table has said so far.
+#[derive(Default)]
+pub(super) struct Fields {
+    symbol: Option<Symbol>,
+    reference_price: Option<Price>,
+    name: Option<String>,
+    kind: Option<String>,
+    currency: Option<String>,
+    price_increment: Option<Price>,
+    quantity_increment: Option<NonZeroU64>,
+    annual_volatility: Option<f64>,
+    tick_interval: Option<Duration>,
+}
+
+const KEYS: &str = "symbol, reference_price, name, kind, currency, price_increment, quantity_increment, \
+                    annual_volatility and tick_interval";
+
+const DEFAULT_KIND: &str = "equity";
+const DEFAULT_PRICE_INCREMENT: Price = Price::from_nanos(10_000_000).unwrap();
+const DEFAULT_QUANTITY_INCREMENT: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
+const DEFAULT_VOLATILITY: f64 = 0.25;
+const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A price may move far from its reference, and must still fit into 64 bits of nanos.
+const HIGHEST_PRICE: Price = Price::from_nanos(100_000_000 * 1_000_000_000).unwrap();
+const VOLATILITIES: RangeInclusive<f64> = 0.0..=5.0;
+const INTERVALS: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_secs(3600);
+const LONGEST_TEXT: usize = 100;
+
+impl Fields {
+    /// Takes in the value of a key, or tells what is wrong with it.
+    pub(super) fn set(&mut self, key: &str, value: &DeValue) -> Result<(), String> {
+        match key {
+            "symbol" => self.symbol = Some(symbol(value)?),
+            "reference_price" => self.reference_price = Some(price(value)?),
+            "name" => self.name = Some(line(value)?),
+            "kind" => self.kind = Some(line(value)?),
+            "currency" => self.currency = Some(line(value)?),
+            "price_increment" => self.price_increment = Some(price(value)?),
+            "quantity_increment" => self.quantity_increment = Some(quantity(value)?),
+            "annual_volatility" => self.annual_volatility = Some(volatility(value)?),
+            "tick_interval" => self.tick_interval = Some(interval(value)?),
+            _ => return Err(format!("unknown key; the keys of an instrument are {KEYS}")),
+        }
+        Ok(())
+    }
+
+    /// The instrument with its defaults, or the key that stands in the way and why.
+    pub(super) fn instrument(self) -> Result<Instrument, (&'static str, String)> {
+        let missing = |key, example| (key, format!("missing; add a line such as {key} = {example}"));
+        let symbol = self.symbol.ok_or_else(|| missing("symbol", "\"RELIANCE\""))?;
+        let reference_price = self.reference_price.ok_or_else(|| missing("reference_price", "2930.55"))?;
+        let price_increment = self.price_increment.unwrap_or(DEFAULT_PRICE_INCREMENT);
+        if reference_price < price_increment {
+            let problem =
+                format!("must be at least the price_increment, {price_increment}, got {reference_price}");
+            return Err(("reference_price", problem));
+        }
+        Ok(Instrument {
+            symbol,
+            name: self.name.unwrap_or_else(|| symbol.to_string()),
+            kind: self.kind.unwrap_or_else(|| DEFAULT_KIND.to_owned()),
+            currency: self.currency.unwrap_or_default(),
+            reference_price,
+            price_increment,
+            quantity_increment_nanos: self.quantity_increment.unwrap_or(DEFAULT_QUANTITY_INCREMENT),
+            annual_volatility: self.annual_volatility.unwrap_or(DEFAULT_VOLATILITY),
+            tick_interval: self.tick_interval.unwrap_or(DEFAULT_INTERVAL),
+        })
+    }
+}
+
+fn symbol(value: &DeValue) -> Result<Symbol, String> {
+    text(value)?.parse().map_err(|error: SymbolError| error.to_string())
+}
+
+/// Text that is shown to people: one line of printable characters.
+fn line(value: &DeValue) -> Result<String, String> {
+    let text = text(value)?;
+    if text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) {
+        return Err(format!("must be at most {LONGEST_TEXT} characters on one line"));
+    }
+    Ok(text.to_owned())
+}
+
+fn price(value: &DeValue) -> Result<Price, String> {
+    let text = number(value)?;
+    let nanos = decimal::nanos(&text).map_err(|error| error.to_string())?;
+    let price = Price::from_nanos(nanos).ok_or_else(|| format!("must be positive, got {text}"))?;
+    if price > HIGHEST_PRICE {
+        return Err(format!("must be at most {HIGHEST_PRICE}, got {text}"));
+    }
+    Ok(price)
+}
+
+fn quantity(value: &DeValue) -> Result<NonZeroU64, String> {
+    let text = number(value)?;
+    let nanos = decimal::nanos(&text).map_err(|error| error.to_string())?;
+    let positive = u64::try_from(nanos).ok().and_then(NonZeroU64::new);
+    positive.ok_or_else(|| format!("must be positive, got {text}"))
+}
+
+fn volatility(value: &DeValue) -> Result<f64, String> {
+    let text = number(value)?;
+    let volatility = text.parse().ok().filter(|volatility| VOLATILITIES.contains(volatility));
+    let (least, most) = VOLATILITIES.into_inner();
+    volatility.ok_or_else(|| format!("must be from {least} to {most}, where 0.25 is 25 %, got {text}"))
+}
+
+fn interval(value: &DeValue) -> Result<Duration, String> {
+    let text = text(value)?;
+    let interval = duration::parse(text).map_err(|error| error.to_string())?;
+    if !INTERVALS.contains(&interval) {
+        return Err(format!("must be from 100us to 1h, got {text}"));
+    }
+    Ok(interval)
+}
+
+fn text<'a>(value: &'a DeValue) -> Result<&'a str, String> {
+    value.as_str().ok_or_else(|| format!("must be a string, got {}", shown(value)))
+}
+
+/// A number as it was written, or as a string that holds one.
+fn number(value: &DeValue) -> Result<String, String> {
+    match value {
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Float(float) => Ok(float.as_str().to_owned()),
+        DeValue::Integer(integer) if integer.radix() == 10 => Ok(integer.as_str().to_owned()),
+        _ => Err(format!("must be a decimal number, got {}", shown(value))),
+    }
+}
+
+/// A value of the wrong type, for the eyes of whoever wrote it.
+fn shown(value: &DeValue) -> String {
+    match value {
+        DeValue::String(text) => format!("string {text:?}"),
+        DeValue::Integer(integer) => format!("integer {integer}"),
+        DeValue::Float(float) => format!("float {float}"),
+        DeValue::Boolean(boolean) => format!("boolean {boolean}"),
+        _ => value.type_str().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(key: &str, value: &str) -> String {
+        let value = DeValue::parse(value).unwrap();
+        Fields::default().set(key, value.get_ref()).unwrap_err()
+    }
+
+    fn instrument(pairs: &[(&str, &str)]) -> Instrument {
+        let mut fields = Fields::default();
+        for (key, value) in [("symbol", "'A'"), ("reference_price", "100")].iter().chain(pairs) {
+            fields.set(key, DeValue::parse(value).unwrap().get_ref()).unwrap();
+        }
+        fields.instrument().unwrap()
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let instrument = instrument(&[]);
+        assert_eq!(instrument.name, "A");
+        assert_eq!(instrument.kind, "equity");
+        assert_eq!(instrument.currency, "");
+        assert_eq!(instrument.price_increment.to_string(), "0.01");
+        assert_eq!(instrument.quantity_increment_nanos.get(), 1_000_000_000);
+        assert_eq!(instrument.annual_volatility, 0.25);
+        assert_eq!(instrument.tick_interval, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn prices_are_read_exactly_from_numbers_and_from_strings() {
+        for written in ["2930.55", "'2930.55'", "2_930.55", "293055e-2", "+2930.550"] {
+            let price = instrument(&[("reference_price", written)]).reference_price;
+            assert_eq!(price.nanos(), 2_930_550_000_000, "{written}");
+        }
+        assert_eq!(instrument(&[("quantity_increment", "0.0001")]).quantity_increment_nanos.get(), 100_000);
+    }
+
+    #[test]
+    fn a_bad_value_is_told_with_what_is_allowed() {
+        for (key, value, problem) in [
+            ("symbol", "'NIFTY 50'", "' ' at position 6"),
+            ("symbol", "''", "must not be empty"),
+            ("name", "1", "must be a string, got integer 1"),
+            ("name", "\"a\\u001bb\"", "on one line"),
+            ("price_increment", "-1", "must be positive, got -1"),
+            ("price_increment", "0.0", "must be positive, got 0.0"),
+            ("price_increment", "true", "must be a decimal number, got boolean true"),
+            ("reference_price", "0x10", "must be a decimal number, got integer 0x10"),
+            ("reference_price", "'cheap'", "must be a decimal number such as 2930.55, got cheap"),
+            ("reference_price", "nan", "must be a decimal number such as 2930.55, got nan"),
+            ("reference_price", "1e9", "must be at most 100000000, got 1e9"),
+            ("reference_price", "1.0000000001", "at most 9 decimals"),
+            ("quantity_increment", "0", "must be positive, got 0"),
+            ("annual_volatility", "-0.1", "from 0 to 5, where 0.25 is 25 %, got -0.1"),
+            ("annual_volatility", "nan", "from 0 to 5"),
+            ("annual_volatility", "25", "from 0 to 5"),
+            ("tick_interval", "100", "must be a string, got integer 100"),
+            ("tick_interval", "'100'", "such as 250us, 100ms"),
+            ("tick_interval", "'99us'", "from 100us to 1h, got 99us"),
+            ("tick_interval", "'2h'", "from 100us to 1h, got 2h"),
+            ("ltp", "1", "unknown key; the keys of an instrument are symbol,"),
+        ] {
+            let told = fault(key, value);
+            assert!(told.contains(problem), "{key} = {value}: {told}");
+        }
+    }
+}
