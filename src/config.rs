@@ -1,47 +1,106 @@
-//! The settings of the service.
+//! The settings of `ticker serve`: flags, their environment variables, and what they make.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread::available_parallelism, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
+use thiserror::Error;
 
-use crate::duration;
+use crate::{
+    duration,
+    pacer::Clock,
+    server,
+    tape::{Simulated, Universe, UniverseError},
+};
 
-/// The flags of `ticker serve`.
+/// Options of the service.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// The address to listen on; port 0 takes any free one.
+    /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "TICKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
-
-    /// The seed of the tape: replicas with the same seed and instruments send the same ticks.
-    #[arg(long, env = "TICKER_SEED", default_value_t = 1)]
+    /// Number that the prices are made from; replicas of one service share it
+    #[arg(long, env = "TICKER_SEED", value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
-
-    /// A TOML file of instruments to use instead of the built-in ones.
+    /// TOML file of instruments to serve instead of the built-in ones
     #[arg(long, env = "TICKER_INSTRUMENTS", value_name = "FILE")]
     pub instruments: Option<PathBuf>,
-
-    /// Invent an instrument for any well-formed symbol that is not listed.
+    /// Invent an instrument for any well-formed symbol that is not listed
     #[arg(long, env = "TICKER_ANY_SYMBOL", value_parser = BoolishValueParser::new())]
     pub any_symbol: bool,
-
-    /// Ticks that are due within this time leave together.
-    #[arg(long, env = "TICKER_FLUSH_INTERVAL", value_name = "TIME", default_value = "10ms", value_parser = duration::parse)]
+    /// Ticks that fall due within one such interval leave together: longer costs less, shorter is sooner
+    #[arg(long, env = "TICKER_FLUSH_INTERVAL", value_name = "DURATION", default_value = "10ms", value_parser = flush_interval)]
     pub flush_interval: Duration,
-
-    /// How far a reader of every tick may fall behind before it gets a gap.
-    #[arg(long, env = "TICKER_MAX_LAG", value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
+    /// A reader of every tick that is further behind than this gets a gap and goes on from now
+    #[arg(long, env = "TICKER_MAX_LAG", value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub max_lag: Duration,
-
-    /// A stream that was silent for this long gets a sign of life.
-    #[arg(long, env = "TICKER_HEARTBEAT_INTERVAL", value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
+    /// A v1 stream on which nothing was sent for so long gets a heartbeat
+    #[arg(long, env = "TICKER_HEARTBEAT_INTERVAL", value_name = "DURATION", default_value = "5s", value_parser = heartbeat_interval)]
     pub heartbeat_interval: Duration,
-
-    /// How many threads serve clients.
-    #[arg(long, env = "TICKER_WORKERS", value_name = "N", default_value_t = cores())]
-    pub workers: NonZeroUsize,
+    /// Threads that serve connections [default: one per core]
+    #[arg(long, env = "TICKER_WORKERS", value_name = "NUMBER")]
+    pub workers: Option<NonZeroUsize>,
 }
 
-fn cores() -> NonZeroUsize {
-    available_parallelism().unwrap_or(NonZeroUsize::MIN)
+/// Why the settings make no server.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The instruments cannot be used.
+    #[error("--instruments")]
+    Instruments(#[from] UniverseError),
+}
+
+impl ServeArgs {
+    /// Loads what the settings name.
+    ///
+    /// # Errors
+    /// The instruments file cannot be used.
+    pub fn load(self) -> Result<server::Config, ConfigError> {
+        let universe = match &self.instruments {
+            Some(path) => Universe::read(path)?,
+            None => Universe::builtin()?,
+        };
+        let universe = if self.any_symbol { universe.with_any_symbol() } else { universe };
+        Ok(server::Config {
+            listen: self.listen,
+            tape: Arc::new(Simulated::new(self.seed, universe)),
+            clock: Clock::Wall,
+            flush_interval: self.flush_interval,
+            max_lag: self.max_lag,
+            heartbeat_interval: self.heartbeat_interval,
+            workers: self
+                .workers
+                .or_else(|| thread::available_parallelism().ok())
+                .unwrap_or(NonZeroUsize::MIN),
+        })
+    }
+}
+
+fn flush_interval(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_millis(1), Duration::from_secs(1))
+}
+
+fn heartbeat_interval(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_millis(100), Duration::from_secs(60 * 60))
+}
+
+fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let duration = duration::parse(text).map_err(|error| error.to_string())?;
+    if (least..=most).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(format!("expected a duration from {least:?} to {most:?}, got {text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_out_of_range_are_refused_with_the_range() {
+        assert_eq!(flush_interval("10ms"), Ok(Duration::from_millis(10)));
+        assert_eq!(flush_interval("0ms"), Err("expected a duration from 1ms to 1s, got 0ms".to_owned()));
+        assert!(flush_interval("2s").is_err() && flush_interval("ten").is_err());
+        assert!(heartbeat_interval("1ms").is_err());
+    }
 }

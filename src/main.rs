@@ -9,29 +9,64 @@ use anyhow::Context;
 use ticker::{
     cli::{Cli, Command},
     client::{health, list, watch},
+    config::ServeArgs,
+    server::Bound,
+    shutdown, telemetry,
 };
+use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let done = match Cli::from_env().command {
-        Command::Serve(_) => Err(anyhow::anyhow!("`ticker serve` is not built yet")),
+        Command::Serve(args) => serve(args),
         Command::Watch(args) => on_this_thread(watch::run(args)),
         Command::List(args) => on_this_thread(list::run(args)),
         Command::Health(args) => on_this_thread(health::run(args)),
     };
     done.unwrap_or_else(|error| {
-        // Nothing is left to do for an error that cannot be told.
+        // Standard error may be closed; then there is nobody to tell.
         let _ = io::stderr().write_all(told(&error).as_bytes());
         ExitCode::FAILURE
     })
 }
 
-/// Runs a client command: one connection needs one thread.
-fn on_this_thread(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    telemetry::start();
+    let config = args.load()?;
+    let tape = config.tape.clone();
+    on_this_thread(async {
+        let bound = Bound::bind(config)?;
+        let address = bound.local_addr();
+        let identity = tape.identity();
+        let example =
+            tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
+        // The service runs whether or not anybody reads this.
+        let _ = writeln!(
+            io::stdout(),
+            "ticker serves {count} instruments on {address}\n\
+             tape {tape_id} (seed {seed}, engine {engine})\n\n  \
+             grpcurl -plaintext -d '{{\"symbol\":\"{example}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
+             ticker watch {example} --endpoint http://{address}",
+            count = tape.instruments().len(),
+            tape_id = identity.tape_id,
+            seed = identity.seed,
+            engine = identity.engine_version,
+        );
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(bound.serve(shutdown.clone()));
+        shutdown::signalled().await?;
+        shutdown.cancel();
+        serving.await??;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Runs what needs one thread: a client with one connection, or the watch over the workers of the service.
+fn on_this_thread(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(command)
+    runtime.context("cannot start the runtime")?.block_on(work)
 }
 
 /// An error and its causes, a line each. Causes that repeat what was told are left out.

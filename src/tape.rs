@@ -8,9 +8,11 @@ use std::sync::Arc;
 use crate::tick::{Sequence, Symbol, Tick, Time};
 
 mod instrument;
+mod simulated;
 mod universe;
 
 pub use instrument::Instrument;
+pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
 pub use universe::{Universe, UniverseError};
 
 /// Ticks of many instruments.
@@ -23,6 +25,9 @@ pub trait Tape: Send + Sync {
 
     /// The instrument of a symbol, listed or not; `None` when the tape has none.
     fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>>;
+
+    /// The symbol that somebody who asked for `text` is likely to have meant.
+    fn suggest(&self, text: &str) -> Option<Symbol>;
 
     /// The ticks of one instrument, which must be one of this tape's.
     fn series(&self, instrument: &Instrument) -> Arc<dyn Series>;

@@ -1,6 +1,6 @@
 //! What a symbol, a price, a sequence, a time and a tick are.
 
-use std::{fmt, num::NonZeroU64, str::FromStr};
+use std::{fmt, num::NonZeroU64, ops::Add, str::FromStr, time::Duration};
 
 use thiserror::Error;
 
@@ -152,6 +152,9 @@ impl fmt::Display for Sequence {
 }
 
 impl Time {
+    /// The last time there is, in the year 2554.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// So many nanoseconds after the Unix epoch.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -165,6 +168,15 @@ impl Time {
     /// Whole seconds since the Unix epoch and the nanoseconds after them, as protobuf has them.
     pub const fn parts(self) -> (i64, i32) {
         ((self.0 / 1_000_000_000) as i64, (self.0 % 1_000_000_000) as i32)
+    }
+}
+
+/// Later by a duration; never past the last time there is.
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_nanos().try_into().unwrap_or(u64::MAX)))
     }
 }
 

@@ -34,7 +34,7 @@ pub struct HealthArgs {
     pub service: String,
 
     /// How long all of it may take.
-    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
+    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = duration::parse)]
     pub timeout: Duration,
 }
 

@@ -47,11 +47,11 @@ pub struct WatchArgs {
     pub delivery: Delivery,
 
     /// The least time between two ticks of one symbol, such as 1s.
-    #[arg(long, env = "TICKER_MIN_INTERVAL", value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, env = "TICKER_MIN_INTERVAL", value_name = "DURATION", value_parser = duration::parse)]
     pub min_interval: Option<Duration>,
 
     /// Stop after so many ticks.
-    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "N")]
+    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER")]
     pub count: Option<NonZeroU64>,
 }
 

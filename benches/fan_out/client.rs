@@ -1,0 +1,152 @@
+//! A client of many connections that costs as little as a client can: it reads, and counts.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::{
+    buffer::spare_capacity,
+    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    fd::OwnedFd,
+    io::Errno,
+    net::sockopt::set_socket_recv_buffer_size,
+};
+
+/// Enough for all that a socket holds, so that one read takes it.
+const BUFFER: usize = 1 << 20;
+/// So much may wait in the kernel before the server feels a slow client. The kernel may grant less.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// How one connection's bytes are understood.
+pub(crate) trait Protocol {
+    /// Counts the ticks that these bytes complete, and appends what must be answered.
+    fn receive(&mut self, bytes: &[u8], answer: &mut Vec<u8>) -> Result<u64>;
+}
+
+/// Counts messages that are all of one length, as those of the peers are: what arrives is divided, not parsed.
+/// The few bytes of a greeting do not matter beside the millions of a window.
+pub(crate) struct FixedLength {
+    length: usize,
+    rest: usize,
+}
+
+/// Connections to one server.
+pub(crate) struct Client {
+    epoll: OwnedFd,
+    connections: Vec<Connection>,
+    buffer: Vec<u8>,
+    answer: Vec<u8>,
+    events: Vec<Event>,
+}
+
+struct Connection {
+    socket: TcpStream,
+    protocol: Box<dyn Protocol>,
+}
+
+/// What arrived in a window.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Received {
+    pub(crate) ticks: u64,
+    pub(crate) bytes: u64,
+    pub(crate) elapsed: Duration,
+}
+
+impl Client {
+    /// Connects so many times. `open` gives a connection's protocol and the first bytes to send.
+    pub(crate) fn connect<P: Protocol + 'static>(
+        address: SocketAddr,
+        connections: usize,
+        mut open: impl FnMut(usize) -> (P, Vec<u8>),
+    ) -> Result<Self> {
+        let mut client = Client {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            connections: Vec::new(),
+            buffer: vec![0; BUFFER],
+            answer: Vec::new(),
+            events: Vec::with_capacity(1_024),
+        };
+        for at in 0..connections {
+            let (protocol, hello) = open(at);
+            client.add(address, Box::new(protocol), &hello).with_context(|| format!("connection {at}"))?;
+        }
+        Ok(client)
+    }
+
+    /// Reads for so long.
+    pub(crate) fn read_for(&mut self, window: Duration) -> Result<Received> {
+        let start = Instant::now();
+        let mut received = Received::default();
+        loop {
+            received.elapsed = start.elapsed();
+            let Some(left) = window.checked_sub(received.elapsed).filter(|left| !left.is_zero()) else {
+                return Ok(received);
+            };
+            match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&left.try_into()?)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let mut events = std::mem::take(&mut self.events);
+            for event in events.drain(..) {
+                let at = event.data.u64() as usize;
+                self.drain(at, &mut received).with_context(|| format!("connection {at}"))?;
+            }
+            self.events = events;
+        }
+    }
+
+    fn add(&mut self, address: SocketAddr, protocol: Box<dyn Protocol>, hello: &[u8]) -> Result<()> {
+        let mut socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
+        socket.write_all(hello)?;
+        socket.set_nonblocking(true)?;
+        let at = self.connections.len() as u64;
+        // Edge-triggered: a level-triggered epoll looks at every socket a second time after it has been read.
+        epoll::add(&self.epoll, &socket, EventData::new_u64(at), EventFlags::IN | EventFlags::ET)?;
+        self.connections.push(Connection { socket, protocol });
+        Ok(())
+    }
+
+    /// Reads what one socket holds.
+    fn drain(&mut self, at: usize, received: &mut Received) -> Result<()> {
+        let Connection { socket, protocol } = &mut self.connections[at];
+        loop {
+            let length = match socket.read(&mut self.buffer) {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            received.bytes += length as u64;
+            received.ticks += protocol.receive(&self.buffer[..length], &mut self.answer)?;
+            if !self.answer.is_empty() {
+                let written = socket.write(&self.answer)?;
+                ensure!(written == self.answer.len(), "the server does not read");
+                self.answer.clear();
+            }
+            // A short read has emptied the socket; the next byte is the next event.
+            if length < self.buffer.len() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl FixedLength {
+    pub(crate) fn new(length: usize) -> Self {
+        FixedLength { length, rest: 0 }
+    }
+}
+
+impl Protocol for FixedLength {
+    fn receive(&mut self, bytes: &[u8], _answer: &mut Vec<u8>) -> Result<u64> {
+        self.rest += bytes.len();
+        let ticks = self.rest / self.length;
+        self.rest %= self.length;
+        Ok(ticks as u64)
+    }
+}

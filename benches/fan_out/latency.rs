@@ -1,0 +1,91 @@
+//! How long a tick is under way, from its time on the tape to its arrival, and what a shorter way costs.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+use prost::Message;
+use ticker::contract::v1::{TickerStreamResponse, ticker_stream_response::Event};
+
+use crate::{
+    Effort,
+    http2::Observer,
+    ours::{self, Package},
+    row::{self, Row, UNIVERSE},
+    subject::Running,
+};
+
+const FLUSH_INTERVALS: [u64; 5] = [1, 2, 5, 10, 20];
+/// One message in so many is decoded. It has no common factor with the ticks of a flush, so that no place in a
+/// flush is preferred.
+const ONE_IN: usize = 17;
+
+/// Nanoseconds from a tick's time to its arrival.
+type Latencies = Rc<RefCell<Vec<i64>>>;
+
+/// Decodes one message in so many.
+struct Stopwatch {
+    seen: usize,
+    latencies: Latencies,
+}
+
+/// Measures and prints.
+pub(crate) fn report(effort: Effort) -> Result<()> {
+    let [row, ..] = Row::ALL;
+    println!("From a tick's time to its arrival, `ticker.v1`, {row}:\n");
+    println!("| flush interval | p50 | p99 | longest | server CPU per tick | server core |");
+    println!("| --: | --: | --: | --: | --: | --: |");
+    for millis in FLUSH_INTERVALS {
+        let row = Row { flush: Duration::from_millis(millis), ..row };
+        let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
+        let server = ours::serve(instruments.path(), row.flush)?;
+        let latencies = Latencies::default();
+        let mut client = ours::subscribe(server.address(), &row, Package::V1, || Stopwatch::new(&latencies))?;
+        // What arrives while a thousand subscriptions are set up says nothing about the hundredth second.
+        client.read_for(effort.warm_up)?;
+        latencies.borrow_mut().clear();
+        let running = Running { client, server, publisher: None };
+        let sample = running.sample(Effort { warm_up: Duration::ZERO, ..effort })?;
+        let mut latencies = latencies.take();
+        latencies.sort_unstable();
+        let last = latencies.len().checked_sub(1).context("no tick arrived")?;
+        let at = |share: f64| latencies[(last as f64 * share) as usize] as f64 / 1e6;
+        println!(
+            "| {millis} ms | {:.2} ms | {:.2} ms | {:.2} ms | {:.0} ns | {:.1} % |",
+            at(0.5),
+            at(0.99),
+            at(1.0),
+            sample.cost,
+            sample.server_busy * 100.0
+        );
+    }
+    println!();
+    Ok(())
+}
+
+impl Stopwatch {
+    fn new(latencies: &Latencies) -> Self {
+        Stopwatch { seen: 0, latencies: latencies.clone() }
+    }
+}
+
+impl Observer for Stopwatch {
+    fn message(&mut self, message: &[u8]) {
+        self.seen += 1;
+        if !self.seen.is_multiple_of(ONE_IN) {
+            return;
+        }
+        let Ok(TickerStreamResponse { event: Some(Event::Tick(tick)) }) =
+            TickerStreamResponse::decode(message)
+        else {
+            return;
+        };
+        let Some(time) = tick.time else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let latency = now.as_nanos() as i64 - time.seconds * 1_000_000_000 - i64::from(time.nanos);
+        self.latencies.borrow_mut().push(latency);
+    }
+}

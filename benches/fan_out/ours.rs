@@ -1,0 +1,98 @@
+//! The subject: `ticker` itself, with both of its packages.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::Result;
+use prost::Message;
+use ticker::contract::{gogen, v1};
+
+use crate::{
+    SERVER_CORE,
+    client::Client,
+    http2::{self, CountOnly, Http2, Observer},
+    process::{self, Process},
+    row::{self, Row, UNIVERSE},
+    subject::Running,
+};
+
+/// Which package a client speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Package {
+    Gogen,
+    V1,
+}
+
+/// Long enough to load a million instruments.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The server on an instruments file.
+pub(crate) fn serve(instruments: &Path, flush: Duration) -> Result<Process> {
+    let flush = format!("{}ms", flush.as_millis());
+    let command = [
+        env!("CARGO_BIN_EXE_ticker"),
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--instruments",
+        &instruments.to_string_lossy(),
+        "--seed",
+        "1",
+        "--flush-interval",
+        &flush,
+        "--workers",
+        "1",
+    ];
+    Process::start(SERVER_CORE, command, PATIENCE, process::address_in)
+}
+
+/// The server and the clients of a row.
+pub(crate) fn start(row: &Row, package: Package) -> Result<Running> {
+    let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
+    let server = serve(instruments.path(), row.flush)?;
+    let client = subscribe(server.address(), row, package, || CountOnly)?;
+    Ok(Running { server, client, publisher: None })
+}
+
+/// The clients of a row, with an observer of each one's messages.
+pub(crate) fn subscribe<O: Observer + 'static>(
+    server: SocketAddr,
+    row: &Row,
+    package: Package,
+    observer: impl Fn() -> O,
+) -> Result<Client> {
+    Client::connect(server, row.connections, |connection| {
+        let mut hello = http2::preface();
+        package.call(1, row.symbols_of(connection), &mut hello);
+        (Http2::new(1, observer()), hello)
+    })
+}
+
+/// The length of one tick on the wire, without the frame that it shares with others.
+pub(crate) fn bytes_per_tick() -> usize {
+    let tick = gogen::TickerResponse {
+        symbol: row::symbol(0),
+        ltp: 1_000.05,
+        timestamp: "2026-11-20T09:15:00.123Z".into(),
+    };
+    let mut bytes = Vec::new();
+    http2::message(&tick.encode_to_vec(), &mut bytes);
+    bytes.len()
+}
+
+impl Package {
+    /// Appends the call that subscribes to symbols.
+    pub(crate) fn call(self, stream: u32, symbols: impl Iterator<Item = String>, bytes: &mut Vec<u8>) {
+        match self {
+            Package::Gogen => {
+                let requests: Vec<_> = symbols.map(|symbol| gogen::TickerRequest { symbol }).collect();
+                http2::call(stream, "/gogen.TickerStreamService/TickerStream", &requests, bytes);
+            }
+            Package::V1 => {
+                let subscription = v1::Subscription { symbols: symbols.collect(), ..Default::default() };
+                let verb = Some(v1::ticker_stream_request::Verb::Subscribe(subscription));
+                let request = v1::TickerStreamRequest { request_id: 1, verb };
+                http2::call(stream, "/ticker.v1.TickerStreamService/TickerStream", &[request], bytes);
+            }
+        }
+    }
+}

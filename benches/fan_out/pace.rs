@@ -1,0 +1,27 @@
+//! Waking up at even intervals.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::{
+    thread::{ClockId, clock_nanosleep_absolute},
+    time::{Timespec, clock_gettime},
+};
+
+/// Counts intervals from its making. It does not drift: whoever is late finds the next ones due at once.
+pub(crate) struct Pace {
+    next: Timespec,
+    interval: Timespec,
+}
+
+impl Pace {
+    pub(crate) fn new(interval: Duration) -> Result<Self> {
+        Ok(Pace { next: clock_gettime(ClockId::Monotonic), interval: interval.try_into()? })
+    }
+
+    /// Sleeps to the end of the current interval.
+    pub(crate) fn wait(&mut self) -> Result<()> {
+        self.next += self.interval;
+        Ok(clock_nanosleep_absolute(ClockId::Monotonic, &self.next)?)
+    }
+}

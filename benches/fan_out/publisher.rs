@@ -1,0 +1,88 @@
+//! Feeds a peer with ticks: each symbol at the row's rate, batched as `ticker` batches its flushes.
+
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::{
+    CLIENT_CORE, nats,
+    pace::Pace,
+    process::{self, Process},
+    redis,
+    row::{self, Row, UNIVERSE},
+};
+
+/// The role of publishing to a peer.
+#[derive(Args)]
+pub(crate) struct Publisher {
+    #[arg(long)]
+    peer: Peer,
+    #[arg(long)]
+    to: SocketAddr,
+    /// Every symbol ticks once in so many flushes.
+    #[arg(long)]
+    flushes_per_interval: usize,
+    #[arg(long)]
+    flush_micros: u64,
+}
+
+/// Who is fed.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Peer {
+    Redis,
+    Nats,
+}
+
+/// A publisher for a row, on the client's core.
+pub(crate) fn start(peer: Peer, to: SocketAddr, row: &Row) -> Result<Process> {
+    let peer = match peer {
+        Peer::Redis => "redis",
+        Peer::Nats => "nats",
+    };
+    let options = [
+        format!("--peer={peer}"),
+        format!("--to={to}"),
+        format!("--flushes-per-interval={}", row.flushes_per_interval()),
+        format!("--flush-micros={}", row.flush.as_micros()),
+    ];
+    let command = process::role("publisher")?.into_iter().chain(options.map(Into::into));
+    Process::start(CLIENT_CORE, command, Duration::from_secs(10), process::address_in)
+}
+
+impl Publisher {
+    pub(crate) fn run(self) -> Result<()> {
+        let mut peer = TcpStream::connect(self.to)?;
+        peer.set_nodelay(true)?;
+        match self.peer {
+            Peer::Redis => peer.write_all(redis::PUBLISHER_HELLO)?,
+            Peer::Nats => peer.write_all(nats::HELLO)?,
+        }
+        println!("{}", self.to);
+        let flushes = self.flushes();
+        let mut pace = Pace::new(Duration::from_micros(self.flush_micros))?;
+        for flush in flushes.iter().cycle() {
+            pace.wait()?;
+            peer.write_all(flush)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of every flush of an interval. A neighbour of a symbol ticks in the next flush, so that every
+    /// connection is due as much in each.
+    fn flushes(&self) -> Vec<Vec<u8>> {
+        let mut flushes = vec![Vec::new(); self.flushes_per_interval];
+        for index in 0..UNIVERSE {
+            let flush = &mut flushes[index % self.flushes_per_interval];
+            match self.peer {
+                Peer::Redis => redis::publish(&row::symbol(index), flush),
+                Peer::Nats => nats::publish(&row::symbol(index), flush),
+            }
+        }
+        flushes
+    }
+}

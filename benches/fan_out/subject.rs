@@ -1,0 +1,109 @@
+//! What is measured, and how.
+
+use anyhow::{Context, Result};
+
+use crate::{
+    Effort,
+    client::{Client, Received},
+    cpu::CpuTime,
+    floor, naive, nats,
+    ours::{self, Package},
+    process::Process,
+    redis,
+    row::Row,
+};
+
+/// A server that delivers ticks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Floor,
+    Gogen,
+    V1,
+    Naive,
+    Redis,
+    Nats,
+}
+
+/// A subject at work on a row. The client comes first, as it must be dropped before what it reads from.
+pub(crate) struct Running {
+    pub(crate) client: Client,
+    pub(crate) server: Process,
+    #[expect(dead_code, reason = "it publishes until it is dropped")]
+    pub(crate) publisher: Option<Process>,
+}
+
+/// What one window showed.
+#[derive(Clone, Copy)]
+pub(crate) struct Sample {
+    /// Server CPU per delivered tick, in nanoseconds.
+    pub(crate) cost: f64,
+    /// Ticks delivered per second.
+    pub(crate) rate: f64,
+    /// Bytes received per tick.
+    pub(crate) bytes: f64,
+    /// How much of its core the server used.
+    pub(crate) server_busy: f64,
+    /// How much of its core the client used.
+    pub(crate) client_busy: f64,
+}
+
+impl Subject {
+    pub(crate) const ALL: [Subject; 6] =
+        [Subject::Floor, Subject::Gogen, Subject::V1, Subject::Naive, Subject::Redis, Subject::Nats];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Subject::Floor => "raw write floor",
+            Subject::Gogen => "ticker gogen",
+            Subject::V1 => "ticker v1",
+            Subject::Naive => "naive tonic",
+            Subject::Redis => "redis",
+            Subject::Nats => "nats",
+        }
+    }
+
+    /// True when one of the words is in its name, or when there are no words.
+    pub(crate) fn is_one_of(self, words: &[String]) -> bool {
+        words.is_empty() || self.name().split(' ').any(|name| words.iter().any(|word| word == name))
+    }
+
+    /// Starts it, looks, and stops it; nothing when it is not installed.
+    pub(crate) fn measure(self, row: &Row, effort: Effort) -> Result<Option<Sample>> {
+        let running = match self {
+            Subject::Floor => floor::start(row).map(Some),
+            Subject::Gogen => ours::start(row, Package::Gogen).map(Some),
+            Subject::V1 => ours::start(row, Package::V1).map(Some),
+            Subject::Naive => naive::start(row).map(Some),
+            Subject::Redis => redis::start(row),
+            Subject::Nats => nats::start(row),
+        };
+        let sample = running.and_then(|running| running.map(|running| running.sample(effort)).transpose());
+        sample.with_context(|| format!("{}, {row}", self.name()))
+    }
+}
+
+impl Running {
+    pub(crate) fn sample(mut self, effort: Effort) -> Result<Sample> {
+        self.client.read_for(effort.warm_up)?;
+        let own = std::process::id();
+        let before = (self.server.cpu_time()?, CpuTime::of(own)?);
+        let received = self.client.read_for(effort.window)?;
+        let after = (self.server.cpu_time()?, CpuTime::of(own)?);
+        Ok(Sample::new(received, &before, &after))
+    }
+}
+
+impl Sample {
+    fn new(received: Received, before: &(CpuTime, CpuTime), after: &(CpuTime, CpuTime)) -> Self {
+        let (ticks, seconds) = (received.ticks as f64, received.elapsed.as_secs_f64());
+        let server = after.0.since(&before.0).as_secs_f64();
+        let client = after.1.since(&before.1).as_secs_f64();
+        Sample {
+            cost: server * 1e9 / ticks,
+            rate: ticks / seconds,
+            bytes: received.bytes as f64 / ticks,
+            server_busy: server / seconds,
+            client_busy: client / seconds,
+        }
+    }
+}

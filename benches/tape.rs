@@ -1,0 +1,59 @@
+//! What a tick of the simulated tape costs, in sequence and at random.
+
+#![allow(missing_docs)]
+
+use std::{hint::black_box, num::NonZeroU64, time::Duration};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ticker::{
+    tape::{Instrument, Series, SimulatedSeries},
+    tick::{Price, Sequence, Time},
+};
+
+fn instrument() -> Option<Instrument> {
+    Some(Instrument {
+        symbol: "RELIANCE".parse().ok()?,
+        name: "Reliance Industries".to_owned(),
+        kind: "equity".to_owned(),
+        currency: "INR".to_owned(),
+        reference_price: Price::from_nanos(2_930_550_000_000)?,
+        price_increment: Price::from_nanos(50_000_000)?,
+        quantity_increment_nanos: NonZeroU64::new(1_000_000_000)?,
+        annual_volatility: 0.25,
+        tick_interval: Duration::from_millis(100),
+    })
+}
+
+fn tape(criterion: &mut Criterion) {
+    let Some(instrument) = instrument() else { return };
+    let series: Box<dyn Series> = Box::new(SimulatedSeries::new(7, &instrument));
+    let mut group = criterion.benchmark_group("tape");
+    group.throughput(Throughput::Elements(1));
+
+    let mut cursor = series.cursor(Sequence(17_000_000_000));
+    group.bench_function("in sequence", |bencher| {
+        bencher.iter(|| {
+            cursor.advance();
+            black_box(cursor.tick())
+        });
+    });
+
+    let mut n = 0u64;
+    group.bench_function("at random", |bencher| {
+        bencher.iter(|| {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            black_box(series.tick(Sequence(n >> 28)))
+        });
+    });
+
+    group.bench_function("sequence at a time", |bencher| {
+        bencher.iter(|| {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            black_box(series.sequence_at(Time::from_nanos(n >> 3)))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, tape);
+criterion_main!(benches);

@@ -1,0 +1,53 @@
+//! Between our types and the contract's.
+
+use std::time::Duration;
+
+use crate::{
+    contract::v1,
+    tape::Instrument,
+    tick::{Tick, Time},
+};
+
+pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
+    let (seconds, nanos) = time.parts();
+    prost_types::Timestamp { seconds, nanos }
+}
+
+pub(super) fn duration(duration: Duration) -> prost_types::Duration {
+    // Durations here are at most a day.
+    prost_types::Duration { seconds: duration.as_secs() as i64, nanos: duration.subsec_nanos() as i32 }
+}
+
+/// `2026-11-20T09:15:00`, in UTC.
+pub(super) fn rfc3339_to_the_second(second: i64) -> String {
+    let mut text = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::MAX).to_string();
+    text.truncate(19);
+    text
+}
+
+pub(super) fn tick(symbol: &str, tick: &Tick) -> v1::Tick {
+    v1::Tick {
+        symbol: symbol.to_owned(),
+        ltp: tick.price.to_f64(),
+        time: Some(timestamp(tick.time)),
+        sequence: tick.sequence.0,
+        ltp_nanos: tick.price.nanos(),
+        last_quantity: tick.quantity.get(),
+        conflated: 0,
+        snapshot: false,
+    }
+}
+
+pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {
+    v1::Instrument {
+        symbol: instrument.symbol.to_string(),
+        name: instrument.name.clone(),
+        reference_price_nanos: instrument.reference_price.nanos(),
+        price_increment_nanos: instrument.price_increment.nanos(),
+        quantity_increment_nanos: instrument.quantity_increment_nanos.get() as i64,
+        annual_volatility: instrument.annual_volatility,
+        tick_interval: Some(duration(instrument.tick_interval)),
+        currency: instrument.currency.clone(),
+        kind: instrument.kind.clone(),
+    }
+}

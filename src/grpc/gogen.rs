@@ -1,0 +1,41 @@
+//! `gogen.TickerStreamService/TickerStream`: every request adds one symbol, and only ticks are sent.
+
+use tonic::Status;
+
+use super::{
+    session::{Refusal, Session},
+    status::Failure,
+    stream::Conversation,
+};
+use crate::{
+    contract::gogen::TickerRequest,
+    hub::{Delivery, Interest},
+};
+
+/// The conversation of one stream.
+pub(super) struct Gogen;
+
+impl Conversation for Gogen {
+    type Request = TickerRequest;
+
+    fn hear(&mut self, session: &mut Session, request: TickerRequest) -> Result<(), Status> {
+        let interest = Interest { delivery: Delivery::default(), unnamed: false };
+        match session.subscribe(&request.symbol, interest) {
+            Ok(_) => Ok(()),
+            Err(Refusal::Malformed(error)) => {
+                Err(Failure::MalformedSymbol(cut(request.symbol), error).into())
+            }
+            Err(Refusal::Unknown(symbol, suggestion)) => {
+                Err(Failure::UnknownSymbol(symbol, suggestion).into())
+            }
+            Err(Refusal::TooMany) => Err(Failure::TooManySymbols.into()),
+        }
+    }
+
+    fn say_draining(&self, _: &mut Vec<u8>) {}
+}
+
+/// A status travels in a header of limited size.
+fn cut(text: String) -> String {
+    text.chars().take(64).collect()
+}

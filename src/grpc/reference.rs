@@ -1,0 +1,122 @@
+//! The RPCs of `ticker.v1` that answer once: instruments, last prices, the tape's identity.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Feed, MAX_SYMBOLS_PER_MESSAGE, convert, session::Refusal, status::Failure, v1::refused_symbol};
+use crate::{
+    contract::v1::{
+        self, GetLastPricesRequest, GetLastPricesResponse, GetTapeRequest, GetTapeResponse,
+        ListCandlesRequest, ListCandlesResponse, ListInstrumentsRequest, ListInstrumentsResponse,
+        ListTicksRequest, ListTicksResponse, PublishRequest, PublishResponse,
+        server::ticker_stream_service_server::TickerStreamService,
+    },
+    tape::Instrument,
+    tick::Symbol,
+};
+
+/// Answers from a feed.
+pub(super) struct Reference {
+    pub(super) feed: Feed,
+}
+
+#[tonic::async_trait]
+impl TickerStreamService for Reference {
+    async fn list_instruments(
+        &self,
+        request: Request<ListInstrumentsRequest>,
+    ) -> Result<Response<ListInstrumentsResponse>, Status> {
+        let ListInstrumentsRequest { page_size, page_token } = request.into_inner();
+        let (page, next_page_token) = self.page(page_size, &page_token)?;
+        let instruments = page.iter().map(|instrument| convert::instrument(instrument)).collect();
+        Ok(Response::new(ListInstrumentsResponse { instruments, next_page_token }))
+    }
+
+    async fn get_last_prices(
+        &self,
+        request: Request<GetLastPricesRequest>,
+    ) -> Result<Response<GetLastPricesResponse>, Status> {
+        let GetLastPricesRequest { symbols, page_size, page_token } = request.into_inner();
+        if symbols.len() > MAX_SYMBOLS_PER_MESSAGE {
+            return Err(Failure::TooManySymbolsInRequest(symbols.len()).into());
+        }
+        let mut response = GetLastPricesResponse::default();
+        if symbols.is_empty() {
+            let (page, next_page_token) = self.page(page_size, &page_token)?;
+            response.ticks = page.iter().filter_map(|instrument| self.last_price(instrument)).collect();
+            response.next_page_token = next_page_token;
+        }
+        for symbol in symbols {
+            match self.instrument(&symbol) {
+                Ok(instrument) => response.ticks.extend(self.last_price(&instrument)),
+                Err(refusal) => response.statuses.push(refused_symbol(&symbol, refusal)),
+            }
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_tape(&self, _: Request<GetTapeRequest>) -> Result<Response<GetTapeResponse>, Status> {
+        let identity = self.feed.tape.identity();
+        Ok(Response::new(GetTapeResponse {
+            tape_id: identity.tape_id.clone(),
+            seed: identity.seed,
+            engine_version: identity.engine_version.to_owned(),
+            time: Some(convert::timestamp(self.feed.clock.now())),
+        }))
+    }
+
+    async fn list_ticks(&self, _: Request<ListTicksRequest>) -> Result<Response<ListTicksResponse>, Status> {
+        Err(Failure::NotYet("ListTicks").into())
+    }
+
+    async fn list_candles(
+        &self,
+        _: Request<ListCandlesRequest>,
+    ) -> Result<Response<ListCandlesResponse>, Status> {
+        Err(Failure::NotYet("ListCandles").into())
+    }
+
+    async fn publish(
+        &self,
+        _: Request<Streaming<PublishRequest>>,
+    ) -> Result<Response<PublishResponse>, Status> {
+        Err(Failure::NotYet("Publish").into())
+    }
+}
+
+impl Reference {
+    const PAGE: usize = 1_000;
+
+    /// A page of the instruments and the token of the next one. A token is the last symbol of its page, so that any
+    /// replica can go on from it.
+    fn page(&self, size: u32, token: &str) -> Result<(&[Arc<Instrument>], String), Status> {
+        let all = self.feed.tape.instruments();
+        let start = match token {
+            "" => 0,
+            token => {
+                let last: Symbol =
+                    token.parse().map_err(|_| Failure::BadPageToken(token.chars().take(64).collect()))?;
+                all.partition_point(|instrument| instrument.symbol <= last)
+            }
+        };
+        let size = if size == 0 { Self::PAGE } else { Self::PAGE.min(size as usize) };
+        let end = all.len().min(start + size);
+        let page = &all[start..end];
+        let next = if end < all.len() { page.last().map(|last| last.symbol.to_string()) } else { None };
+        Ok((page, next.unwrap_or_default()))
+    }
+
+    fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, Refusal> {
+        let tape = &self.feed.tape;
+        let symbol = symbol.parse().map_err(Refusal::Malformed)?;
+        tape.instrument(&symbol).ok_or_else(|| Refusal::Unknown(symbol, tape.suggest(symbol.as_str())))
+    }
+
+    /// `None` when the tape has no tick yet.
+    fn last_price(&self, instrument: &Instrument) -> Option<v1::Tick> {
+        let series = self.feed.tape.series(instrument);
+        let newest = series.sequence_at(self.feed.clock.now())?;
+        Some(convert::tick(instrument.symbol.as_str(), &series.tick(newest)))
+    }
+}

@@ -1,0 +1,100 @@
+//! Every error that ends an RPC, and its status.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM};
+use crate::tick::{Symbol, SymbolError};
+
+/// Why an RPC ends.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("{0:?} is no symbol: {1}")]
+    MalformedSymbol(String, SymbolError),
+    #[error("unknown symbol {0}{hint}; ticker.v1.TickerStreamService/ListInstruments lists the instruments", hint = Hint(.1))]
+    UnknownSymbol(Symbol, Option<Symbol>),
+    #[error("a stream holds at most {MAX_SYMBOLS_PER_STREAM} symbols: open another one")]
+    TooManySymbols,
+    #[error(
+        "a request names at most {MAX_SYMBOLS_PER_MESSAGE} symbols and this one has {0}: ask in several requests"
+    )]
+    TooManySymbolsInRequest(usize),
+    #[error("not one of the symbols can be subscribed; the first: {0}")]
+    NothingToWatch(String),
+    #[error("the client half-closed the stream before it asked for anything")]
+    NothingAsked,
+    #[error(
+        "a request has at most {MAX_REQUEST_BYTES} bytes: name at most {MAX_SYMBOLS_PER_MESSAGE} symbols in each"
+    )]
+    TooLarge,
+    #[error("the request cannot be decoded: {0}")]
+    Undecodable(String),
+    #[error("requests must not be compressed; grpc-encoding was {0:?}")]
+    Compressed(String),
+    #[error("the page token {0:?} is none that this service issues: pass next_page_token as it came")]
+    BadPageToken(String),
+    #[error("{0} is not available in this version")]
+    NotYet(&'static str),
+    #[error("the deadline of the call is over")]
+    DeadlineExceeded,
+    #[error("the server is stopping: reconnect, to another replica if there is one")]
+    Stopping,
+}
+
+/// `; did you mean RELIANCE?`
+pub(super) struct Hint<'a>(pub(super) &'a Option<Symbol>);
+
+impl std::fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(symbol) => write!(f, "; did you mean {symbol}?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let message = failure.to_string();
+        let (code, details) = match &failure {
+            Failure::MalformedSymbol(..) => {
+                (Code::InvalidArgument, Some(ErrorDetails::with_bad_request_violation("symbol", &message)))
+            }
+            Failure::UnknownSymbol(symbol, _) => (
+                Code::NotFound,
+                Some(ErrorDetails::with_resource_info("symbol", symbol.as_str(), "", &message)),
+            ),
+            Failure::TooManySymbols | Failure::TooManySymbolsInRequest(_) | Failure::TooLarge => (
+                Code::ResourceExhausted,
+                Some(ErrorDetails::with_quota_failure_violation("request", &message)),
+            ),
+            Failure::NothingToWatch(_) | Failure::NothingAsked | Failure::Undecodable(_) => {
+                (Code::InvalidArgument, None)
+            }
+            Failure::BadPageToken(_) => (
+                Code::InvalidArgument,
+                Some(ErrorDetails::with_bad_request_violation("page_token", &message)),
+            ),
+            Failure::Compressed(_) | Failure::NotYet(_) => (Code::Unimplemented, None),
+            Failure::DeadlineExceeded => (Code::DeadlineExceeded, None),
+            Failure::Stopping => {
+                (Code::Unavailable, Some(ErrorDetails::with_retry_info(Some(Duration::from_millis(100)))))
+            }
+        };
+        match details {
+            Some(details) => Self::with_error_details(code, message, details),
+            None => Self::new(code, message),
+        }
+    }
+}
+
+/// What a request stream's own error is for the client.
+pub(super) fn of_request_error(status: &Status) -> Failure {
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => Failure::TooLarge,
+        _ => Failure::Undecodable(status.message().to_owned()),
+    }
+}

@@ -1,0 +1,81 @@
+//! Publishing: each due tick is encoded once per wire format and marked for those who watch it.
+
+use std::sync::MutexGuard;
+
+use super::{Change, Mark, State};
+use crate::tick::{Tick, Time};
+
+/// A flush in progress: the ticks that fall due together leave together.
+pub struct Flush<'hub> {
+    state: MutexGuard<'hub, State>,
+}
+
+impl<'hub> Flush<'hub> {
+    pub(super) fn new(mut state: MutexGuard<'hub, State>) -> Self {
+        state.flush += 1;
+        state.pages.iter_mut().for_each(Vec::clear);
+        Self { state }
+    }
+
+    /// What changed since the last flush in the set of watched instruments, in order.
+    pub fn changes(&mut self) -> impl Iterator<Item = Change> {
+        std::mem::take(&mut self.state.changes).into_iter()
+    }
+
+    /// Publishes a tick of a watched instrument. The ticks of one instrument come together and in order.
+    pub fn publish(&mut self, id: u32, tick: &Tick) {
+        let State { watched, published, formats, pages, subscribers, flush, .. } = &mut *self.state;
+        let Some(watched) = watched.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        let published = &mut published[id as usize];
+        let first_of_flush = published.flush != *flush;
+        if first_of_flush {
+            published.flush = *flush;
+            published.first = tick.sequence.0;
+        }
+        published.last = tick.sequence.0;
+        watched.latest = *tick;
+        for (at, format) in formats.iter_mut().enumerate().filter(|(at, _)| watched.readers[*at] > 0) {
+            let page = &mut pages[at];
+            if first_of_flush {
+                published.span[at].0 = page.len() as u32;
+            }
+            format.tick(&watched.instrument, tick, Mark::default(), page);
+            published.span[at].1 = page.len() as u32;
+        }
+        if first_of_flush {
+            for watcher in watched.watchers.iter().filter(|watcher| !watcher.muted) {
+                if let Some(entry) = &mut subscribers[watcher.subscriber as usize] {
+                    entry.mark(watcher.slot);
+                }
+            }
+        }
+    }
+
+    /// Ends the flush, which published every tick up to `now`. Returns when the next tick that waits for a minimum
+    /// interval is due.
+    pub fn finish(mut self, now: Time) -> Option<Time> {
+        let state = &mut *self.state;
+        state.now = state.now.max(now);
+        while let Some(&(due, subscriber, slot)) = state.deferred.first() {
+            if due > state.now {
+                return Some(due);
+            }
+            state.unmute(subscriber, slot);
+        }
+        None
+    }
+}
+
+impl State {
+    /// Ends the wait of an interest for its minimum interval, if it waits.
+    pub(super) fn unmute(&mut self, subscriber: u32, number: u32) {
+        let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
+        let slot = &mut entry.slots[number as usize];
+        let Some(until) = slot.muted_until.take() else { return };
+        self.deferred.remove(&(until, subscriber, number));
+        if let Some(watched) = &mut self.watched[slot.watched as usize] {
+            watched.watchers[slot.place as usize].muted = false;
+        }
+        entry.mark(number);
+    }
+}

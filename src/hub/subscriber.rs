@@ -1,0 +1,278 @@
+//! One stream's side of the hub: subscribe, unsubscribe, pull. Dropping it leaves no trace.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{Change, Dirty, Entry, Hub, Interest, Published, State, Watched, Watcher, interest::Slot};
+use crate::{
+    tape::{Instrument, Tape},
+    tick::{Symbol, Time},
+};
+
+/// A subscriber of a [`Hub`].
+pub struct Subscriber {
+    hub: Arc<Hub>,
+    id: u32,
+}
+
+/// What subscribing came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscribed {
+    /// The instrument is new to this subscriber: its last price follows.
+    Added,
+    /// It was subscribed already, and its options are the new ones.
+    Changed,
+}
+
+/// What a pull came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// Something was appended.
+    Data,
+    /// The hub is closed.
+    Closed,
+}
+
+impl Subscriber {
+    /// Joins a hub, as a reader of the format at this place.
+    pub fn join(hub: Arc<Hub>, format: usize, now: Time) -> Self {
+        let entry = Entry {
+            format,
+            waker: None,
+            signalled: true,
+            dirty: Dirty::default(),
+            slots: Vec::new(),
+            free_slots: Vec::new(),
+            by_watched: HashMap::new(),
+            named: 0,
+            heard: now,
+            heartbeat: false,
+        };
+        let id = {
+            let state = &mut *hub.lock();
+            match state.free_subscribers.pop() {
+                Some(id) => {
+                    state.subscribers[id as usize] = Some(entry);
+                    id
+                }
+                None => {
+                    state.subscribers.push(Some(entry));
+                    (state.subscribers.len() - 1) as u32
+                }
+            }
+        };
+        Self { hub, id }
+    }
+
+    /// Subscribes to an instrument of `tape`, or changes what is wanted of it.
+    pub fn subscribe(
+        &self,
+        tape: &dyn Tape,
+        instrument: &Arc<Instrument>,
+        interest: Interest,
+        now: Time,
+    ) -> Subscribed {
+        let state = &mut *self.hub.lock();
+        let known = state.by_symbol.get(&instrument.symbol).copied();
+        let watched = known.unwrap_or_else(|| state.watch(tape, instrument, now));
+        if known.is_none() {
+            self.hub.watched.notify_one();
+        }
+        state.add_interest(self.id, watched, interest)
+    }
+
+    /// Unsubscribes from a symbol. False when it was not subscribed.
+    pub fn unsubscribe(&self, symbol: &Symbol) -> bool {
+        let state = &mut *self.hub.lock();
+        let Some(watched) = state.by_symbol.get(symbol).copied() else { return false };
+        state.drop_interest(self.id, watched)
+    }
+
+    /// Unsubscribes from every symbol that `keep` refuses, and returns those.
+    pub fn retain(&self, mut keep: impl FnMut(&Symbol, &Interest) -> bool) -> Vec<Symbol> {
+        let state = &mut *self.hub.lock();
+        let dropped: Vec<(u32, Symbol)> = state
+            .interests(self.id)
+            .filter(|(_, symbol, interest)| !keep(symbol, interest))
+            .map(|(watched, symbol, _)| (watched, symbol))
+            .collect();
+        for (watched, _) in &dropped {
+            state.drop_interest(self.id, *watched);
+        }
+        dropped.into_iter().map(|(_, symbol)| symbol).collect()
+    }
+
+    /// What is subscribed, in no particular order.
+    pub fn interests(&self) -> Vec<(Symbol, Interest)> {
+        let state = &*self.hub.lock();
+        state.interests(self.id).map(|(_, symbol, interest)| (symbol, interest)).collect()
+    }
+
+    /// Whether nothing is subscribed.
+    pub fn is_idle(&self) -> bool {
+        let state = &*self.hub.lock();
+        state.subscribers[self.id as usize].as_ref().is_none_or(|entry| entry.by_watched.is_empty())
+    }
+
+    /// How many instruments are subscribed by name.
+    pub fn named(&self) -> usize {
+        let state = &*self.hub.lock();
+        state.subscribers[self.id as usize].as_ref().map_or(0, |entry| entry.named)
+    }
+
+    /// Whether a symbol is subscribed by name.
+    pub fn has_named(&self, symbol: &Symbol) -> bool {
+        let state = &*self.hub.lock();
+        let Some(watched) = state.by_symbol.get(symbol) else { return false };
+        let Some(entry) = &state.subscribers[self.id as usize] else { return false };
+        entry.by_watched.get(watched).is_some_and(|slot| !entry.slots[*slot as usize].interest.unnamed)
+    }
+
+    /// Appends what the subscriber lacks to `out`, until it holds `budget` bytes and a message more; pending when it
+    /// lacks nothing. Call it again after `Data`.
+    pub fn poll_pull(&self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> Poll<Pulled> {
+        let state = &mut *self.hub.lock();
+        let before = out.len();
+        state.pull(self.id, budget, out);
+        let closed = state.closed;
+        let Some(entry) = &mut state.subscribers[self.id as usize] else {
+            return Poll::Ready(Pulled::Closed);
+        };
+        if out.len() > before || out.len() >= budget {
+            return Poll::Ready(Pulled::Data);
+        }
+        if closed {
+            return Poll::Ready(Pulled::Closed);
+        }
+        if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            entry.waker = Some(cx.waker().clone());
+        }
+        entry.signalled = false;
+        Poll::Pending
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.retain(|_, _| false);
+        let state = &mut *self.hub.lock();
+        state.subscribers[self.id as usize] = None;
+        state.free_subscribers.push(self.id);
+    }
+}
+
+impl State {
+    /// Begins to watch an instrument.
+    fn watch(&mut self, tape: &dyn Tape, instrument: &Arc<Instrument>, now: Time) -> u32 {
+        let series = tape.series(instrument);
+        // The hub's own time stands still while nothing is watched.
+        self.now = self.now.max(now);
+        let newest = series.sequence_at(self.now).unwrap_or_else(|| series.first());
+        let latest = series.tick(newest);
+        let id = self.free_watched.pop().unwrap_or(self.watched.len() as u32);
+        if id as usize == self.watched.len() {
+            self.watched.push(None);
+            self.published.push(Published::default());
+        }
+        self.published[id as usize] = Published::default();
+        self.changes.push(Change::Watch { id, series: series.clone(), from: newest.next() });
+        self.watched[id as usize] = Some(Watched {
+            instrument: instrument.clone(),
+            series,
+            latest,
+            watchers: Vec::new(),
+            readers: Default::default(),
+        });
+        self.by_symbol.insert(instrument.symbol, id);
+        id
+    }
+
+    fn add_interest(&mut self, subscriber: u32, watched: u32, interest: Interest) -> Subscribed {
+        let now = self.now;
+        let (Some(entry), Some(found)) =
+            (&mut self.subscribers[subscriber as usize], &mut self.watched[watched as usize])
+        else {
+            return Subscribed::Changed;
+        };
+        if let Some(number) = entry.by_watched.get(&watched).copied() {
+            let slot = &mut entry.slots[number as usize];
+            // What was named once stays named, whatever else asks for it.
+            let unnamed = slot.interest.unnamed && interest.unnamed;
+            entry.named += usize::from(slot.interest.unnamed && !unnamed);
+            slot.interest = Interest { unnamed, ..interest };
+            slot.not_before = slot.not_before.min(now + slot.min_interval());
+            self.unmute(subscriber, number);
+            return Subscribed::Changed;
+        }
+        let slot = Slot {
+            watched,
+            place: found.watchers.len() as u32,
+            next: found.latest.sequence.0,
+            interest,
+            fresh: true,
+            not_before: now,
+            muted_until: None,
+        };
+        let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);
+        match entry.slots.get_mut(number as usize) {
+            Some(free) => *free = slot,
+            None => entry.slots.push(slot),
+        }
+        entry.named += usize::from(!interest.unnamed);
+        entry.by_watched.insert(watched, number);
+        found.watchers.push(Watcher { subscriber, slot: number, muted: false });
+        found.readers[entry.format] += 1;
+        entry.mark(number);
+        Subscribed::Added
+    }
+
+    fn drop_interest(&mut self, subscriber: u32, watched: u32) -> bool {
+        let (Some(entry), Some(found)) =
+            (&mut self.subscribers[subscriber as usize], &mut self.watched[watched as usize])
+        else {
+            return false;
+        };
+        let Some(number) = entry.by_watched.remove(&watched) else { return false };
+        let slot = entry.slots[number as usize];
+        if let Some(until) = slot.muted_until {
+            self.deferred.remove(&(until, subscriber, number));
+        }
+        entry.free_slots.push(number);
+        entry.dirty.clear(number);
+        entry.named -= usize::from(!slot.interest.unnamed);
+        found.readers[entry.format] -= 1;
+        found.watchers.swap_remove(slot.place as usize);
+        let moved = found.watchers.get(slot.place as usize).copied();
+        if found.watchers.is_empty() {
+            self.by_symbol.remove(&found.instrument.symbol);
+            self.watched[watched as usize] = None;
+            self.free_watched.push(watched);
+            self.changes.push(Change::Unwatch { id: watched });
+        }
+        if let Some(moved) = moved
+            && let Some(entry) = &mut self.subscribers[moved.subscriber as usize]
+        {
+            entry.slots[moved.slot as usize].place = slot.place;
+        }
+        true
+    }
+
+    fn interests(&self, subscriber: u32) -> impl Iterator<Item = (u32, Symbol, Interest)> {
+        let entry = self.subscribers[subscriber as usize].as_ref();
+        entry.into_iter().flat_map(|entry| {
+            entry.by_watched.iter().filter_map(|(watched, slot)| {
+                let found = self.watched[*watched as usize].as_ref()?;
+                Some((*watched, found.instrument.symbol, entry.slots[*slot as usize].interest))
+            })
+        })
+    }
+}
+
+impl std::fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscriber").field("id", &self.id).finish_non_exhaustive()
+    }
+}

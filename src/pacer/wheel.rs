@@ -1,0 +1,195 @@
+//! A timing wheel: finds what is due without looking at what is not.
+
+use std::time::Duration;
+
+use crate::tick::Time;
+
+const BUCKETS: u64 = 1024;
+const WORDS: usize = (BUCKETS / 64) as usize;
+
+const NONE: u32 = u32::MAX;
+
+/// Numbers by the flush in which they are due. Those due more than one turn of the wheel ahead share a bucket with
+/// nearer ones and stay in it until their turn. The buckets are lists through `links`, so that filing and removing
+/// are O(1) however many numbers share a bucket.
+pub(super) struct Wheel {
+    /// Nanoseconds between two flushes.
+    interval: u64,
+    /// The last flush that was handed out.
+    flushed: u64,
+    /// The first number of each bucket.
+    heads: Vec<u32>,
+    /// Which buckets hold something.
+    filled: [u64; WORDS],
+    /// By number.
+    links: Vec<Link>,
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    previous: u32,
+    next: u32,
+    flush: u64,
+}
+
+impl Wheel {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1),
+            flushed: 0,
+            heads: vec![NONE; BUCKETS as usize],
+            filled: [0; WORDS],
+            links: Vec::new(),
+        }
+    }
+
+    /// Files `id`, which is not filed, under the first flush at or after `time` that is not over.
+    pub(super) fn insert(&mut self, id: u32, time: Time) {
+        let flush = time.nanos().div_ceil(self.interval).max(self.flushed + 1);
+        let bucket = (flush % BUCKETS) as usize;
+        let at = id as usize;
+        if self.links.len() <= at {
+            self.links.resize(at + 1, Link { previous: NONE, next: NONE, flush: 0 });
+        }
+        let next = self.heads[bucket];
+        self.links[at] = Link { previous: NONE, next, flush };
+        if next != NONE {
+            self.links[next as usize].previous = id;
+        }
+        self.heads[bucket] = id;
+        self.filled[bucket / 64] |= 1 << (bucket % 64);
+    }
+
+    /// Takes out `id`, which is filed.
+    pub(super) fn remove(&mut self, id: u32) {
+        let Link { previous, next, flush } = self.links[id as usize];
+        let bucket = (flush % BUCKETS) as usize;
+        if next != NONE {
+            self.links[next as usize].previous = previous;
+        }
+        if previous != NONE {
+            self.links[previous as usize].next = next;
+        } else {
+            self.heads[bucket] = next;
+            if next == NONE {
+                self.filled[bucket / 64] &= !(1 << (bucket % 64));
+            }
+        }
+    }
+
+    /// Moves what is due by the last flush before `now` to `due`, and returns that flush's time.
+    pub(super) fn advance(&mut self, now: Time, due: &mut Vec<u32>) -> Time {
+        let flush = (now.nanos() / self.interval).max(self.flushed);
+        let first = (self.flushed + 1).max(flush.saturating_sub(BUCKETS - 1));
+        for at in first..=flush {
+            let mut id = self.heads[(at % BUCKETS) as usize];
+            while id != NONE {
+                let link = self.links[id as usize];
+                if link.flush <= flush {
+                    self.remove(id);
+                    due.push(id);
+                }
+                id = link.next;
+            }
+        }
+        self.flushed = flush;
+        Time::from_nanos(flush.saturating_mul(self.interval))
+    }
+
+    /// The time of the next flush whose bucket holds something.
+    pub(super) fn next_due(&self) -> Option<Time> {
+        let start = ((self.flushed + 1) % BUCKETS) as usize;
+        let ahead = (0..=WORDS).find_map(|step| {
+            let word = (start / 64 + step) % WORDS;
+            let mut bits = self.filled[word];
+            if step == 0 {
+                bits &= u64::MAX << (start % 64);
+            }
+            (bits != 0).then(|| {
+                (word * 64 + bits.trailing_zeros() as usize + BUCKETS as usize - start) % BUCKETS as usize
+            })
+        })?;
+        Some(Time::from_nanos((self.flushed + 1 + ahead as u64).saturating_mul(self.interval)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: u64 = 1_700_000_000_000_000_000;
+
+    fn at(nanos: u64) -> Time {
+        Time::from_nanos(START + nanos)
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Insert { id: u32, ahead: u64 },
+        Remove { id: u32 },
+        Advance { by: u64 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let ahead = prop_oneof![0..50_000_000u64, 0..60_000_000_000u64];
+        prop_oneof![
+            (0..40u32, ahead).prop_map(|(id, ahead)| Step::Insert { id, ahead }),
+            (0..40u32).prop_map(|id| Step::Remove { id }),
+            prop_oneof![0..30_000_000u64, 0..20_000_000_000u64].prop_map(|by| Step::Advance { by }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_wheel_hands_out_what_a_sorted_list_would(steps in prop::collection::vec(step(), 1..200)) {
+            let interval = 10_000_000;
+            let mut wheel = Wheel::new(Duration::from_nanos(interval));
+            let mut due = Vec::new();
+            let mut now = 0;
+            wheel.advance(at(0), &mut due);
+            let mut model = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Insert { id, ahead } => {
+                        if model.insert(id, at(now + ahead)).is_some() {
+                            wheel.remove(id);
+                        }
+                        wheel.insert(id, at(now + ahead));
+                    }
+                    Step::Remove { id } => {
+                        if model.remove(&id).is_some() {
+                            wheel.remove(id);
+                        }
+                    }
+                    Step::Advance { by } => {
+                        let over = (START + now) / interval + 1;
+                        now += by;
+                        let boundary = wheel.advance(at(now), &mut due);
+                        prop_assert_eq!(boundary.nanos(), (START + now) / interval * interval);
+                        let expected: Vec<u32> = model
+                            .iter()
+                            .filter(|(_, time)| time.nanos().div_ceil(interval).max(over) * interval <= boundary.nanos())
+                            .map(|(id, _)| *id)
+                            .collect();
+                        for id in &expected {
+                            prop_assert!(due.contains(id), "{id} is due and was not handed out");
+                        }
+                        for id in due.drain(..) {
+                            prop_assert!(model.remove(&id).is_some_and(|time| time <= boundary), "{id} is not due");
+                        }
+                    }
+                }
+                if let Some(next) = wheel.next_due() {
+                    let soonest = model.values().min().copied();
+                    prop_assert!(soonest.is_some_and(|time| next.nanos() < time.nanos() + 2 * interval));
+                } else {
+                    prop_assert!(model.is_empty());
+                }
+            }
+        }
+    }
+}

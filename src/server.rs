@@ -1,0 +1,159 @@
+//! Puts the rooms together: a listener, one worker per core, health and reflection; and takes them down again.
+
+mod connection;
+mod listener;
+mod worker;
+
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
+
+use crate::{
+    contract::DESCRIPTORS,
+    grpc::{Feed, Gate, SERVICES},
+    hub::Limits,
+    pacer::Clock,
+    tape::Tape,
+};
+use listener::Listener;
+use worker::Worker;
+
+/// What a server needs to know.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What to play.
+    pub tape: Arc<dyn Tape>,
+    /// What the time is.
+    pub clock: Clock,
+    /// Ticks that fall due within one such interval leave together.
+    pub flush_interval: Duration,
+    /// A reader of every tick that is further behind than this gets a gap.
+    pub max_lag: Duration,
+    /// A stream on which nothing was sent for so long gets a heartbeat.
+    pub heartbeat_interval: Duration,
+    /// How many threads serve connections.
+    pub workers: NonZeroUsize,
+}
+
+/// A server whose address is taken and that does not serve yet: clients that connect wait.
+pub struct Bound {
+    config: Config,
+    listener: Listener,
+}
+
+/// Why a server does not run.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: is another server there? --listen chooses the address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A part of the server could not be started.
+    #[error("cannot start {0}")]
+    Start(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A worker ended although nobody asked it to.
+    #[error("a worker thread ended unexpectedly")]
+    WorkerLost,
+}
+
+impl Bound {
+    /// Open streams end within this time of a shutdown, or are cut.
+    pub const GRACE: Duration = Duration::from_secs(1);
+
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn bind(config: Config) -> Result<Self, ServerError> {
+        let address = config.listen;
+        let listener = Listener::bind(address).map_err(|source| ServerError::Listen { address, source })?;
+        Ok(Self { config, listener })
+    }
+
+    /// The address that is bound, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` is cancelled; then open streams end with UNAVAILABLE and, within [`Self::GRACE`],
+    /// every connection is closed. Needs a tokio runtime with its drivers enabled.
+    ///
+    /// # Errors
+    /// A part of the server could not be started, or a worker was lost.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ServerError> {
+        let Self { config, listener } = self;
+        let mut health = HealthReporter::new();
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
+
+        let mut threads = JoinSet::new();
+        let mut workers = Vec::new();
+        for _ in 0..config.workers.get() {
+            let limits = Limits { max_lag: config.max_lag, heartbeat_interval: config.heartbeat_interval };
+            let feed = Feed::new(config.tape.clone(), config.clock, limits);
+            let gate = Gate::new(feed.clone(), shared_services(&health)?);
+            let (worker, run) = Worker::start(feed, gate, config.flush_interval)
+                .map_err(|error| ServerError::Start("a worker", error.into()))?;
+            workers.push(worker);
+            threads.spawn_blocking(run);
+        }
+
+        let lost = tokio::select! {
+            () = listener.deal_to(&workers) => false,
+            () = shutdown.cancelled() => false,
+            _ = threads.join_next() => true,
+        };
+
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::NotServing).await;
+        }
+        drop(listener);
+        let deadline = Instant::now() + Self::GRACE;
+        for worker in workers {
+            worker.stop(deadline);
+        }
+        // Those who watch the health were told; now their streams end too.
+        for service in SERVICES.into_iter().chain([""]) {
+            health.clear_service_status(service).await;
+        }
+        while let Ok(Some(_)) = timeout_at(deadline + Self::GRACE / 2, threads.join_next()).await {}
+        if lost { Err(ServerError::WorkerLost) } else { Ok(()) }
+    }
+}
+
+/// Health and reflection, which are the same for all workers.
+fn shared_services(health: &HealthReporter) -> Result<RoutesBuilder, ServerError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+    };
+    let failed = |error: tonic_reflection::server::Error| ServerError::Start("reflection", error.into());
+    let mut routes = Routes::builder();
+    routes
+        .add_service(HealthServer::new(HealthService::from_health_reporter(health.clone())))
+        .add_service(reflection().build_v1().map_err(failed)?)
+        .add_service(reflection().build_v1alpha().map_err(failed)?);
+    Ok(routes)
+}

@@ -1,0 +1,79 @@
+//! Accepts connections and deals them to the workers.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::warn;
+
+use super::worker::Worker;
+
+/// A socket that listens.
+pub(super) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    const BACKLOG: i32 = 1024;
+    /// What the kernel holds unsent is out of our hands: ticks in it only grow old in front of newer ones.
+    const UNSENT: u32 = 16 * 1024;
+    /// A peer that acknowledges nothing for so long is gone, even if its receive window is shut.
+    const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+    const FIRST_BACK_OFF: Duration = Duration::from_millis(10);
+    const LAST_BACK_OFF: Duration = Duration::from_secs(1);
+
+    /// Takes an address. Needs a tokio runtime.
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(Self::BACKLOG)?;
+        let socket = TcpListener::from_std(socket.into())?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Deals connections to the worker that has the fewest, for ever.
+    pub(super) async fn deal_to(&self, workers: &[Worker]) {
+        let mut back_off = Self::FIRST_BACK_OFF;
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, peer)) => {
+                    back_off = Self::FIRST_BACK_OFF;
+                    let prepared = prepare(&stream).and_then(|()| stream.into_std());
+                    let idlest = workers.iter().min_by_key(|worker| worker.connections());
+                    match (prepared, idlest) {
+                        (Ok(stream), Some(worker)) => worker.hand_over(stream).await,
+                        (Err(error), _) => warn!(%peer, %error, "a connection could not be prepared"),
+                        (Ok(_), None) => return,
+                    }
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: the connection stays in the backlog, and to try again at
+                    // once would only burn the CPU.
+                    warn!(%error, ?back_off, "cannot accept connections");
+                    tokio::time::sleep(back_off).await;
+                    back_off = Self::LAST_BACK_OFF.min(back_off * 2);
+                }
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Listener::UNACKNOWLEDGED))?;
+    #[cfg(target_os = "linux")]
+    {
+        socket.set_tcp_notsent_lowat(Listener::UNSENT)?;
+        socket.set_tcp_user_timeout(Some(Listener::UNACKNOWLEDGED))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! One thread that serves connections: its own runtime, its own hub, its own pacer. Workers share nothing that
+//! changes, so a tick never crosses from one thread to another.
+
+use std::{io, net::TcpStream, time::Duration};
+
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::debug;
+
+use super::connection;
+use crate::{
+    grpc::{Feed, Gate},
+    hub::{Change, Hub},
+    pacer::{Clock, Pacer},
+};
+
+/// A worker as the listener sees it.
+pub(super) struct Worker {
+    incoming: mpsc::Sender<TcpStream>,
+    stop: oneshot::Sender<Instant>,
+    connections: TaskTracker,
+}
+
+impl Worker {
+    /// Prepares a worker. It works while the returned function runs, which blocks its thread.
+    pub(super) fn start(
+        feed: Feed,
+        gate: Gate,
+        flush_interval: Duration,
+    ) -> io::Result<(Self, impl FnOnce() + Send + 'static)> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (incoming, accepted) = mpsc::channel(64);
+        let (stop, stopped) = oneshot::channel();
+        let connections = TaskTracker::new();
+        let run = {
+            let connections = connections.clone();
+            move || runtime.block_on(run(feed, gate, flush_interval, accepted, stopped, connections))
+        };
+        Ok((Self { incoming, stop, connections }, run))
+    }
+
+    /// How many connections it serves.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Gives it a connection to serve.
+    pub(super) async fn hand_over(&self, stream: TcpStream) {
+        if self.incoming.send(stream).await.is_err() {
+            debug!("a connection came for a worker that has ended");
+        }
+    }
+
+    /// Lets its streams end and its connections close by the deadline.
+    pub(super) fn stop(self, deadline: Instant) {
+        // A worker that has ended already needs no telling.
+        let _ = self.stop.send(deadline);
+    }
+}
+
+async fn run(
+    feed: Feed,
+    gate: Gate,
+    flush_interval: Duration,
+    mut accepted: mpsc::Receiver<TcpStream>,
+    mut stopped: oneshot::Receiver<Instant>,
+    connections: TaskTracker,
+) {
+    let hub = feed.hub.clone();
+    let stopping = CancellationToken::new();
+    // A task of its own, so that it takes its turn after the streams that it has woken.
+    let pacing = tokio::spawn(pace(feed, flush_interval, stopping.clone()));
+    let deadline = loop {
+        tokio::select! {
+            Some(stream) = accepted.recv() => {
+                connections.spawn(connection::serve(stream, gate.clone(), stopping.clone()));
+            }
+            deadline = &mut stopped => break deadline.unwrap_or_else(|_| Instant::now()),
+        }
+    };
+    hub.close();
+    stopping.cancel();
+    connections.close();
+    if timeout_at(deadline, connections.wait()).await.is_err() {
+        debug!(left = connections.len(), "connections are cut that did not close in time");
+    }
+    if pacing.await.is_err() {
+        debug!("the pacer ended in a panic");
+    }
+}
+
+/// Publishes ticks when they are due, and heartbeats. Sleeps while nothing is watched.
+async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken) {
+    let Feed { hub, clock, .. } = feed;
+    let mut pacer = Pacer::new(flush_interval);
+    let beat_interval = hub.heartbeat_interval() / 4;
+    let mut next_beat = clock.now() + beat_interval;
+    loop {
+        let now = clock.now();
+        if now >= next_beat {
+            hub.beat(now);
+            next_beat = now + beat_interval;
+        }
+        let due = flush(&hub, &mut pacer, clock);
+        let wake = due.map_or(next_beat, |due| due.min(next_beat));
+        let ahead = wake.nanos().saturating_sub(clock.now().nanos());
+        tokio::select! {
+            () = sleep(Duration::from_nanos(ahead)) => {}
+            () = hub.changed() => {}
+            () = stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Publishes what is due, and returns when there will be something to publish again.
+fn flush(hub: &Hub, pacer: &mut Pacer, clock: Clock) -> Option<crate::tick::Time> {
+    let mut flush = hub.begin_flush();
+    for change in flush.changes() {
+        match change {
+            Change::Watch { id, series, from } => pacer.watch(id, series, from),
+            Change::Unwatch { id } => pacer.unwatch(id),
+        }
+    }
+    let boundary = pacer.advance(clock.now(), |id, tick| flush.publish(id, tick));
+    let deferred = flush.finish(boundary);
+    [pacer.next_due(), deferred].into_iter().flatten().min()
+}

@@ -1,0 +1,77 @@
+//! The ticks of one simulated instrument.
+
+use super::{
+    keys::Keys,
+    market::Market,
+    path::{Path, Point, Walk},
+    slots::Slots,
+};
+use crate::{
+    tape::{Cursor, Instrument, Series},
+    tick::{Sequence, Tick, Time},
+};
+
+/// The simulated ticks of one instrument. It holds no tick: every one is computed when it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct SimulatedSeries {
+    slots: Slots,
+    path: Path,
+    market: Market,
+}
+
+struct SimulatedCursor {
+    slots: Slots,
+    market: Market,
+    walk: Walk,
+}
+
+impl SimulatedSeries {
+    /// The series of an instrument on the tape of a seed.
+    pub fn new(seed: u64, instrument: &Instrument) -> Self {
+        let keys = Keys::new(seed, &instrument.symbol);
+        let slots = Slots::new(keys.slots, instrument.tick_interval);
+        let path = Path::new(keys.path, &slots);
+        Self { slots, path, market: Market::new(instrument, slots.interval()) }
+    }
+}
+
+impl Series for SimulatedSeries {
+    fn first(&self) -> Sequence {
+        Sequence(0)
+    }
+
+    fn sequence_at(&self, time: Time) -> Option<Sequence> {
+        self.slots.newest_at(time)
+    }
+
+    fn tick(&self, sequence: Sequence) -> Tick {
+        tick(&self.slots, &self.market, sequence, self.path.at(sequence.0))
+    }
+
+    fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
+        Box::new(SimulatedCursor { slots: self.slots, market: self.market, walk: self.path.walk(from.0) })
+    }
+}
+
+impl Cursor for SimulatedCursor {
+    fn tick(&self) -> Tick {
+        tick(&self.slots, &self.market, Sequence(self.walk.tick()), self.walk.point())
+    }
+
+    fn advance(&mut self) {
+        if self.walk.tick() < u64::MAX {
+            self.walk.advance();
+        }
+    }
+}
+
+#[inline]
+fn tick(slots: &Slots, market: &Market, sequence: Sequence, point: Point) -> Tick {
+    let slot = slots.slot(sequence.0);
+    Tick {
+        sequence,
+        time: slot.time,
+        price: market.price(point),
+        quantity: market.quantity(point, slot.share),
+    }
+}
