@@ -16,7 +16,7 @@ use self::{
     screen::{Screen, Stop, Wish},
 };
 use super::{
-    Client, Delivery, Endpoint, Event, Subscription, Wanted,
+    Client, Delivery, Endpoint, Event, Refusal, Subscription, Wanted,
     output::{self, Output},
     record::Records,
 };
@@ -116,7 +116,7 @@ impl Feed {
         }
         received?;
         if self.subscribed == 0 && self.subscription.unanswered() == 0 {
-            bail!("there is no symbol to watch; `ticker list` shows those of the server");
+            bail!("every symbol was refused: there is nothing to watch");
         }
         Ok(true)
     }
@@ -173,9 +173,9 @@ fn notices(event: &Event) -> Vec<String> {
         Event::Tick(_) => Vec::new(),
         Event::Answer { refused, .. } => refused
             .iter()
-            .map(|refusal| match refusal.symbol.as_str() {
-                "" => refusal.message.clone(),
-                symbol => format!("{symbol}: {}", refusal.message),
+            .map(|Refusal { symbol, message }| match message.contains(symbol.as_str()) {
+                true => message.clone(),
+                false => format!("{symbol}: {message}"),
             })
             .collect(),
         Event::Gap { symbol, first, last } => {
@@ -196,7 +196,7 @@ fn warn(notice: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{client::Refusal, tick::Sequence};
+    use crate::tick::Sequence;
 
     #[test]
     fn what_is_lost_or_refused_is_told() {
@@ -205,9 +205,14 @@ mod tests {
         let answer = Event::Answer {
             tape_id: String::new(),
             subscribed: Vec::new(),
-            refused: vec![refusal("TSC", "did you mean \u{1b}[31mTCS?"), refusal("", "too many symbols")],
+            refused: vec![
+                refusal("TSC", "did you mean \u{1b}[31mTCS?"),
+                refusal("TC", "there is no TC"),
+                refusal("", "too many symbols"),
+            ],
         };
-        assert_eq!(notices(&answer), ["TSC: did you mean [31mTCS?", "too many symbols"]);
+        let told = ["TSC: did you mean [31mTCS?", "there is no TC", "too many symbols"];
+        assert_eq!(notices(&answer), told);
         let gap = Event::Gap { symbol: "TCS".to_owned(), first: Sequence(5), last: Sequence(9) };
         assert_eq!(notices(&gap), ["TCS: too slow, the server left out the ticks 5 to 9"]);
     }
