@@ -39,9 +39,14 @@ fn span(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
 
 #[tokio::test]
 async fn a_min_interval_that_is_none_refuses_each_symbol() {
-    for min_interval in [span(-1, 0), span(0, -1), span(86_400, 1), span(i64::MAX, i32::MAX), span(i64::MIN, 0)] {
+    for min_interval in
+        [span(-1, 0), span(0, -1), span(86_400, 1), span(i64::MAX, i32::MAX), span(i64::MIN, 0)]
+    {
         let result = subscribe(Subscription { min_interval, ..symbols(&["TCS", "INFY"]) }).await;
-        assert!(result.statuses.iter().all(|status| status.code() == Code::InvalidArgument), "{min_interval:?}");
+        assert!(
+            result.statuses.iter().all(|status| status.code() == Code::InvalidArgument),
+            "{min_interval:?}"
+        );
         assert!(result.statuses[0].message.contains("from 0 to one day"));
     }
     for min_interval in [span(0, 0), span(86_400, 0)] {

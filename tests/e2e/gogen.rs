@@ -64,7 +64,9 @@ async fn every_request_adds_a_symbol_and_repeats_are_harmless() {
         assert!(!seen.contains(&(tick.symbol.clone(), tick.timestamp.clone())), "{tick:?} came twice");
         seen.push((tick.symbol, tick.timestamp));
     }
-    assert!(seen.iter().any(|(symbol, _)| symbol == "TCS") && seen.iter().any(|(symbol, _)| symbol == "INFY"));
+    assert!(
+        seen.iter().any(|(symbol, _)| symbol == "TCS") && seen.iter().any(|(symbol, _)| symbol == "INFY")
+    );
 }
 
 #[tokio::test]

@@ -61,7 +61,8 @@ async fn garbage_and_truncated_messages_end_the_call_with_a_reason() {
 async fn a_request_that_is_too_large_is_refused_with_the_limit() {
     let server = Server::start();
     let mut channel = server.channel().await;
-    let symbols: Vec<u8> = (0..100_000u32).flat_map(|at| [&b"\x0a\x06"[..], format!("{at:06}").as_bytes()].concat()).collect();
+    let symbols: Vec<u8> =
+        (0..100_000u32).flat_map(|at| [&b"\x0a\x06"[..], format!("{at:06}").as_bytes()].concat()).collect();
     for path in [WATCH, STREAM, GOGEN] {
         let (_, status) = call(&mut channel, request(path, framed(&symbols))).await;
         let status = status.unwrap();

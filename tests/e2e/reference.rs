@@ -6,7 +6,9 @@ use ticker::{
 };
 use tokio_stream::StreamExt;
 use tonic::Code;
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::server::Server;
@@ -38,7 +40,10 @@ async fn last_prices_are_those_asked_for_or_all() {
     let all = client.get_last_prices(GetLastPricesRequest::default()).await.unwrap().into_inner();
     let symbols: Vec<_> = all.ticks.iter().map(|tick| tick.symbol.as_str()).collect();
     assert_eq!(symbols, ["FAST", "INFY", "SLOW", "TCS"]);
-    let request = GetLastPricesRequest { symbols: vec!["TCS".into(), "NOPE".into(), String::new()], ..Default::default() };
+    let request = GetLastPricesRequest {
+        symbols: vec!["TCS".into(), "NOPE".into(), String::new()],
+        ..Default::default()
+    };
     let some = client.get_last_prices(request).await.unwrap().into_inner();
     assert_eq!((some.ticks.len(), some.statuses.len()), (1, 2));
     assert!(some.ticks[0].sequence >= all.ticks[3].sequence);
@@ -80,23 +85,32 @@ async fn health_is_reported_for_the_server_and_for_each_service() {
 #[tokio::test]
 async fn reflection_lists_and_describes_every_service_in_both_versions() {
     let server = Server::start();
-    let expected =
-        ["gogen.TickerStreamService", "grpc.health.v1.Health", "ticker.v1.TickerStreamService", "google.rpc.RetryInfo"];
+    let expected = [
+        "gogen.TickerStreamService",
+        "grpc.health.v1.Health",
+        "ticker.v1.TickerStreamService",
+        "google.rpc.RetryInfo",
+    ];
     for symbol in expected {
         use v1::{server_reflection_request::MessageRequest, server_reflection_response::MessageResponse};
         let mut client = v1::server_reflection_client::ServerReflectionClient::new(server.channel().await);
         let message_request = Some(MessageRequest::FileContainingSymbol(symbol.to_owned()));
         let request = v1::ServerReflectionRequest { host: String::new(), message_request };
-        let mut answers = client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
+        let mut answers =
+            client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
         let answer = answers.next().await.unwrap().unwrap().message_response;
         assert!(matches!(answer, Some(MessageResponse::FileDescriptorResponse(_))), "{symbol}: {answer:?}");
     }
     for symbol in expected {
-        use v1alpha::{server_reflection_request::MessageRequest, server_reflection_response::MessageResponse};
-        let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(server.channel().await);
+        use v1alpha::{
+            server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        };
+        let mut client =
+            v1alpha::server_reflection_client::ServerReflectionClient::new(server.channel().await);
         let message_request = Some(MessageRequest::FileContainingSymbol(symbol.to_owned()));
         let request = v1alpha::ServerReflectionRequest { host: String::new(), message_request };
-        let mut answers = client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
+        let mut answers =
+            client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
         let answer = answers.next().await.unwrap().unwrap().message_response;
         assert!(matches!(answer, Some(MessageResponse::FileDescriptorResponse(_))), "{symbol}: {answer:?}");
     }

@@ -12,9 +12,8 @@ use ticker::{
     contract::{
         gogen,
         v1::{
-            Subscription, TickerStreamRequest, TickerStreamResponse,
-            ticker_stream_request::Verb, ticker_stream_response::Event,
-            ticker_stream_service_client::TickerStreamServiceClient,
+            Subscription, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
+            ticker_stream_response::Event, ticker_stream_service_client::TickerStreamServiceClient,
         },
     },
     pacer::Clock,
@@ -27,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 
 /// `FAST` ticks every 5 ms, `TCS` and `INFY` every 50 ms, `SLOW` once an hour.
-pub const INSTRUMENTS: &str = r#"
+pub(crate) const INSTRUMENTS: &str = r#"
     [[instrument]]
     symbol = "FAST"
     reference_price = "100.00"
@@ -51,18 +50,18 @@ pub const INSTRUMENTS: &str = r#"
 /// Nothing that a test waits for takes longer, by far.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     shutdown: CancellationToken,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(|_| {})
     }
 
-    pub fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let universe = Universe::parse(INSTRUMENTS, "instruments").unwrap();
         let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -74,43 +73,46 @@ impl Server {
             workers: NonZeroUsize::new(2).unwrap(),
         };
         change(&mut config);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let bound = runtime.block_on(async { Bound::bind(config) }).unwrap();
+        let bound = Bound::bind(config).unwrap();
         let address = bound.local_addr();
         let shutdown = CancellationToken::new();
         let stopping = shutdown.clone();
-        let thread = thread::spawn(move || runtime.block_on(bound.serve(stopping)));
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(bound.serve(stopping))
+        });
         Self { address, shutdown, thread: Some(thread) }
     }
 
     /// Asks the server to stop, and does not wait.
-    pub fn begin_to_stop(&self) {
+    pub(crate) fn begin_to_stop(&self) {
         self.shutdown.cancel();
     }
 
-    pub fn stop(mut self) -> Result<(), ServerError> {
+    pub(crate) fn stop(mut self) -> Result<(), ServerError> {
         self.shutdown.cancel();
         self.thread.take().unwrap().join().unwrap()
     }
 
-    pub async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
     }
 
-    pub async fn client(&self) -> TickerStreamServiceClient<Channel> {
+    pub(crate) async fn client(&self) -> TickerStreamServiceClient<Channel> {
         TickerStreamServiceClient::new(self.channel().await)
     }
 
-    pub async fn stream(&self) -> Talk<TickerStreamRequest, TickerStreamResponse> {
+    pub(crate) async fn stream(&self) -> Talk<TickerStreamRequest, TickerStreamResponse> {
         let (say, said) = mpsc::unbounded_channel();
         let mut client = self.client().await;
         let heard = client.ticker_stream(UnboundedReceiverStream::new(said)).await.unwrap().into_inner();
         Talk { say: Some(say), heard }
     }
 
-    pub async fn gogen(&self) -> Talk<gogen::TickerRequest, gogen::TickerResponse> {
+    pub(crate) async fn gogen(&self) -> Talk<gogen::TickerRequest, gogen::TickerResponse> {
         let (say, said) = mpsc::unbounded_channel();
-        let mut client = gogen::ticker_stream_service_client::TickerStreamServiceClient::new(self.channel().await);
+        let mut client =
+            gogen::ticker_stream_service_client::TickerStreamServiceClient::new(self.channel().await);
         let heard = client.ticker_stream(UnboundedReceiverStream::new(said)).await.unwrap().into_inner();
         Talk { say: Some(say), heard }
     }
@@ -127,31 +129,31 @@ impl Drop for Server {
 }
 
 /// Both directions of one stream.
-pub struct Talk<Q, A> {
+pub(crate) struct Talk<Q, A> {
     say: Option<mpsc::UnboundedSender<Q>>,
     heard: Streaming<A>,
 }
 
 impl<Q, A> Talk<Q, A> {
-    pub fn say(&self, request: Q) {
+    pub(crate) fn say(&self, request: Q) {
         self.say.as_ref().unwrap().send(request).ok();
     }
 
-    pub fn half_close(&mut self) {
+    pub(crate) fn half_close(&mut self) {
         self.say = None;
     }
 
     /// The next message, or how the stream ended: `None` is OK.
-    pub async fn hear(&mut self) -> Option<Result<A, Status>> {
+    pub(crate) async fn hear(&mut self) -> Option<Result<A, Status>> {
         timeout(PATIENCE, self.heard.next()).await.expect("the server says nothing")
     }
 
-    pub async fn next(&mut self) -> A {
+    pub(crate) async fn next(&mut self) -> A {
         self.hear().await.expect("the stream ended").expect("the stream failed")
     }
 
     /// Skips messages until the stream fails.
-    pub async fn failure(&mut self) -> Status {
+    pub(crate) async fn failure(&mut self) -> Status {
         loop {
             match self.hear().await.expect("the stream ended with OK") {
                 Ok(_) => {}
@@ -162,16 +164,16 @@ impl<Q, A> Talk<Q, A> {
 }
 
 impl Talk<TickerStreamRequest, TickerStreamResponse> {
-    pub fn ask(&self, request_id: u64, verb: Verb) {
+    pub(crate) fn ask(&self, request_id: u64, verb: Verb) {
         self.say(TickerStreamRequest { request_id, verb: Some(verb) });
     }
 
-    pub async fn event(&mut self) -> Event {
+    pub(crate) async fn event(&mut self) -> Event {
         self.next().await.event.expect("an event that this client does not know")
     }
 
     /// The next event that is not a heartbeat.
-    pub async fn news(&mut self) -> Event {
+    pub(crate) async fn news(&mut self) -> Event {
         loop {
             match self.event().await {
                 Event::Heartbeat(_) => {}
@@ -181,6 +183,6 @@ impl Talk<TickerStreamRequest, TickerStreamResponse> {
     }
 }
 
-pub fn symbols(symbols: &[&str]) -> Subscription {
+pub(crate) fn symbols(symbols: &[&str]) -> Subscription {
     Subscription { symbols: symbols.iter().map(ToString::to_string).collect(), ..Subscription::default() }
 }

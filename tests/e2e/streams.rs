@@ -4,16 +4,16 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ticker::{
     contract::v1::{
-        Delivery, ListSubscriptions, Ping, Subscription, SubscriptionResult, SymbolStatus, SymbolStatusCode as Code,
-        Tick, Unsubscribe, ticker_stream_request::Verb, ticker_stream_response::Event,
+        Delivery, ListSubscriptions, Ping, Subscription, SubscriptionResult, SymbolStatus,
+        SymbolStatusCode as Code, Tick, Unsubscribe, ticker_stream_request::Verb,
+        ticker_stream_response::Event,
     },
     tape::{Simulated, Universe},
 };
 
 use crate::server::{Server, Talk, symbols};
 
-type Stream =
-    Talk<ticker::contract::v1::TickerStreamRequest, ticker::contract::v1::TickerStreamResponse>;
+type Stream = Talk<ticker::contract::v1::TickerStreamRequest, ticker::contract::v1::TickerStreamResponse>;
 
 impl Stream {
     async fn result(&mut self) -> SubscriptionResult {
@@ -77,7 +77,9 @@ async fn one_bad_symbol_does_not_fail_the_others() {
         ("infy", Code::UnknownSymbol),
     ];
     assert_eq!(codes(&result.statuses), expected);
-    assert!(result.statuses.iter().all(|status| status.message.is_empty() == (status.code() == Code::Subscribed)));
+    assert!(
+        result.statuses.iter().all(|status| status.message.is_empty() == (status.code() == Code::Subscribed))
+    );
     assert!(result.statuses[5].message.contains("did you mean INFY?"), "{}", result.statuses[5].message);
     assert_eq!(stream.tick().await.symbol, "TCS");
 }
@@ -201,7 +203,10 @@ async fn set_subscriptions_makes_the_stream_exactly_that_set() {
         assert_ne!(stream.tick().await.symbol, "FAST");
     }
     stream.ask(3, Verb::ListSubscriptions(ListSubscriptions {}));
-    assert_eq!(codes(&stream.result().await.statuses), [("INFY", Code::Subscribed), ("TCS", Code::Subscribed)]);
+    assert_eq!(
+        codes(&stream.result().await.statuses),
+        [("INFY", Code::Subscribed), ("TCS", Code::Subscribed)]
+    );
     stream.ask(4, Verb::SetSubscriptions(symbols(&[])));
     let cleared = stream.result().await;
     assert_eq!(codes(&cleared.statuses), [("INFY", Code::Unsubscribed), ("TCS", Code::Unsubscribed)]);
@@ -237,10 +242,7 @@ async fn a_stream_that_is_half_closed_without_a_subscription_ends_with_ok() {
 async fn what_comes_with_a_later_version_is_refused_and_not_ignored() {
     let server = Server::start();
     let mut stream = server.stream().await;
-    let resume = Subscription {
-        after_sequence: [("TCS".to_owned(), 5)].into(),
-        ..symbols(&["TCS", "INFY"])
-    };
+    let resume = Subscription { after_sequence: [("TCS".to_owned(), 5)].into(), ..symbols(&["TCS", "INFY"]) };
     stream.ask(1, Verb::Subscribe(resume));
     let result = stream.result().await;
     assert_eq!(codes(&result.statuses), [("TCS", Code::Unimplemented), ("INFY", Code::Subscribed)]);
@@ -272,7 +274,10 @@ async fn two_servers_that_started_at_different_times_send_the_same_ticks() {
     while same < 200 {
         for tick in [one.tick().await, two.tick().await] {
             if let Some(other) = seen.insert(key(&tick), strip(tick.clone())) {
-                assert_eq!(prost::Message::encode_to_vec(&other), prost::Message::encode_to_vec(&strip(tick)));
+                assert_eq!(
+                    prost::Message::encode_to_vec(&other),
+                    prost::Message::encode_to_vec(&strip(tick))
+                );
                 same += 1;
             }
         }
@@ -288,7 +293,10 @@ async fn an_invented_instrument_is_the_same_on_every_replica() {
     let mut ticks = Vec::new();
     for server in [Server::start_with(any_symbol), Server::start_with(any_symbol)] {
         let mut client = server.client().await;
-        let request = ticker::contract::v1::GetLastPricesRequest { symbols: vec!["MADE-UP".into()], ..Default::default() };
+        let request = ticker::contract::v1::GetLastPricesRequest {
+            symbols: vec!["MADE-UP".into()],
+            ..Default::default()
+        };
         let response = client.get_last_prices(request).await.unwrap().into_inner();
         assert_eq!(response.statuses, []);
         let mut stream = server.stream().await;

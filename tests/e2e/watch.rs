@@ -20,10 +20,14 @@ async fn a_watch_is_a_result_a_snapshot_and_live_ticks() {
         panic!("not the result")
     };
     assert_eq!(result.statuses[1].code(), SymbolStatusCode::UnknownSymbol);
-    let Some(Event::Tick(mut last)) = events.next().await.unwrap().unwrap().event else { panic!("not a tick") };
+    let Some(Event::Tick(mut last)) = events.next().await.unwrap().unwrap().event else {
+        panic!("not a tick")
+    };
     assert!(last.snapshot);
     for _ in 0..5 {
-        let Some(Event::Tick(tick)) = events.next().await.unwrap().unwrap().event else { panic!("not a tick") };
+        let Some(Event::Tick(tick)) = events.next().await.unwrap().unwrap().event else {
+            panic!("not a tick")
+        };
         assert_eq!(tick.sequence, last.sequence + 1);
         last = tick;
     }
