@@ -17,7 +17,7 @@ use crate::{
 ///
 /// Without a command it serves: `ticker --seed 7` is `ticker serve --seed 7`.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, override_usage = "ticker [COMMAND]")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

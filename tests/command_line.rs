@@ -1,5 +1,7 @@
 //! The commands as their users run them: the built program, against the built program.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test may stop it")]
+
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,

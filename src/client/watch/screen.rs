@@ -1,7 +1,7 @@
 //! Takes over the terminal, and gives it back whatever happens.
 
 use std::{
-    io,
+    io, thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -63,7 +63,10 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        ratatui::restore();
+        // A panic has given it back already. To do it twice would write over the message.
+        if !thread::panicking() {
+            ratatui::restore();
+        }
     }
 }
 
