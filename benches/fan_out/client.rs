@@ -22,8 +22,8 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// How one connection's bytes are understood.
 pub(crate) trait Protocol {
-    /// Counts the ticks that these bytes complete, and appends what must be answered.
-    fn receive(&mut self, bytes: &[u8], answer: &mut Vec<u8>) -> Result<u64>;
+    /// Adds what these bytes complete to `received`, and appends what must be answered.
+    fn receive(&mut self, bytes: &[u8], received: &mut Received, answer: &mut Vec<u8>) -> Result<()>;
 }
 
 /// Counts messages that are all of one length, as those of the peers are: what arrives is divided, not parsed.
@@ -51,6 +51,8 @@ struct Connection {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Received {
     pub(crate) ticks: u64,
+    /// Frames of data, where the protocol has them: a server that flushes on time sends one for each flush.
+    pub(crate) frames: u64,
     pub(crate) bytes: u64,
     pub(crate) elapsed: Duration,
 }
@@ -122,7 +124,7 @@ impl Client {
                 Err(error) => return Err(error.into()),
             };
             received.bytes += length as u64;
-            received.ticks += protocol.receive(&self.buffer[..length], &mut self.answer)?;
+            protocol.receive(&self.buffer[..length], received, &mut self.answer)?;
             if !self.answer.is_empty() {
                 let written = socket.write(&self.answer)?;
                 ensure!(written == self.answer.len(), "the server does not read");
@@ -143,10 +145,10 @@ impl FixedLength {
 }
 
 impl Protocol for FixedLength {
-    fn receive(&mut self, bytes: &[u8], _answer: &mut Vec<u8>) -> Result<u64> {
+    fn receive(&mut self, bytes: &[u8], received: &mut Received, _answer: &mut Vec<u8>) -> Result<()> {
         self.rest += bytes.len();
-        let ticks = self.rest / self.length;
+        received.ticks += (self.rest / self.length) as u64;
         self.rest %= self.length;
-        Ok(ticks as u64)
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::mem;
 use anyhow::{Result, bail, ensure};
 use prost::Message;
 
-use crate::client::Protocol;
+use crate::client::{Protocol, Received};
 
 /// The length of a frame's header: three bytes of length, type, flags, four bytes of stream.
 const HEADER: usize = 9;
@@ -178,8 +178,7 @@ impl<O: Observer> Http2<O> {
 }
 
 impl<O: Observer> Protocol for Http2<O> {
-    fn receive(&mut self, mut bytes: &[u8], answer: &mut Vec<u8>) -> Result<u64> {
-        let mut ticks = 0;
+    fn receive(&mut self, mut bytes: &[u8], received: &mut Received, answer: &mut Vec<u8>) -> Result<()> {
         while !bytes.is_empty() {
             if self.data == 0 {
                 bytes = self.frame(bytes, answer)?;
@@ -187,12 +186,13 @@ impl<O: Observer> Protocol for Http2<O> {
             }
             let (now, later) = bytes.split_at(self.data.min(bytes.len()));
             let at = (self.stream as usize - 1) / 2;
-            ticks += self.messages[at].hop(now, &mut self.observer);
+            received.ticks += self.messages[at].hop(now, &mut self.observer);
             self.data -= now.len();
+            received.frames += u64::from(self.data == 0);
             self.replenish(now.len(), answer);
             bytes = later;
         }
-        Ok(ticks)
+        Ok(())
     }
 }
 

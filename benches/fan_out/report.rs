@@ -57,9 +57,9 @@ pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Res
     println!("\nEach in detail, the median of {} windows of {:?}:\n", effort.rounds, effort.window);
     println!(
         "| connections × symbols × Hz | subject | CPU per tick | × floor | of Redis | of NATS | ticks/s | delivered \
-         | server core | client core | bytes per tick |"
+         | flushes | server core | client core | bytes per tick |"
     );
-    println!("| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
+    println!("| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
     for (row, outcomes) in &table {
         for outcome in outcomes {
             outcome.print(row, outcomes);
@@ -67,7 +67,9 @@ pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Res
     }
     println!(
         "\nA tick of `gogen` is {} bytes with its gRPC prefix, and so is a message of Redis, of NATS and of the \
-         floor. Redis and NATS include taking the ticks in from a publisher.",
+         floor. Redis and NATS include taking the ticks in from a publisher. \"Flushes\" are the frames that arrived, as \
+         a share of one for each connection and flush interval: a server that is late sends fewer and larger ones, \
+         which is cheaper.",
         ours::bytes_per_tick()
     );
     Ok(())
@@ -153,14 +155,18 @@ impl Outcome {
         let name = self.subject.name();
         let middle = |figure: fn(&Sample) -> f64| self.median(figure).unwrap_or_default();
         let Some(cost) = self.median(|sample| sample.cost) else {
-            println!("| {row} | {name} | {} | | | | | | | | |", self.absence());
+            println!("| {row} | {name} | {} | | | | | | | | | |", self.absence());
             return;
         };
         let ratio = |to| self.ratio_to(to, others).map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
         let delivered = middle(|sample| sample.rate) / row.offered();
         let verdict = verdict(delivered);
+        let flushes = match middle(|sample| sample.frames) {
+            0.0 => "–".to_owned(),
+            frames => format!("{:.0} %", frames / row.flushes() * 100.0),
+        };
         println!(
-            "| {row} | {name} | {cost:.0} ns | {} | {} | {} | {} | {:.1} %{verdict} | {:.0} % | {:.0} % | {:.1} |",
+            "| {row} | {name} | {cost:.0} ns | {} | {} | {} | {} | {:.1} %{verdict} | {flushes} | {:.0} % | {:.0} % | {:.1} |",
             ratio(Subject::Floor),
             ratio(Subject::Redis),
             ratio(Subject::Nats),

@@ -89,6 +89,11 @@ impl Row {
     pub(crate) fn offered(&self) -> f64 {
         (self.connections * self.symbols * self.hz) as f64
     }
+
+    /// The flushes a second due to all connections together.
+    pub(crate) fn flushes(&self) -> f64 {
+        self.connections as f64 / self.flush.as_secs_f64()
+    }
 }
 
 impl fmt::Display for Row {

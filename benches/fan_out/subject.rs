@@ -39,6 +39,8 @@ pub(crate) struct Sample {
     pub(crate) cost: f64,
     /// Ticks delivered per second.
     pub(crate) rate: f64,
+    /// Frames received per second; zero where the protocol has none.
+    pub(crate) frames: f64,
     /// Bytes received per tick.
     pub(crate) bytes: f64,
     /// How much of its core the server used.
@@ -101,6 +103,7 @@ impl Sample {
         Sample {
             cost: server * 1e9 / ticks,
             rate: ticks / seconds,
+            frames: received.frames as f64 / seconds,
             bytes: received.bytes as f64 / ticks,
             server_busy: server / seconds,
             client_busy: client / seconds,
