@@ -12,6 +12,7 @@ use ticker::contract::v1::{TickerStreamResponse, ticker_stream_response::Event};
 
 use crate::{
     Effort,
+    client::Attention,
     http2::Observer,
     ours::{self, Package},
     row::{self, Row, UNIVERSE},
@@ -43,7 +44,9 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
         let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
         let server = ours::serve(instruments.path(), row.flush)?;
         let latencies = Latencies::default();
-        let mut client = ours::subscribe(server.address(), &row, Package::V1, || Stopwatch::new(&latencies))?;
+        let mut client = ours::subscribe(server.address(), &row, Package::V1, Attention::Immediate, || {
+            Stopwatch::new(&latencies)
+        })?;
         // What arrives while a thousand subscriptions are set up says nothing about the hundredth second.
         client.read_for(effort.warm_up)?;
         latencies.borrow_mut().clear();

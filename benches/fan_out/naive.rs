@@ -34,6 +34,8 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     SERVER_CORE,
+    client::Attention,
+    http2::CountOnly,
     ours::{self, Package},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
@@ -63,7 +65,7 @@ pub(crate) fn start(row: &Row) -> Result<Running> {
     let interval = format!("--interval-micros={}", row.interval().as_micros());
     let command = process::role("naive")?.into_iter().chain([interval.into()]);
     let server = Process::start(SERVER_CORE, command, Duration::from_secs(10), process::address_in)?;
-    let client = ours::subscribe(server.address(), row, Package::Gogen, || crate::http2::CountOnly)?;
+    let client = ours::subscribe(server.address(), row, Package::Gogen, Attention::Pauses, || CountOnly)?;
     Ok(Running { server, client, publisher: None })
 }
 

@@ -8,7 +8,7 @@ use ticker::contract::{gogen, v1};
 
 use crate::{
     SERVER_CORE,
-    client::Client,
+    client::{Attention, Client},
     http2::{self, CountOnly, Http2, Observer},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
@@ -49,7 +49,7 @@ pub(crate) fn serve(instruments: &Path, flush: Duration) -> Result<Process> {
 pub(crate) fn start(row: &Row, package: Package) -> Result<Running> {
     let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
     let server = serve(instruments.path(), row.flush)?;
-    let client = subscribe(server.address(), row, package, || CountOnly)?;
+    let client = subscribe(server.address(), row, package, Attention::Pauses, || CountOnly)?;
     Ok(Running { server, client, publisher: None })
 }
 
@@ -58,9 +58,10 @@ pub(crate) fn subscribe<O: Observer + 'static>(
     server: SocketAddr,
     row: &Row,
     package: Package,
+    attention: Attention,
     observer: impl Fn() -> O,
 ) -> Result<Client> {
-    Client::connect(server, row.connections, |connection| {
+    Client::connect(server, row.connections, attention, |connection| {
         let mut hello = http2::preface();
         package.call(1, row.symbols_of(connection), &mut hello);
         (Http2::new(1, observer()), hello)

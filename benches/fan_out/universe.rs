@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::{
     Effort,
+    client::Attention,
     http2::CountOnly,
     ours::{self, Package},
     row::{self, Row, thousands},
@@ -28,7 +29,8 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
         let start = Instant::now();
         let server = ours::serve(instruments.path(), row.flush)?;
         let ready = start.elapsed();
-        let client = ours::subscribe(server.address(), &row, Package::Gogen, || CountOnly)?;
+        let client =
+            ours::subscribe(server.address(), &row, Package::Gogen, Attention::Pauses, || CountOnly)?;
         let resident = server.resident()?;
         let sample =
             Running { client, server, publisher: None }.sample(Effort { window: WINDOW, ..effort })?;
