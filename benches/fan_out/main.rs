@@ -30,7 +30,7 @@ mod row;
 mod subject;
 mod universe;
 
-use std::{env, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -51,6 +51,9 @@ struct Arguments {
     /// Only these subjects: floor, ticker (or gogen, v1), naive, redis, nats.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measure this executable of `ticker` and not the one that `cargo bench` has just built.
+    #[arg(long, value_name = "FILE")]
+    executable: Option<PathBuf>,
     /// One short window each, for a first look.
     #[arg(long)]
     quick: bool,
@@ -117,6 +120,9 @@ fn main() -> Result<()> {
 }
 
 fn measure(arguments: &Arguments) -> Result<()> {
+    if let Some(executable) = &arguments.executable {
+        ours::measure_instead(executable.clone());
+    }
     cpu::raise_file_limit()?;
     cpu::pin(CLIENT_CORE)?;
     let effort = match arguments.quick {

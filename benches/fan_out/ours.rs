@@ -1,6 +1,11 @@
 //! The subject: `ticker` itself, with both of its packages.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use anyhow::Result;
 use prost::Message;
@@ -25,11 +30,20 @@ pub(crate) enum Package {
 /// Long enough to load a million instruments.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The executable to measure, when it is not the one that was built with this benchmark.
+static OTHER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Measures another executable of `ticker` from now on.
+pub(crate) fn measure_instead(executable: PathBuf) {
+    OTHER.get_or_init(|| executable);
+}
+
 /// The server on an instruments file.
 pub(crate) fn serve(instruments: &Path, flush: Duration) -> Result<Process> {
     let flush = format!("{}ms", flush.as_millis());
+    let executable = OTHER.get().map_or(Path::new(env!("CARGO_BIN_EXE_ticker")), PathBuf::as_path);
     let command = [
-        env!("CARGO_BIN_EXE_ticker"),
+        &executable.to_string_lossy(),
         "serve",
         "--listen",
         "127.0.0.1:0",

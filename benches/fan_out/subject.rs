@@ -64,6 +64,11 @@ impl Subject {
         }
     }
 
+    /// True when it promises one frame for each connection and flush interval.
+    pub(crate) fn flushes(self) -> bool {
+        matches!(self, Subject::Floor | Subject::Gogen | Subject::V1)
+    }
+
     /// True when one of the words is in its name, or when there are no words.
     pub(crate) fn is_one_of(self, words: &[String]) -> bool {
         words.is_empty() || self.name().split(' ').any(|name| words.iter().any(|word| word == name))

@@ -37,7 +37,7 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
         let cpu = sample.server_busy * WINDOW.as_secs_f64();
         used.push(cpu);
         println!(
-            "| {} | {:.2} s | {} MiB | {:.1} ms | {} |",
+            "| {} | {:.3} s | {} MiB | {:.1} ms | {} |",
             thousands(count),
             ready.as_secs_f64(),
             thousands((resident >> 20) as usize),
