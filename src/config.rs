@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use thiserror::Error;
 
 use crate::{
@@ -25,7 +25,7 @@ pub struct ServeArgs {
     #[arg(long, env = "TICKER_INSTRUMENTS", value_name = "FILE")]
     pub instruments: Option<PathBuf>,
     /// Invent an instrument for any well-formed symbol that is not listed
-    #[arg(long, env = "TICKER_ANY_SYMBOL")]
+    #[arg(long, env = "TICKER_ANY_SYMBOL", value_parser = BoolishValueParser::new())]
     pub any_symbol: bool,
     /// Ticks that fall due within one such interval leave together: longer costs less, shorter is sooner
     #[arg(long, env = "TICKER_FLUSH_INTERVAL", value_name = "DURATION", default_value = "10ms", value_parser = flush_interval)]

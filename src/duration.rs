@@ -18,6 +18,21 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     SpanParser::new().parse_unsigned_duration(text).map_err(|_| DurationError(text.to_owned()))
 }
 
+/// Writes a duration in the largest unit that holds it without a remainder; [`parse`] reads it back.
+pub fn show(duration: Duration) -> String {
+    const UNITS: [(&str, u128); 6] = [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1_000),
+        ("ns", 1),
+    ];
+    let nanos = duration.as_nanos();
+    let whole = UNITS.iter().find(|(_, unit)| nanos > 0 && nanos.is_multiple_of(*unit));
+    whole.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", nanos / unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +58,13 @@ mod tests {
         for text in ["", "100", "ms", "-1s", "1s ago", "1 fortnight", "99999999999999999999h"] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains("100ms") && error.contains(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_duration_that_was_written_reads_as_the_same_duration() {
+        for text in ["0s", "1ns", "250us", "100ms", "1500ms", "1s", "90s", "5m", "24h"] {
+            assert_eq!(parse(text).map(show).as_deref(), Ok(text));
         }
     }
 }

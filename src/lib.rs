@@ -1,5 +1,7 @@
 //! A live market ticker: clients subscribe to symbols over gRPC and receive last traded prices.
 
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod contract;
 pub mod duration;

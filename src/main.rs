@@ -5,58 +5,43 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
-use ticker::{config::ServeArgs, server::Bound, shutdown, telemetry};
+use anyhow::Context;
+use ticker::{
+    cli::{Cli, Command},
+    client::{health, list, watch},
+    config::ServeArgs,
+    server::Bound,
+    shutdown, telemetry,
+};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The command line.
-#[derive(Parser)]
-#[command(version, about, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    serve: ServeArgs,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve
-    Serve(ServeArgs),
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    telemetry::start();
-    let done = match cli.command {
-        Some(Command::Serve(args)) => serve(args),
-        None => serve(cli.serve),
+    let done = match Cli::from_env().command {
+        Command::Serve(args) => serve(args),
+        Command::Watch(args) => on_this_thread(watch::run(args)),
+        Command::List(args) => on_this_thread(list::run(args)),
+        Command::Health(args) => on_this_thread(health::run(args)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Standard error may be closed; then there is nobody to tell.
-            let _ = writeln!(io::stderr(), "error: {error}");
-            for cause in error.chain().skip(1) {
-                let _ = writeln!(io::stderr(), "  caused by: {cause}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        // Standard error may be closed; then there is nobody to tell.
+        let _ = io::stderr().write_all(told(&error).as_bytes());
+        ExitCode::FAILURE
+    })
 }
 
-fn serve(args: ServeArgs) -> anyhow::Result<()> {
+fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    telemetry::start();
     let config = args.load()?;
     let tape = config.tape.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    on_this_thread(async {
         let bound = Bound::bind(config)?;
         let address = bound.local_addr();
         let identity = tape.identity();
-        let example = tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
+        let example =
+            tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
         // The service runs whether or not anybody reads this.
         let _ = writeln!(
             io::stdout(),
@@ -74,6 +59,23 @@ fn serve(args: ServeArgs) -> anyhow::Result<()> {
         shutdown::signalled().await?;
         shutdown.cancel();
         serving.await??;
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Runs what needs one thread: a client with one connection, or the watch over the workers of the service.
+fn on_this_thread(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(work)
+}
+
+/// An error and its causes, a line each. Causes that repeat what was told are left out.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}\n");
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += &format!("  caused by: {cause}\n");
+        }
+    }
+    text
 }

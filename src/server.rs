@@ -116,16 +116,15 @@ impl Bound {
             threads.spawn_blocking(run);
         }
 
-        let lost = tokio::select! {
-            () = listener.deal_to(&workers) => false,
-            () = shutdown.cancelled() => false,
-            _ = threads.join_next() => true,
+        let ended = tokio::select! {
+            dealt = listener.deal_to(&workers) => dealt.map_err(|error| ServerError::Start("the listener", error.into())),
+            () = shutdown.cancelled() => Ok(()),
+            _ = threads.join_next() => Err(ServerError::WorkerLost),
         };
 
         for service in SERVICES {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
-        drop(listener);
         let deadline = Instant::now() + Self::GRACE;
         for worker in workers {
             worker.stop(deadline);
@@ -135,7 +134,7 @@ impl Bound {
             health.clear_service_status(service).await;
         }
         while let Ok(Some(_)) = timeout_at(deadline + Self::GRACE / 2, threads.join_next()).await {}
-        if lost { Err(ServerError::WorkerLost) } else { Ok(()) }
+        ended
     }
 }
 

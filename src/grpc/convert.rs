@@ -18,6 +18,12 @@ pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration { seconds: duration.as_secs() as i64, nanos: duration.subsec_nanos() as i32 }
 }
 
+/// `None` when it is negative or malformed. (`prost_types`' own conversion overflows on the least of all durations.)
+pub(super) fn positive_duration(duration: prost_types::Duration) -> Option<Duration> {
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(u64::try_from(duration.seconds).ok()?, nanos))
+}
+
 /// `2026-11-20T09:15:00`, in UTC.
 pub(super) fn rfc3339_to_the_second(second: i64) -> String {
     let mut text = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::MAX).to_string();

@@ -204,14 +204,12 @@ fn delivery_of(session: &Session, subscription: &Subscription) -> Result<Deliver
     if subscription.start_time.is_some() {
         return refuse(Code::Unimplemented, "start_time is not available in this version".to_owned());
     }
-    let min_interval = match subscription.min_interval {
-        None => Duration::ZERO,
-        Some(asked) => match Duration::try_from(asked) {
-            Ok(interval) if interval <= LONGEST_MIN_INTERVAL => interval,
-            Ok(_) | Err(_) => {
-                return refuse(Code::InvalidArgument, "min_interval must be from 0 to one day".to_owned());
-            }
-        },
+    let asked = subscription.min_interval.unwrap_or_default();
+    let min_interval = match convert::positive_duration(asked)
+        .filter(|interval| *interval <= LONGEST_MIN_INTERVAL)
+    {
+        Some(interval) => interval,
+        None => return refuse(Code::InvalidArgument, "min_interval must be from 0 to one day".to_owned()),
     };
     match v1::Delivery::try_from(subscription.delivery) {
         Ok(v1::Delivery::Unspecified | v1::Delivery::Latest) => Ok(Delivery::Latest { min_interval }),

@@ -43,13 +43,18 @@ pub(super) struct Slot {
     pub(super) interest: Interest,
     /// It has had nothing yet: the next tick is the snapshot.
     pub(super) fresh: bool,
-    /// With a minimum interval: when the next tick may be sent.
-    pub(super) not_before: Time,
-    /// It has something to send and waits for that time, without signals.
+    /// When it was last sent something.
+    pub(super) sent: Time,
+    /// It has something to send and waits for its minimum interval to pass, until then, without signals.
     pub(super) muted_until: Option<Time>,
 }
 
 impl Slot {
+    /// When the next tick may be sent.
+    pub(super) fn not_before(&self) -> Time {
+        self.sent + self.min_interval()
+    }
+
     pub(super) fn min_interval(&self) -> Duration {
         match self.interest.delivery {
             Delivery::Latest { min_interval } => min_interval,

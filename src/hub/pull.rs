@@ -23,27 +23,33 @@ impl State {
                 let (from, to) = news.span[at];
                 out.extend_from_slice(&page[from as usize..to as usize]);
                 slot.next = news.last.saturating_add(1);
+                slot.sent = *now;
                 return Visit::Done;
             }
             let Some(watched) = &mut watched[slot.watched as usize] else { return Visit::Done };
             let format = &mut *formats[at];
+            let held_until = slot.not_before();
+            let before = out.len();
             match slot.interest.delivery {
-                _ if slot.fresh => slot.send_latest(watched, format, *now, out),
+                _ if slot.fresh => slot.send_latest(watched, format, out),
                 Delivery::EveryTick => {
                     let too_old =
                         now.nanos().checked_sub(limits.max_lag.as_nanos().try_into().unwrap_or(u64::MAX));
                     slot.skip_too_old(watched, format, too_old.map(Time::from_nanos), out);
                     slot.catch_up(watched, format, out);
                 }
-                Delivery::Latest { .. } if slot.not_before > *now => {
+                Delivery::Latest { .. } if held_until > *now => {
                     // Once there is something to send, the end of the interval sends it, even if no tick follows.
                     if slot.next <= watched.latest.sequence.0 {
                         watched.watchers[slot.place as usize].muted = true;
-                        slot.muted_until = Some(slot.not_before);
-                        deferred.insert((slot.not_before, subscriber, number));
+                        slot.muted_until = Some(held_until);
+                        deferred.insert((held_until, subscriber, number));
                     }
                 }
-                Delivery::Latest { .. } => slot.send_latest(watched, format, *now, out),
+                Delivery::Latest { .. } => slot.send_latest(watched, format, out),
+            }
+            if out.len() > before {
+                slot.sent = *now;
             }
             match slot.interest.delivery {
                 Delivery::EveryTick if slot.next <= watched.latest.sequence.0 => Visit::More,
@@ -66,7 +72,7 @@ impl Slot {
     }
 
     /// Sends the newest tick, which stands for those that the subscriber lacks besides.
-    fn send_latest(&mut self, watched: &Watched, format: &mut dyn WireFormat, now: Time, out: &mut Vec<u8>) {
+    fn send_latest(&mut self, watched: &Watched, format: &mut dyn WireFormat, out: &mut Vec<u8>) {
         let newest = watched.latest.sequence.0;
         if !self.fresh && self.next > newest {
             return;
@@ -75,7 +81,6 @@ impl Slot {
         format.tick(&watched.instrument, &watched.latest, mark, out);
         self.fresh = false;
         self.next = newest.saturating_add(1);
-        self.not_before = now + self.min_interval();
     }
 
     /// Announces the ticks that it lacks as a gap, up to the newest, if the first of them is older than allowed.

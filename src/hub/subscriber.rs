@@ -191,7 +191,6 @@ impl State {
     }
 
     fn add_interest(&mut self, subscriber: u32, watched: u32, interest: Interest) -> Subscribed {
-        let now = self.now;
         let (Some(entry), Some(found)) =
             (&mut self.subscribers[subscriber as usize], &mut self.watched[watched as usize])
         else {
@@ -203,7 +202,6 @@ impl State {
             let unnamed = slot.interest.unnamed && interest.unnamed;
             entry.named += usize::from(slot.interest.unnamed && !unnamed);
             slot.interest = Interest { unnamed, ..interest };
-            slot.not_before = slot.not_before.min(now + slot.min_interval());
             self.unmute(subscriber, number);
             return Subscribed::Changed;
         }
@@ -213,7 +211,7 @@ impl State {
             next: found.latest.sequence.0,
             interest,
             fresh: true,
-            not_before: now,
+            sent: Time::default(),
             muted_until: None,
         };
         let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);

@@ -1,9 +1,13 @@
 //! Accepts connections and deals them to the workers.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tracing::warn;
 
 use super::worker::Worker;
@@ -23,14 +27,14 @@ impl Listener {
     const FIRST_BACK_OFF: Duration = Duration::from_millis(10);
     const LAST_BACK_OFF: Duration = Duration::from_secs(1);
 
-    /// Takes an address. Needs a tokio runtime.
+    /// Takes an address.
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(Self::BACKLOG)?;
-        let socket = TcpListener::from_std(socket.into())?;
+        let socket = TcpListener::from(socket);
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
@@ -40,10 +44,14 @@ impl Listener {
     }
 
     /// Deals connections to the worker that has the fewest, for ever.
-    pub(super) async fn deal_to(&self, workers: &[Worker]) {
+    ///
+    /// # Errors
+    /// The runtime cannot watch the socket.
+    pub(super) async fn deal_to(self, workers: &[Worker]) -> io::Result<()> {
+        let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let mut back_off = Self::FIRST_BACK_OFF;
         loop {
-            match self.socket.accept().await {
+            match socket.accept().await {
                 Ok((stream, peer)) => {
                     back_off = Self::FIRST_BACK_OFF;
                     let prepared = prepare(&stream).and_then(|()| stream.into_std());
@@ -51,7 +59,7 @@ impl Listener {
                     match (prepared, idlest) {
                         (Ok(stream), Some(worker)) => worker.hand_over(stream).await,
                         (Err(error), _) => warn!(%peer, %error, "a connection could not be prepared"),
-                        (Ok(_), None) => return,
+                        (Ok(_), None) => return Ok(()),
                     }
                 }
                 Err(error) => {

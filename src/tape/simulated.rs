@@ -1,10 +1,15 @@
 //! The tape of a simulated market: a pure function of seed, symbol and sequence.
+//!
+//! `keys` make random bits that can be asked for in any order, `slots` say when the trades take place, `path` is the
+//! logarithm of the price and `walk` goes along it, `market` makes prices and quantities of it, and a `series` puts them
+//! together. `docs/TAPE.md` tells the whole.
 
 mod keys;
 mod market;
 mod path;
 mod series;
 mod slots;
+mod walk;
 
 use std::sync::Arc;
 

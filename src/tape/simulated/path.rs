@@ -1,67 +1,54 @@
-//! The path of the logarithm of the price, as a function of the tick.
+//! The path that the logarithm of a price takes: Brownian motion in random trading time, with random access.
+//!
+//! The path is drawn at ticks about a quarter of a year apart, and spans of ticks are halved from there (Lévy, *Processus
+//! stochastiques et mouvement brownien*, 1948): given both ends, the middle of a Brownian path is their mean plus a
+//! normal number. Below about a day the halves share out the span's trading time unevenly, and the price moves by trading
+//! time (Mandelbrot, Fisher and Calvet, *A multifractal model of asset returns*, 1997). Any tick is one descent away.
 
-use super::{
-    keys::{Draw, Key},
-    slots::Slots,
-};
+use super::keys::{Draw, Key};
 
 const DAY: u128 = 86_400_000_000_000;
-const YEAR: u128 = 365 * DAY;
+const QUARTER: u128 = 91 * DAY;
 
-/// How many levels of the tree a walk remembers. Below them a step costs one split on average; every 2^12 ticks a walk
-/// comes down from the top again.
-const REMEMBERED: usize = 12;
-
-/// How far a span may split its trading time from even halves.
-const SPREAD: f64 = 0.25;
-
-/// A Brownian path in random trading time. Its unit is the deviation of one tick.
+/// A path over all ticks. Its unit is the deviation of the path over one tick.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
     key: Key,
-    /// A span of 2^year ticks lasts about a year, its ends are drawn independently.
-    year: u32,
-    /// A span of 2^day ticks lasts about a day. Trading time is even above it and uneven below it.
+    /// 2^quarter ticks last about a quarter of a year. The path is drawn independently at multiples of them.
+    quarter: u32,
+    /// 2^day ticks last about a day. Trading time is even above and uneven below.
     day: u32,
-    /// The deviation of the path over a year's span.
-    deviation: f64,
+    /// The deviation of what is drawn.
+    anchor: f64,
 }
 
-/// What the path does over one span of ticks.
+/// What the path does over 2^level ticks.
 #[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    /// Where the path is at the first tick.
+pub(super) struct Span {
+    /// The path at the first tick.
     value: f64,
-    /// How much it rises to the first tick after the span.
+    /// How much higher it is at the first tick after the span.
     rise: f64,
-    /// The square root of the span's trading time.
-    deviation: f64,
+    /// The trading time that passes, a tick's being 1 on average: the variance of the rise.
+    activity: f64,
 }
 
 /// The path at one tick.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
-    /// Its value, in deviations of a tick.
+    /// Its value, in deviations over one tick.
     pub(super) value: f64,
     /// The trading time that passes until the next tick, 1 on average.
     pub(super) activity: f64,
 }
 
-/// Goes along a path tick by tick.
-#[derive(Clone, Debug)]
-pub(super) struct Walk {
-    path: Path,
-    tick: u64,
-    here: Span,
-    /// At each level the next span to the right that a step will reach, if the walk stands in a left half there.
-    ahead: [Span; REMEMBERED],
-}
-
 impl Path {
-    pub(super) fn new(key: Key, slots: &Slots) -> Self {
-        let interval = u128::from(slots.interval());
-        let (day, year) = (levels(interval, DAY), levels(interval, YEAR));
-        Self { key, year, day, deviation: ((1u64 << year) as f64).sqrt() }
+    /// A path for ticks that are so many nanoseconds apart.
+    pub(super) fn new(key: Key, interval: u64) -> Self {
+        let (day, quarter) = (doublings(interval, DAY), doublings(interval, QUARTER));
+        // With half of a quarter's variance at each end, the difference of two has the whole, and the path has the
+        // same variance at every tick.
+        Self { key, quarter, day, anchor: (whole(quarter) * 0.5).sqrt() }
     }
 
     /// The path at a tick.
@@ -70,139 +57,143 @@ impl Path {
         self.span(tick, 0).point()
     }
 
-    /// Goes along the path from a tick.
-    pub(super) fn walk(&self, tick: u64) -> Walk {
-        let mut walk = Walk { path: *self, tick, here: Span::default(), ahead: Default::default() };
-        walk.descend();
-        walk
+    /// The level of the longest spans.
+    pub(super) fn top(&self) -> u32 {
+        self.quarter
     }
 
-    /// The span of 2^level ticks that a tick lies in.
+    /// The span of 2^level ticks that holds a tick.
     #[inline]
-    fn span(&self, tick: u64, level: u32) -> Span {
-        let mut span = self.whole(tick);
-        let mut below = self.year;
+    pub(super) fn span(&self, tick: u64, level: u32) -> Span {
+        let mut span = self.longest(tick);
+        let mut below = self.quarter;
+        // Two loops: a question about the level in one loop would cost more than the draw of the share.
+        while below > level.max(self.day) {
+            below -= 1;
+            let side = tick >> below & 1;
+            let draw = self.draw(tick, below).mirrored(side);
+            span = span.half(side, 0.5, draw.normal());
+        }
         while below > level {
             below -= 1;
-            let (left, right) = self.split(span, tick, below);
-            span = if tick >> below & 1 == 0 { left } else { right };
+            let side = tick >> below & 1;
+            let draw = self.draw(tick, below).mirrored(side);
+            span = span.half(side, draw.share(), draw.normal());
         }
         span
     }
 
-    /// The span of a year that a tick lies in.
+    /// Both halves, of 2^below ticks, of the span that holds a tick: the same as [`Path::span`] finds one by one.
     #[inline]
-    fn whole(&self, tick: u64) -> Span {
-        let first = tick >> self.year << self.year;
-        let deviation = self.deviation * std::f64::consts::FRAC_1_SQRT_2;
-        let value = self.key.draw(first).normal() * deviation;
+    pub(super) fn halves(&self, span: Span, tick: u64, below: u32) -> (Span, Span) {
+        let draw = self.draw(tick, below);
+        let share = if below >= self.day { 0.5 } else { draw.share() };
+        span.halves(share, draw.normal())
+    }
+
+    /// The span of about a quarter of a year that holds a tick.
+    #[inline]
+    fn longest(&self, tick: u64) -> Span {
+        let first = tick >> self.quarter << self.quarter;
+        let value = self.key.draw(first).normal() * self.anchor;
         // After the last span of all comes the first.
-        let end = self.key.draw(first.wrapping_add(1 << self.year)).normal() * deviation;
-        Span { value, rise: end - value, deviation: self.deviation }
+        let end = self.key.draw(first.wrapping_add(1 << self.quarter)).normal() * self.anchor;
+        Span { value, rise: end - value, activity: whole(self.quarter) }
     }
 
-    /// The halves, each of 2^below ticks, of the span that a tick lies in.
+    /// The draw that splits the span whose halves are 2^below ticks long.
     #[inline]
-    fn split(&self, span: Span, tick: u64, below: u32) -> (Span, Span) {
-        // Every tick is the middle of one span only, so it names the draw.
-        let middle = (tick >> below | 1) << below;
-        let draw = self.key.draw(middle);
-        if below >= self.day { span.halves(draw) } else { span.shares(draw) }
+    fn draw(&self, tick: u64, below: u32) -> Draw {
+        // Every tick is in the middle of one span at most, so it can name the draw.
+        self.key.draw((tick >> below | 1) << below)
     }
-}
-
-/// The number of doublings that bring an interval nearest to a length.
-fn levels(interval: u128, length: u128) -> u32 {
-    // Nearest by ratio: to within a factor of the square root of two.
-    let mut levels = 0;
-    while (interval << levels) * (interval << levels) * 2 < length * length {
-        levels += 1;
-    }
-    levels
 }
 
 impl Span {
-    /// Both halves of a span whose trading time is even.
     #[inline]
-    fn halves(self, draw: Draw) -> (Self, Self) {
-        let deviation = self.deviation * std::f64::consts::FRAC_1_SQRT_2;
-        self.broken(0.5, self.deviation * 0.5 * draw.normal(), deviation, deviation)
+    pub(super) fn point(self) -> Point {
+        Point { value: self.value, activity: self.activity }
     }
 
-    /// Both halves of a span whose trading time is not.
+    /// The half on a side, 0 for the left. The share of the trading time and the normal number are those of a draw that
+    /// is mirrored for that side, so that both sides are one formula without a branch.
     #[inline]
-    fn shares(self, draw: Draw) -> (Self, Self) {
-        let share = (0.5 - SPREAD) + 2.0 * SPREAD * draw.share();
-        let (left, right) = (share.sqrt(), (1.0 - share).sqrt());
-        self.broken(
-            share,
-            self.deviation * (left * right * draw.normal()),
-            self.deviation * left,
-            self.deviation * right,
-        )
+    fn half(self, side: u64, share: f64, normal: f64) -> Self {
+        let rise = share * self.rise + self.shift(share) * normal;
+        let value = self.value + f64::from(side as i32) * (self.rise - rise);
+        Self { value, rise, activity: self.activity * share }
     }
 
+    /// Both halves, to the last bit as [`Span::half`] has them.
     #[inline]
-    fn broken(self, share: f64, shift: f64, left: f64, right: f64) -> (Self, Self) {
-        let rise = share * self.rise + shift;
+    fn halves(self, share: f64, normal: f64) -> (Self, Self) {
+        let (rest, shift) = (1.0 - share, self.shift(share) * normal);
+        let (left, right) = (share * self.rise + shift, rest * self.rise - shift);
         (
-            Self { value: self.value, rise, deviation: left },
-            Self { value: self.value + rise, rise: self.rise - rise, deviation: right },
+            Self { value: self.value, rise: left, activity: self.activity * share },
+            Self { value: self.value + (self.rise - right), rise: right, activity: self.activity * rest },
         )
     }
 
+    /// The deviation of the path where a share of the trading time has passed, both ends being known: that of a
+    /// Brownian bridge.
     #[inline]
-    fn point(self) -> Point {
-        Point { value: self.value, activity: self.deviation * self.deviation }
+    fn shift(self, share: f64) -> f64 {
+        (self.activity * (share * (1.0 - share))).sqrt()
     }
 }
 
-impl Walk {
-    pub(super) fn tick(&self) -> u64 {
-        self.tick
+/// How many doublings bring an interval nearest to a length.
+fn doublings(interval: u64, length: u128) -> u32 {
+    let mut doublings = 0;
+    // Nearest by ratio: it ends once √½ of the length is reached, which is 12/17 as near as it matters.
+    while u128::from(interval) << doublings < length * 12 / 17 {
+        doublings += 1;
+    }
+    doublings
+}
+
+/// The trading time of 2^level ticks above a day. No interval needs more than 53 levels.
+fn whole(level: u32) -> f64 {
+    (1u64 << level) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::keys::Keys, *};
+
+    fn path(interval: u64) -> Path {
+        Path::new(Keys::new(7, &"A".parse().unwrap()).path, interval)
     }
 
-    #[inline]
-    pub(super) fn point(&self) -> Point {
-        self.here.point()
+    #[test]
+    fn days_and_quarters_are_counted_in_ticks_of_any_interval() {
+        let levels = |interval| (path(interval).day, path(interval).quarter);
+        assert_eq!(levels(100_000_000), (20, 26));
+        assert_eq!(levels(100_000), (30, 36));
+        assert_eq!(levels(1), (46, 53));
+        assert_eq!(levels(60_000_000_000), (10, 17));
+        assert_eq!(levels(u64::MAX), (0, 0));
     }
 
-    /// Moves to the next tick, which must exist.
-    #[inline]
-    pub(super) fn advance(&mut self) {
-        let level = self.tick.trailing_ones();
-        self.tick = self.tick.wrapping_add(1);
-        if level < self.remembered() {
-            self.here = self.ahead[level as usize];
-            self.first_of(level);
-        } else {
-            self.descend();
+    #[test]
+    fn the_trading_time_of_a_day_is_shared_out_and_none_is_lost() {
+        let path = path(10_000_000_000);
+        let day = 1 << path.day;
+        for first in (0..20).map(|n| n * day) {
+            let total: f64 = (first..first + day).map(|tick| path.at(tick).activity).sum();
+            assert!((total / day as f64 - 1.0).abs() < 1e-12);
         }
     }
 
-    fn remembered(&self) -> u32 {
-        self.path.year.min(REMEMBERED as u32)
-    }
-
-    /// Comes down from the top to the tick.
-    #[cold]
-    fn descend(&mut self) {
-        let top = self.remembered();
-        self.here = self.path.span(self.tick, top);
-        for below in (0..top).rev() {
-            let (left, right) = self.path.split(self.here, self.tick, below);
-            self.ahead[below as usize] = right;
-            self.here = if self.tick >> below & 1 == 0 { left } else { right };
-        }
-    }
-
-    /// Comes down from a span of 2^level ticks to its first tick.
-    #[inline]
-    fn first_of(&mut self, level: u32) {
-        for below in (0..level).rev() {
-            let (left, right) = self.path.split(self.here, self.tick, below);
-            self.ahead[below as usize] = right;
-            self.here = left;
+    #[test]
+    fn a_span_ends_where_the_next_begins() {
+        let path = path(100_000_000);
+        for level in 0..path.top() {
+            for n in [1u64, 2, 3, 4, 7, 8, 1000, 1 << 20] {
+                let (span, next) = (path.span((n - 1) << level, level), path.span(n << level, level));
+                assert!((span.value + span.rise - next.value).abs() < 1e-9, "level {level}, {n}");
+            }
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::{
     keys::Keys,
     market::Market,
-    path::{Path, Point, Walk},
+    path::{Path, Point},
     slots::Slots,
+    walk::Walk,
 };
 use crate::{
     tape::{Cursor, Instrument, Series},
@@ -30,7 +31,7 @@ impl SimulatedSeries {
     pub fn new(seed: u64, instrument: &Instrument) -> Self {
         let keys = Keys::new(seed, &instrument.symbol);
         let slots = Slots::new(keys.slots, instrument.tick_interval);
-        let path = Path::new(keys.path, &slots);
+        let path = Path::new(keys.path, slots.interval());
         Self { slots, path, market: Market::new(instrument, slots.interval()) }
     }
 }
@@ -49,7 +50,11 @@ impl Series for SimulatedSeries {
     }
 
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
-        Box::new(SimulatedCursor { slots: self.slots, market: self.market, walk: self.path.walk(from.0) })
+        Box::new(SimulatedCursor {
+            slots: self.slots,
+            market: self.market,
+            walk: Walk::new(self.path, from.0),
+        })
     }
 }
 
@@ -59,19 +64,17 @@ impl Cursor for SimulatedCursor {
     }
 
     fn advance(&mut self) {
-        if self.walk.tick() < u64::MAX {
-            self.walk.advance();
-        }
+        self.walk.advance();
     }
 }
 
 #[inline]
 fn tick(slots: &Slots, market: &Market, sequence: Sequence, point: Point) -> Tick {
-    let slot = slots.slot(sequence.0);
+    let trade = slots.trade(sequence.0);
     Tick {
         sequence,
-        time: slot.time,
+        time: trade.time,
         price: market.price(point),
-        quantity: market.quantity(point, slot.share),
+        quantity: market.quantity(point, trade.size),
     }
 }

@@ -30,12 +30,19 @@ impl<'a> Source<'a> {
         let mut found = Vec::new();
         let mut start = 0;
         while start < self.text.len() {
-            let end = self.end_of_piece(start);
-            match DeTable::parse(&self.text[start..end]) {
-                Ok(document) => self.document(start, document.get_ref(), &mut found)?,
-                // The cut may have gone through a string of several lines. The whole text tells.
-                Err(_) => return self.in_one_piece(),
+            let mut end = self.end_of_piece(start);
+            let mut document = DeTable::parse(&self.text[start..end]);
+            if document.is_err() {
+                // The cut may have gone through a string of several lines: a longer piece tells.
+                end = self.end_of_piece(end);
+                document = DeTable::parse(&self.text[start..end]);
             }
+            let document = document.map_err(|error| UniverseError::Invalid {
+                origin: self.origin.to_owned(),
+                line: self.line(start + error.span().map_or(0, |span| span.start)),
+                problem: format!("this is not TOML: {}", error.message()),
+            })?;
+            self.document(start, document.get_ref(), &mut found)?;
             start = end;
         }
         Ok(found)
@@ -61,17 +68,6 @@ impl<'a> Source<'a> {
         let header =
             self.text.as_bytes()[enough..].windows(HEADER.len()).position(|at| at == HEADER.as_bytes());
         header.map_or(self.text.len(), |header| enough + header + 1)
-    }
-
-    fn in_one_piece(&self) -> Result<Vec<Listed>, UniverseError> {
-        let document = DeTable::parse(self.text).map_err(|error| UniverseError::Invalid {
-            origin: self.origin.to_owned(),
-            line: self.line(error.span().map_or(0, |span| span.start)),
-            problem: format!("this is not TOML: {}", error.message()),
-        })?;
-        let mut found = Vec::new();
-        self.document(0, document.get_ref(), &mut found)?;
-        Ok(found)
     }
 
     /// Reads the tables of a document that begins at a byte of the text.

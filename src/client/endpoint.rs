@@ -1,0 +1,110 @@
+//! The address of a server, as people write it.
+
+use std::{fmt, net::SocketAddr, str::FromStr};
+
+use http::Uri;
+use thiserror::Error;
+
+/// `http://host:port`; the scheme may be left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(Uri);
+
+/// Why a text is not an [`Endpoint`].
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum EndpointError {
+    /// It is not `host:port`.
+    #[error("expected an address such as http://127.0.0.1:50051 or ticker.example.com:50051")]
+    Malformed,
+    /// It asks for TLS or something else.
+    #[error("{0}:// is not available; write http://host:port")]
+    Scheme(String),
+}
+
+impl Endpoint {
+    /// Where a server that listens on an address is reached from the same machine; `None` for port 0, which
+    /// stands for any.
+    pub fn of_listener(mut address: SocketAddr) -> Option<Self> {
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        (address.port() != 0).then(|| address.to_string().parse().ok()).flatten()
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(EndpointError::Scheme(scheme.to_owned()));
+        }
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let uri: Uri = format!("http://{authority}").parse().map_err(|_| EndpointError::Malformed)?;
+        let plain =
+            uri.authority().is_some_and(|whole| whole.as_str() == authority && !authority.contains('@'));
+        let complete =
+            uri.host().is_some_and(|host| !host.is_empty()) && uri.port_u16().is_some_and(|port| port != 0);
+        if plain && complete { Ok(Self(uri)) } else { Err(EndpointError::Malformed) }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A bare URI is printed with the slash of its empty path.
+        f.pad(self.0.to_string().trim_end_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_leave_its_scheme_out() {
+        for (text, endpoint) in [
+            ("http://127.0.0.1:50051", "http://127.0.0.1:50051"),
+            ("HTTP://127.0.0.1:50051/", "http://127.0.0.1:50051"),
+            ("localhost:1", "http://localhost:1"),
+            ("[::1]:50051", "http://[::1]:50051"),
+            ("ticker.example.com:443", "http://ticker.example.com:443"),
+        ] {
+            assert_eq!(
+                text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()),
+                Ok(endpoint.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_told_how_to_write_one() {
+        for text in [
+            "",
+            "localhost",
+            ":50051",
+            "http://",
+            "a:b",
+            "a:0",
+            "a:1/path",
+            "a:1?q",
+            "user@a:1",
+            "a b:1",
+            "a:99999",
+        ] {
+            assert_eq!(text.parse::<Endpoint>(), Err(EndpointError::Malformed), "{text}");
+        }
+        assert_eq!("https://a:1".parse::<Endpoint>(), Err(EndpointError::Scheme("https".to_owned())));
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_on_the_loopback() {
+        let reached = |text: &str| Endpoint::of_listener(text.parse().unwrap()).map(|at| at.to_string());
+        assert_eq!(reached("0.0.0.0:50051").as_deref(), Some("http://127.0.0.1:50051"));
+        assert_eq!(reached("[::]:9").as_deref(), Some("http://[::1]:9"));
+        assert_eq!(reached("10.1.2.3:80").as_deref(), Some("http://10.1.2.3:80"));
+        assert_eq!(reached("127.0.0.1:0"), None);
+    }
+}

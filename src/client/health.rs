@@ -1,0 +1,68 @@
+//! `ticker health`: exit 0 when the server serves, 1 when not, for container health checks.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tokio::time::timeout;
+use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::{Client, ClientError, Endpoint, error::said, output};
+use crate::duration;
+
+/// The flags of `ticker health`.
+#[derive(Args, Debug)]
+pub struct HealthArgs {
+    /// The server, such as http://127.0.0.1:50051. Left out, it is the one that --listen tells of.
+    #[arg(long, env = "TICKER_ENDPOINT", value_name = "URL")]
+    pub endpoint: Option<Endpoint>,
+
+    /// The address that the server of this machine or container listens on.
+    #[arg(long, env = "TICKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+
+    /// The service to ask about, such as ticker.v1.TickerStreamService; empty for the server as a whole.
+    #[arg(long, env = "TICKER_HEALTH_SERVICE", value_name = "NAME", default_value = "")]
+    pub service: String,
+
+    /// How long all of it may take.
+    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = duration::parse)]
+    pub timeout: Duration,
+}
+
+/// Asks and prints the answer.
+///
+/// # Errors
+/// The server cannot be reached or does not answer in time.
+pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
+    let endpoint = match args.endpoint {
+        Some(endpoint) => endpoint,
+        None => Endpoint::of_listener(args.listen).ok_or_else(|| {
+            anyhow!("port 0 of --listen stands for any port: name the server with --endpoint")
+        })?,
+    };
+    let found = timeout(args.timeout, check(&endpoint, args.service))
+        .await
+        .with_context(|| format!("{endpoint} did not answer within {:?}", args.timeout))??;
+    let code = if found == ServingStatus::Serving { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    output::exit_code(writeln!(io::stdout(), "{}", found.as_str_name()).map(|()| code).map_err(Into::into))
+}
+
+async fn check(endpoint: &Endpoint, service: String) -> Result<ServingStatus, ClientError> {
+    let client = Client::connect(endpoint).await?;
+    let mut health = HealthClient::new(client.channel.clone());
+    match health.check(HealthCheckRequest { service }).await {
+        Ok(answer) => Ok(answer.into_inner().status()),
+        // What `Watch` calls a service that the server does not know.
+        Err(status) if status.code() == Code::NotFound => Ok(ServingStatus::ServiceUnknown),
+        Err(status) => Err(ClientError::Refused { endpoint: endpoint.clone(), said: said(&status) }),
+    }
+}

@@ -1,0 +1,227 @@
+//! `ticker list`: the instruments of a server.
+
+use std::{
+    io::{self, BufWriter, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    Client, Endpoint,
+    output::{self, Output},
+    record::written,
+};
+use crate::{contract::v1, duration, tick::Price};
+
+/// The flags of `ticker list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// The server.
+    #[arg(long, env = "TICKER_ENDPOINT", value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    pub endpoint: Endpoint,
+
+    /// How to show the instruments; lines are their symbols alone.
+    #[arg(long, short, env = "TICKER_OUTPUT", default_value = "table")]
+    pub output: Output,
+}
+
+/// An instrument in JSON and CSV, in the units that people use.
+#[derive(Debug, Serialize)]
+struct Record {
+    symbol: String,
+    kind: String,
+    currency: String,
+    reference_price: f64,
+    price_increment: f64,
+    quantity_increment: f64,
+    annual_volatility: f64,
+    tick_interval: String,
+    name: String,
+}
+
+/// The columns of the table: the heading, and whether it holds numbers.
+const COLUMNS: [(&str, bool); 9] = [
+    ("SYMBOL", false),
+    ("KIND", false),
+    ("CURRENCY", false),
+    ("REFERENCE", true),
+    ("INCREMENT", true),
+    ("QUANTITY", true),
+    ("VOLATILITY", true),
+    ("INTERVAL", true),
+    ("NAME", false),
+];
+
+/// Prints every instrument.
+///
+/// # Errors
+/// The server cannot be reached or refuses, or the instruments cannot be written.
+pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let client = Client::connect(&args.endpoint).await?;
+    let shown = show(&client, args.output, BufWriter::new(io::stdout().lock())).await;
+    output::exit_code(shown.map(|()| ExitCode::SUCCESS))
+}
+
+async fn show(client: &Client, output: Output, mut to: impl Write) -> anyhow::Result<()> {
+    match output {
+        Output::Table => {
+            // The widths are known when the last instrument is.
+            let mut records = Vec::new();
+            let collect = |page| {
+                records.extend(page);
+                Ok(())
+            };
+            pages(client, collect).await?;
+            write_table(&records, &mut to)?;
+        }
+        Output::Lines => {
+            let line = |to: &mut dyn Write, record: Record| writeln!(to, "{}", record.symbol);
+            pages(client, |page| page.into_iter().try_for_each(|record| line(&mut to, record))).await?;
+        }
+        Output::Json => {
+            pages(client, |page| write_json(page, &mut to)).await?;
+        }
+        Output::Csv => {
+            let mut to = csv::Writer::from_writer(&mut to);
+            pages(client, |page| page.iter().try_for_each(|record| to.serialize(record).map_err(written)))
+                .await?;
+            to.flush()?;
+        }
+    }
+    Ok(to.flush()?)
+}
+
+/// Hands over every page of instruments.
+async fn pages(client: &Client, mut show: impl FnMut(Vec<Record>) -> io::Result<()>) -> anyhow::Result<()> {
+    let mut token = String::new();
+    loop {
+        let (instruments, next) = client.instruments(token).await?;
+        show(instruments.into_iter().map(Record::of).collect())?;
+        if next.is_empty() {
+            return Ok(());
+        }
+        token = next;
+    }
+}
+
+fn write_json(records: Vec<Record>, to: &mut impl Write) -> io::Result<()> {
+    for record in records {
+        serde_json::to_writer(&mut *to, &record)?;
+        to.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+fn write_table(records: &[Record], to: &mut impl Write) -> io::Result<()> {
+    let headings = COLUMNS.map(|(heading, _)| heading.to_owned());
+    let lines: Vec<_> = [headings].into_iter().chain(records.iter().map(Record::cells)).collect();
+    let mut widths = [0; COLUMNS.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for line in &lines {
+        let cells = line.iter().zip(widths).zip(COLUMNS).map(|((cell, width), (_, number))| match number {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:<width$}"),
+        });
+        writeln!(to, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+impl Record {
+    fn of(instrument: v1::Instrument) -> Self {
+        let decimal = |nanos| Price::from_nanos(nanos).map_or(0.0, Price::to_f64);
+        let interval = instrument.tick_interval.and_then(|interval| Duration::try_from(interval).ok());
+        Self {
+            symbol: instrument.symbol,
+            kind: instrument.kind,
+            currency: instrument.currency,
+            reference_price: decimal(instrument.reference_price_nanos),
+            price_increment: decimal(instrument.price_increment_nanos),
+            quantity_increment: decimal(instrument.quantity_increment_nanos),
+            annual_volatility: instrument.annual_volatility,
+            tick_interval: duration::show(interval.unwrap_or_default()),
+            name: instrument.name,
+        }
+    }
+
+    fn cells(&self) -> [String; COLUMNS.len()] {
+        // A double prints with the fewest digits that tell it from others: those of the decimal it came from.
+        let increment = self.price_increment.to_string();
+        let decimals = increment.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        [
+            self.symbol.clone(),
+            self.kind.clone(),
+            self.currency.clone(),
+            format!("{:.decimals$}", self.reference_price),
+            increment,
+            self.quantity_increment.to_string(),
+            format!("{:.1} %", self.annual_volatility * 100.0),
+            self.tick_interval.clone(),
+            self.name.clone(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instrument(symbol: &str, name: &str, prices: (i64, i64, i64), interval: (i64, i32)) -> Record {
+        Record::of(v1::Instrument {
+            symbol: symbol.to_owned(),
+            name: name.to_owned(),
+            reference_price_nanos: prices.0,
+            price_increment_nanos: prices.1,
+            quantity_increment_nanos: prices.2,
+            annual_volatility: 0.24,
+            tick_interval: Some(prost_types::Duration { seconds: interval.0, nanos: interval.1 }),
+            currency: "INR".to_owned(),
+            kind: "equity".to_owned(),
+        })
+    }
+
+    fn two() -> [Record; 2] {
+        [
+            instrument(
+                "M&M",
+                "Mahindra & Mahindra",
+                (3_690_400_000_000, 50_000_000, 1_000_000_000),
+                (0, 250_000_000),
+            ),
+            instrument("EUR-INR", "Euro, in rupees", (102_692_500_000, 2_500_000, 100_000), (1, 0)),
+        ]
+    }
+
+    #[test]
+    fn the_table_has_aligned_columns() {
+        let mut text = Vec::new();
+        write_table(&two(), &mut text).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "SYMBOL   KIND    CURRENCY  REFERENCE  INCREMENT  QUANTITY  VOLATILITY  INTERVAL  NAME\n\
+             M&M      equity  INR         3690.40       0.05         1      24.0 %     250ms  Mahindra & Mahindra\n\
+             EUR-INR  equity  INR        102.6925     0.0025    0.0001      24.0 %        1s  Euro, in rupees\n"
+        );
+    }
+
+    #[test]
+    fn json_has_the_units_of_the_instruments_file() {
+        let mut text = Vec::new();
+        write_json(two().into(), &mut text).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap().lines().last(),
+            Some(concat!(
+                r#"{"symbol":"EUR-INR","kind":"equity","currency":"INR","reference_price":102.6925,"#,
+                r#""price_increment":0.0025,"quantity_increment":0.0001,"annual_volatility":0.24,"#,
+                r#""tick_interval":"1s","name":"Euro, in rupees"}"#
+            ))
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! What the table knows: the prices, changes and rates of the symbols that are watched.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use super::{notices, rate::Rate};
+use crate::{
+    client::{Endpoint, Event, LiveTick},
+    tick::{Price, Symbol, Time},
+};
+
+/// All rows and totals.
+pub(super) struct Board {
+    pub(super) endpoint: String,
+    pub(super) tape_id: String,
+    pub(super) ticks: u64,
+    pub(super) conflated: u64,
+    pub(super) rate: Rate,
+    /// The place of each symbol that the user named; the others follow in alphabetical order.
+    places: HashMap<Symbol, usize>,
+    rows: BTreeMap<(usize, Symbol), Row>,
+    notices: VecDeque<String>,
+}
+
+/// One symbol.
+#[derive(Default)]
+pub(super) struct Row {
+    pub(super) prices: Option<Prices>,
+    pub(super) rate: Rate,
+    /// How many decimals its prices have.
+    pub(super) decimals: usize,
+}
+
+/// The prices of a symbol that has traded.
+#[derive(Clone, Copy)]
+pub(super) struct Prices {
+    pub(super) first: Price,
+    pub(super) last: Price,
+    /// The price that the last one moved from.
+    pub(super) before: Price,
+    pub(super) time: Time,
+}
+
+impl Board {
+    /// Notices that are kept; older ones are forgotten.
+    const NOTICES: usize = 1000;
+
+    pub(super) fn new(endpoint: &Endpoint, named: &[String]) -> Self {
+        let places = named.iter().enumerate().filter_map(|(place, name)| Some((name.parse().ok()?, place)));
+        Self {
+            endpoint: endpoint.to_string(),
+            tape_id: String::new(),
+            ticks: 0,
+            conflated: 0,
+            rate: Rate::default(),
+            places: places.collect(),
+            rows: BTreeMap::new(),
+            notices: VecDeque::new(),
+        }
+    }
+
+    /// Takes in an event, so long after the start.
+    pub(super) fn take(&mut self, event: Event, elapsed: Duration) {
+        for notice in notices(&event) {
+            self.notices.truncate(Self::NOTICES - 1);
+            self.notices.push_front(notice);
+        }
+        match event {
+            Event::Tick(live) => self.tick(&live, elapsed),
+            Event::Answer { tape_id, subscribed, .. } => {
+                self.tape_id = tape_id;
+                // `*` is no symbol: its rows come with their ticks.
+                for symbol in subscribed.iter().filter_map(|symbol| symbol.parse().ok()) {
+                    self.row(symbol);
+                }
+            }
+            Event::Gap { .. } | Event::Draining => {}
+        }
+    }
+
+    /// The rows in their order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Symbol, &Row)> {
+        self.rows.iter().map(|((_, symbol), row)| (symbol, row))
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// What the user must know, the newest first.
+    pub(super) fn notices(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.notices.iter().map(String::as_str)
+    }
+
+    fn tick(&mut self, live: &LiveTick, elapsed: Duration) {
+        self.ticks += 1;
+        self.conflated += live.conflated;
+        self.rate.count(1, elapsed);
+        let row = self.row(live.symbol);
+        // The last price from before the subscription is not part of the stream's pace.
+        row.rate.count(u64::from(!live.snapshot), elapsed);
+        let (price, time) = (live.tick.price, live.tick.time);
+        row.decimals = row.decimals.max(decimals(price));
+        row.prices = Some(match row.prices {
+            None => Prices { first: price, last: price, before: price, time },
+            Some(prices) if prices.last == price => Prices { time, ..prices },
+            Some(prices) => Prices { last: price, before: prices.last, time, ..prices },
+        });
+    }
+
+    fn row(&mut self, symbol: Symbol) -> &mut Row {
+        let place = self.places.get(&symbol).copied().unwrap_or(usize::MAX);
+        self.rows.entry((place, symbol)).or_default()
+    }
+}
+
+/// The decimals of a price, two at least.
+fn decimals(price: Price) -> usize {
+    let text = price.to_string();
+    text.split_once('.').map_or(0, |(_, fraction)| fraction.len()).max(2)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+    use crate::tick::{Sequence, Tick};
+
+    pub(in crate::client::watch) fn board(named: &[&str]) -> Board {
+        let named: Vec<_> = named.iter().map(|name| (*name).to_owned()).collect();
+        Board::new(&"localhost:50051".parse().unwrap(), &named)
+    }
+
+    pub(in crate::client::watch) fn tick(symbol: &str, nanos: i64) -> Event {
+        Event::Tick(LiveTick {
+            symbol: symbol.parse().unwrap(),
+            tick: Tick {
+                sequence: Sequence(1),
+                time: Time::from_nanos(1_764_000_000_000_000_000),
+                price: Price::from_nanos(nanos).unwrap(),
+                quantity: NonZeroU64::MIN,
+            },
+            conflated: 0,
+            snapshot: false,
+        })
+    }
+
+    fn symbols(board: &Board) -> Vec<String> {
+        board.rows().map(|(symbol, _)| symbol.to_string()).collect()
+    }
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_command_line_and_then_by_name() {
+        let mut board = board(&["TCS", "INFY", "*"]);
+        for symbol in ["ZEEL", "INFY", "ACC", "TCS"] {
+            board.take(tick(symbol, 1_000_000_000), Duration::ZERO);
+        }
+        assert_eq!(symbols(&board), ["TCS", "INFY", "ACC", "ZEEL"]);
+    }
+
+    #[test]
+    fn a_symbol_has_its_row_before_its_first_tick() {
+        let mut board = board(&["TCS"]);
+        let subscribed = vec!["TCS".to_owned(), "*".to_owned()];
+        board
+            .take(Event::Answer { tape_id: "t".to_owned(), subscribed, refused: Vec::new() }, Duration::ZERO);
+        assert_eq!(symbols(&board), ["TCS"]);
+        assert!(board.rows().all(|(_, row)| row.prices.is_none()));
+        assert_eq!(board.tape_id, "t");
+    }
+
+    #[test]
+    fn the_change_is_counted_from_the_first_price_and_the_move_from_the_last_other_one() {
+        let mut board = board(&[]);
+        for price in [100, 90, 95, 95] {
+            board.take(tick("A", price * 1_000_000_000), Duration::ZERO);
+        }
+        let (_, row) = board.rows().next().unwrap();
+        let prices = row.prices.unwrap();
+        let whole = |price: Price| price.nanos() / 1_000_000_000;
+        assert_eq!((whole(prices.first), whole(prices.before), whole(prices.last)), (100, 90, 95));
+        assert_eq!(board.ticks, 4);
+    }
+}

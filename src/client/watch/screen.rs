@@ -1,0 +1,128 @@
+//! Takes over the terminal, and gives it back whatever happens.
+
+use std::{
+    io, thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use ratatui::{
+    DefaultTerminal,
+    crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers},
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{
+    board::Board,
+    table::{self, Now, Scroll, View},
+};
+use crate::tick::Time;
+
+/// The terminal while it belongs to the table. It is given back on drop, and before the message of a panic.
+pub(super) struct Screen {
+    terminal: DefaultTerminal,
+    view: View,
+}
+
+/// What the user wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Stay,
+    Leave,
+    Scroll(Scroll),
+}
+
+/// The signals that ask a program to end. By default they would end it before the terminal is given back.
+pub(super) struct Stop {
+    terminate: Signal,
+    hang_up: Signal,
+    interrupt: Signal,
+}
+
+impl Screen {
+    pub(super) fn open() -> io::Result<Self> {
+        let terminal = ratatui::try_init().inspect_err(|_| ratatui::restore())?;
+        Ok(Self { terminal, view: View::default() })
+    }
+
+    /// Does what the keys ask for, draws, and tells whether the user wants to leave.
+    pub(super) fn show(&mut self, board: &Board, started: Instant) -> io::Result<Wish> {
+        while event::poll(Duration::ZERO)? {
+            // A new size is seen when drawing.
+            let Event::Key(key) = event::read()? else { continue };
+            match wish(key) {
+                Wish::Leave => return Ok(Wish::Leave),
+                Wish::Scroll(scroll) => self.view.scroll(scroll),
+                Wish::Stay => {}
+            }
+        }
+        let now = Now { elapsed: started.elapsed(), time: wall_clock() };
+        self.terminal.draw(|frame| table::draw(frame, board, &mut self.view, now))?;
+        Ok(Wish::Stay)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // A panic has given it back already. To do it twice would write over the message.
+        if !thread::panicking() {
+            ratatui::restore();
+        }
+    }
+}
+
+impl Stop {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one of them. Cancel safe.
+    pub(super) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn wish(key: KeyEvent) -> Wish {
+    if !key.is_press() && !key.is_repeat() {
+        return Wish::Stay;
+    }
+    match key.code {
+        // A raw terminal sends Ctrl-C as a key.
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Wish::Leave,
+        KeyCode::Char('q') | KeyCode::Esc => Wish::Leave,
+        KeyCode::Up | KeyCode::Char('k') => Wish::Scroll(Scroll::Up),
+        KeyCode::Down | KeyCode::Char('j') => Wish::Scroll(Scroll::Down),
+        KeyCode::PageUp => Wish::Scroll(Scroll::PageUp),
+        KeyCode::PageDown | KeyCode::Char(' ') => Wish::Scroll(Scroll::PageDown),
+        KeyCode::Home => Wish::Scroll(Scroll::Top),
+        KeyCode::End => Wish::Scroll(Scroll::Bottom),
+        _ => Wish::Stay,
+    }
+}
+
+fn wall_clock() -> Time {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Time::from_nanos(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q_escape_and_ctrl_c_leave_and_nothing_else_does() {
+        let plain = |code| wish(KeyEvent::new(code, KeyModifiers::NONE));
+        assert_eq!(plain(KeyCode::Char('q')), Wish::Leave);
+        assert_eq!(plain(KeyCode::Esc), Wish::Leave);
+        assert_eq!(wish(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Wish::Leave);
+        assert_eq!(plain(KeyCode::Char('c')), Wish::Stay);
+        assert_eq!(plain(KeyCode::Down), Wish::Scroll(Scroll::Down));
+    }
+}

@@ -1,0 +1,257 @@
+//! The commands as their users run them: the built program, against the built program.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test may stop it")]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// `ticker serve` on a free port, which ends when it is dropped.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(flags: &[&str]) -> Self {
+        // No command at all: it serves.
+        let mut process =
+            ticker(&[&["--listen", "127.0.0.1:0"], flags].concat()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let address =
+            stdout.lines().find_map(|line| line.unwrap().split(' ').find_map(|word| word.parse().ok()));
+        Self { address: address.expect("the address that is bound"), process }
+    }
+
+    /// A client command against this server.
+    fn client(&self, arguments: &[&str]) -> Command {
+        let mut command = ticker(arguments);
+        command.env("TICKER_ENDPOINT", self.address.to_string());
+        command
+    }
+
+    fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The program, in an environment of its own.
+fn ticker(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ticker"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn stdout(output: &Output) -> &str {
+    str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).unwrap()
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn objects(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_list_has_every_instrument_in_every_format() {
+    let server = Server::start(&[]);
+    let list = |format: &str| server.client(&["list", "--output", format]).output().unwrap();
+    let (table, json, csv, lines) = (list("table"), list("json"), list("csv"), list("lines"));
+    let symbols: Vec<_> = stdout(&lines).lines().collect();
+    assert!(symbols.len() >= 60 && symbols.is_sorted(), "{symbols:?}");
+    let of_json: Vec<_> =
+        objects(&json).iter().map(|object| object["symbol"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(of_json, symbols);
+    let first_words = |output: &Output, end: char| -> Vec<String> {
+        stdout(output).lines().skip(1).map(|line| line.split(end).next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(first_words(&table, ' '), symbols);
+    assert_eq!(first_words(&csv, ','), symbols);
+}
+
+#[test]
+fn a_watch_in_a_pipe_begins_with_the_last_price_and_misses_no_tick() {
+    let server = Server::start(&[]);
+    let output = server.client(&["watch", "BTC-USD", "-n", "6", "--output", "json"]).output().unwrap();
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    let ticks = objects(&output);
+    assert_eq!(ticks.len(), 6);
+    assert!(ticks[0]["snapshot"].as_bool().unwrap() && !ticks[1]["snapshot"].as_bool().unwrap());
+    for pair in ticks.windows(2) {
+        assert_eq!(pair[1]["sequence"].as_u64(), pair[0]["sequence"].as_u64().map(|sequence| sequence + 1));
+        assert!(pair[1]["time"].as_str() > pair[0]["time"].as_str());
+    }
+    for tick in &ticks {
+        let nanos = tick["ltp_nanos"].as_i64().unwrap();
+        assert_eq!(tick["ltp"].as_f64(), Some(nanos as f64 / 1e9));
+    }
+}
+
+#[test]
+fn a_star_watches_every_instrument() {
+    let server = Server::start(&[]);
+    let count = stdout(&server.client(&["list", "-o", "lines"]).output().unwrap()).lines().count();
+    let output = server.client(&["watch", "*", "-n", &count.to_string(), "-o", "json"]).output().unwrap();
+    assert!(
+        objects(&output).iter().all(|tick| tick["snapshot"] == true),
+        "the last price of each comes first"
+    );
+}
+
+#[test]
+fn more_symbols_than_one_request_holds_are_watched_all_the_same() {
+    let server = Server::start(&["--any-symbol"]);
+    let symbols: Vec<_> = (0..2500).map(|n| format!("S{n}")).collect();
+    let mut arguments = vec!["watch", "-n", "2500", "--min-interval", "1h", "--output", "json"];
+    arguments.extend(symbols.iter().map(String::as_str));
+    let output = server.client(&arguments).output().unwrap();
+    let mut seen: Vec<_> =
+        objects(&output).iter().map(|tick| tick["symbol"].as_str().unwrap().to_owned()).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 2500, "{}", stderr(&output));
+}
+
+#[test]
+fn a_refused_symbol_is_told_and_the_others_go_on() {
+    let server = Server::start(&[]);
+    let output = server.client(&["watch", "RELAINCE", "TCS", "NIFTY 50", "-n", "2"]).output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    assert!(stdout(&output).lines().all(|line| line.contains(" TCS ")), "{}", stdout(&output));
+    assert!(stderr(&output).contains("RELAINCE; did you mean RELIANCE?"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("NIFTY 50"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_watch_of_refused_symbols_alone_fails() {
+    let server = Server::start(&[]);
+    let output = server.client(&["watch", "RELAINCE"]).output().unwrap();
+    assert_eq!((code(&output), stdout(&output)), (Some(1), ""));
+    assert!(stderr(&output).ends_with("error: every symbol was refused: there is nothing to watch\n"));
+}
+
+#[test]
+fn whoever_closes_the_pipe_has_seen_enough() {
+    let server = Server::start(&[]);
+    for arguments in [&["watch", "*", "-o", "csv"][..], &["watch", "*"], &["watch", "BTC-USD", "-o", "json"]]
+    {
+        let mut watch =
+            server.client(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+        // Live: a line comes although the stream has no end.
+        assert!(!lines.next().unwrap().unwrap().is_empty());
+        drop(lines);
+        let output = watch.wait_with_output().unwrap();
+        assert_eq!((code(&output), stderr(&output)), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn health_is_an_exit_code_and_a_word() {
+    let mut server = Server::start(&[]);
+    let asked = |arguments: &[&str]| {
+        let output = server.client(arguments).output().unwrap();
+        (code(&output), stdout(&output).to_owned())
+    };
+    assert_eq!(asked(&["health"]), (Some(0), "SERVING\n".to_owned()));
+    assert_eq!(
+        asked(&["health", "--service", "ticker.v1.TickerStreamService"]),
+        (Some(0), "SERVING\n".to_owned())
+    );
+    assert_eq!(asked(&["health", "--service", "other"]), (Some(1), "SERVICE_UNKNOWN\n".to_owned()));
+
+    // In the container of a server, its own settings are enough.
+    let anywhere = format!("0.0.0.0:{}", server.address.port());
+    let inside = ticker(&["health"]).env("TICKER_LISTEN", anywhere).output().unwrap();
+    assert_eq!((code(&inside), stdout(&inside)), (Some(0), "SERVING\n"));
+
+    server.stop();
+    let output = server.client(&["health"]).output().unwrap();
+    assert_eq!((code(&output), stdout(&output)), (Some(1), ""));
+    assert!(stderr(&output).contains("cannot connect to"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_server_that_never_answers_is_not_healthy() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = silent.local_addr().unwrap().to_string();
+    let output = ticker(&["health", "--timeout", "200ms", "--endpoint", &endpoint]).output().unwrap();
+    assert_eq!(code(&output), Some(1));
+    assert!(stderr(&output).contains("did not answer within 200ms"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_with_its_causes_and_a_hint() {
+    let mut server = Server::start(&[]);
+    server.stop();
+    for arguments in [&["watch", "TCS"][..], &["list"]] {
+        let output = server.client(arguments).output().unwrap();
+        assert_eq!(code(&output), Some(1));
+        let told = stderr(&output);
+        assert!(told.starts_with(&format!("error: cannot connect to http://{}", server.address)), "{told}");
+        assert!(told.contains("is `ticker serve` running there?\n  caused by: "), "{told}");
+        assert!(told.contains("Connection refused"), "{told}");
+    }
+}
+
+#[test]
+fn a_stream_that_the_server_ends_is_a_failure_that_says_so() {
+    let mut server = Server::start(&[]);
+    let mut watch =
+        server.client(&["watch", "BTC-USD"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = [0];
+    watch.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    server.stop();
+    let output = watch.wait_with_output().unwrap();
+    assert_eq!(code(&output), Some(1));
+    assert!(stderr(&output).contains("ended the stream: "), "{}", stderr(&output));
+}
+
+#[test]
+fn bad_usage_exits_with_2() {
+    for arguments in [
+        &["watch"][..],
+        &["wacth", "TCS"],
+        &["--seed", "many"],
+        &["watch", "TCS", "--endpoint", "https://example.com:1"],
+        &["watch", "TCS", "--min-interval", "5"],
+    ] {
+        let output = ticker(arguments).output().unwrap();
+        assert_eq!(code(&output), Some(2), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_table_is_refused_where_there_is_no_terminal() {
+    let output = ticker(&["watch", "TCS", "--output", "table"]).output().unwrap();
+    assert_eq!(code(&output), Some(1));
+    assert!(stderr(&output).contains("needs a terminal"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_bad_instruments_file_is_told_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("instruments.toml");
+    std::fs::write(&file, "[[instrument]]\nsymbol = 'A'\nreference_price = -1").unwrap();
+    let output = ticker(&["--instruments", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(code(&output), Some(1));
+    let told = format!("{}:3: reference_price: must be positive, got -1\n", file.display());
+    assert!(stderr(&output).ends_with(&told), "{}", stderr(&output));
+}

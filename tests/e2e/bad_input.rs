@@ -1,0 +1,110 @@
+//! What a client may get wrong in `ticker.v1`: each is answered, and the stream lives.
+
+use ticker::contract::v1::{
+    Ping, Subscription, SubscriptionResult, SymbolStatusCode as Code, TickerStreamRequest, Unsubscribe,
+    ticker_stream_request::Verb, ticker_stream_response::Event,
+};
+
+use crate::server::{Server, symbols};
+
+/// Says a request, and returns its result once a ping has shown that the stream lives.
+async fn answer(request: TickerStreamRequest) -> SubscriptionResult {
+    let server = Server::start();
+    let mut stream = server.stream().await;
+    let id = request.request_id;
+    stream.say(request);
+    stream.ask(id + 1, Verb::Ping(Ping {}));
+    let mut result = None;
+    loop {
+        match stream.event().await {
+            Event::SubscriptionResult(answered) => result = Some(answered),
+            Event::Pong(pong) => {
+                assert_eq!(pong.request_id, id + 1);
+                let result = result.expect("no result came");
+                assert_eq!(result.request_id, id);
+                return result;
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn subscribe(subscription: Subscription) -> SubscriptionResult {
+    answer(TickerStreamRequest { request_id: 1, verb: Some(Verb::Subscribe(subscription)) }).await
+}
+
+fn span(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos })
+}
+
+#[tokio::test]
+async fn a_min_interval_that_is_none_refuses_each_symbol() {
+    for min_interval in
+        [span(-1, 0), span(0, -1), span(86_400, 1), span(i64::MAX, i32::MAX), span(i64::MIN, 0)]
+    {
+        let result = subscribe(Subscription { min_interval, ..symbols(&["TCS", "INFY"]) }).await;
+        assert!(
+            result.statuses.iter().all(|status| status.code() == Code::InvalidArgument),
+            "{min_interval:?}"
+        );
+        assert!(result.statuses[0].message.contains("from 0 to one day"));
+    }
+    for min_interval in [span(0, 0), span(86_400, 0)] {
+        let result = subscribe(Subscription { min_interval, ..symbols(&["TCS"]) }).await;
+        assert_eq!(result.statuses[0].code(), Code::Subscribed, "{min_interval:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_or_contradictory_delivery_refuses_each_symbol() {
+    let result = subscribe(Subscription { delivery: 99, ..symbols(&["TCS"]) }).await;
+    assert_eq!(result.statuses[0].code(), Code::InvalidArgument);
+    assert!(result.statuses[0].message.contains("delivery 99 is unknown"));
+    let result = subscribe(Subscription { delivery: 2, min_interval: span(1, 0), ..symbols(&["TCS"]) }).await;
+    assert_eq!(result.statuses[0].code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_request_without_a_verb_or_without_symbols_is_answered() {
+    for verb in [None, Some(Verb::Subscribe(symbols(&[]))), Some(Verb::Unsubscribe(Unsubscribe::default()))] {
+        let result = answer(TickerStreamRequest { request_id: 1, verb }).await;
+        assert_eq!(result.statuses.len(), 1);
+        assert_eq!(result.statuses[0].code(), Code::InvalidArgument);
+    }
+}
+
+#[tokio::test]
+async fn the_symbols_past_the_first_thousand_of_a_message_are_refused() {
+    let many: Vec<&str> = ["TCS"; 1_005].to_vec();
+    let result = subscribe(symbols(&many)).await;
+    let limited = result.statuses.iter().filter(|status| status.code() == Code::LimitExceeded).count();
+    assert_eq!((result.statuses.len(), limited), (1_005, 5));
+    assert_eq!(result.statuses[999].code(), Code::Subscribed);
+}
+
+#[tokio::test]
+async fn a_stream_holds_ten_thousand_symbols_and_refuses_the_next_one() {
+    let server = Server::start_with(|config| {
+        let universe = ticker::tape::Universe::builtin().unwrap().with_any_symbol();
+        config.tape = std::sync::Arc::new(ticker::tape::Simulated::new(7, universe));
+    });
+    let mut stream = server.stream().await;
+    let mut subscribed = 0;
+    for message in 0..11 {
+        let names: Vec<String> = (0..1_000).map(|at| format!("X{}", message * 1_000 + at)).collect();
+        let symbols = if message < 10 { names } else { vec!["X10000".into(), "X3".into()] };
+        stream.ask(message, Verb::Subscribe(Subscription { symbols, ..Subscription::default() }));
+        let statuses = loop {
+            if let Event::SubscriptionResult(result) = stream.event().await {
+                break result.statuses;
+            }
+        };
+        if message < 10 {
+            subscribed += statuses.iter().filter(|status| status.code() == Code::Subscribed).count();
+        } else {
+            assert_eq!(statuses[0].code(), Code::LimitExceeded);
+            assert_eq!(statuses[1].code(), Code::Subscribed, "what is subscribed may change its options");
+        }
+    }
+    assert_eq!(subscribed, 10_000);
+}

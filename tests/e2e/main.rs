@@ -1,0 +1,12 @@
+//! Claims about the service, made to the real server on port 0 by clients that only know the contract.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
+mod bad_input;
+mod gogen;
+mod protocol;
+mod reference;
+mod server;
+mod shutdown;
+mod streams;
+mod watch;

@@ -1,0 +1,181 @@
+//! A real server on a free port, which stops when it is dropped, and what a test says to it.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use ticker::{
+    contract::{
+        gogen,
+        v1::{
+            Subscription, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
+            ticker_stream_response::Event, ticker_stream_service_client::TickerStreamServiceClient,
+        },
+    },
+    pacer::Clock,
+    server::{Bound, Config, ServerError},
+    tape::{Simulated, Universe},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::{Status, Streaming, transport::Channel};
+
+/// `FAST` ticks every 5 ms, `TCS` and `INFY` every 50 ms, `SLOW` once an hour.
+pub(crate) const INSTRUMENTS: &str = r#"
+    [[instrument]]
+    symbol = "FAST"
+    reference_price = "100.00"
+    tick_interval = "5ms"
+    [[instrument]]
+    symbol = "INFY"
+    reference_price = "1500.00"
+    price_increment = "0.05"
+    tick_interval = "50ms"
+    [[instrument]]
+    symbol = "SLOW"
+    reference_price = "100.00"
+    tick_interval = "1h"
+    [[instrument]]
+    symbol = "TCS"
+    reference_price = "3000.00"
+    price_increment = "0.05"
+    tick_interval = "50ms"
+"#;
+
+/// Nothing that a test waits for takes longer, by far.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    shutdown: CancellationToken,
+    /// Not joined when the test ends: its connections close when its runtime does, which is later.
+    thread: JoinHandle<Result<(), ServerError>>,
+    _stops_on_drop: DropGuard,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let universe = Universe::parse(INSTRUMENTS, "instruments").unwrap();
+        let mut config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tape: Arc::new(Simulated::new(7, universe)),
+            clock: Clock::Wall,
+            flush_interval: Duration::from_millis(5),
+            max_lag: Duration::from_secs(300),
+            heartbeat_interval: Duration::from_millis(200),
+            workers: NonZeroUsize::new(2).unwrap(),
+        };
+        change(&mut config);
+        let bound = Bound::bind(config).unwrap();
+        let address = bound.local_addr();
+        let shutdown = CancellationToken::new();
+        let stopping = shutdown.clone();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(bound.serve(stopping))
+        });
+        Self { address, _stops_on_drop: shutdown.clone().drop_guard(), shutdown, thread }
+    }
+
+    /// Asks the server to stop, and does not wait.
+    pub(crate) fn begin_to_stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Stops, and waits until it has stopped.
+    pub(crate) fn stop(self) -> Result<(), ServerError> {
+        self.shutdown.cancel();
+        self.thread.join().unwrap()
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    pub(crate) async fn client(&self) -> TickerStreamServiceClient<Channel> {
+        TickerStreamServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn stream(&self) -> Talk<TickerStreamRequest, TickerStreamResponse> {
+        let (say, said) = mpsc::unbounded_channel();
+        let mut client = self.client().await;
+        let heard = client.ticker_stream(UnboundedReceiverStream::new(said)).await.unwrap().into_inner();
+        Talk { say: Some(say), heard }
+    }
+
+    pub(crate) async fn gogen(&self) -> Talk<gogen::TickerRequest, gogen::TickerResponse> {
+        let (say, said) = mpsc::unbounded_channel();
+        let mut client =
+            gogen::ticker_stream_service_client::TickerStreamServiceClient::new(self.channel().await);
+        let heard = client.ticker_stream(UnboundedReceiverStream::new(said)).await.unwrap().into_inner();
+        Talk { say: Some(say), heard }
+    }
+}
+
+/// Both directions of one stream.
+pub(crate) struct Talk<Q, A> {
+    say: Option<mpsc::UnboundedSender<Q>>,
+    heard: Streaming<A>,
+}
+
+impl<Q, A> Talk<Q, A> {
+    pub(crate) fn say(&self, request: Q) {
+        self.say.as_ref().unwrap().send(request).ok();
+    }
+
+    pub(crate) fn half_close(&mut self) {
+        self.say = None;
+    }
+
+    /// The next message, or how the stream ended: `None` is OK.
+    pub(crate) async fn hear(&mut self) -> Option<Result<A, Status>> {
+        timeout(PATIENCE, self.heard.next()).await.expect("the server says nothing")
+    }
+
+    pub(crate) async fn next(&mut self) -> A {
+        self.hear().await.expect("the stream ended").expect("the stream failed")
+    }
+
+    /// Skips messages until the stream fails.
+    pub(crate) async fn failure(&mut self) -> Status {
+        loop {
+            match self.hear().await.expect("the stream ended with OK") {
+                Ok(_) => {}
+                Err(status) => return status,
+            }
+        }
+    }
+}
+
+impl Talk<TickerStreamRequest, TickerStreamResponse> {
+    pub(crate) fn ask(&self, request_id: u64, verb: Verb) {
+        self.say(TickerStreamRequest { request_id, verb: Some(verb) });
+    }
+
+    pub(crate) async fn event(&mut self) -> Event {
+        self.next().await.event.expect("an event that this client does not know")
+    }
+
+    /// The next event that is not a heartbeat.
+    pub(crate) async fn news(&mut self) -> Event {
+        loop {
+            match self.event().await {
+                Event::Heartbeat(_) => {}
+                event => return event,
+            }
+        }
+    }
+}
+
+pub(crate) fn symbols(symbols: &[&str]) -> Subscription {
+    Subscription { symbols: symbols.iter().map(ToString::to_string).collect(), ..Subscription::default() }
+}

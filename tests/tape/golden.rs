@@ -1,0 +1,73 @@
+//! Golden vectors: ticks that were computed once and must come out the same on every machine for ever.
+
+use std::{env, fs, path::PathBuf};
+
+use ticker::{
+    tape::{ENGINE_VERSION, Tape},
+    tick::Sequence,
+};
+
+use super::tape;
+
+/// Set to write the vectors of a new engine version.
+const WRITE: &str = "TICKER_WRITE_GOLDEN";
+
+fn file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden.csv")
+}
+
+/// The ends of the tape, both sides of seams of many sizes, and some of the present day.
+fn sequences() -> Vec<u64> {
+    let seams = [8, 12, 13, 20, 26, 30, 36, 63].map(|level| 1u64 << level);
+    let mut sequences = vec![0, 1, 2, 3, u64::MAX - 1, u64::MAX];
+    sequences.extend(seams.iter().flat_map(|seam| [seam - 1, *seam, seam + 1]));
+    sequences.extend([500_000, 17_920_000_000, 17_920_000_001, 89_600_000_123, 17_920_000_000_000]);
+    sequences.sort_unstable();
+    sequences
+}
+
+fn vectors() -> String {
+    let mut csv = format!("# engine version {ENGINE_VERSION}\n");
+    csv.push_str("seed,symbol,sequence,time_nanos,price_nanos,quantity\n");
+    for seed in [0, 7, u64::MAX] {
+        let tape = tape(seed);
+        for instrument in tape.instruments() {
+            let series = tape.series(instrument);
+            for n in sequences() {
+                let tick = series.tick(Sequence(n));
+                let (time, price) = (tick.time.nanos(), tick.price.nanos());
+                csv.push_str(&format!("{seed},{},{n},{time},{price},{}\n", instrument.symbol, tick.quantity));
+            }
+        }
+    }
+    csv
+}
+
+#[test]
+fn ticks_are_the_same_to_the_last_bit_on_every_machine() {
+    let computed = vectors();
+    let golden = fs::read_to_string(file()).unwrap_or_default();
+    if computed == golden {
+        return;
+    }
+    let version = golden.lines().next().and_then(|line| line.strip_prefix("# engine version "));
+    if version == Some(ENGINE_VERSION) {
+        let mut lines = golden.lines().zip(computed.lines());
+        let (expected, got) =
+            lines.find(|(expected, got)| expected != got).unwrap_or(("more or less lines", ""));
+        panic!(
+            "expected {expected}\n     got {got}\n\
+             A tick of engine version {ENGINE_VERSION} changed, and replicas of the two builds would disagree. Undo \
+             the change, or raise ENGINE_VERSION in src/tape/simulated.rs if the change is wanted."
+        );
+    }
+    if env::var_os(WRITE).is_some() {
+        fs::write(file(), computed).unwrap();
+        return;
+    }
+    panic!(
+        "tests/data/golden.csv is of engine version {}, the engine of {ENGINE_VERSION}. \
+         Write the new one: {WRITE}=1 cargo test --test tape golden",
+        version.unwrap_or("none")
+    );
+}
