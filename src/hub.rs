@@ -32,7 +32,7 @@ use crate::{
     tick::{Sequence, Symbol, Tick, Time},
 };
 use dirty::Dirty;
-use interest::Slot;
+use interest::{Slot, Terms};
 
 /// How many wire formats a hub may serve.
 pub const MAX_FORMATS: usize = 2;
@@ -134,6 +134,8 @@ struct Entry {
     signalled: bool,
     dirty: Dirty,
     slots: Vec<Slot>,
+    /// By slot.
+    terms: Vec<Terms>,
     free_slots: Vec<u32>,
     by_watched: HashMap<u32, u32>,
     /// How many slots were asked for by name.

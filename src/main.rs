@@ -1,7 +1,9 @@
 //! The `ticker` command.
 
 use std::{
+    env,
     io::{self, Write},
+    pin::pin,
     process::ExitCode,
 };
 
@@ -48,17 +50,24 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
             "ticker serves {count} instruments on {address}\n\
              tape {tape_id} (seed {seed}, engine {engine})\n\n  \
              grpcurl -plaintext -d '{{\"symbol\":\"{example}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
-             ticker watch {example} --endpoint http://{address}",
+             {program} watch {example} --endpoint http://{address}",
+            program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
             count = tape.instruments().len(),
             tape_id = identity.tape_id,
             seed = identity.seed,
             engine = identity.engine_version,
         );
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(bound.serve(shutdown.clone()));
-        shutdown::signalled().await?;
-        shutdown.cancel();
-        serving.await??;
+        let mut serving = pin!(bound.serve(shutdown.clone()));
+        tokio::select! {
+            // Serving ends by itself only with an error.
+            ended = &mut serving => ended?,
+            signalled = shutdown::signalled() => {
+                signalled?;
+                shutdown.cancel();
+                serving.await?;
+            }
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

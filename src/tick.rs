@@ -165,6 +165,11 @@ impl Time {
         self.0
     }
 
+    /// Earlier by a duration; `None` before the Unix epoch.
+    pub fn before(self, duration: Duration) -> Option<Self> {
+        self.0.checked_sub(duration.as_nanos().try_into().ok()?).map(Self)
+    }
+
     /// Whole seconds since the Unix epoch and the nanoseconds after them, as protobuf has them.
     pub const fn parts(self) -> (i64, i32) {
         ((self.0 / 1_000_000_000) as i64, (self.0 % 1_000_000_000) as i32)

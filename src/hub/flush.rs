@@ -70,11 +70,11 @@ impl State {
     /// Ends the wait of an interest for its minimum interval, if it waits.
     pub(super) fn unmute(&mut self, subscriber: u32, number: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
-        let slot = &mut entry.slots[number as usize];
-        let Some(until) = slot.muted_until.take() else { return };
+        let terms = &mut entry.terms[number as usize];
+        let Some(until) = terms.muted_until.take() else { return };
         self.deferred.remove(&(until, subscriber, number));
-        if let Some(watched) = &mut self.watched[slot.watched as usize] {
-            watched.watchers[slot.place as usize].muted = false;
+        if let Some(watched) = &mut self.watched[entry.slots[number as usize].watched as usize] {
+            watched.watchers[terms.place as usize].muted = false;
         }
         entry.mark(number);
     }

@@ -31,32 +31,37 @@ impl Default for Delivery {
     }
 }
 
-/// An interest and how far it has got. A slot that is not in use is in no list and carries no mark.
+/// How far a subscriber has got with one instrument. A slot that is not in use is in no list and carries no mark.
+///
+/// There is one for each symbol of each stream, and every tick that is delivered reads one, so it is kept small:
+/// what is rarely needed is in its [`Terms`].
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
-    /// The number of the watched instrument.
-    pub(super) watched: u32,
-    /// Its place among the watchers of that instrument.
-    pub(super) place: u32,
     /// The first sequence that it lacks.
     pub(super) next: u64,
+    /// The number of the watched instrument.
+    pub(super) watched: u32,
+    /// It takes whatever a flush publishes: it has had its snapshot and has no minimum interval.
+    pub(super) plain: bool,
+}
+
+/// The terms of a slot.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
     pub(super) interest: Interest,
+    /// Its place among the watchers of the instrument.
+    pub(super) place: u32,
     /// It has had nothing yet: the next tick is the snapshot.
     pub(super) fresh: bool,
-    /// When it was last sent something.
-    pub(super) sent: Time,
-    /// It has something to send and waits for its minimum interval to pass, until then, without signals.
+    /// With a minimum interval: when the next tick may be sent.
+    pub(super) not_before: Time,
+    /// It has something to send and waits until then, without signals.
     pub(super) muted_until: Option<Time>,
 }
 
-impl Slot {
-    /// When the next tick may be sent.
-    pub(super) fn not_before(&self) -> Time {
-        self.sent + self.min_interval()
-    }
-
+impl Interest {
     pub(super) fn min_interval(&self) -> Duration {
-        match self.interest.delivery {
+        match self.delivery {
             Delivery::Latest { min_interval } => min_interval,
             Delivery::EveryTick => Duration::ZERO,
         }

@@ -1,6 +1,6 @@
 //! Pulling: the bytes of what one subscriber still lacks.
 
-use super::{Delivery, Mark, Published, State, Watched, WireFormat, dirty::Visit, interest::Slot};
+use super::{Delivery, Mark, State, Watched, WireFormat, dirty::Visit, interest::Slot};
 use crate::tick::{Sequence, Time};
 
 /// At most so many bytes of one symbol's missed ticks at once, so that one that lags holds up no other.
@@ -19,42 +19,39 @@ impl State {
             }
             let slot = &mut entry.slots[number as usize];
             let news = &published[slot.watched as usize];
-            if slot.is_up_to(news, *flush) {
+            if slot.plain && news.flush == *flush && news.first == slot.next {
                 let (from, to) = news.span[at];
                 out.extend_from_slice(&page[from as usize..to as usize]);
                 slot.next = news.last.saturating_add(1);
-                slot.sent = *now;
                 return Visit::Done;
             }
             let Some(watched) = &mut watched[slot.watched as usize] else { return Visit::Done };
-            let format = &mut *formats[at];
-            let held_until = slot.not_before();
-            let before = out.len();
-            match slot.interest.delivery {
-                _ if slot.fresh => slot.send_latest(watched, format, out),
+            let terms = &mut entry.terms[number as usize];
+            let mut send = Send { slot, watched, format: &mut *formats[at], out };
+            match terms.interest.delivery {
+                _ if terms.fresh => {
+                    send.snapshot();
+                    terms.fresh = false;
+                    terms.not_before = *now + terms.interest.min_interval();
+                    send.slot.plain = terms.interest.min_interval().is_zero();
+                }
                 Delivery::EveryTick => {
-                    let too_old =
-                        now.nanos().checked_sub(limits.max_lag.as_nanos().try_into().unwrap_or(u64::MAX));
-                    slot.skip_too_old(watched, format, too_old.map(Time::from_nanos), out);
-                    slot.catch_up(watched, format, out);
+                    send.skip_too_old(now.before(limits.max_lag));
+                    return send.catch_up();
                 }
-                Delivery::Latest { .. } if held_until > *now => {
-                    // Once there is something to send, the end of the interval sends it, even if no tick follows.
-                    if slot.next <= watched.latest.sequence.0 {
-                        watched.watchers[slot.place as usize].muted = true;
-                        slot.muted_until = Some(held_until);
-                        deferred.insert((held_until, subscriber, number));
-                    }
+                Delivery::Latest { .. } if send.lacks_nothing() => {}
+                Delivery::Latest { .. } if terms.not_before > *now => {
+                    // The end of the interval sends what there is, even if no tick follows.
+                    send.watched.watchers[terms.place as usize].muted = true;
+                    terms.muted_until = Some(terms.not_before);
+                    deferred.insert((terms.not_before, subscriber, number));
                 }
-                Delivery::Latest { .. } => slot.send_latest(watched, format, out),
+                Delivery::Latest { min_interval } => {
+                    send.newest();
+                    terms.not_before = *now + min_interval;
+                }
             }
-            if out.len() > before {
-                slot.sent = *now;
-            }
-            match slot.interest.delivery {
-                Delivery::EveryTick if slot.next <= watched.latest.sequence.0 => Visit::More,
-                _ => Visit::Done,
-            }
+            Visit::Done
         });
         if out.len() > before || entry.heartbeat {
             entry.heard = *now;
@@ -65,53 +62,61 @@ impl State {
     }
 }
 
-impl Slot {
-    /// It lacks just what the last flush published, and wants it all.
-    fn is_up_to(&self, news: &Published, flush: u64) -> bool {
-        news.flush == flush && self.next == news.first && !self.fresh && self.min_interval().is_zero()
+/// Sends to one slot what it lacks of one instrument.
+struct Send<'a> {
+    slot: &'a mut Slot,
+    watched: &'a mut Watched,
+    format: &'a mut dyn WireFormat,
+    out: &'a mut Vec<u8>,
+}
+
+impl Send<'_> {
+    fn lacks_nothing(&self) -> bool {
+        self.slot.next > self.watched.latest.sequence.0
     }
 
-    /// Sends the newest tick, which stands for those that the subscriber lacks besides.
-    fn send_latest(&mut self, watched: &Watched, format: &mut dyn WireFormat, out: &mut Vec<u8>) {
-        let newest = watched.latest.sequence.0;
-        if !self.fresh && self.next > newest {
-            return;
-        }
-        let mark = Mark { conflated: if self.fresh { 0 } else { newest - self.next }, snapshot: self.fresh };
-        format.tick(&watched.instrument, &watched.latest, mark, out);
-        self.fresh = false;
-        self.next = newest.saturating_add(1);
+    /// The last price, to begin with.
+    fn snapshot(&mut self) {
+        self.latest(Mark { conflated: 0, snapshot: true });
     }
 
-    /// Announces the ticks that it lacks as a gap, up to the newest, if the first of them is older than allowed.
-    fn skip_too_old(
-        &mut self,
-        watched: &Watched,
-        format: &mut dyn WireFormat,
-        too_old: Option<Time>,
-        out: &mut Vec<u8>,
-    ) {
-        let newest = watched.latest.sequence.0;
-        let oldest_allowed = too_old.and_then(|time| watched.series.sequence_at(time));
-        if oldest_allowed.is_some_and(|allowed| self.next <= allowed.0) && self.next < newest {
-            let symbol = &watched.instrument.symbol;
-            format.gap(symbol, Sequence(self.next), Sequence(newest - 1), out);
-            self.next = newest;
+    /// The newest tick, which stands for those that are lacking besides.
+    fn newest(&mut self) {
+        let conflated = self.watched.latest.sequence.0 - self.slot.next;
+        self.latest(Mark { conflated, snapshot: false });
+    }
+
+    fn latest(&mut self, mark: Mark) {
+        self.format.tick(&self.watched.instrument, &self.watched.latest, mark, self.out);
+        self.slot.next = self.watched.latest.sequence.next().0;
+    }
+
+    /// Announces the ticks up to the newest as a gap, if the first that is lacking took place by `too_old`.
+    fn skip_too_old(&mut self, too_old: Option<Time>) {
+        let newest = self.watched.latest.sequence.0;
+        let last_too_old = too_old.and_then(|time| self.watched.series.sequence_at(time));
+        if last_too_old.is_some_and(|last| self.slot.next <= last.0) && self.slot.next < newest {
+            let symbol = &self.watched.instrument.symbol;
+            self.format.gap(symbol, Sequence(self.slot.next), Sequence(newest - 1), self.out);
+            self.slot.next = newest;
         }
     }
 
-    /// Reads what it lacks from the tape.
-    fn catch_up(&mut self, watched: &Watched, format: &mut dyn WireFormat, out: &mut Vec<u8>) {
-        let newest = watched.latest.sequence.0;
-        if self.next > newest {
-            return;
+    /// Reads what is lacking from the tape.
+    fn catch_up(&mut self) -> Visit {
+        if self.lacks_nothing() {
+            return Visit::Done;
         }
-        let mut cursor = watched.series.cursor(Sequence(self.next));
-        let enough = out.len() + CATCH_UP;
-        while self.next <= newest && out.len() < enough {
-            format.tick(&watched.instrument, &cursor.tick(), Mark::default(), out);
-            self.next = self.next.saturating_add(1);
+        let mut cursor = self.watched.series.cursor(Sequence(self.slot.next));
+        let enough = self.out.len() + CATCH_UP;
+        while self.out.len() < enough {
+            self.format.tick(&self.watched.instrument, &cursor.tick(), Mark::default(), self.out);
+            self.slot.next = self.slot.next.saturating_add(1);
+            if self.lacks_nothing() {
+                return Visit::Done;
+            }
             cursor.advance();
         }
+        Visit::More
     }
 }

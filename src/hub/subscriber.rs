@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Change, Dirty, Entry, Hub, Interest, Published, State, Watched, Watcher, interest::Slot};
+use super::{
+    Change, Dirty, Entry, Hub, Interest, Published, State, Watched, Watcher,
+    interest::{Slot, Terms},
+};
 use crate::{
     tape::{Instrument, Tape},
     tick::{Symbol, Time},
@@ -45,6 +48,7 @@ impl Subscriber {
             signalled: true,
             dirty: Dirty::default(),
             slots: Vec::new(),
+            terms: Vec::new(),
             free_slots: Vec::new(),
             by_watched: HashMap::new(),
             named: 0,
@@ -128,7 +132,7 @@ impl Subscriber {
         let state = &*self.hub.lock();
         let Some(watched) = state.by_symbol.get(symbol) else { return false };
         let Some(entry) = &state.subscribers[self.id as usize] else { return false };
-        entry.by_watched.get(watched).is_some_and(|slot| !entry.slots[*slot as usize].interest.unnamed)
+        entry.by_watched.get(watched).is_some_and(|slot| !entry.terms[*slot as usize].interest.unnamed)
     }
 
     /// Appends what the subscriber lacks to `out`, until it holds `budget` bytes and a message more; pending when it
@@ -197,27 +201,26 @@ impl State {
             return Subscribed::Changed;
         };
         if let Some(number) = entry.by_watched.get(&watched).copied() {
-            let slot = &mut entry.slots[number as usize];
+            let (slot, terms) = (&mut entry.slots[number as usize], &mut entry.terms[number as usize]);
             // What was named once stays named, whatever else asks for it.
-            let unnamed = slot.interest.unnamed && interest.unnamed;
-            entry.named += usize::from(slot.interest.unnamed && !unnamed);
-            slot.interest = Interest { unnamed, ..interest };
+            let unnamed = terms.interest.unnamed && interest.unnamed;
+            entry.named += usize::from(terms.interest.unnamed && !unnamed);
+            terms.interest = Interest { unnamed, ..interest };
+            terms.not_before = self.now + interest.min_interval();
+            slot.plain = !terms.fresh && interest.min_interval().is_zero();
             self.unmute(subscriber, number);
             return Subscribed::Changed;
         }
-        let slot = Slot {
-            watched,
-            place: found.watchers.len() as u32,
-            next: found.latest.sequence.0,
-            interest,
-            fresh: true,
-            sent: Time::default(),
-            muted_until: None,
-        };
+        let slot = Slot { next: found.latest.sequence.0, watched, plain: false };
+        let place = found.watchers.len() as u32;
+        let terms = Terms { interest, place, fresh: true, not_before: self.now, muted_until: None };
         let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);
-        match entry.slots.get_mut(number as usize) {
-            Some(free) => *free = slot,
-            None => entry.slots.push(slot),
+        if number as usize == entry.slots.len() {
+            entry.slots.push(slot);
+            entry.terms.push(terms);
+        } else {
+            entry.slots[number as usize] = slot;
+            entry.terms[number as usize] = terms;
         }
         entry.named += usize::from(!interest.unnamed);
         entry.by_watched.insert(watched, number);
@@ -234,16 +237,16 @@ impl State {
             return false;
         };
         let Some(number) = entry.by_watched.remove(&watched) else { return false };
-        let slot = entry.slots[number as usize];
-        if let Some(until) = slot.muted_until {
+        let terms = entry.terms[number as usize];
+        if let Some(until) = terms.muted_until {
             self.deferred.remove(&(until, subscriber, number));
         }
         entry.free_slots.push(number);
         entry.dirty.clear(number);
-        entry.named -= usize::from(!slot.interest.unnamed);
+        entry.named -= usize::from(!terms.interest.unnamed);
         found.readers[entry.format] -= 1;
-        found.watchers.swap_remove(slot.place as usize);
-        let moved = found.watchers.get(slot.place as usize).copied();
+        found.watchers.swap_remove(terms.place as usize);
+        let moved = found.watchers.get(terms.place as usize).copied();
         if found.watchers.is_empty() {
             self.by_symbol.remove(&found.instrument.symbol);
             self.watched[watched as usize] = None;
@@ -253,7 +256,7 @@ impl State {
         if let Some(moved) = moved
             && let Some(entry) = &mut self.subscribers[moved.subscriber as usize]
         {
-            entry.slots[moved.slot as usize].place = slot.place;
+            entry.terms[moved.slot as usize].place = terms.place;
         }
         true
     }
@@ -263,7 +266,7 @@ impl State {
         entry.into_iter().flat_map(|entry| {
             entry.by_watched.iter().filter_map(|(watched, slot)| {
                 let found = self.watched[*watched as usize].as_ref()?;
-                Some((*watched, found.instrument.symbol, entry.slots[*slot as usize].interest))
+                Some((*watched, found.instrument.symbol, entry.terms[*slot as usize].interest))
             })
         })
     }
