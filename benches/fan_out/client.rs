@@ -2,6 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
+    mem,
     net::{SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
@@ -92,6 +93,8 @@ impl Client {
         for at in 0..connections {
             let (protocol, hello) = open(at);
             client.add(address, Box::new(protocol), &hello).with_context(|| format!("connection {at}"))?;
+            // What piled up until the last connection is made would be counted later.
+            client.take(Duration::ZERO, &mut Received::default())?;
         }
         Ok(client)
     }
@@ -105,23 +108,13 @@ impl Client {
             let Some(left) = window.checked_sub(received.elapsed).filter(|left| !left.is_zero()) else {
                 return Ok(received);
             };
-            let patience = match self.attention {
+            match self.attention {
                 Attention::Pauses => {
                     thread::sleep(PAUSE.min(left));
-                    Duration::ZERO
+                    self.take(Duration::ZERO, &mut received)?;
                 }
-                Attention::Immediate => left,
-            };
-            match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&patience.try_into()?)) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Attention::Immediate => self.take(left, &mut received)?,
             }
-            let mut events = std::mem::take(&mut self.events);
-            for event in events.drain(..) {
-                let at = event.data.u64() as usize;
-                self.drain(at, &mut received).with_context(|| format!("connection {at}"))?;
-            }
-            self.events = events;
         }
     }
 
@@ -135,6 +128,21 @@ impl Client {
         // Edge-triggered: a level-triggered epoll looks at every socket a second time after it has been read.
         epoll::add(&self.epoll, &socket, EventData::new_u64(at), EventFlags::IN | EventFlags::ET)?;
         self.connections.push(Connection { socket, protocol });
+        Ok(())
+    }
+
+    /// Reads what all sockets hold; when they hold nothing, waits for it so long.
+    fn take(&mut self, patience: Duration, received: &mut Received) -> Result<()> {
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&patience.try_into()?)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut events = mem::take(&mut self.events);
+        for event in events.drain(..) {
+            let at = event.data.u64() as usize;
+            self.drain(at, received).with_context(|| format!("connection {at}"))?;
+        }
+        self.events = events;
         Ok(())
     }
 

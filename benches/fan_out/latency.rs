@@ -57,7 +57,7 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
         let last = latencies.len().checked_sub(1).context("no tick arrived")?;
         // A client that is woken for each write costs the server more: the cost is measured with one that is not.
         let client = ours::subscribe(server.address(), &row, Package::V1, Attention::Pauses, || CountOnly)?;
-        let sample = Running { client, server, publisher: None }.sample(effort)?;
+        let sample = Running { client, server, publisher: None }.sample(&row, effort)?;
         let at = |share: f64| latencies[(last as f64 * share) as usize] as f64 / 1e6;
         println!(
             "| {millis} ms | {:.2} ms | {:.2} ms | {:.2} ms | {:.0} ns | {:.1} % |",

@@ -33,7 +33,7 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
             ours::subscribe(server.address(), &row, Package::Gogen, Attention::Pauses, || CountOnly)?;
         let resident = server.resident()?;
         let sample =
-            Running { client, server, publisher: None }.sample(Effort { window: WINDOW, ..effort })?;
+            Running { client, server, publisher: None }.sample(&row, Effort { window: WINDOW, ..effort })?;
         let cpu = sample.server_busy * WINDOW.as_secs_f64();
         used.push(cpu);
         println!(
