@@ -17,7 +17,7 @@ use ticker::contract::gogen::{TickerRequest, TickerResponse};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc},
-    time::{Instant, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 use tokio_stream::{
     StreamExt,
@@ -92,6 +92,8 @@ impl Naive {
 /// Sends a tick of one symbol every interval.
 async fn trade(symbol: String, channels: Channels, first: Instant, interval: Duration) {
     let mut interval = interval_at(first, interval);
+    // By default a late interval makes up for what it missed, in bursts that are cheap to send and never end.
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut cents = 100_000_u32;
     loop {
         interval.tick().await;
