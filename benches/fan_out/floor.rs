@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     SERVER_CORE,
-    client::Client,
+    client::{Attention, Client},
     http2::{self, CountOnly, Http2},
     ours,
     pace::Pace,
@@ -42,8 +42,9 @@ pub(crate) fn start(row: &Row) -> Result<Running> {
     ];
     let command = process::role("floor")?.into_iter().chain(options.map(Into::into));
     let server = Process::start(SERVER_CORE, command, Duration::from_secs(10), process::address_in)?;
-    let client =
-        Client::connect(server.address(), row.connections, |_| (Http2::new(1, CountOnly), Vec::new()))?;
+    let client = Client::connect(server.address(), row.connections, Attention::Pauses, |_| {
+        (Http2::new(1, CountOnly), Vec::new())
+    })?;
     Ok(Running { server, client, publisher: None })
 }
 

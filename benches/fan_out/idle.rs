@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Result;
 
 use crate::{
-    client::Client,
+    client::{Attention, Client},
     http2::{self, CountOnly, Http2},
     ours::{self, Package},
     row::{self, Row, thousands},
@@ -43,7 +43,7 @@ pub(crate) fn report() -> Result<()> {
 }
 
 fn open(server: SocketAddr, package: Package, connections: usize, streams: usize) -> Result<Client> {
-    Client::connect(server, connections, |_| {
+    Client::connect(server, connections, Attention::Pauses, |_| {
         let mut hello = http2::preface();
         for stream in 0..streams {
             package.call(stream as u32 * 2 + 1, [row::symbol(0)].into_iter(), &mut hello);

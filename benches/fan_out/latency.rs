@@ -12,7 +12,8 @@ use ticker::contract::v1::{TickerStreamResponse, ticker_stream_response::Event};
 
 use crate::{
     Effort,
-    http2::Observer,
+    client::Attention,
+    http2::{CountOnly, Observer},
     ours::{self, Package},
     row::{self, Row, UNIVERSE},
     subject::Running,
@@ -43,15 +44,20 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
         let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
         let server = ours::serve(instruments.path(), row.flush)?;
         let latencies = Latencies::default();
-        let mut client = ours::subscribe(server.address(), &row, Package::V1, || Stopwatch::new(&latencies))?;
-        // What arrives while a thousand subscriptions are set up says nothing about the hundredth second.
+        let mut client = ours::subscribe(server.address(), &row, Package::V1, Attention::Immediate, || {
+            Stopwatch::new(&latencies)
+        })?;
+        // What arrives while subscriptions are set up says nothing about the hundredth second.
         client.read_for(effort.warm_up)?;
         latencies.borrow_mut().clear();
-        let running = Running { client, server, publisher: None };
-        let sample = running.sample(Effort { warm_up: Duration::ZERO, ..effort })?;
+        client.read_for(effort.window)?;
+        drop(client);
         let mut latencies = latencies.take();
         latencies.sort_unstable();
         let last = latencies.len().checked_sub(1).context("no tick arrived")?;
+        // A client that is woken for each write costs the server more: the cost is measured with one that is not.
+        let client = ours::subscribe(server.address(), &row, Package::V1, Attention::Pauses, || CountOnly)?;
+        let sample = Running { client, server, publisher: None }.sample(&row, effort)?;
         let at = |share: f64| latencies[(last as f64 * share) as usize] as f64 / 1e6;
         println!(
             "| {millis} ms | {:.2} ms | {:.2} ms | {:.2} ms | {:.0} ns | {:.1} % |",

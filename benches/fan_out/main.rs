@@ -30,7 +30,13 @@ mod row;
 mod subject;
 mod universe;
 
-use std::{env, time::Duration};
+use std::{
+    env,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -51,6 +57,9 @@ struct Arguments {
     /// Only these subjects: floor, ticker (or gogen, v1), naive, redis, nats.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measure this executable of `ticker` and not the one that `cargo bench` has just built.
+    #[arg(long, value_name = "FILE")]
+    executable: Option<PathBuf>,
     /// One short window each, for a first look.
     #[arg(long)]
     quick: bool,
@@ -98,12 +107,22 @@ struct Effort {
     window: Duration,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     // `cargo test --all-targets` runs this executable too, and must not wait for it.
     if !env::args().any(|argument| argument == "--bench" || argument == "role") {
-        return Ok(());
+        return ExitCode::SUCCESS;
     }
-    let arguments = Arguments::parse();
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; then there is nobody to tell.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Some(Command::Role(Role::Pinned(role))) => role.run(),
         Some(Command::Role(Role::Floor(role))) => role.run(),
@@ -117,14 +136,12 @@ fn main() -> Result<()> {
 }
 
 fn measure(arguments: &Arguments) -> Result<()> {
+    if let Some(executable) = &arguments.executable {
+        ours::measure_instead(executable.clone());
+    }
+    let (rows, subjects, effort) = (arguments.rows()?, arguments.subjects()?, arguments.effort());
     cpu::raise_file_limit()?;
     cpu::pin(CLIENT_CORE)?;
-    let effort = match arguments.quick {
-        true => {
-            Effort { rounds: 1, warm_up: Duration::from_millis(700), window: Duration::from_millis(1_500) }
-        }
-        false => Effort { rounds: 3, warm_up: Duration::from_secs(2), window: Duration::from_secs(5) },
-    };
     println!("{}\n", report::machine());
     if arguments.latency {
         latency::report(effort)?;
@@ -138,15 +155,27 @@ fn measure(arguments: &Arguments) -> Result<()> {
     if arguments.latency || arguments.idle || arguments.universe {
         return Ok(());
     }
-    let rows: Vec<Row> = Row::ALL
-        .into_iter()
-        .enumerate()
-        .filter(|(at, _)| arguments.row.is_empty() || arguments.row.contains(&(at + 1)))
-        .map(|(_, row)| row)
-        .collect();
-    let subjects: Vec<Subject> =
-        Subject::ALL.into_iter().filter(|subject| subject.is_one_of(&arguments.only)).collect();
-    ensure!(!rows.is_empty(), "--row takes numbers from 1 to {}", Row::ALL.len());
-    ensure!(!subjects.is_empty(), "--only takes floor, ticker, gogen, v1, naive, redis and nats");
     report::fan_out(&rows, &subjects, effort)
+}
+
+impl Arguments {
+    fn rows(&self) -> Result<Vec<Row>> {
+        let wanted = |at: usize| self.row.is_empty() || self.row.contains(&(at + 1));
+        let rows: Vec<_> =
+            Row::ALL.into_iter().enumerate().filter(|(at, _)| wanted(*at)).map(|(_, row)| row).collect();
+        ensure!(!rows.is_empty(), "--row takes numbers from 1 to {}", Row::ALL.len());
+        Ok(rows)
+    }
+
+    fn subjects(&self) -> Result<Vec<Subject>> {
+        let subjects: Vec<_> =
+            Subject::ALL.into_iter().filter(|subject| subject.is_one_of(&self.only)).collect();
+        ensure!(!subjects.is_empty(), "--only takes floor, ticker, gogen, v1, naive, redis and nats");
+        Ok(subjects)
+    }
+
+    fn effort(&self) -> Effort {
+        let (rounds, warm_up, window) = if self.quick { (1, 700, 1_500) } else { (3, 2_000, 5_000) };
+        Effort { rounds, warm_up: Duration::from_millis(warm_up), window: Duration::from_millis(window) }
+    }
 }

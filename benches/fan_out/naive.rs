@@ -17,7 +17,7 @@ use ticker::contract::gogen::{TickerRequest, TickerResponse};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc},
-    time::{Instant, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 use tokio_stream::{
     StreamExt,
@@ -34,6 +34,8 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     SERVER_CORE,
+    client::Attention,
+    http2::CountOnly,
     ours::{self, Package},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
@@ -63,7 +65,7 @@ pub(crate) fn start(row: &Row) -> Result<Running> {
     let interval = format!("--interval-micros={}", row.interval().as_micros());
     let command = process::role("naive")?.into_iter().chain([interval.into()]);
     let server = Process::start(SERVER_CORE, command, Duration::from_secs(10), process::address_in)?;
-    let client = ours::subscribe(server.address(), row, Package::Gogen, || crate::http2::CountOnly)?;
+    let client = ours::subscribe(server.address(), row, Package::Gogen, Attention::Pauses, || CountOnly)?;
     Ok(Running { server, client, publisher: None })
 }
 
@@ -90,6 +92,8 @@ impl Naive {
 /// Sends a tick of one symbol every interval.
 async fn trade(symbol: String, channels: Channels, first: Instant, interval: Duration) {
     let mut interval = interval_at(first, interval);
+    // By default a late interval makes up for what it missed, in bursts that are cheap to send and never end.
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut cents = 100_000_u32;
     loop {
         interval.tick().await;

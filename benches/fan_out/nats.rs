@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     SERVER_CORE,
-    client::{Client, FixedLength},
+    client::{Attention, Client, FixedLength},
     ours,
     process::{self, Process},
     publisher::{self, Peer},
@@ -44,7 +44,7 @@ pub(crate) fn publish(symbol: &str, bytes: &mut Vec<u8>) {
 }
 
 fn subscribe(server: SocketAddr, row: &Row) -> Result<Client> {
-    Client::connect(server, row.connections, |connection| {
+    Client::connect(server, row.connections, Attention::Pauses, |connection| {
         let mut hello = String::from_utf8_lossy(HELLO).into_owned();
         for (at, symbol) in row.symbols_of(connection).enumerate() {
             // Writing to a string cannot fail.

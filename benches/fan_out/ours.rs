@@ -1,6 +1,11 @@
 //! The subject: `ticker` itself, with both of its packages.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use anyhow::Result;
 use prost::Message;
@@ -8,7 +13,7 @@ use ticker::contract::{gogen, v1};
 
 use crate::{
     SERVER_CORE,
-    client::Client,
+    client::{Attention, Client},
     http2::{self, CountOnly, Http2, Observer},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
@@ -25,11 +30,20 @@ pub(crate) enum Package {
 /// Long enough to load a million instruments.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The executable to measure, when it is not the one that was built with this benchmark.
+static OTHER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Measures another executable of `ticker` from now on.
+pub(crate) fn measure_instead(executable: PathBuf) {
+    OTHER.get_or_init(|| executable);
+}
+
 /// The server on an instruments file.
 pub(crate) fn serve(instruments: &Path, flush: Duration) -> Result<Process> {
     let flush = format!("{}ms", flush.as_millis());
+    let executable = OTHER.get().map_or(Path::new(env!("CARGO_BIN_EXE_ticker")), PathBuf::as_path);
     let command = [
-        env!("CARGO_BIN_EXE_ticker"),
+        &executable.to_string_lossy(),
         "serve",
         "--listen",
         "127.0.0.1:0",
@@ -49,7 +63,7 @@ pub(crate) fn serve(instruments: &Path, flush: Duration) -> Result<Process> {
 pub(crate) fn start(row: &Row, package: Package) -> Result<Running> {
     let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
     let server = serve(instruments.path(), row.flush)?;
-    let client = subscribe(server.address(), row, package, || CountOnly)?;
+    let client = subscribe(server.address(), row, package, Attention::Pauses, || CountOnly)?;
     Ok(Running { server, client, publisher: None })
 }
 
@@ -58,9 +72,10 @@ pub(crate) fn subscribe<O: Observer + 'static>(
     server: SocketAddr,
     row: &Row,
     package: Package,
+    attention: Attention,
     observer: impl Fn() -> O,
 ) -> Result<Client> {
-    Client::connect(server, row.connections, |connection| {
+    Client::connect(server, row.connections, attention, |connection| {
         let mut hello = http2::preface();
         package.call(1, row.symbols_of(connection), &mut hello);
         (Http2::new(1, observer()), hello)

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::{
     SERVER_CORE,
-    client::{Client, FixedLength},
+    client::{Attention, Client, FixedLength},
     ours,
     process::{self, Process},
     publisher::{self, Peer},
@@ -52,7 +52,7 @@ pub(crate) fn publish(symbol: &str, bytes: &mut Vec<u8>) {
 }
 
 fn subscribe(server: SocketAddr, row: &Row) -> Result<Client> {
-    Client::connect(server, row.connections, |connection| {
+    Client::connect(server, row.connections, Attention::Pauses, |connection| {
         let symbols: Vec<_> = row.symbols_of(connection).collect();
         let words: Vec<_> = ["SUBSCRIBE"].into_iter().chain(symbols.iter().map(String::as_str)).collect();
         let mut hello = Vec::new();

@@ -147,7 +147,12 @@ impl Outcome {
             "" => String::new(),
             verdict => format!("{verdict} at {:.2} M/s", rate / 1e6),
         };
-        format!("{cost:.0} ns{ratio}{verdict}")
+        let kept = self.median(|sample| sample.frames / row.flushes()).unwrap_or_default();
+        let late = match self.subject.flushes() && kept < KEEPS_UP {
+            true => format!(", {:.0} % of the flushes", kept * 100.0),
+            false => String::new(),
+        };
+        format!("{cost:.0} ns{ratio}{verdict}{late}")
     }
 
     /// The line of the second table.
@@ -161,9 +166,9 @@ impl Outcome {
         let ratio = |to| self.ratio_to(to, others).map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
         let delivered = middle(|sample| sample.rate) / row.offered();
         let verdict = verdict(delivered);
-        let flushes = match middle(|sample| sample.frames) {
-            0.0 => "–".to_owned(),
-            frames => format!("{:.0} %", frames / row.flushes() * 100.0),
+        let flushes = match self.subject.flushes() {
+            true => format!("{:.0} %", middle(|sample| sample.frames) / row.flushes() * 100.0),
+            false => "–".to_owned(),
         };
         println!(
             "| {row} | {name} | {cost:.0} ns | {} | {} | {} | {} | {:.1} %{verdict} | {flushes} | {:.0} % | {:.0} % | {:.1} |",

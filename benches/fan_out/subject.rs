@@ -1,5 +1,7 @@
 //! What is measured, and how.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use crate::{
@@ -12,6 +14,9 @@ use crate::{
     redis,
     row::Row,
 };
+
+/// How many times a fourth of the warm-up is added for a subject that works off a backlog.
+const MOST_WARM_UPS: usize = 16;
 
 /// A server that delivers ticks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,11 @@ impl Subject {
         }
     }
 
+    /// True when it promises one frame for each connection and flush interval.
+    pub(crate) fn flushes(self) -> bool {
+        matches!(self, Subject::Floor | Subject::Gogen | Subject::V1)
+    }
+
     /// True when one of the words is in its name, or when there are no words.
     pub(crate) fn is_one_of(self, words: &[String]) -> bool {
         words.is_empty() || self.name().split(' ').any(|name| words.iter().any(|word| word == name))
@@ -79,19 +89,32 @@ impl Subject {
             Subject::Redis => redis::start(row),
             Subject::Nats => nats::start(row),
         };
-        let sample = running.and_then(|running| running.map(|running| running.sample(effort)).transpose());
+        let sample =
+            running.and_then(|running| running.map(|running| running.sample(row, effort)).transpose());
         sample.with_context(|| format!("{}, {row}", self.name()))
     }
 }
 
 impl Running {
-    pub(crate) fn sample(mut self, effort: Effort) -> Result<Sample> {
-        self.client.read_for(effort.warm_up)?;
+    pub(crate) fn sample(mut self, row: &Row, effort: Effort) -> Result<Sample> {
+        self.settle(row, effort.warm_up)?;
         let own = std::process::id();
         let before = (self.server.cpu_time()?, CpuTime::of(own)?);
         let received = self.client.read_for(effort.window)?;
         let after = (self.server.cpu_time()?, CpuTime::of(own)?);
         Ok(Sample::new(received, &before, &after))
+    }
+
+    /// Lets the subject warm up, and then catch up, if it can, with what became due while it took connections.
+    fn settle(&mut self, row: &Row, warm_up: Duration) -> Result<()> {
+        self.client.read_for(warm_up)?;
+        for _ in 0..MOST_WARM_UPS {
+            let received = self.client.read_for(warm_up / 4)?;
+            if received.ticks as f64 / received.elapsed.as_secs_f64() < row.offered() * 1.1 {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

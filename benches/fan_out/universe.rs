@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::{
     Effort,
+    client::Attention,
     http2::CountOnly,
     ours::{self, Package},
     row::{self, Row, thousands},
@@ -28,14 +29,15 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
         let start = Instant::now();
         let server = ours::serve(instruments.path(), row.flush)?;
         let ready = start.elapsed();
-        let client = ours::subscribe(server.address(), &row, Package::Gogen, || CountOnly)?;
+        let client =
+            ours::subscribe(server.address(), &row, Package::Gogen, Attention::Pauses, || CountOnly)?;
         let resident = server.resident()?;
         let sample =
-            Running { client, server, publisher: None }.sample(Effort { window: WINDOW, ..effort })?;
+            Running { client, server, publisher: None }.sample(&row, Effort { window: WINDOW, ..effort })?;
         let cpu = sample.server_busy * WINDOW.as_secs_f64();
         used.push(cpu);
         println!(
-            "| {} | {:.2} s | {} MiB | {:.1} ms | {} |",
+            "| {} | {:.3} s | {} MiB | {:.1} ms | {} |",
             thousands(count),
             ready.as_secs_f64(),
             thousands((resident >> 20) as usize),
