@@ -3,11 +3,13 @@
 //! A pacer holds one cursor per watched instrument in a timing wheel, so that an instrument costs nothing until
 //! its next tick is due, and the instruments that nobody watches cost nothing at all.
 
+mod alarm;
 mod clock;
 mod wheel;
 
 use std::{sync::Arc, time::Duration};
 
+pub use alarm::Alarm;
 pub use clock::Clock;
 use wheel::Wheel;
 
@@ -64,6 +66,8 @@ impl Pacer {
     /// that time. The ticks of one instrument come together and in order.
     pub fn advance(&mut self, now: Time, mut tick: impl FnMut(u32, &Tick)) -> Time {
         let boundary = self.wheel.advance(now, &mut self.due);
+        // In the order of their numbers, which is the order in which they lie in memory, here and in every page.
+        self.due.sort_unstable();
         for id in self.due.drain(..) {
             let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
             paced.skip_missed(boundary);

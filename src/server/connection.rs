@@ -23,8 +23,6 @@ const MAX_HEADERS: u32 = 16 * 1024;
 const RECEIVE_WINDOW: u32 = 256 * 1024;
 /// A connection on which nothing was said for so long is closed.
 const FIRST_WORD: Duration = Duration::from_secs(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves a connection until it closes. Once `stopping` is cancelled it takes no new streams, and closes when those
 /// that are open have ended.
@@ -47,8 +45,6 @@ pub(super) async fn serve(stream: net::TcpStream, gate: Gate, stopping: Cancella
         .max_header_list_size(MAX_HEADERS)
         .initial_stream_window_size(RECEIVE_WINDOW)
         .initial_connection_window_size(RECEIVE_WINDOW)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {

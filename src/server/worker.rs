@@ -6,7 +6,7 @@ use std::{io, net::TcpStream, time::Duration};
 use tokio::{
     runtime,
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
@@ -15,7 +15,7 @@ use super::connection;
 use crate::{
     grpc::{Feed, Gate},
     hub::{Change, Hub},
-    pacer::{Clock, Pacer},
+    pacer::{Alarm, Clock, Pacer},
 };
 
 /// A worker as the listener sees it.
@@ -96,6 +96,7 @@ async fn run(
 /// Publishes ticks when they are due, and heartbeats. Sleeps while nothing is watched.
 async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken) {
     let Feed { hub, clock, .. } = feed;
+    let alarm = Alarm::new(clock);
     let mut pacer = Pacer::new(flush_interval);
     let beat_interval = hub.heartbeat_interval() / 4;
     let mut next_beat = clock.now() + beat_interval;
@@ -107,9 +108,8 @@ async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken)
         }
         let due = flush(&hub, &mut pacer, clock);
         let wake = due.map_or(next_beat, |due| due.min(next_beat));
-        let ahead = wake.nanos().saturating_sub(clock.now().nanos());
         tokio::select! {
-            () = sleep(Duration::from_nanos(ahead)) => {}
+            () = alarm.wait_until(wake) => {}
             () = hub.changed() => {}
             () = stopping.cancelled() => return,
         }
