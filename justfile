@@ -1,0 +1,52 @@
+# The verbs of development and of CI. `just` alone lists them.
+
+venv := justfile_directory() / "target/interop/venv/bin"
+
+[private]
+default:
+    @just --list --unsorted
+
+# Formats the code and the contract.
+fmt: prepare
+    cargo fmt
+    cd proto && ../target/interop/npm/node_modules/.bin/buf format --write
+
+# Clippy over everything; a warning is an error.
+lint:
+    cargo clippy --all-targets --locked -- -D warnings
+
+# Unit, property and end-to-end tests. Needs cargo only.
+test:
+    cargo test --locked
+
+# Real clients against the release binary, then the image and the manifests. Arguments go to pytest.
+interop *arguments: prepare release
+    {{ venv }}/pytest tests/interop {{ arguments }}
+
+# Builds the container image without an engine and runs it (root, buildah).
+image-check: prepare release
+    {{ venv }}/pytest tests/interop/test_image.py
+
+# Renders the Kubernetes manifests and checks them without a cluster.
+k8s-check: prepare
+    {{ venv }}/pytest tests/interop/test_k8s.py
+
+# How long a tick takes to make.
+bench-tape:
+    cargo bench --locked --bench tape
+
+# What a delivered tick costs, beside the server's peers.
+bench-fanout:
+    cargo bench --locked --bench fan_out
+
+# All that CI does.
+ci:
+    bash .ci/run
+
+[private]
+release:
+    cargo build --release --locked
+
+[private]
+prepare:
+    tests/interop/prepare

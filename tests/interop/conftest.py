@@ -1,0 +1,83 @@
+"""Fixtures of the interop tests: servers on free ports, and the clients that talk to them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from grpc_client import Client
+from processes import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "target" / "interop"
+
+
+def missing(what):
+    """Ends a test whose tool is not there: a skip at a desk, a failure in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing, and CI must have it", pytrace=False)
+    pytest.skip(f"{what} is missing")
+
+
+def tool(name, *places):
+    """The path of an executable, from `places` or else from PATH."""
+    for place in places:
+        if (place / name).exists():
+            return str(place / name)
+    return shutil.which(name) or missing(name)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The top of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def binary():
+    """The release binary, or the one that TICKER_BIN names."""
+    path = Path(os.environ.get("TICKER_BIN", ROOT / "target" / "release" / "ticker"))
+    assert path.exists(), f"{path} is not there: cargo build --release"
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def grpcurl():
+    """grpcurl as tests/interop/prepare built it."""
+    return tool("grpcurl", TOOLS / "bin")
+
+
+@pytest.fixture(scope="session")
+def buf():
+    """buf as tests/interop/prepare installed it."""
+    return tool("buf", TOOLS / "npm" / "node_modules" / ".bin")
+
+
+@pytest.fixture
+def serve(binary):
+    """Starts servers of this test's own: `serve("--seed", "7")`."""
+    running = []
+
+    def start(*arguments, program=(binary,)):
+        running.append(Server([*program, "serve", "--listen", "127.0.0.1:0", *arguments]))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.check_and_stop()
+
+
+@pytest.fixture(scope="session")
+def server(binary):
+    """One server for all tests that leave it as it was. It must be alive and well at the end."""
+    server = Server([binary, "serve", "--listen", "127.0.0.1:0", "--seed", "7", "--heartbeat-interval", "500ms"])
+    yield server
+    server.check_and_stop()
+
+
+@pytest.fixture
+def client(server):
+    """A client of the shared server on a connection of its own."""
+    with Client(server.address) as client:
+        yield client

@@ -1,0 +1,133 @@
+"""The client commands of `ticker` in a shell, as people and scripts use them."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import termios
+import time
+
+import pytest
+
+from processes import Process
+
+
+@pytest.fixture
+def shell(binary, server):
+    """Runs a line of bash in which `$TICKER` is the binary, against the shared server."""
+
+    def run(line, **environment):
+        return subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            env={"PATH": "/usr/bin:/bin", "TICKER": binary, "ENDPOINT": f"http://{server.address}", **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+
+    return run
+
+
+def test_the_banner_can_be_pasted(serve, grpcurl):
+    server = serve()
+    with Process(["sleep", "0.3"]) as pause:
+        pause.wait(5)
+    banner = "".join(server.stdout)
+    paste = re.search(r"grpcurl .*TickerStream", banner).group()
+    with Process(["bash", "-c", "exec " + paste.replace("grpcurl", grpcurl, 1)]) as watching:
+        assert watching.documents(3)[0]["ltp"] > 0
+    paste = re.search(r"ticker watch .*", banner).group()
+    with Process(["bash", "-c", "exec " + paste.replace("ticker", server.command[0], 1)]) as watching:
+        for _ in range(3):
+            watching.line()
+
+
+def test_json_is_one_object_a_tick(shell):
+    ran = shell("$TICKER watch RELIANCE TCS --output json --endpoint $ENDPOINT | head -n 10")
+    assert ran.returncode == 0, ran.stderr
+    ticks = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(ticks) == 10
+    assert {tick["symbol"] for tick in ticks} == {"RELIANCE", "TCS"}
+    assert all(tick["ltp"] > 0 for tick in ticks)
+
+
+def test_csv_has_a_header_and_a_line_a_tick(shell):
+    ran = shell("$TICKER watch TCS --output csv --endpoint $ENDPOINT | head -n 4")
+    assert ran.returncode == 0, ran.stderr
+    header, *rows = ran.stdout.splitlines()
+    assert "symbol" in header and "ltp" in header
+    assert all(row.count(",") == header.count(",") and "TCS" in row for row in rows)
+
+
+@pytest.mark.parametrize("output", ["", "--output json", "--output csv"])
+def test_a_closed_pipe_is_success(shell, output):
+    ran = shell(f"$TICKER watch RELIANCE {output} --endpoint $ENDPOINT | head -n 3")
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) == 3
+    assert ran.stderr == ""
+
+
+def test_list_names_the_instruments(shell):
+    ran = shell("$TICKER list --endpoint $ENDPOINT")
+    assert ran.returncode == 0, ran.stderr
+    assert all(symbol in ran.stdout for symbol in ("RELIANCE", "TCS", "BTC-USD"))
+
+
+def test_health_tells_by_its_exit_code(shell):
+    assert shell("$TICKER health --endpoint $ENDPOINT").returncode == 0
+    nobody = shell("$TICKER health --endpoint http://127.0.0.1:1")
+    assert nobody.returncode == 1
+    assert "127.0.0.1:1" in nobody.stderr and "panicked" not in nobody.stderr
+
+
+def test_the_endpoint_comes_from_the_environment_too(shell, server):
+    assert shell("$TICKER health", TICKER_ENDPOINT=f"http://{server.address}").returncode == 0
+
+
+def test_an_unknown_symbol_is_named(shell):
+    ran = shell("timeout 5 $TICKER watch NOSUCH --endpoint $ENDPOINT")
+    assert ran.returncode == 1
+    assert "NOSUCH" in ran.stderr
+
+
+@pytest.mark.parametrize("line", ["watch", "serve --listen nowhere", "serve --flush-interval soon", "nonsense"])
+def test_bad_usage_exits_with_two(shell, line):
+    ran = shell(f"$TICKER {line}")
+    assert ran.returncode == 2
+    assert ran.stderr and "panicked" not in ran.stderr
+
+
+@pytest.mark.parametrize("stop", ["Ctrl-C", signal.SIGTERM])
+def test_a_live_table_gives_the_terminal_back(binary, server, stop):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    before = termios.tcgetattr(theirs)
+    command = [binary, "watch", "RELIANCE", "TCS", "BTC-USD", "--endpoint", f"http://{server.address}"]
+    watching = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    shown, deadline = b"", time.monotonic() + 10
+
+    def read_until(done):
+        nonlocal shown
+        while not done() and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.1)[0]:
+                shown += os.read(ours, 65_536)
+
+    try:
+        read_until(lambda: all(symbol in shown for symbol in (b"RELIANCE", b"TCS", b"BTC-USD")))
+        assert termios.tcgetattr(theirs) != before, "a live table takes the terminal over"
+        if stop == "Ctrl-C":
+            os.write(ours, b"\x03")
+        else:
+            watching.send_signal(stop)
+        read_until(lambda: watching.poll() is not None and not select.select([ours], [], [], 0)[0])
+        assert watching.wait(5) == 0, shown
+    finally:
+        watching.kill()
+    assert termios.tcgetattr(theirs) == before
+    entered, left = shown.rfind(b"\x1b[?1049h"), shown.rfind(b"\x1b[?1049l")
+    assert -1 < entered < left, "back on the screen that was there"
+    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l"), "with its cursor"
