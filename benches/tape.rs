@@ -38,11 +38,19 @@ fn tape(criterion: &mut Criterion) {
         });
     });
 
+    // Sequences of the next two centuries, in an order that no cache and no predictor knows.
     let mut n = 0u64;
     group.bench_function("at random", |bencher| {
         bencher.iter(|| {
             n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             black_box(series.tick(Sequence(n >> 28)))
+        });
+    });
+
+    group.bench_function("opening a cursor", |bencher| {
+        bencher.iter(|| {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            black_box(series.cursor(Sequence(n >> 28)))
         });
     });
 

@@ -21,7 +21,7 @@ pub struct Instrument {
     pub price_increment: Price,
     /// The size of one unit of quantity, in 1e-9 of a share or coin.
     pub quantity_increment_nanos: NonZeroU64,
-    /// The standard deviation of its yearly log return: 0.25 is 25 %.
+    /// Annualised standard deviation of the log returns of a day or less: 0.25 is 25 %.
     pub annual_volatility: f64,
     /// One tick takes place in each such interval.
     pub tick_interval: Duration,

@@ -56,7 +56,8 @@ impl Market {
         let log = (point.value * self.deviation).min(self.reach).max(-self.reach);
         // The conversion cuts off the fraction and stops at the greatest integer.
         let increments = (self.reference * libm::exp(log) + 0.5) as i64;
-        let nanos = increments.clamp(1, self.highest) * self.increment.nanos();
+        // Not `clamp`, which would panic if the highest price were below one increment.
+        let nanos = increments.min(self.highest).max(1) * self.increment.nanos();
         Price::from_nanos(nanos).unwrap_or(self.increment)
     }
 
@@ -70,7 +71,8 @@ impl Market {
     pub(super) fn quantity(&self, point: Point, uniform: f64) -> NonZeroU64 {
         let size = 1.0 / uniform.sqrt() - 1.0;
         let quantity = self.trade * point.activity * size;
-        NonZeroU64::new(quantity as u64).unwrap_or(NonZeroU64::MIN)
+        // It is never negative, and by way of a signed integer the conversion costs less.
+        NonZeroU64::new(quantity as i64 as u64).unwrap_or(NonZeroU64::MIN)
     }
 }
 

@@ -78,3 +78,13 @@ fn tick(slots: &Slots, market: &Market, sequence: Sequence, point: Point) -> Tic
         quantity: market.quantity(point, trade.size),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_modest_in_memory() {
+        assert!(size_of::<SimulatedCursor>() <= 448, "{}", size_of::<SimulatedCursor>());
+    }
+}

@@ -68,13 +68,3 @@ impl Walk {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_walk_is_modest_in_memory() {
-        assert!(size_of::<Walk>() <= 400);
-    }
-}
