@@ -8,6 +8,9 @@ use rustix::{
     time::{Timespec, clock_gettime},
 };
 
+/// After so long a delay the machine stood still, and what was missed is not made up for.
+const STANDSTILL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// Counts intervals from its making. It does not drift: whoever is late finds the next ones due at once.
 pub(crate) struct Pace {
     next: Timespec,
@@ -22,6 +25,10 @@ impl Pace {
     /// Sleeps to the end of the current interval.
     pub(crate) fn wait(&mut self) -> Result<()> {
         self.next += self.interval;
+        let now = clock_gettime(ClockId::Monotonic);
+        if now > self.next + STANDSTILL {
+            self.next = now;
+        }
         Ok(clock_nanosleep_absolute(ClockId::Monotonic, &self.next)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     Effort,
@@ -17,6 +17,12 @@ use crate::{
 
 /// How many times a fourth of the warm-up is added for a subject that works off a backlog.
 const MOST_WARM_UPS: usize = 16;
+
+/// A window is void if nothing ran for so long, as when a virtual machine is paused.
+const STANDSTILL: Duration = Duration::from_millis(250);
+
+/// How often a void window is tried again.
+const ATTEMPTS: usize = 5;
 
 /// A server that delivers ticks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,6 +58,8 @@ pub(crate) struct Sample {
     pub(crate) server_busy: f64,
     /// How much of its core the client used.
     pub(crate) client_busy: f64,
+    /// The longest time between two looks of the client.
+    pub(crate) longest_pause: Duration,
 }
 
 impl Subject {
@@ -81,17 +89,26 @@ impl Subject {
 
     /// Starts it, looks, and stops it; nothing when it is not installed.
     pub(crate) fn measure(self, row: &Row, effort: Effort) -> Result<Option<Sample>> {
-        let running = match self {
+        let context = || format!("{}, {row}", self.name());
+        for _ in 0..ATTEMPTS {
+            let Some(running) = self.start(row).with_context(context)? else { return Ok(None) };
+            let sample = running.sample(row, effort).with_context(context)?;
+            if sample.longest_pause < STANDSTILL {
+                return Ok(Some(sample));
+            }
+        }
+        bail!("the machine stands still, or the client does not keep up, for longer than {STANDSTILL:?}")
+    }
+
+    fn start(self, row: &Row) -> Result<Option<Running>> {
+        match self {
             Subject::Floor => floor::start(row).map(Some),
             Subject::Gogen => ours::start(row, Package::Gogen).map(Some),
             Subject::V1 => ours::start(row, Package::V1).map(Some),
             Subject::Naive => naive::start(row).map(Some),
             Subject::Redis => redis::start(row),
             Subject::Nats => nats::start(row),
-        };
-        let sample =
-            running.and_then(|running| running.map(|running| running.sample(row, effort)).transpose());
-        sample.with_context(|| format!("{}, {row}", self.name()))
+        }
     }
 }
 
@@ -130,6 +147,7 @@ impl Sample {
             bytes: received.bytes as f64 / ticks,
             server_busy: server / seconds,
             client_busy: client / seconds,
+            longest_pause: received.longest_pause,
         }
     }
 }
