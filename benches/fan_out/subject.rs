@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{
     Effort,
@@ -90,14 +90,17 @@ impl Subject {
     /// Starts it, looks, and stops it; nothing when it is not installed.
     pub(crate) fn measure(self, row: &Row, effort: Effort) -> Result<Option<Sample>> {
         let context = || format!("{}, {row}", self.name());
+        let mut failure = anyhow!("the machine, or the client, stands still for longer than {STANDSTILL:?}");
         for _ in 0..ATTEMPTS {
             let Some(running) = self.start(row).with_context(context)? else { return Ok(None) };
-            let sample = running.sample(row, effort).with_context(context)?;
-            if sample.longest_pause < STANDSTILL {
-                return Ok(Some(sample));
+            match running.sample(row, effort) {
+                Ok(sample) if sample.longest_pause < STANDSTILL => return Ok(Some(sample)),
+                Ok(_) => {}
+                // After a pause of the machine a server may find its clients too silent and close on them.
+                Err(error) => failure = error,
             }
         }
-        bail!("the machine stands still, or the client does not keep up, for longer than {STANDSTILL:?}")
+        Err(failure).with_context(context)
     }
 
     fn start(self, row: &Row) -> Result<Option<Running>> {
