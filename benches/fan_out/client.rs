@@ -72,7 +72,7 @@ pub(crate) struct Received {
     pub(crate) frames: u64,
     pub(crate) bytes: u64,
     pub(crate) elapsed: Duration,
-    /// The longest time between two looks of a client that looks now and then.
+    /// The longest time between two looks at the sockets.
     pub(crate) longest_pause: Duration,
 }
 
@@ -114,11 +114,10 @@ impl Client {
                 Attention::Pauses => {
                     thread::sleep(PAUSE.min(left));
                     self.take(Duration::ZERO, &mut received)?;
-                    let pause = start.elapsed() - received.elapsed;
-                    received.longest_pause = received.longest_pause.max(pause);
                 }
                 Attention::Immediate => self.take(left, &mut received)?,
             }
+            received.longest_pause = received.longest_pause.max(start.elapsed() - received.elapsed);
         }
     }
 

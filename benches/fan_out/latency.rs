@@ -16,7 +16,7 @@ use crate::{
     http2::{CountOnly, Observer},
     ours::{self, Package},
     row::{self, Row, UNIVERSE},
-    subject::Running,
+    subject::{Running, Sample, undisturbed},
 };
 
 const FLUSH_INTERVALS: [u64; 5] = [1, 2, 5, 10, 20];
@@ -41,23 +41,8 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
     println!("| --: | --: | --: | --: | --: | --: |");
     for millis in FLUSH_INTERVALS {
         let row = Row { flush: Duration::from_millis(millis), ..row };
-        let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
-        let server = ours::serve(instruments.path(), row.flush)?;
-        let latencies = Latencies::default();
-        let mut client = ours::subscribe(server.address(), &row, Package::V1, Attention::Immediate, || {
-            Stopwatch::new(&latencies)
-        })?;
-        // What arrives while subscriptions are set up says nothing about the hundredth second.
-        client.read_for(effort.warm_up)?;
-        latencies.borrow_mut().clear();
-        client.read_for(effort.window)?;
-        drop(client);
-        let mut latencies = latencies.take();
-        latencies.sort_unstable();
+        let (latencies, sample) = undisturbed(|| look(&row, effort))?;
         let last = latencies.len().checked_sub(1).context("no tick arrived")?;
-        // A client that is woken for each write costs the server more: the cost is measured with one that is not.
-        let client = ours::subscribe(server.address(), &row, Package::V1, Attention::Pauses, || CountOnly)?;
-        let sample = Running { client, server, publisher: None }.sample(&row, effort)?;
         let at = |share: f64| latencies[(last as f64 * share) as usize] as f64 / 1e6;
         println!(
             "| {millis} ms | {:.2} ms | {:.2} ms | {:.2} ms | {:.0} ns | {:.1} % |",
@@ -70,6 +55,27 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
     }
     println!();
     Ok(())
+}
+
+/// The longest pause, the latencies in ascending order, and the cost.
+fn look(row: &Row, effort: Effort) -> Result<(Duration, (Vec<i64>, Sample))> {
+    let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
+    let server = ours::serve(instruments.path(), row.flush)?;
+    let latencies = Latencies::default();
+    let mut client = ours::subscribe(server.address(), row, Package::V1, Attention::Immediate, || {
+        Stopwatch::new(&latencies)
+    })?;
+    // What arrives while subscriptions are set up says nothing about the hundredth second.
+    client.read_for(effort.warm_up)?;
+    latencies.borrow_mut().clear();
+    let received = client.read_for(effort.window)?;
+    drop(client);
+    // A client that is woken for each write costs the server more: the cost is measured with one that is not.
+    let client = ours::subscribe(server.address(), row, Package::V1, Attention::Pauses, || CountOnly)?;
+    let sample = Running { client, server, publisher: None }.sample(row, effort)?;
+    let mut latencies = latencies.take();
+    latencies.sort_unstable();
+    Ok((received.longest_pause.max(sample.longest_pause), (latencies, sample)))
 }
 
 impl Stopwatch {

@@ -58,8 +58,22 @@ pub(crate) struct Sample {
     pub(crate) server_busy: f64,
     /// How much of its core the client used.
     pub(crate) client_busy: f64,
-    /// The longest time between two looks of the client.
+    /// The longest time between two looks of the client at its sockets.
     pub(crate) longest_pause: Duration,
+}
+
+/// Looks again while `look`, which returns the longest pause besides what it found, was disturbed.
+pub(crate) fn undisturbed<T>(mut look: impl FnMut() -> Result<(Duration, T)>) -> Result<T> {
+    let mut failure = anyhow!("the machine, or the client, stands still for longer than {STANDSTILL:?}");
+    for _ in 0..ATTEMPTS {
+        match look() {
+            Ok((longest_pause, found)) if longest_pause < STANDSTILL => return Ok(found),
+            Ok(_) => {}
+            // After a pause of the machine a server may find its clients too silent and close on them.
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 impl Subject {
@@ -89,18 +103,12 @@ impl Subject {
 
     /// Starts it, looks, and stops it; nothing when it is not installed.
     pub(crate) fn measure(self, row: &Row, effort: Effort) -> Result<Option<Sample>> {
-        let context = || format!("{}, {row}", self.name());
-        let mut failure = anyhow!("the machine, or the client, stands still for longer than {STANDSTILL:?}");
-        for _ in 0..ATTEMPTS {
-            let Some(running) = self.start(row).with_context(context)? else { return Ok(None) };
-            match running.sample(row, effort) {
-                Ok(sample) if sample.longest_pause < STANDSTILL => return Ok(Some(sample)),
-                Ok(_) => {}
-                // After a pause of the machine a server may find its clients too silent and close on them.
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure).with_context(context)
+        let sample = undisturbed(|| {
+            let Some(running) = self.start(row)? else { return Ok((Duration::ZERO, None)) };
+            let sample = running.sample(row, effort)?;
+            Ok((sample.longest_pause, Some(sample)))
+        });
+        sample.with_context(|| format!("{}, {row}", self.name()))
     }
 
     fn start(self, row: &Row) -> Result<Option<Running>> {
