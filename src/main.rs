@@ -39,6 +39,8 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.load()?;
     let tape = config.tape.clone();
     on_this_thread(async {
+        // Before anybody is told that it serves: a signal that nobody listens for kills at once.
+        let stop = shutdown::signals()?;
         let bound = Bound::bind(config)?;
         let address = bound.local_addr();
         let identity = tape.identity();
@@ -62,8 +64,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         tokio::select! {
             // Serving ends by itself only with an error.
             ended = &mut serving => ended?,
-            signalled = shutdown::signalled() => {
-                signalled?;
+            () = stop => {
                 shutdown.cancel();
                 serving.await?;
             }

@@ -4,19 +4,18 @@ use std::io;
 
 use tokio::signal;
 
-/// Waits for the first signal to stop.
+/// Listens for the signals to stop from now on, and returns a future of the first one. Needs a tokio runtime.
 ///
 /// # Errors
 /// The signals cannot be listened for.
-pub async fn signalled() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+pub fn signals() -> io::Result<impl Future<Output = ()>> {
+    use signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
         tokio::select! {
-            pressed = signal::ctrl_c() => pressed,
-            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    signal::ctrl_c().await
+    })
 }

@@ -59,7 +59,7 @@ impl Gate {
             }
             "/ticker.v1.TickerStreamService/Watch" => Ok(self.watch(request).await),
             _ => match self.routes.call(request).await {
-                Ok(response) => Ok(response),
+                Ok(response) => Ok(plainly(response)),
                 Err(never) => match never {},
             },
         }
@@ -118,6 +118,18 @@ where
     // Requests are small and rare, and there may be ten thousand streams: no buffer of 8 KiB for each.
     let decoder = ProstCodec::<(), M>::raw_decoder(BufferSettings::new(512, 1024));
     Ok((deadline, Streaming::new_request(decoder, request.into_body(), None, Some(MAX_REQUEST_BYTES))))
+}
+
+/// tonic calls a request that is too large OUT_OF_RANGE and one that cannot be decoded INTERNAL. Nothing that is served
+/// through its router has another reason to fail with either.
+fn plainly(response: Response<Body>) -> Response<Body> {
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    match status.code() {
+        tonic::Code::OutOfRange | tonic::Code::Internal => {
+            Status::from(status::of_request_error(&status)).into_http()
+        }
+        _ => response,
+    }
 }
 
 fn respond<C: Conversation + Send + 'static>(stream: TickStream<C>) -> Response<Body> {

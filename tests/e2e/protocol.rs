@@ -46,6 +46,8 @@ async fn garbage_and_truncated_messages_end_the_call_with_a_reason() {
     let mut channel = server.channel().await;
     let truncated = framed(b"\x0a\x05TC");
     let cut_off = [0, 0, 0, 0, 100, 1, 2, 3].to_vec();
+    let (_, status) = call(&mut channel, request(UNARY, framed(&[0xff; 40]))).await;
+    assert_eq!(status.unwrap().code(), Code::InvalidArgument);
     for path in [STREAM, GOGEN, WATCH] {
         for body in [framed(&[0xff; 40]), truncated.clone(), cut_off.clone(), vec![0, 0, 0], vec![9; 64]] {
             let (_, status) = call(&mut channel, request(path, body.clone())).await;
@@ -70,7 +72,7 @@ async fn a_request_that_is_too_large_is_refused_with_the_limit() {
         assert!(status.message().contains("at most 131072 bytes"), "{status}");
     }
     let (_, status) = call(&mut channel, request(UNARY, framed(&symbols))).await;
-    assert!(matches!(status.unwrap().code(), Code::ResourceExhausted | Code::OutOfRange));
+    assert_eq!(status.unwrap().code(), Code::ResourceExhausted);
     server.client().await.get_tape(GetTapeRequest {}).await.unwrap();
 }
 
