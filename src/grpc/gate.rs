@@ -112,7 +112,7 @@ where
     let headers = request.headers();
     let encoding = headers.get("grpc-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()));
     if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
-        return Err(Failure::Compressed(encoding.chars().take(64).collect()));
+        return Err(Failure::Compressed(status::cut(&encoding)));
     }
     let deadline = headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
     // Requests are small and rare, and there may be ten thousand streams: no buffer of 8 KiB for each.

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use super::{
     session::{Refusal, Session},
-    status::Failure,
+    status::{Failure, cut},
     stream::Conversation,
 };
 use crate::{
@@ -23,7 +23,7 @@ impl Conversation for Gogen {
         match session.subscribe(&request.symbol, interest) {
             Ok(_) => Ok(()),
             Err(Refusal::Malformed(error)) => {
-                Err(Failure::MalformedSymbol(cut(request.symbol), error).into())
+                Err(Failure::MalformedSymbol(cut(&request.symbol), error).into())
             }
             Err(Refusal::Unknown(symbol, suggestion)) => {
                 Err(Failure::UnknownSymbol(symbol, suggestion).into())
@@ -33,9 +33,4 @@ impl Conversation for Gogen {
     }
 
     fn say_draining(&self, _: &mut Vec<u8>) {}
-}
-
-/// A status travels in a header of limited size.
-fn cut(text: String) -> String {
-    text.chars().take(64).collect()
 }

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Feed, MAX_SYMBOLS_PER_MESSAGE, convert, session::Refusal, status::Failure, v1::refused_symbol};
+use super::{
+    Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
+    session::Refusal,
+    status::{Failure, cut},
+    v1::refused_symbol,
+};
 use crate::{
     contract::v1::{
         self, GetLastPricesRequest, GetLastPricesResponse, GetTapeRequest, GetTapeResponse,
@@ -95,8 +100,7 @@ impl Reference {
         let start = match token {
             "" => 0,
             token => {
-                let last: Symbol =
-                    token.parse().map_err(|_| Failure::BadPageToken(token.chars().take(64).collect()))?;
+                let last: Symbol = token.parse().map_err(|_| Failure::BadPageToken(cut(token)))?;
                 all.partition_point(|instrument| instrument.symbol <= last)
             }
         };

@@ -91,6 +91,11 @@ impl From<Failure> for Status {
     }
 }
 
+/// The beginning of a text that a client sent: what is echoed to it travels in headers of limited size.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
 /// What a request stream's own error is for the client.
 pub(super) fn of_request_error(status: &Status) -> Failure {
     match status.code() {

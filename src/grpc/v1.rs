@@ -7,7 +7,7 @@ use tonic::Status;
 use super::{
     MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, convert,
     session::{Refusal, Session},
-    status::{Failure, Hint},
+    status::{Failure, Hint, cut},
     stream::Conversation,
     wire,
 };
@@ -266,6 +266,5 @@ fn subscribed(symbol: &str, interest: Interest) -> SymbolStatus {
 }
 
 fn status(symbol: &str, code: Code) -> SymbolStatus {
-    let symbol = symbol.chars().take(64).collect();
-    SymbolStatus { symbol, code: code.into(), ..SymbolStatus::default() }
+    SymbolStatus { symbol: cut(symbol), code: code.into(), ..SymbolStatus::default() }
 }

@@ -143,17 +143,7 @@ mod tests {
     };
 
     fn instrument(symbol: &str) -> Instrument {
-        Instrument {
-            symbol: symbol.parse().unwrap(),
-            name: String::new(),
-            kind: String::new(),
-            currency: String::new(),
-            reference_price: Price::from_nanos(1).unwrap(),
-            price_increment: Price::from_nanos(1).unwrap(),
-            quantity_increment_nanos: NonZeroU64::MIN,
-            annual_volatility: 0.1,
-            tick_interval: std::time::Duration::from_millis(100),
-        }
+        Instrument::named(symbol, std::time::Duration::from_millis(100))
     }
 
     prop_compose! {

@@ -38,19 +38,8 @@ struct Beat {
 
 impl Metronome {
     fn new() -> Self {
-        let instrument = |(symbol, millis): (&str, u64)| {
-            Arc::new(Instrument {
-                symbol: symbol.parse().unwrap(),
-                name: String::new(),
-                kind: String::new(),
-                currency: String::new(),
-                reference_price: Price::from_nanos(1).unwrap(),
-                price_increment: Price::from_nanos(1).unwrap(),
-                quantity_increment_nanos: NonZeroU64::MIN,
-                annual_volatility: 0.1,
-                tick_interval: Duration::from_millis(millis),
-            })
-        };
+        let instrument =
+            |(symbol, millis)| Arc::new(Instrument::named(symbol, Duration::from_millis(millis)));
         let symbols = [("A", 2), ("B", 7), ("C", 10), ("D", 100), ("E", 333), ("F", 20_000)];
         let identity = Identity { tape_id: String::new(), seed: 0, engine_version: "" };
         Self { instruments: symbols.into_iter().map(instrument).collect(), identity }

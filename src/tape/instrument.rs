@@ -26,3 +26,22 @@ pub struct Instrument {
     /// One tick takes place in each such interval.
     pub tick_interval: Duration,
 }
+
+#[cfg(test)]
+impl Instrument {
+    /// An instrument of which a test needs no more than this.
+    pub(crate) fn named(symbol: &str, tick_interval: Duration) -> Self {
+        let least = Price::from_nanos(1).unwrap();
+        Self {
+            symbol: symbol.parse().unwrap(),
+            name: String::new(),
+            kind: String::new(),
+            currency: String::new(),
+            reference_price: least,
+            price_increment: least,
+            quantity_increment_nanos: NonZeroU64::MIN,
+            annual_volatility: 0.1,
+            tick_interval,
+        }
+    }
+}
