@@ -45,7 +45,7 @@ pub struct ServeArgs {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The instruments cannot be used.
-    #[error("--instruments")]
+    #[error("cannot use the file of --instruments")]
     Instruments(#[from] UniverseError),
 }
 
