@@ -6,7 +6,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
-    session::Refusal,
     status::{Failure, cut},
     v1::refused_symbol,
 };
@@ -53,7 +52,7 @@ impl TickerStreamService for Reference {
             response.next_page_token = next_page_token;
         }
         for symbol in symbols {
-            match self.instrument(&symbol) {
+            match self.feed.instrument(&symbol) {
                 Ok(instrument) => response.ticks.extend(self.last_price(&instrument)),
                 Err(refusal) => response.statuses.push(refused_symbol(&symbol, refusal)),
             }
@@ -109,12 +108,6 @@ impl Reference {
         let page = &all[start..end];
         let next = if end < all.len() { page.last().map(|last| last.symbol.to_string()) } else { None };
         Ok((page, next.unwrap_or_default()))
-    }
-
-    fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, Refusal> {
-        let tape = &self.feed.tape;
-        let symbol = symbol.parse().map_err(Refusal::Malformed)?;
-        tape.instrument(&symbol).ok_or_else(|| Refusal::Unknown(symbol, tape.suggest(symbol.as_str())))
     }
 
     /// `None` when the tape has no tick yet.

@@ -1,8 +1,11 @@
 //! What the conversations of both packages share: the subscriber of a stream and its answers.
 
+use std::sync::Arc;
+
 use super::{Feed, Format};
 use crate::{
     hub::{Interest, Subscribed, Subscriber},
+    tape::Instrument,
     tick::{Symbol, SymbolError},
 };
 
@@ -23,6 +26,15 @@ pub(super) enum Refusal {
     TooMany,
 }
 
+impl Feed {
+    /// The instrument that a client names.
+    pub(super) fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, Refusal> {
+        let symbol = symbol.parse().map_err(Refusal::Malformed)?;
+        let found = self.tape.instrument(&symbol);
+        found.ok_or_else(|| Refusal::Unknown(symbol, self.tape.suggest(symbol.as_str())))
+    }
+}
+
 impl Session {
     /// So many instruments are subscribed at a time when all are asked for.
     const AT_A_TIME: usize = 256;
@@ -34,16 +46,12 @@ impl Session {
 
     /// Subscribes to a symbol by name.
     pub(super) fn subscribe(&self, symbol: &str, interest: Interest) -> Result<Subscribed, Refusal> {
-        let symbol: Symbol = symbol.parse().map_err(Refusal::Malformed)?;
-        let tape = &*self.feed.tape;
-        let Some(instrument) = tape.instrument(&symbol) else {
-            return Err(Refusal::Unknown(symbol, tape.suggest(symbol.as_str())));
-        };
+        let instrument = self.feed.instrument(symbol)?;
         let full = self.subscriber.named() >= super::MAX_SYMBOLS_PER_STREAM;
-        if full && !self.subscriber.has_named(&symbol) {
+        if full && !self.subscriber.has_named(&instrument.symbol) {
             return Err(Refusal::TooMany);
         }
-        Ok(self.subscriber.subscribe(tape, &instrument, interest, self.feed.clock.now()))
+        Ok(self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, self.feed.clock.now()))
     }
 
     /// Subscribes to every listed instrument, some now and the others in [`Self::go_on`].

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use tonic::Status;
 
 use super::{
-    MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, convert,
+    MAX_SYMBOLS_PER_MESSAGE, convert,
     session::{Refusal, Session},
     status::{Failure, Hint, cut},
     stream::Conversation,
@@ -91,7 +91,7 @@ impl V1 {
 
     fn subscribe(&mut self, session: &mut Session, subscription: Subscription) -> Vec<SymbolStatus> {
         if subscription.symbols.is_empty() {
-            return vec![refused("", Code::InvalidArgument, "the request names no symbol")];
+            return vec![refused("", Code::InvalidArgument, NO_SYMBOL)];
         }
         let wanted = delivery_of(session, &subscription);
         let limited = subscription.symbols.iter().enumerate();
@@ -149,7 +149,7 @@ impl V1 {
 
     fn unsubscribe(&mut self, session: &mut Session, symbols: Vec<String>) -> Vec<SymbolStatus> {
         if symbols.is_empty() {
-            return vec![refused("", Code::InvalidArgument, "the request names no symbol")];
+            return vec![refused("", Code::InvalidArgument, NO_SYMBOL)];
         }
         let one = |(at, symbol): (usize, &String)| {
             if at >= MAX_SYMBOLS_PER_MESSAGE {
@@ -182,6 +182,7 @@ impl V1 {
     }
 }
 
+const NO_SYMBOL: &str = "the request names no symbol";
 const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
 
 impl From<WatchRequest> for Subscription {
@@ -244,11 +245,7 @@ pub(super) fn refused_symbol(symbol: &str, refusal: Refusal) -> SymbolStatus {
                 &format!("unknown symbol {symbol}{hint}; ListInstruments lists them"),
             )
         }
-        Refusal::TooMany => {
-            let message =
-                format!("a stream holds at most {MAX_SYMBOLS_PER_STREAM} symbols: open another one");
-            refused(symbol, Code::LimitExceeded, &message)
-        }
+        Refusal::TooMany => refused(symbol, Code::LimitExceeded, &Failure::TooManySymbols.to_string()),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     grpc::{Feed, Gate},
     hub::{Change, Hub},
     pacer::{Alarm, Clock, Pacer},
+    tick::Time,
 };
 
 /// A worker as the listener sees it.
@@ -117,7 +118,7 @@ async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken)
 }
 
 /// Publishes what is due, and returns when there will be something to publish again.
-fn flush(hub: &Hub, pacer: &mut Pacer, clock: Clock) -> Option<crate::tick::Time> {
+fn flush(hub: &Hub, pacer: &mut Pacer, clock: Clock) -> Option<Time> {
     let mut flush = hub.begin_flush();
     for change in flush.changes() {
         match change {
