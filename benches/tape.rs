@@ -21,6 +21,7 @@ fn instrument() -> Option<Instrument> {
         quantity_increment_nanos: NonZeroU64::new(1_000_000_000)?,
         annual_volatility: 0.25,
         tick_interval: Duration::from_millis(100),
+        day_start: Duration::ZERO,
     })
 }
 

@@ -51,7 +51,8 @@ enum Format {
 impl Feed {
     /// A feed with a hub that speaks both packages' formats.
     pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits) -> Self {
-        let hub = Arc::new(Hub::new(limits, vec![Box::new(wire::Gogen::default()), Box::new(wire::V1)]));
+        let v1 = wire::V1 { tape_id: tape.identity().tape_id.clone() };
+        let hub = Arc::new(Hub::new(limits, vec![Box::new(wire::Gogen::default()), Box::new(v1)]));
         Self { tape, hub, clock }
     }
 

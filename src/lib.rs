@@ -6,6 +6,7 @@ pub mod config;
 pub mod contract;
 pub mod duration;
 pub mod grpc;
+pub mod history;
 pub mod hub;
 pub mod pacer;
 pub mod server;

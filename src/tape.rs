@@ -3,14 +3,16 @@
 //! A tape is a pure function. Whoever holds one may ask for any tick at any time, in any order, on any thread,
 //! and every replica of the same tape gives the same answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::tick::{Sequence, Symbol, Tick, Time};
 
+mod book;
 mod instrument;
 mod simulated;
 mod universe;
 
+pub use book::TopOfBook;
 pub use instrument::Instrument;
 pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
 pub use universe::{Universe, UniverseError};
@@ -33,19 +35,34 @@ pub trait Tape: Send + Sync {
     fn series(&self, instrument: &Instrument) -> Arc<dyn Series>;
 }
 
-/// The ticks of one instrument: `time` never falls and `sequence` rises by one.
+/// The ticks of one instrument: `time` never falls and `sequence` rises by one. There is at least one tick.
 pub trait Series: Send + Sync {
     /// The sequence of the oldest tick.
     fn first(&self) -> Sequence;
 
+    /// The sequence of the last tick that there will ever be.
+    fn last(&self) -> Sequence;
+
     /// The sequence of the newest tick that took place at or before `time`; `None` when there is none yet.
     fn sequence_at(&self, time: Time) -> Option<Sequence>;
 
-    /// The tick of a sequence; sequences before the first are taken as the first.
+    /// The sequence of the first tick at or after `time`, which may be yet to come; one more than the last when there
+    /// will be none.
+    fn sequence_from(&self, time: Time) -> Sequence {
+        let before = time.before(Duration::from_nanos(1)).and_then(|before| self.sequence_at(before));
+        before.map_or_else(|| self.first(), Sequence::next)
+    }
+
+    /// The tick of a sequence; a sequence before the first is taken as the first, one after the last as the last.
     fn tick(&self, sequence: Sequence) -> Tick;
 
     /// Reads on from a sequence, faster than asking for each tick.
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor>;
+
+    /// The best bid and ask after a tick of this series; `None` when the tape knows no book.
+    fn top_of_book(&self, _tick: &Tick) -> Option<TopOfBook> {
+        None
+    }
 }
 
 /// Reads the ticks of one instrument in order.
@@ -60,10 +77,21 @@ pub trait Cursor: Send {
 /// What tells one tape from another. Two replicas with the same identity give the same ticks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// A digest of seed, instruments and engine version, in hexadecimal.
+    /// A digest of all that makes the ticks, in hexadecimal.
     pub tape_id: String,
-    /// The seed.
+    /// Where the ticks come from.
+    pub kind: Kind,
+    /// The seed of a simulated tape; zero for a recorded one.
     pub seed: u64,
     /// The version of the engine that makes the ticks.
     pub engine_version: &'static str,
+}
+
+/// Where the ticks of a tape come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// They are computed.
+    Simulated,
+    /// They were recorded.
+    Recorded,
 }

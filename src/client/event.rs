@@ -136,6 +136,7 @@ mod tests {
             last_quantity: 3,
             conflated: 2,
             snapshot: true,
+            quote: None,
         }
     }
 

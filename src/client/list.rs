@@ -184,6 +184,7 @@ mod tests {
             tick_interval: Some(prost_types::Duration { seconds: interval.0, nanos: interval.1 }),
             currency: "INR".to_owned(),
             kind: "equity".to_owned(),
+            day_start: None,
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     contract::v1,
-    tape::Instrument,
+    tape::{Instrument, Kind},
     tick::{Tick, Time},
 };
 
@@ -16,6 +16,11 @@ pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     // Durations here are at most a day.
     prost_types::Duration { seconds: duration.as_secs() as i64, nanos: duration.subsec_nanos() as i32 }
+}
+
+/// Unset when it is zero.
+fn some_duration(of: Duration) -> Option<prost_types::Duration> {
+    (!of.is_zero()).then(|| duration(of))
 }
 
 /// `None` when it is negative or malformed. (`prost_types`' own conversion overflows on the least of all durations.)
@@ -41,6 +46,7 @@ pub(super) fn tick(symbol: &str, tick: &Tick) -> v1::Tick {
         last_quantity: tick.quantity.get(),
         conflated: 0,
         snapshot: false,
+        quote: None,
     }
 }
 
@@ -52,8 +58,16 @@ pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {
         price_increment_nanos: instrument.price_increment.nanos(),
         quantity_increment_nanos: instrument.quantity_increment_nanos.get() as i64,
         annual_volatility: instrument.annual_volatility,
-        tick_interval: Some(duration(instrument.tick_interval)),
+        tick_interval: some_duration(instrument.tick_interval),
         currency: instrument.currency.clone(),
         kind: instrument.kind.clone(),
+        day_start: some_duration(instrument.day_start),
+    }
+}
+
+pub(super) fn kind(kind: Kind) -> v1::TapeKind {
+    match kind {
+        Kind::Simulated => v1::TapeKind::Simulated,
+        Kind::Recorded => v1::TapeKind::Recorded,
     }
 }

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     contract::v1::{
-        self, GetLastPricesRequest, GetLastPricesResponse, GetTapeRequest, GetTapeResponse,
-        ListCandlesRequest, ListCandlesResponse, ListInstrumentsRequest, ListInstrumentsResponse,
-        ListTicksRequest, ListTicksResponse, PublishRequest, PublishResponse,
+        self, DigestTicksRequest, DigestTicksResponse, GetLastPricesRequest, GetLastPricesResponse,
+        GetTapeRequest, GetTapeResponse, ListCandlesRequest, ListCandlesResponse, ListInstrumentsRequest,
+        ListInstrumentsResponse, ListTicksRequest, ListTicksResponse, PublishRequest, PublishResponse,
         server::ticker_stream_service_server::TickerStreamService,
     },
     tape::Instrument,
@@ -67,6 +67,8 @@ impl TickerStreamService for Reference {
             seed: identity.seed,
             engine_version: identity.engine_version.to_owned(),
             time: Some(convert::timestamp(self.feed.clock.now())),
+            kind: convert::kind(identity.kind).into(),
+            speed: 1.0,
         }))
     }
 
@@ -79,6 +81,13 @@ impl TickerStreamService for Reference {
         _: Request<ListCandlesRequest>,
     ) -> Result<Response<ListCandlesResponse>, Status> {
         Err(Failure::NotYet("ListCandles").into())
+    }
+
+    async fn digest_ticks(
+        &self,
+        _: Request<DigestTicksRequest>,
+    ) -> Result<Response<DigestTicksResponse>, Status> {
+        Err(Failure::NotYet("DigestTicks").into())
     }
 
     async fn publish(

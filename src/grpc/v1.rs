@@ -187,8 +187,10 @@ const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send t
 
 impl From<WatchRequest> for Subscription {
     fn from(request: WatchRequest) -> Self {
-        let WatchRequest { symbols, delivery, min_interval, after_sequence, start_time, tape_id } = request;
-        Self { symbols, delivery, min_interval, after_sequence, start_time, tape_id }
+        let WatchRequest {
+            symbols, delivery, min_interval, after_sequence, start_time, tape_id, detail, ..
+        } = request;
+        Self { symbols, delivery, min_interval, after_sequence, start_time, tape_id, detail }
     }
 }
 

@@ -31,7 +31,9 @@ pub(super) struct Gogen {
 }
 
 /// `ticker.v1.TickerStreamResponse`, which `WatchResponse` equals byte for byte.
-pub(super) struct V1;
+pub(super) struct V1 {
+    pub(super) tape_id: String,
+}
 
 /// Appends a message with its prefix.
 pub(super) fn put_message(message: &impl Message, out: &mut Vec<u8>) {
@@ -90,7 +92,7 @@ impl WireFormat for V1 {
     }
 
     fn heartbeat(&mut self, now: Time, out: &mut Vec<u8>) {
-        let heartbeat = Heartbeat { time: Some(convert::timestamp(now)) };
+        let heartbeat = Heartbeat { time: Some(convert::timestamp(now)), tape_id: self.tape_id.clone() };
         put_message(&TickerStreamResponse { event: Some(Event::Heartbeat(heartbeat)) }, out);
     }
 }
@@ -180,7 +182,7 @@ mod tests {
             symbol in "[A-Z]{1,32}", tick in any_tick(), conflated in any::<u64>(), snapshot in any::<bool>(),
         ) {
             let mut out = Vec::new();
-            V1.tick(&instrument(&symbol), &tick, Mark { conflated, snapshot }, &mut out);
+            V1 { tape_id: String::new() }.tick(&instrument(&symbol), &tick, Mark { conflated, snapshot }, &mut out);
             let expected = v1::Tick { conflated, snapshot, ..convert::tick(&symbol, &tick) };
             let mut bytes = Vec::new();
             put_message(&TickerStreamResponse { event: Some(Event::Tick(expected.clone())) }, &mut bytes);

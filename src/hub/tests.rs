@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     pacer::Pacer,
-    tape::{Cursor, Identity, Tape},
+    tape::{Cursor, Identity, Kind, Tape},
     tick::Price,
 };
 
@@ -41,7 +41,8 @@ impl Metronome {
         let instrument =
             |(symbol, millis)| Arc::new(Instrument::named(symbol, Duration::from_millis(millis)));
         let symbols = [("A", 2), ("B", 7), ("C", 10), ("D", 100), ("E", 333), ("F", 20_000)];
-        let identity = Identity { tape_id: String::new(), seed: 0, engine_version: "" };
+        let identity =
+            Identity { tape_id: String::new(), kind: Kind::Simulated, seed: 0, engine_version: "" };
         Self { instruments: symbols.into_iter().map(instrument).collect(), identity }
     }
 }
@@ -67,6 +68,9 @@ impl Tape for Metronome {
 impl Series for Beat {
     fn first(&self) -> Sequence {
         Sequence(0)
+    }
+    fn last(&self) -> Sequence {
+        Sequence(u64::MAX)
     }
     fn sequence_at(&self, time: Time) -> Option<Sequence> {
         Some(Sequence(time.nanos() / self.interval))

@@ -23,8 +23,10 @@ pub struct Instrument {
     pub quantity_increment_nanos: NonZeroU64,
     /// Annualised standard deviation of the log returns of a day or less: 0.25 is 25 %.
     pub annual_volatility: f64,
-    /// One tick takes place in each such interval.
+    /// One tick takes place in each such interval; zero for a recorded instrument.
     pub tick_interval: Duration,
+    /// When its day begins, after 00:00 UTC.
+    pub day_start: Duration,
 }
 
 #[cfg(test)]
@@ -42,6 +44,7 @@ impl Instrument {
             quantity_increment_nanos: NonZeroU64::MIN,
             annual_volatility: 0.1,
             tick_interval,
+            day_start: Duration::ZERO,
         }
     }
 }

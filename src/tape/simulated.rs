@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 pub use series::SimulatedSeries;
 
-use super::{Identity, Instrument, Series, Tape, Universe};
+use super::{Identity, Instrument, Kind, Series, Tape, Universe};
 use crate::tick::Symbol;
 
 /// The version of the construction. It moves whenever any tick of any tape does, and the golden vectors with it.
@@ -40,7 +40,10 @@ impl Simulated {
         digest.update(seed.to_le_bytes());
         universe.digest_into(&mut digest);
         let tape_id = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self { universe, identity: Identity { tape_id, seed, engine_version: ENGINE_VERSION } }
+        Self {
+            universe,
+            identity: Identity { tape_id, kind: Kind::Simulated, seed, engine_version: ENGINE_VERSION },
+        }
     }
 }
 

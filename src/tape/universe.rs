@@ -140,6 +140,7 @@ impl Universe {
                 quantity_increment_nanos,
                 annual_volatility,
                 tick_interval,
+                day_start,
             } = instrument.as_ref();
             for text in [symbol.as_str(), name, kind, currency] {
                 digest.update((text.len() as u64).to_le_bytes());
@@ -150,6 +151,10 @@ impl Universe {
             digest.update(quantity_increment_nanos.get().to_le_bytes());
             digest.update(annual_volatility.to_bits().to_le_bytes());
             digest.update(tick_interval.as_nanos().to_le_bytes());
+            // Left out where it is zero: tapes are older than it is, and keep their identity.
+            if !day_start.is_zero() {
+                digest.update(day_start.as_nanos().to_le_bytes());
+            }
         }
     }
 }

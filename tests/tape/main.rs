@@ -44,6 +44,7 @@ fn instruments() -> impl Strategy<Value = Instrument> {
             quantity_increment_nanos: NonZeroU64::new(unit).unwrap(),
             annual_volatility,
             tick_interval: Duration::from_nanos(interval),
+            day_start: Duration::ZERO,
         },
     )
 }

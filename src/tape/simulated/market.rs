@@ -93,6 +93,7 @@ mod tests {
             quantity_increment_nanos: NonZeroU64::new(1_000_000_000).unwrap(),
             annual_volatility: volatility,
             tick_interval: Duration::from_millis(100),
+            day_start: Duration::ZERO,
         };
         Market::new(&instrument, 100_000_000)
     }

@@ -41,6 +41,10 @@ impl Series for SimulatedSeries {
         Sequence(0)
     }
 
+    fn last(&self) -> Sequence {
+        Sequence(u64::MAX)
+    }
+
     fn sequence_at(&self, time: Time) -> Option<Sequence> {
         self.slots.newest_at(time)
     }

@@ -79,6 +79,7 @@ impl Fields {
             quantity_increment_nanos: self.quantity_increment.unwrap_or(DEFAULT_QUANTITY_INCREMENT),
             annual_volatility: self.annual_volatility.unwrap_or(DEFAULT_VOLATILITY),
             tick_interval: self.tick_interval.unwrap_or(DEFAULT_INTERVAL),
+            day_start: Duration::ZERO,
         })
     }
 }

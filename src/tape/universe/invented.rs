@@ -98,6 +98,7 @@ fn invent(symbol: &Symbol) -> Arc<Instrument> {
         quantity_increment_nanos: ONE_SHARE,
         annual_volatility: f64::from(draw(15, 61)) / 100.0,
         tick_interval: Duration::from_millis(100),
+        day_start: Duration::ZERO,
     })
 }
 
