@@ -31,10 +31,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "server", "client", "contract"]),
     ("prost", &["grpc", "contract"]),
     ("hyper", &["server"]),
+    ("hyper_util", &["server", "client"]),
     ("http", &["grpc", "server", "client"]),
     ("clap", &["cli", "config", "client"]),
     ("ratatui", &["client"]),
-    ("rand", &["tape"]),
+    ("rand", &["tape", "client"]),
     ("dashmap", &["tape"]),
 ];
 

@@ -15,7 +15,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Client, ClientError, Endpoint, error::said, output};
+use super::{Client, ClientError, Endpoint, Settings, output};
 use crate::duration;
 
 /// The flags of `ticker health`.
@@ -57,12 +57,12 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn check(endpoint: &Endpoint, service: String) -> Result<ServingStatus, ClientError> {
-    let client = Client::connect(endpoint).await?;
-    let mut health = HealthClient::new(client.channel.clone());
+    let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
+    let mut health = HealthClient::new(client.replica.channel.clone());
     match health.check(HealthCheckRequest { service }).await {
         Ok(answer) => Ok(answer.into_inner().status()),
         // What `Watch` calls a service that the server does not know.
         Err(status) if status.code() == Code::NotFound => Ok(ServingStatus::ServiceUnknown),
-        Err(status) => Err(ClientError::Refused { endpoint: endpoint.clone(), said: said(&status) }),
+        Err(status) => Err(ClientError::Refused { endpoint: endpoint.clone(), status: Box::new(status) }),
     }
 }

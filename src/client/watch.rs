@@ -16,7 +16,7 @@ use self::{
     screen::{Screen, Stop, Wish},
 };
 use super::{
-    Client, Delivery, Endpoint, Event, Refusal, Subscription, Wanted,
+    Client, Delivery, EndpointArgs, Event, Refusal, Settings, Subscription, Wanted,
     output::{self, Output},
     record::Records,
 };
@@ -34,9 +34,9 @@ pub struct WatchArgs {
     #[arg(required = true, value_name = "SYMBOL")]
     pub symbols: Vec<String>,
 
-    /// The server.
-    #[arg(long, env = "TICKER_ENDPOINT", value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub endpoint: Endpoint,
+    /// Where the servers are.
+    #[command(flatten)]
+    pub endpoints: EndpointArgs,
 
     /// How to show the ticks [default: table on a terminal, lines in a pipe].
     #[arg(long, short, env = "TICKER_OUTPUT")]
@@ -77,7 +77,7 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         bail!("a live table needs a terminal: use --output lines, json or csv");
     }
     let wanted = Wanted { symbols: args.symbols, delivery: args.delivery, min_interval: args.min_interval };
-    let client = Client::connect(&args.endpoint).await?;
+    let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
     let feed = Feed {
         subscription: client.subscribe(&wanted).await?,
         events: Vec::new(),
@@ -87,7 +87,7 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
 
     let stdout = || BufWriter::new(io::stdout().lock());
     let shown = match output {
-        Output::Table => on_screen(feed, Board::new(&args.endpoint, &wanted.symbols)).await,
+        Output::Table => on_screen(feed, Board::new(client.endpoint(), &wanted.symbols)).await,
         Output::Lines => as_text(feed, Ok(Records::lines(stdout()))).await,
         Output::Json => as_text(feed, Ok(Records::json(stdout()))).await,
         Output::Csv => as_text(feed, Records::csv(stdout())).await,
@@ -182,6 +182,13 @@ fn notices(event: &Event) -> Vec<String> {
             vec![format!("{symbol}: too slow, the server left out the ticks {first} to {last}")]
         }
         Event::Draining => vec!["the server is about to stop".to_owned()],
+        Event::CaughtUp { .. } => Vec::new(),
+        // An outage may be long: less and less often.
+        Event::Disconnected { attempt, .. } if !attempt.is_power_of_two() => Vec::new(),
+        Event::Disconnected { cause, attempt } => vec![format!("{cause}; reconnecting (attempt {attempt})")],
+        Event::Reconnected { replica, without } => {
+            vec![format!("connected to {replica} after {} ms without a connection", without.as_millis())]
+        }
     };
     // The text is the server's: it must not steer the terminal.
     notices.iter_mut().for_each(|notice| notice.retain(|letter| !letter.is_control()));
@@ -213,7 +220,7 @@ mod tests {
         };
         let told = ["TSC: did you mean [31mTCS?", "there is no TC", "too many symbols"];
         assert_eq!(notices(&answer), told);
-        let gap = Event::Gap { symbol: "TCS".to_owned(), first: Sequence(5), last: Sequence(9) };
+        let gap = Event::Gap { symbol: "TCS".parse().unwrap(), first: Sequence(5), last: Sequence(9) };
         assert_eq!(notices(&gap), ["TCS: too slow, the server left out the ticks 5 to 9"]);
     }
 }

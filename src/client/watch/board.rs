@@ -76,7 +76,8 @@ impl Board {
                     self.row(symbol);
                 }
             }
-            Event::Gap { .. } | Event::Draining => {}
+            Event::Reconnected { replica, .. } => self.endpoint = replica.to_string(),
+            Event::Gap { .. } | Event::CaughtUp { .. } | Event::Draining | Event::Disconnected { .. } => {}
         }
     }
 
