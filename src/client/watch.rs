@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::{
     board::Board,
     screen::{Screen, Stop, Wish},
+    table::Now,
 };
 use super::{
     Client, Delivery, EndpointArgs, Event, Refusal, Settings, Subscription, Wanted,
@@ -142,6 +143,7 @@ async fn as_text<W: Write>(mut feed: Feed, records: io::Result<Records<W>>) -> a
 
 async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
     let mut stop = Stop::new().context("cannot listen to signals")?;
+    let tape = feed.subscription.tape().clone();
     let started = Instant::now();
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -153,7 +155,7 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             },
-            _ = frames.tick() => match screen.show(&board, started) {
+            _ = frames.tick() => match screen.show(&board, Now { elapsed: started.elapsed(), time: tape.now() }) {
                 Ok(Wish::Stay | Wish::Scroll(_)) => {}
                 Ok(Wish::Leave) => break Ok(()),
                 Err(error) => break Err(anyhow::Error::new(error).context("cannot draw on the terminal")),
