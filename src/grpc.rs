@@ -3,10 +3,12 @@
 mod convert;
 mod gate;
 mod gogen;
+mod outcome;
 mod reference;
 mod session;
 mod status;
 mod stream;
+mod terms;
 mod v1;
 mod wire;
 

@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 
 pub use flush::Flush;
 pub use format::{Mark, WireFormat};
-pub use interest::{Delivery, Interest};
+pub use interest::{Delivery, Interest, Start};
 pub use subscriber::{Pulled, Subscribed, Subscriber};
 
 use crate::{
@@ -97,8 +97,8 @@ struct State {
 struct Watched {
     instrument: Arc<Instrument>,
     series: Arc<dyn Series>,
-    /// The newest tick that was published.
-    latest: Tick,
+    /// The newest tick that was published; `None` before the first one of all.
+    latest: Option<Tick>,
     watchers: Vec<Watcher>,
     /// How many of the watchers read each format.
     readers: [u32; MAX_FORMATS],
@@ -195,7 +195,7 @@ impl Hub {
         }
     }
 
-    /// Ends every stream: from now on each pull says [`Pulled::Closed`] once it has nothing else to say.
+    /// Ends every stream: from now on each pull says [`Pulled::Closed`].
     pub fn close(&self) {
         let state = &mut *self.lock();
         state.closed = true;

@@ -13,6 +13,13 @@ pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds, nanos }
 }
 
+/// The nearest time that there is to one before 1970 or after 2554; `None` when it is malformed.
+pub(super) fn time(timestamp: prost_types::Timestamp) -> Option<Time> {
+    let nanos = u64::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    let Ok(seconds) = u64::try_from(timestamp.seconds) else { return Some(Time::default()) };
+    Some(Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos)))
+}
+
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     // Durations here are at most a day.
     prost_types::Duration { seconds: duration.as_secs() as i64, nanos: duration.subsec_nanos() as i32 }

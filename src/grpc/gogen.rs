@@ -6,6 +6,7 @@ use super::{
     session::{Refusal, Session},
     status::{Failure, cut},
     stream::Conversation,
+    terms::Origin,
 };
 use crate::{
     contract::gogen::TickerRequest,
@@ -20,7 +21,7 @@ impl Conversation for Gogen {
 
     fn hear(&mut self, session: &mut Session, request: TickerRequest) -> Result<(), Status> {
         let interest = Interest { delivery: Delivery::default(), unnamed: false };
-        match session.subscribe(&request.symbol, interest) {
+        match session.subscribe(&request.symbol, interest, &Origin::default()) {
             Ok(_) => Ok(()),
             Err(Refusal::Malformed(error)) => {
                 Err(Failure::MalformedSymbol(cut(&request.symbol), error).into())

@@ -6,8 +6,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
+    outcome::refused_symbol,
     status::{Failure, cut},
-    v1::refused_symbol,
 };
 use crate::{
     contract::v1::{

@@ -8,7 +8,7 @@ use prost::{Message, encoding::encode_varint};
 
 use super::convert;
 use crate::{
-    contract::v1::{Gap, Heartbeat, TickerStreamResponse, ticker_stream_response::Event},
+    contract::v1::{CaughtUp, Gap, Heartbeat, TickerStreamResponse, ticker_stream_response::Event},
     hub::{Mark, WireFormat},
     tape::Instrument,
     tick::{Sequence, Symbol, Tick, Time},
@@ -62,6 +62,8 @@ impl WireFormat for Gogen {
     // A client of this contract would read anything but a tick as a price of zero.
     fn gap(&mut self, _: &Symbol, _: Sequence, _: Sequence, _: &mut Vec<u8>) {}
 
+    fn caught_up(&mut self, _: &Symbol, _: Sequence, _: &mut Vec<u8>) {}
+
     fn heartbeat(&mut self, _: Time, _: &mut Vec<u8>) {}
 }
 
@@ -89,6 +91,11 @@ impl WireFormat for V1 {
     fn gap(&mut self, symbol: &Symbol, first: Sequence, last: Sequence, out: &mut Vec<u8>) {
         let gap = Gap { symbol: symbol.to_string(), first_sequence: first.0, last_sequence: last.0 };
         put_message(&TickerStreamResponse { event: Some(Event::Gap(gap)) }, out);
+    }
+
+    fn caught_up(&mut self, symbol: &Symbol, last: Sequence, out: &mut Vec<u8>) {
+        let caught_up = CaughtUp { symbol: symbol.to_string(), sequence: last.0 };
+        put_message(&TickerStreamResponse { event: Some(Event::CaughtUp(caught_up)) }, out);
     }
 
     fn heartbeat(&mut self, now: Time, out: &mut Vec<u8>) {
@@ -197,6 +204,7 @@ mod tests {
         let mut out = Vec::new();
         let mut gogen = Gogen::default();
         gogen.gap(&"A".parse().unwrap(), Sequence(1), Sequence(2), &mut out);
+        gogen.caught_up(&"A".parse().unwrap(), Sequence(1), &mut out);
         gogen.heartbeat(Time::default(), &mut out);
         assert!(out.is_empty());
     }

@@ -33,7 +33,7 @@ impl<'hub> Flush<'hub> {
             published.first = tick.sequence.0;
         }
         published.last = tick.sequence.0;
-        watched.latest = *tick;
+        watched.latest = Some(*tick);
         for (at, format) in formats.iter_mut().enumerate().filter(|(at, _)| watched.readers[*at] > 0) {
             let page = &mut pages[at];
             if first_of_flush {

@@ -22,6 +22,9 @@ pub trait WireFormat: Send {
     /// Ticks that were left out, by their first and last sequence.
     fn gap(&mut self, symbol: &Symbol, first: Sequence, last: Sequence, out: &mut Vec<u8>);
 
+    /// A symbol that was resumed has reached the present, with this sequence as the last one.
+    fn caught_up(&mut self, symbol: &Symbol, last: Sequence, out: &mut Vec<u8>);
+
     /// A sign of life.
     fn heartbeat(&mut self, now: Time, out: &mut Vec<u8>);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::tick::Time;
+use crate::tick::{Sequence, Time};
 
 /// What a subscriber wants of an instrument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub enum Delivery {
     EveryTick,
 }
 
+/// With what a subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the last price; then live ticks.
+    Snapshot,
+    /// With the tick of this sequence, however long ago it was; a tick of the future is waited for.
+    At(Sequence),
+}
+
 impl Default for Delivery {
     fn default() -> Self {
         Self::Latest { min_interval: Duration::ZERO }
@@ -41,7 +50,7 @@ pub(super) struct Slot {
     pub(super) next: u64,
     /// The number of the watched instrument.
     pub(super) watched: u32,
-    /// It takes whatever a flush publishes: it has had its snapshot and has no minimum interval.
+    /// It takes whatever a flush publishes: it is live and has no minimum interval.
     pub(super) plain: bool,
 }
 
@@ -51,12 +60,22 @@ pub(super) struct Terms {
     pub(super) interest: Interest,
     /// Its place among the watchers of the instrument.
     pub(super) place: u32,
-    /// It has had nothing yet: the next tick is the snapshot.
-    pub(super) fresh: bool,
-    /// With a minimum interval: when the next tick may be sent.
+    pub(super) phase: Phase,
+    /// With a minimum interval: when the next tick may be sent, or how old it may be while it catches up.
     pub(super) not_before: Time,
     /// It has something to send and waits until then, without signals.
     pub(super) muted_until: Option<Time>,
+}
+
+/// Where a slot is in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has had nothing yet: the next tick is the snapshot.
+    Fresh,
+    /// It reads on from where it was resumed, whatever its delivery is.
+    CatchingUp,
+    /// It has reached the present.
+    Live,
 }
 
 impl Interest {

@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::{
-    Change, Dirty, Entry, Hub, Interest, Published, State, Watched, Watcher,
-    interest::{Slot, Terms},
+    Change, Dirty, Entry, Hub, Interest, Published, Start, State, Watched, Watcher,
+    interest::{Phase, Slot, Terms},
 };
 use crate::{
     tape::{Instrument, Tape},
-    tick::{Symbol, Time},
+    tick::{Sequence, Symbol, Time},
 };
 
 /// A subscriber of a [`Hub`].
@@ -24,7 +24,7 @@ pub struct Subscriber {
 /// What subscribing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subscribed {
-    /// The instrument is new to this subscriber: its last price follows.
+    /// The instrument is new to this subscriber.
     Added,
     /// It was subscribed already, and its options are the new ones.
     Changed,
@@ -71,12 +71,14 @@ impl Subscriber {
         Self { hub, id }
     }
 
-    /// Subscribes to an instrument of `tape`, or changes what is wanted of it.
+    /// Subscribes to an instrument of `tape`, or changes what is wanted of it. What is subscribed already begins again
+    /// only if `start` names a sequence.
     pub fn subscribe(
         &self,
         tape: &dyn Tape,
         instrument: &Arc<Instrument>,
         interest: Interest,
+        start: Start,
         now: Time,
     ) -> Subscribed {
         let state = &mut *self.hub.lock();
@@ -85,7 +87,7 @@ impl Subscriber {
         if known.is_none() {
             self.hub.watched.notify_one();
         }
-        state.add_interest(self.id, watched, interest)
+        state.add_interest(self.id, watched, interest, start)
     }
 
     /// Unsubscribes from a symbol. False when it was not subscribed.
@@ -140,16 +142,15 @@ impl Subscriber {
     pub fn poll_pull(&self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> Poll<Pulled> {
         let state = &mut *self.hub.lock();
         let before = out.len();
+        if state.closed {
+            return Poll::Ready(Pulled::Closed);
+        }
         state.pull(self.id, budget, out);
-        let closed = state.closed;
         let Some(entry) = &mut state.subscribers[self.id as usize] else {
             return Poll::Ready(Pulled::Closed);
         };
         if out.len() > before || out.len() >= budget {
             return Poll::Ready(Pulled::Data);
-        }
-        if closed {
-            return Poll::Ready(Pulled::Closed);
         }
         if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             entry.waker = Some(cx.waker().clone());
@@ -174,15 +175,16 @@ impl State {
         let series = tape.series(instrument);
         // The hub's own time stands still while nothing is watched.
         self.now = self.now.max(now);
-        let newest = series.sequence_at(self.now).unwrap_or_else(|| series.first());
-        let latest = series.tick(newest);
+        let newest = series.sequence_at(self.now);
+        let latest = newest.map(|newest| series.tick(newest));
+        let from = newest.map_or_else(|| series.first(), Sequence::next);
         let id = self.free_watched.pop().unwrap_or(self.watched.len() as u32);
         if id as usize == self.watched.len() {
             self.watched.push(None);
             self.published.push(Published::default());
         }
         self.published[id as usize] = Published::default();
-        self.changes.push(Change::Watch { id, series: series.clone(), from: newest.next() });
+        self.changes.push(Change::Watch { id, series: series.clone(), from });
         self.watched[id as usize] = Some(Watched {
             instrument: instrument.clone(),
             series,
@@ -194,7 +196,13 @@ impl State {
         id
     }
 
-    fn add_interest(&mut self, subscriber: u32, watched: u32, interest: Interest) -> Subscribed {
+    fn add_interest(
+        &mut self,
+        subscriber: u32,
+        watched: u32,
+        interest: Interest,
+        start: Start,
+    ) -> Subscribed {
         let (Some(entry), Some(found)) =
             (&mut self.subscribers[subscriber as usize], &mut self.watched[watched as usize])
         else {
@@ -206,14 +214,32 @@ impl State {
             let unnamed = terms.interest.unnamed && interest.unnamed;
             entry.named += usize::from(terms.interest.unnamed && !unnamed);
             terms.interest = Interest { unnamed, ..interest };
-            terms.not_before = self.now + interest.min_interval();
-            slot.plain = !terms.fresh && interest.min_interval().is_zero();
+            match start {
+                Start::At(sequence) => {
+                    slot.next = sequence.0;
+                    terms.phase = Phase::CatchingUp;
+                    terms.not_before = Time::default();
+                }
+                Start::Snapshot if terms.phase == Phase::CatchingUp => {}
+                Start::Snapshot => terms.not_before = self.now + interest.min_interval(),
+            }
+            slot.plain = terms.phase == Phase::Live && interest.min_interval().is_zero();
+            if terms.phase == Phase::CatchingUp {
+                entry.mark(number);
+            }
             self.unmute(subscriber, number);
             return Subscribed::Changed;
         }
-        let slot = Slot { next: found.latest.sequence.0, watched, plain: false };
+        let (phase, next) = match (start, found.latest) {
+            (Start::At(sequence), _) => (Phase::CatchingUp, sequence),
+            (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence),
+            // Nothing was traded yet: the first tick of all will be a live one.
+            (Start::Snapshot, None) => (Phase::Live, found.series.first()),
+        };
+        let plain = phase == Phase::Live && interest.min_interval().is_zero();
+        let slot = Slot { next: next.0, watched, plain };
         let place = found.watchers.len() as u32;
-        let terms = Terms { interest, place, fresh: true, not_before: self.now, muted_until: None };
+        let terms = Terms { interest, place, phase, not_before: Time::default(), muted_until: None };
         let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);
         if number as usize == entry.slots.len() {
             entry.slots.push(slot);
