@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::{
     contract::v1,
+    hub::Quote,
     tape::{Instrument, Kind},
-    tick::{Tick, Time},
+    tick::{Price, Tick, Time},
 };
 
 pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
@@ -55,6 +56,25 @@ pub(super) fn tick(symbol: &str, tick: &Tick) -> v1::Tick {
         snapshot: false,
         quote: None,
     }
+}
+
+pub(super) fn quote(quote: &Quote) -> v1::Quote {
+    let Quote { book, day } = quote;
+    let mut of = v1::Quote {
+        day_start_time: Some(timestamp(day.start)),
+        open_nanos: day.open.nanos(),
+        high_nanos: day.high.nanos(),
+        low_nanos: day.low.nanos(),
+        volume: day.volume,
+        previous_close_nanos: day.previous_close.map_or(0, Price::nanos),
+        change_percent: day.change_percent(),
+        ..v1::Quote::default()
+    };
+    if let Some(book) = book {
+        (of.bid_nanos, of.bid_quantity) = (book.bid.nanos(), book.bid_quantity);
+        (of.ask_nanos, of.ask_quantity) = (book.ask.nanos(), book.ask_quantity);
+    }
+    of
 }
 
 pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {

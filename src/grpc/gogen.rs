@@ -3,6 +3,7 @@
 use tonic::Status;
 
 use super::{
+    Format,
     session::{Refusal, Session},
     status::{Failure, cut},
     stream::Conversation,
@@ -20,7 +21,8 @@ impl Conversation for Gogen {
     type Request = TickerRequest;
 
     fn hear(&mut self, session: &mut Session, request: TickerRequest) -> Result<(), Status> {
-        let interest = Interest { delivery: Delivery::default(), unnamed: false };
+        let interest =
+            Interest { delivery: Delivery::default(), format: Format::Gogen as u8, unnamed: false };
         match session.subscribe(&request.symbol, interest, &Origin::default()) {
             Ok(_) => Ok(()),
             Err(Refusal::Malformed(error)) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    convert,
+    Format, convert,
     session::Refusal,
     status::{Failure, Hint, cut},
     terms::Objection,
@@ -43,7 +43,16 @@ pub(super) fn subscribed(symbol: &str, interest: Interest) -> SymbolStatus {
         Delivery::EveryTick => (v1::Delivery::EveryTick, Duration::ZERO),
     };
     let min_interval = (!min_interval.is_zero()).then(|| convert::duration(min_interval));
-    SymbolStatus { delivery: delivery.into(), min_interval, ..status(symbol, Code::Subscribed) }
+    let detail = match interest.format == Format::V1WithQuotes as u8 {
+        true => v1::Detail::Quote,
+        false => v1::Detail::Ltp,
+    };
+    SymbolStatus {
+        delivery: delivery.into(),
+        min_interval,
+        detail: detail.into(),
+        ..status(symbol, Code::Subscribed)
+    }
 }
 
 pub(super) fn status(symbol: &str, code: Code) -> SymbolStatus {

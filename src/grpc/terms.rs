@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{Feed, convert};
+use super::{Feed, Format, convert};
 use crate::{
     contract::v1::{self, Subscription, SymbolStatusCode as Code},
     hub::{Delivery, Interest, Start},
@@ -44,7 +44,11 @@ impl Terms {
             Some(time) => Some(convert::time(time).ok_or_else(|| malformed_time("start_time"))?),
             None => None,
         };
-        let interest = Interest { delivery: delivery(subscription)?, unnamed: false };
+        let interest = Interest {
+            delivery: delivery(subscription)?,
+            format: format(subscription)? as u8,
+            unnamed: false,
+        };
         let after = std::mem::take(&mut subscription.after_sequence).into_iter().collect();
         Ok(Self { interest, origin: Origin { after, time } })
     }
@@ -86,5 +90,16 @@ fn delivery(subscription: &Subscription) -> Result<Delivery, Objection> {
         Err(_) => Err(Objection::invalid(format!(
             "delivery {unknown} is unknown: use DELIVERY_LATEST or DELIVERY_EVERY_TICK"
         ))),
+    }
+}
+
+fn format(subscription: &Subscription) -> Result<Format, Objection> {
+    match v1::Detail::try_from(subscription.detail) {
+        Ok(v1::Detail::Unspecified | v1::Detail::Ltp) => Ok(Format::V1),
+        Ok(v1::Detail::Quote) => Ok(Format::V1WithQuotes),
+        Err(_) => {
+            let unknown = subscription.detail;
+            Err(Objection::invalid(format!("detail {unknown} is unknown: use DETAIL_LTP or DETAIL_QUOTE")))
+        }
     }
 }

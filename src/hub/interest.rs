@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use crate::tick::{Sequence, Time};
+use crate::{
+    history::DayFold,
+    tick::{Sequence, Time},
+};
 
 /// What a subscriber wants of an instrument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// What to send when it falls behind.
     pub delivery: Delivery,
+    /// In which wire format, by its place among those of the hub.
+    pub format: u8,
     /// It is there because every instrument was asked for, not because it was named.
     pub unnamed: bool,
 }
@@ -50,12 +55,13 @@ pub(super) struct Slot {
     pub(super) next: u64,
     /// The number of the watched instrument.
     pub(super) watched: u32,
+    /// The place of its wire format.
+    pub(super) format: u8,
     /// It takes whatever a flush publishes: it is live and has no minimum interval.
     pub(super) plain: bool,
 }
 
 /// The terms of a slot.
-#[derive(Clone, Copy)]
 pub(super) struct Terms {
     pub(super) interest: Interest,
     /// Its place among the watchers of the instrument.
@@ -65,6 +71,8 @@ pub(super) struct Terms {
     pub(super) not_before: Time,
     /// It has something to send and waits until then, without signals.
     pub(super) muted_until: Option<Time>,
+    /// With quotes, while it is behind: the figures of the day that it has got to.
+    pub(super) day: Option<Box<DayFold>>,
 }
 
 /// Where a slot is in its life.

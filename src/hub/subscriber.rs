@@ -40,8 +40,8 @@ pub enum Pulled {
 }
 
 impl Subscriber {
-    /// Joins a hub, as a reader of the format at this place.
-    pub fn join(hub: Arc<Hub>, format: usize, now: Time) -> Self {
+    /// Joins a hub, with heartbeats in the format at this place.
+    pub fn join(hub: Arc<Hub>, format: u8, now: Time) -> Self {
         let entry = Entry {
             format,
             waker: None,
@@ -145,12 +145,17 @@ impl Subscriber {
         if state.closed {
             return Poll::Ready(Pulled::Closed);
         }
-        state.pull(self.id, budget, out);
+        let unfinished = state.pull(self.id, budget, out);
         let Some(entry) = &mut state.subscribers[self.id as usize] else {
             return Poll::Ready(Pulled::Closed);
         };
         if out.len() > before || out.len() >= budget {
             return Poll::Ready(Pulled::Data);
+        }
+        if unfinished {
+            // Others take their turn first.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             entry.waker = Some(cx.waker().clone());
@@ -189,6 +194,7 @@ impl State {
             instrument: instrument.clone(),
             series,
             latest,
+            day: None,
             watchers: Vec::new(),
             readers: Default::default(),
         });
@@ -214,11 +220,15 @@ impl State {
             let unnamed = terms.interest.unnamed && interest.unnamed;
             entry.named += usize::from(terms.interest.unnamed && !unnamed);
             terms.interest = Interest { unnamed, ..interest };
+            found.readers[usize::from(slot.format)] -= 1;
+            found.readers[usize::from(interest.format)] += 1;
+            slot.format = interest.format;
             match start {
                 Start::At(sequence) => {
                     slot.next = sequence.0;
                     terms.phase = Phase::CatchingUp;
                     terms.not_before = Time::default();
+                    terms.day = None;
                 }
                 Start::Snapshot if terms.phase == Phase::CatchingUp => {}
                 Start::Snapshot => terms.not_before = self.now + interest.min_interval(),
@@ -228,6 +238,7 @@ impl State {
                 entry.mark(number);
             }
             self.unmute(subscriber, number);
+            self.forget_unread_day(watched);
             return Subscribed::Changed;
         }
         let (phase, next) = match (start, found.latest) {
@@ -237,9 +248,10 @@ impl State {
             (Start::Snapshot, None) => (Phase::Live, found.series.first()),
         };
         let plain = phase == Phase::Live && interest.min_interval().is_zero();
-        let slot = Slot { next: next.0, watched, plain };
+        let slot = Slot { next: next.0, watched, format: interest.format, plain };
         let place = found.watchers.len() as u32;
-        let terms = Terms { interest, place, phase, not_before: Time::default(), muted_until: None };
+        let terms =
+            Terms { interest, place, phase, not_before: Time::default(), muted_until: None, day: None };
         let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);
         if number as usize == entry.slots.len() {
             entry.slots.push(slot);
@@ -251,7 +263,7 @@ impl State {
         entry.named += usize::from(!interest.unnamed);
         entry.by_watched.insert(watched, number);
         found.watchers.push(Watcher { subscriber, slot: number, muted: false });
-        found.readers[entry.format] += 1;
+        found.readers[usize::from(interest.format)] += 1;
         entry.mark(number);
         Subscribed::Added
     }
@@ -263,16 +275,18 @@ impl State {
             return false;
         };
         let Some(number) = entry.by_watched.remove(&watched) else { return false };
-        let terms = entry.terms[number as usize];
+        let terms = &mut entry.terms[number as usize];
+        terms.day = None;
+        let place = terms.place;
         if let Some(until) = terms.muted_until {
             self.deferred.remove(&(until, subscriber, number));
         }
         entry.free_slots.push(number);
         entry.dirty.clear(number);
         entry.named -= usize::from(!terms.interest.unnamed);
-        found.readers[entry.format] -= 1;
-        found.watchers.swap_remove(terms.place as usize);
-        let moved = found.watchers.get(terms.place as usize).copied();
+        found.readers[usize::from(terms.interest.format)] -= 1;
+        found.watchers.swap_remove(place as usize);
+        let moved = found.watchers.get(place as usize).copied();
         if found.watchers.is_empty() {
             self.by_symbol.remove(&found.instrument.symbol);
             self.watched[watched as usize] = None;
@@ -282,9 +296,19 @@ impl State {
         if let Some(moved) = moved
             && let Some(entry) = &mut self.subscribers[moved.subscriber as usize]
         {
-            entry.terms[moved.slot as usize].place = terms.place;
+            entry.terms[moved.slot as usize].place = place;
         }
+        self.forget_unread_day(watched);
         true
+    }
+
+    /// Follows the day of an instrument no longer when nobody reads its quotes.
+    fn forget_unread_day(&mut self, watched: u32) {
+        let Some(found) = &mut self.watched[watched as usize] else { return };
+        let mut readers = found.readers.iter().zip(&self.formats);
+        if !readers.any(|(readers, format)| *readers > 0 && format.quotes()) {
+            found.day = None;
+        }
     }
 
     fn interests(&self, subscriber: u32) -> impl Iterator<Item = (u32, Symbol, Interest)> {

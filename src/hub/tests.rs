@@ -15,17 +15,20 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    history::Day,
     pacer::Pacer,
     tape::{Cursor, Identity, Kind, Tape},
     tick::Price,
 };
 
 const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
+/// When a day begins, soon after [`START`].
+const DAY: Time = Time::from_nanos(1_700_000_001_000_000_000);
 const FLUSH: Duration = Duration::from_millis(10);
 const MAX_LAG: Duration = Duration::from_secs(2);
 
-/// A tape whose tick *n* takes place at n × interval. The symbols `A` to `F` begin ten minutes before [`START`]; `G` begins
-/// two seconds after it, and ends again.
+/// A tape whose tick *n* takes place at n × interval. The symbols `A` to `F` begin a minute before [`START`]; `G` begins two
+/// seconds after it, and ends again. Their days begin at [`DAY`].
 struct Metronome {
     instruments: Vec<Arc<Instrument>>,
     identity: Identity,
@@ -41,8 +44,11 @@ struct Beat {
 
 impl Metronome {
     fn new() -> Self {
-        let instrument =
-            |(symbol, millis)| Arc::new(Instrument::named(symbol, Duration::from_millis(millis)));
+        let instrument = |(symbol, millis)| {
+            let day_start = Duration::from_nanos(DAY.nanos() % (24 * 60 * 60 * 1_000_000_000));
+            let named = Instrument::named(symbol, Duration::from_millis(millis));
+            Arc::new(Instrument { day_start, ..named })
+        };
         let symbols = [("A", 2), ("B", 7), ("C", 10), ("D", 100), ("E", 333), ("F", 20_000), ("G", 9)];
         let identity =
             Identity { tape_id: String::new(), kind: Kind::Simulated, seed: 0, engine_version: "" };
@@ -68,7 +74,7 @@ impl Tape for Metronome {
         let first_at = |time: Time| time.nanos().div_ceil(interval);
         let (first, last) = match instrument.symbol.as_str() {
             "G" => (first_at(START + Duration::from_secs(2)), first_at(START + Duration::from_secs(9))),
-            _ => (first_at(START.before(Duration::from_secs(600)).unwrap()), u64::MAX),
+            _ => (first_at(START.before(Duration::from_secs(60)).unwrap()), u64::MAX),
         };
         Arc::new(Beat { interval, first, last, at: first })
     }
@@ -114,11 +120,31 @@ impl Cursor for Beat {
 }
 
 /// Messages as lines of text.
-struct Text;
+struct Text {
+    quotes: bool,
+}
+
+/// The wire formats by their places.
+const PLAIN: u8 = 0;
+const QUOTES: u8 = 1;
 
 impl WireFormat for Text {
-    fn tick(&mut self, instrument: &Instrument, tick: &Tick, mark: Mark, out: &mut Vec<u8>) {
+    fn quotes(&self) -> bool {
+        self.quotes
+    }
+    fn tick(
+        &mut self,
+        instrument: &Instrument,
+        tick: &Tick,
+        mark: Mark,
+        quote: Option<Quote>,
+        out: &mut Vec<u8>,
+    ) {
         assert_eq!(tick.price.nanos(), tick.sequence.0 as i64 + 1);
+        assert_eq!(quote.is_some(), self.quotes);
+        if let Some(Quote { day, .. }) = quote {
+            check_day(&day, instrument, tick);
+        }
         let Mark { conflated, snapshot } = mark;
         let line =
             format!("tick {} {} {conflated} {}\n", instrument.symbol, tick.sequence, u64::from(snapshot));
@@ -133,6 +159,21 @@ impl WireFormat for Text {
     fn heartbeat(&mut self, _: Time, out: &mut Vec<u8>) {
         out.extend_from_slice(b"heartbeat - 0 0 0\n");
     }
+}
+
+/// Prices rise by one with each tick and one is traded in each, so the figures of any day are known.
+fn check_day(day: &Day, instrument: &Instrument, tick: &Tick) {
+    let series = Metronome::new().series(instrument);
+    let first = match tick.time < DAY {
+        true => series.first(),
+        false => series.sequence_from(DAY).max(series.first()),
+    };
+    let price = |sequence: u64| Price::from_nanos(sequence as i64 + 1).unwrap();
+    assert_eq!((day.open, day.low), (price(first.0), price(first.0)), "{tick:?}");
+    assert_eq!((day.high, day.last), (tick.price, tick.price), "{tick:?}");
+    assert_eq!(day.volume, tick.sequence.0 - first.0 + 1, "{tick:?}");
+    let before = (first > series.first()).then(|| price(first.0 - 1));
+    assert_eq!(day.previous_close, before, "{tick:?}");
 }
 
 struct Woken(AtomicUsize);
@@ -172,8 +213,8 @@ struct Expected {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Subscribe { reader: usize, symbol: usize, delivery: Delivery },
-    Resume { reader: usize, symbol: usize, delivery: Delivery, ticks_ago: i64 },
+    Subscribe { reader: usize, symbol: usize, delivery: Delivery, format: u8 },
+    Resume { reader: usize, symbol: usize, delivery: Delivery, format: u8, ticks_ago: i64 },
     Unsubscribe { reader: usize, symbol: usize },
     Leave { reader: usize },
     Pass { millis: u64 },
@@ -186,11 +227,13 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Delivery::EveryTick),
         (1..3_000u64).prop_map(|millis| Delivery::Latest { min_interval: Duration::from_millis(millis) }),
     ];
+    let format = prop_oneof![Just(PLAIN), Just(QUOTES)];
+    let ticks_ago = prop_oneof![-20..20i64, -500..2_000i64, Just(30_100)];
     prop_oneof![
-        3 => (0..3usize, 0..7usize, delivery.clone())
-            .prop_map(|(reader, symbol, delivery)| Step::Subscribe { reader, symbol, delivery }),
-        2 => (0..3usize, 0..7usize, delivery, prop_oneof![-20..20i64, -500..2_000i64, Just(300_100)])
-            .prop_map(|(reader, symbol, delivery, ticks_ago)| Step::Resume { reader, symbol, delivery, ticks_ago }),
+        3 => (0..3usize, 0..7usize, delivery.clone(), format.clone())
+            .prop_map(|(reader, symbol, delivery, format)| Step::Subscribe { reader, symbol, delivery, format }),
+        2 => (0..3usize, 0..7usize, delivery, format, ticks_ago)
+            .prop_map(|(reader, symbol, delivery, format, ticks_ago)| Step::Resume { reader, symbol, delivery, format, ticks_ago }),
         1 => (0..3usize, 0..7usize).prop_map(|(reader, symbol)| Step::Unsubscribe { reader, symbol }),
         1 => (0..3usize).prop_map(|reader| Step::Leave { reader }),
         5 => prop_oneof![0..30u64, 0..500u64, 0..6_000u64].prop_map(|millis| Step::Pass { millis }),
@@ -201,7 +244,10 @@ fn step() -> impl Strategy<Value = Step> {
 impl Stage {
     fn new() -> Self {
         let limits = Limits { max_lag: MAX_LAG, heartbeat_interval: Duration::from_secs(5) };
-        let hub = Arc::new(Hub::new(limits, vec![Box::new(Text)]));
+        let hub = Arc::new(Hub::new(
+            limits,
+            vec![Box::new(Text { quotes: false }), Box::new(Text { quotes: true })],
+        ));
         let mut stage =
             Self { tape: Metronome::new(), hub, pacer: Pacer::new(FLUSH), now: START, readers: Vec::new() };
         stage.readers = (0..3).map(|_| stage.reader()).collect();
@@ -233,19 +279,18 @@ impl Stage {
     }
 
     fn subscribe(&mut self, reader: usize, symbol: usize, delivery: Delivery) {
-        self.begin(reader, symbol, delivery, None);
+        self.begin(reader, symbol, Interest { delivery, format: PLAIN, unnamed: false }, None);
     }
 
     /// Subscribes after a sequence that is so many ticks old, or young.
-    fn resume(&mut self, reader: usize, symbol: usize, delivery: Delivery, ticks_ago: i64) {
+    fn resume(&mut self, reader: usize, symbol: usize, interest: Interest, ticks_ago: i64) {
         let series = self.tape.series(&self.tape.instruments[symbol]);
         let newest = series.sequence_at(self.now).unwrap_or_else(|| series.first());
-        self.begin(reader, symbol, delivery, Some(newest.0.saturating_add_signed(-ticks_ago)));
+        self.begin(reader, symbol, interest, Some(newest.0.saturating_add_signed(-ticks_ago)));
     }
 
-    fn begin(&mut self, reader: usize, symbol: usize, delivery: Delivery, after: Option<u64>) {
+    fn begin(&mut self, reader: usize, symbol: usize, interest: Interest, after: Option<u64>) {
         let instrument = self.tape.instruments[symbol].clone();
-        let interest = Interest { delivery, unnamed: false };
         let reader = &mut self.readers[reader];
         let known = reader.expected.contains_key(&instrument.symbol);
         let start = after.map_or(Start::Snapshot, |after| Start::At(Sequence(after + 1)));
@@ -266,18 +311,19 @@ impl Stage {
         }
     }
 
-    /// Pulls once; false when there was nothing.
+    /// Pulls once; false when there was nothing, and nothing is being worked out.
     fn pull(&mut self, reader: usize, budget: usize) -> bool {
         let mut out = Vec::new();
         let now = self.hub.lock().now;
         let reader = &mut self.readers[reader];
         let waker = Waker::from(reader.woken.clone());
+        let woken = reader.woken.0.load(Ordering::Relaxed);
         let pulled = reader.subscriber.poll_pull(&mut Context::from_waker(&waker), budget, &mut out);
         assert_eq!(pulled.is_pending(), out.is_empty());
         for line in String::from_utf8(out).unwrap().lines() {
             reader.check(&self.tape, line, now);
         }
-        pulled.is_ready()
+        pulled.is_ready() || reader.woken.0.load(Ordering::Relaxed) > woken
     }
 
     /// When the reader has read all there is, nothing is left out, but for what waits for a minimum interval.
@@ -375,9 +421,11 @@ proptest! {
         let mut stage = Stage::new();
         for step in steps {
             match step {
-                Step::Subscribe { reader, symbol, delivery } => stage.subscribe(reader, symbol, delivery),
-                Step::Resume { reader, symbol, delivery, ticks_ago } => {
-                    stage.resume(reader, symbol, delivery, ticks_ago);
+                Step::Subscribe { reader, symbol, delivery, format } => {
+                    stage.begin(reader, symbol, Interest { delivery, format, unnamed: false }, None);
+                }
+                Step::Resume { reader, symbol, delivery, format, ticks_ago } => {
+                    stage.resume(reader, symbol, Interest { delivery, format, unnamed: false }, ticks_ago);
                 }
                 Step::Unsubscribe { reader, symbol } => {
                     let symbol = stage.tape.instruments[symbol].symbol;
