@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    pacer::Pacer,
+    pacer::{Pacer, Speed},
     tape::{Cursor, Identity, Kind, Tape},
     tick::Price,
 };
@@ -183,8 +183,13 @@ impl Stage {
     fn new() -> Self {
         let limits = Limits { max_lag: MAX_LAG, heartbeat_interval: Duration::from_secs(5) };
         let hub = Arc::new(Hub::new(limits, vec![Box::new(Text)]));
-        let mut stage =
-            Self { tape: Metronome::new(), hub, pacer: Pacer::new(FLUSH), now: START, readers: Vec::new() };
+        let mut stage = Self {
+            tape: Metronome::new(),
+            hub,
+            pacer: Pacer::new(Speed::REAL, FLUSH),
+            now: START,
+            readers: Vec::new(),
+        };
         stage.readers = (0..3).map(|_| stage.reader()).collect();
         stage
     }
