@@ -68,7 +68,7 @@ impl TickerStreamService for Reference {
             engine_version: identity.engine_version.to_owned(),
             time: Some(convert::timestamp(self.feed.clock.now())),
             kind: convert::kind(identity.kind).into(),
-            speed: 1.0,
+            speed: self.feed.clock.speed().to_f64(),
         }))
     }
 

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     history::Day,
-    pacer::Pacer,
+    pacer::{Pacer, Speed},
     tape::{Cursor, Identity, Kind, Tape},
     tick::Price,
 };
@@ -248,8 +248,13 @@ impl Stage {
             limits,
             vec![Box::new(Text { quotes: false }), Box::new(Text { quotes: true })],
         ));
-        let mut stage =
-            Self { tape: Metronome::new(), hub, pacer: Pacer::new(FLUSH), now: START, readers: Vec::new() };
+        let mut stage = Self {
+            tape: Metronome::new(),
+            hub,
+            pacer: Pacer::new(Speed::REAL, FLUSH),
+            now: START,
+            readers: Vec::new(),
+        };
         stage.readers = (0..3).map(|_| stage.reader()).collect();
         stage
     }
