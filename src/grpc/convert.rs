@@ -4,13 +4,21 @@ use std::time::Duration;
 
 use crate::{
     contract::v1,
+    hub::Quote,
     tape::{Instrument, Kind},
-    tick::{Tick, Time},
+    tick::{Price, Tick, Time},
 };
 
 pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
     let (seconds, nanos) = time.parts();
     prost_types::Timestamp { seconds, nanos }
+}
+
+/// The nearest time that there is to one before 1970 or after 2554; `None` when it is malformed.
+pub(super) fn time(timestamp: prost_types::Timestamp) -> Option<Time> {
+    let nanos = u64::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    let Ok(seconds) = u64::try_from(timestamp.seconds) else { return Some(Time::default()) };
+    Some(Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos)))
 }
 
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
@@ -48,6 +56,25 @@ pub(super) fn tick(symbol: &str, tick: &Tick) -> v1::Tick {
         snapshot: false,
         quote: None,
     }
+}
+
+pub(super) fn quote(quote: &Quote) -> v1::Quote {
+    let Quote { book, day } = quote;
+    let mut of = v1::Quote {
+        day_start_time: Some(timestamp(day.start)),
+        open_nanos: day.open.nanos(),
+        high_nanos: day.high.nanos(),
+        low_nanos: day.low.nanos(),
+        volume: day.volume,
+        previous_close_nanos: day.previous_close.map_or(0, Price::nanos),
+        change_percent: day.change_percent(),
+        ..v1::Quote::default()
+    };
+    if let Some(book) = book {
+        (of.bid_nanos, of.bid_quantity) = (book.bid.nanos(), book.bid_quantity);
+        (of.ask_nanos, of.ask_quantity) = (book.ask.nanos(), book.ask_quantity);
+    }
+    of
 }
 
 pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {

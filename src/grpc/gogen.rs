@@ -3,9 +3,11 @@
 use tonic::Status;
 
 use super::{
+    Format,
     session::{Refusal, Session},
     status::{Failure, cut},
     stream::Conversation,
+    terms::Origin,
 };
 use crate::{
     contract::gogen::TickerRequest,
@@ -19,8 +21,9 @@ impl Conversation for Gogen {
     type Request = TickerRequest;
 
     fn hear(&mut self, session: &mut Session, request: TickerRequest) -> Result<(), Status> {
-        let interest = Interest { delivery: Delivery::default(), unnamed: false };
-        match session.subscribe(&request.symbol, interest) {
+        let interest =
+            Interest { delivery: Delivery::default(), format: Format::Gogen as u8, unnamed: false };
+        match session.subscribe(&request.symbol, interest, &Origin::default()) {
             Ok(_) => Ok(()),
             Err(Refusal::Malformed(error)) => {
                 Err(Failure::MalformedSymbol(cut(&request.symbol), error).into())
