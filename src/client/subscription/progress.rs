@@ -68,21 +68,23 @@ impl Progress {
             let symbols = self.wanted.symbols.iter().map(String::as_str);
             symbols.filter(move |symbol| *symbol != EVERYTHING && self.answers.get(*symbol) == Some(&answer))
         };
+        let since = self.missed_since();
+        let mut requests = Vec::new();
         let mut known: Vec<&str> = named(Some(Answer::Subscribed)).collect();
-        let everything = self.answers.get(EVERYTHING).filter(|answer| **answer != Some(Answer::Refused));
-        if everything.is_some() {
-            // A star would begin with the last price of each again; what goes on is named before it.
+        // First the star, which begins all of them; what is named after it goes on where it was.
+        let star = self.answers.get(EVERYTHING).filter(|answer| **answer != Some(Answer::Refused));
+        if let Some(answer) = star {
             let mut seen: Vec<&str> = self.seen.keys().map(Symbol::as_str).collect();
             seen.retain(|symbol| !self.answers.contains_key(*symbol));
             seen.sort_unstable();
-            known.extend(seen);
+            let (seen, more) = seen.split_at(chunks(&seen).first().map_or(0, |chunk| chunk.len()));
+            requests.push(self.request(&[EVERYTHING], seen, since.filter(|_| answer.is_some())));
+            known.extend(more);
         }
         let new: Vec<&str> = named(None).collect();
-        let since = self.missed_since();
-        let star = everything.map(|answer| self.request(&[EVERYTHING], since.filter(|_| answer.is_some())));
-        let known = chunks(&known).into_iter().map(|symbols| self.request(symbols, since));
-        let new = chunks(&new).into_iter().map(|symbols| self.request(symbols, None));
-        known.chain(new).chain(star).collect()
+        requests.extend(chunks(&known).into_iter().map(|symbols| self.request(symbols, symbols, since)));
+        requests.extend(chunks(&new).into_iter().map(|symbols| self.request(symbols, &[], None)));
+        requests
     }
 
     /// Takes in what a replica said, and adds what the user has not been told yet. `asked` are the symbols of the
@@ -122,7 +124,7 @@ impl Progress {
             )));
         }
         // A request that is refused as a whole has one status for all of its symbols.
-        let whole = if statuses.len() == asked.len() { None } else { statuses.first() };
+        let whole = if statuses.len() < asked.len() { statuses.first() } else { None };
         let (mut subscribed, mut refused) = (Vec::new(), Vec::new());
         for (at, symbol) in asked.iter().enumerate() {
             let Some(status) = whole.or_else(|| statuses.get(at)) else { continue };
@@ -136,7 +138,7 @@ impl Progress {
                     *answer = Some(Answer::Refused);
                     refused.push(Refusal { symbol: status.symbol.clone(), message: reason(status) });
                 }
-                // It went on before, or came with a star.
+                // It went on before, or came with the star.
                 Some(Some(_)) | None if accepted => {}
                 Some(Some(_)) | None => {
                     return Err(Unfit(format!("does not go on with {symbol}: {}", reason(status))));
@@ -181,7 +183,8 @@ impl Progress {
         self.since.filter(|_| self.begun && self.wanted.delivery == Delivery::EveryTick)
     }
 
-    fn request(&self, symbols: &[&str], start: Option<Time>) -> v1::Subscription {
+    /// A request for `symbols`; those that are `seen` go on after their last sequence.
+    fn request(&self, symbols: &[&str], seen: &[&str], start: Option<Time>) -> v1::Subscription {
         let sequence = |symbol: &&str| Some((symbol.to_string(), self.seen.get(&symbol.parse().ok()?)?.0));
         let delivery = match self.wanted.delivery {
             Delivery::Latest => v1::Delivery::Latest,
@@ -192,7 +195,7 @@ impl Progress {
             delivery: delivery.into(),
             // More than protobuf can hold is more than any server allows.
             min_interval: self.wanted.min_interval.map(|least| least.try_into().unwrap_or(FOREVER)),
-            after_sequence: symbols.iter().filter_map(sequence).collect(),
+            after_sequence: seen.iter().filter_map(sequence).collect(),
             start_time: start.map(|time| {
                 let (seconds, nanos) = time.parts();
                 prost_types::Timestamp { seconds, nanos }
