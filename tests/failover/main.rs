@@ -1,0 +1,6 @@
+//! Claims about the client when the service fails: real processes that are killed, and a simulated network.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
+
+mod kill;
+mod ledger;
