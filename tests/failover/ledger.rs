@@ -35,6 +35,11 @@ impl Ledger {
         }
     }
 
+    /// The last sequence of a symbol.
+    pub(crate) fn last(&self, symbol: &Symbol) -> Option<Sequence> {
+        self.last.get(symbol).copied()
+    }
+
     /// How many symbols have had a tick.
     pub(crate) fn symbols(&self) -> usize {
         self.last.len()

@@ -4,3 +4,4 @@
 
 mod kill;
 mod ledger;
+mod network;
