@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
 mod bad_input;
+mod failover;
 mod gogen;
 mod protocol;
 mod reference;
 mod resume;
+mod scripted;
 mod server;
 mod shutdown;
 mod streams;

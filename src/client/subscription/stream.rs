@@ -2,8 +2,11 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
-use tokio_stream::StreamExt;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::{
@@ -15,6 +18,8 @@ use crate::{
 pub(super) struct Stream {
     replica: Replica,
     responses: Streaming<TickerStreamResponse>,
+    /// The requests end with it, and the stream, and the connection.
+    _requests: mpsc::Sender<TickerStreamRequest>,
     /// The symbols of each request that has no answer yet.
     asked: VecDeque<Vec<String>>,
     opened: Instant,
@@ -38,19 +43,22 @@ impl Stream {
         settings: &Settings,
     ) -> Result<(Self, Message), ClientError> {
         let asked = requests.iter().map(|request| request.symbols.clone()).collect();
-        let request =
-            |(request_id, request)| TickerStreamRequest { request_id, verb: Some(Verb::Subscribe(request)) };
-        let requests: Vec<_> = (1..).zip(requests).map(request).collect();
-        // Half-closed, the stream of somebody who has been refused everything would end.
-        let requests = tokio_stream::iter(requests).chain(tokio_stream::pending());
-        let responses = replica.answered(replica.service().ticker_stream(requests)).await?;
-        let looks = settings.silence / Self::LOOKS;
+        let (held, outgoing) = mpsc::channel(requests.len().max(1));
+        for (request_id, request) in (1..).zip(requests) {
+            // There is room for each of them, and the other end is in this function.
+            let _ = held.try_send(TickerStreamRequest { request_id, verb: Some(Verb::Subscribe(request)) });
+        }
+        let responses =
+            replica.answered(replica.service().ticker_stream(ReceiverStream::new(outgoing))).await?;
+        // An interval of nothing is none.
+        let looks = (settings.silence / Self::LOOKS).max(Duration::from_millis(1));
         let mut watchdog = interval_at(Instant::now() + looks, looks);
         // Who does not listen for a while must not take that for silence.
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stream = Self {
             replica,
             responses,
+            _requests: held,
             asked,
             opened: Instant::now(),
             silence: settings.silence,
