@@ -5,11 +5,13 @@ mod gate;
 mod gogen;
 mod outcome;
 mod reference;
+mod replay;
 mod session;
 mod status;
 mod stream;
 mod terms;
 mod v1;
+mod watch;
 mod wire;
 
 use std::sync::Arc;

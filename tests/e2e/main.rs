@@ -6,6 +6,7 @@ mod bad_input;
 mod gogen;
 mod protocol;
 mod reference;
+mod replay;
 mod resume;
 mod server;
 mod shutdown;
