@@ -5,6 +5,7 @@
 mod bad_input;
 mod gogen;
 mod protocol;
+mod quotes;
 mod reference;
 mod replay;
 mod resume;
