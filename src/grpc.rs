@@ -3,6 +3,8 @@
 mod convert;
 mod gate;
 mod gogen;
+mod history;
+mod offload;
 mod reference;
 mod session;
 mod status;
@@ -13,6 +15,7 @@ mod wire;
 use std::sync::Arc;
 
 pub use gate::Gate;
+pub use offload::Offload;
 
 use crate::{
     hub::{Hub, Limits, Subscriber},
@@ -39,6 +42,8 @@ pub struct Feed {
     pub hub: Arc<Hub>,
     /// The time.
     pub clock: Clock,
+    /// Where long work is done.
+    pub offload: Offload,
 }
 
 /// A wire format's place among the formats of the hub.
@@ -50,10 +55,10 @@ enum Format {
 
 impl Feed {
     /// A feed with a hub that speaks both packages' formats.
-    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits) -> Self {
+    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits, offload: Offload) -> Self {
         let v1 = wire::V1 { tape_id: tape.identity().tape_id.clone() };
         let hub = Arc::new(Hub::new(limits, vec![Box::new(wire::Gogen::default()), Box::new(v1)]));
-        Self { tape, hub, clock }
+        Self { tape, hub, clock, offload }
     }
 
     fn join(&self, format: Format) -> Subscriber {
