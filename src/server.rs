@@ -21,7 +21,7 @@ use tonic_health::{
 
 use crate::{
     contract::DESCRIPTORS,
-    grpc::{Feed, Gate, SERVICES},
+    grpc::{Feed, Gate, Offload, SERVICES},
     hub::Limits,
     pacer::Clock,
     tape::Tape,
@@ -104,6 +104,7 @@ impl Bound {
             health.set_service_status(service, ServingStatus::Serving).await;
         }
 
+        let offload = Offload::new();
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
@@ -111,7 +112,7 @@ impl Bound {
                 max_lag: config.clock.span(config.max_lag),
                 heartbeat_interval: config.clock.span(config.heartbeat_interval),
             };
-            let feed = Feed::new(config.tape.clone(), config.clock, limits);
+            let feed = Feed::new(config.tape.clone(), config.clock, limits, offload.clone());
             let gate = Gate::new(feed.clone(), shared_services(&health)?);
             let (worker, run) = Worker::start(feed, gate, config.flush_interval)
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;

@@ -72,7 +72,7 @@ impl Objection {
 }
 
 pub(super) fn malformed_time(field: &str) -> Objection {
-    Objection::invalid(format!("{field} is malformed: its nanos must be from 0 to 999,999,999"))
+    Objection::invalid(format!("{field} {}", convert::NO_TIMESTAMP))
 }
 
 fn delivery(subscription: &Subscription, clock: Clock) -> Result<Delivery, Objection> {

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod gogen;
+mod history;
 mod protocol;
 mod quotes;
 mod reference;

@@ -209,8 +209,8 @@ async fn what_makes_no_replay_is_refused_with_what_to_do() {
         ),
         (WatchRequest { start_time, speed: -1.0, ..watch(&["TCS"]) }, "from 0.001 to 1000000"),
         (WatchRequest { start_time, speed: f64::NAN, ..watch(&["TCS"]) }, "from 0.001 to 1000000"),
-        (WatchRequest { start_time: malformed, ..watch(&["TCS"]) }, "start_time is malformed"),
-        (WatchRequest { start_time, end_time: malformed, ..watch(&["TCS"]) }, "end_time is malformed"),
+        (WatchRequest { start_time: malformed, ..watch(&["TCS"]) }, "start_time is no timestamp"),
+        (WatchRequest { start_time, end_time: malformed, ..watch(&["TCS"]) }, "end_time is no timestamp"),
         (WatchRequest { start_time, ..watch(&[]) }, "names no symbol"),
         (WatchRequest { start_time, ..watch(&["tcs"]) }, "did you mean TCS?"),
         (
