@@ -6,7 +6,9 @@ use std::{
 };
 
 use prost_types::Timestamp;
-use ticker::contract::v1::{GetTapeRequest, Tick, WatchRequest, WatchResponse, watch_response::Event};
+use ticker::contract::v1::{
+    Delivery, GetTapeRequest, Tick, WatchRequest, WatchResponse, watch_response::Event,
+};
 use tokio_stream::StreamExt;
 use tonic::{Code, Streaming};
 
@@ -81,7 +83,8 @@ async fn a_bounded_replay_has_every_tick_in_the_order_of_time_and_ends_with_ok()
 async fn an_open_replay_goes_on_into_live_ticks_without_a_seam() {
     let server = Server::start();
     let start = now(&server).await - 20;
-    let request = WatchRequest { start_time: at(start), ..watch(&["FAST", "TCS"]) };
+    let delivery = Delivery::EveryTick.into();
+    let request = WatchRequest { start_time: at(start), delivery, ..watch(&["FAST", "TCS"]) };
     let mut stream = begin(&server, request).await;
     let mut last: HashMap<String, u64> = HashMap::new();
     let mut caught_up = 0;
