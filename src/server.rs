@@ -104,7 +104,7 @@ impl Bound {
             health.set_service_status(service, ServingStatus::Serving).await;
         }
 
-        let offload = Offload::new();
+        let offload = Offload::default();
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {

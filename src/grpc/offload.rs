@@ -13,12 +13,14 @@ pub struct Offload {
     turns: Arc<Semaphore>,
 }
 
-impl Offload {
+impl Default for Offload {
     /// One for all workers of a server.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self::with_turns(thread::available_parallelism().map_or(1, NonZeroUsize::get))
     }
+}
 
+impl Offload {
     fn with_turns(turns: usize) -> Self {
         Self { turns: Arc::new(Semaphore::new(turns)) }
     }
@@ -49,12 +51,6 @@ impl Offload {
                 Err(_) => Err(Failure::Stopping),
             },
         }
-    }
-}
-
-impl Default for Offload {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -34,7 +34,9 @@ pub(super) enum Failure {
     Undecodable(String),
     #[error("requests must not be compressed; grpc-encoding was {0:?}")]
     Compressed(String),
-    #[error("the page token {0:?} is none that this service issues: pass next_page_token as it came")]
+    #[error(
+        "the page token {0:?} is none that this service issues for this request: pass next_page_token as it came"
+    )]
     BadPageToken(String),
     /// A field of the request and what is wrong with it.
     #[error("{0} {1}")]

@@ -105,7 +105,7 @@ async fn what_is_not_grpc_is_told_so() {
 #[tokio::test]
 async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
     let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
-    let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::new());
+    let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
     // A candle of 17 million ticks.
     let candle = ListCandlesRequest {
         symbol: "FAST".to_owned(),
