@@ -35,6 +35,10 @@ k8s-check: prepare
 bench-tape:
     cargo bench --locked --bench tape
 
+# What candles, days, digests and pages of the past cost.
+bench-history:
+    cargo bench --locked --bench history
+
 # What a delivered tick costs, beside the server's peers.
 bench-fanout:
     cargo bench --locked --bench fan_out

@@ -3,18 +3,23 @@
 mod convert;
 mod gate;
 mod gogen;
+mod history;
+mod offload;
 mod outcome;
 mod reference;
+mod replay;
 mod session;
 mod status;
 mod stream;
 mod terms;
 mod v1;
+mod watch;
 mod wire;
 
 use std::sync::Arc;
 
 pub use gate::Gate;
+pub use offload::Offload;
 
 use crate::{
     hub::{Hub, Limits, Subscriber},
@@ -41,6 +46,8 @@ pub struct Feed {
     pub hub: Arc<Hub>,
     /// The time.
     pub clock: Clock,
+    /// Where long work is done.
+    pub offload: Offload,
 }
 
 /// A wire format's place among the formats of the hub.
@@ -53,7 +60,7 @@ enum Format {
 
 impl Feed {
     /// A feed with a hub that speaks both packages' formats.
-    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits) -> Self {
+    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits, offload: Offload) -> Self {
         let tape_id = &tape.identity().tape_id;
         let hub = Arc::new(Hub::new(
             limits,
@@ -63,7 +70,7 @@ impl Feed {
                 Box::new(wire::V1::with_quotes(tape_id)),
             ],
         ));
-        Self { tape, hub, clock }
+        Self { tape, hub, clock, offload }
     }
 
     fn join(&self, format: Format) -> Subscriber {

@@ -23,7 +23,7 @@ use tonic_health::{
 
 use crate::{
     contract::DESCRIPTORS,
-    grpc::{Feed, Gate, SERVICES},
+    grpc::{Feed, Gate, Offload, SERVICES},
     hub::Limits,
     pacer::Clock,
     tape::Tape,
@@ -106,10 +106,11 @@ impl Bound {
             health.set_service_status(service, ServingStatus::Serving).await;
         }
 
+        let offload = Offload::default();
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
-            let (feed, gate) = feed_and_gate(&config, &health)?;
+            let (feed, gate) = feed_and_gate(&config, &health, &offload)?;
             let (worker, run) = Worker::start(feed, gate, config.flush_interval)
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
@@ -156,7 +157,7 @@ where
     for service in SERVICES {
         health.set_service_status(service, ServingStatus::Serving).await;
     }
-    let (feed, gate) = feed_and_gate(&config, &health)?;
+    let (feed, gate) = feed_and_gate(&config, &health, &Offload::default())?;
     let stopped = async {
         shutdown.cancelled().await;
         Instant::now() + Bound::GRACE
@@ -167,12 +168,16 @@ where
 }
 
 /// What a worker answers from, and its way in.
-fn feed_and_gate(config: &Config, health: &HealthReporter) -> Result<(Feed, Gate), ServerError> {
+fn feed_and_gate(
+    config: &Config,
+    health: &HealthReporter,
+    offload: &Offload,
+) -> Result<(Feed, Gate), ServerError> {
     let limits = Limits {
         max_lag: config.clock.span(config.max_lag),
         heartbeat_interval: config.clock.span(config.heartbeat_interval),
     };
-    let feed = Feed::new(config.tape.clone(), config.clock, limits);
+    let feed = Feed::new(config.tape.clone(), config.clock, limits, offload.clone());
     let gate = Gate::new(feed.clone(), shared_services(health)?);
     Ok((feed, gate))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     contract::v1,
+    history::Candle,
     hub::Quote,
     tape::{Instrument, Kind},
     tick::{Price, Tick, Time},
@@ -14,10 +15,17 @@ pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds, nanos }
 }
 
-/// The nearest time that there is to one before 1970 or after 2554; `None` when it is malformed.
+/// What is wrong with a time that [`time`] refuses, after the name of its field.
+pub(super) const NO_TIMESTAMP: &str =
+    "is no timestamp: its seconds are from the year 1 to 9999, its nanos from 0 to 999999999";
+
+/// `None` when it is malformed. What is before 1970 becomes the first time, what is after 2554 the last.
 pub(super) fn time(timestamp: prost_types::Timestamp) -> Option<Time> {
+    /// The first second of the year 1 and the last of the year 9999.
+    const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
     let nanos = u64::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    let Ok(seconds) = u64::try_from(timestamp.seconds) else { return Some(Time::default()) };
+    let seconds = SECONDS.contains(&timestamp.seconds).then_some(timestamp.seconds)?;
+    let Ok(seconds) = u64::try_from(seconds) else { return Some(Time::default()) };
     Some(Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos)))
 }
 
@@ -90,6 +98,25 @@ pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {
         kind: instrument.kind.clone(),
         day_start: some_duration(instrument.day_start),
     }
+}
+
+/// `open` says that the interval is not over yet.
+pub(super) fn candle(candle: &Candle, open: bool) -> v1::Candle {
+    v1::Candle {
+        open_time: Some(timestamp(candle.open_time)),
+        open_nanos: candle.open.nanos(),
+        high_nanos: candle.high.nanos(),
+        low_nanos: candle.low.nanos(),
+        close_nanos: candle.close.nanos(),
+        volume: candle.volume,
+        tick_count: candle.tick_count,
+        open,
+    }
+}
+
+/// How many things a page may have: 1,000 unless the request says otherwise, and no more than `most`.
+pub(super) fn page_size(asked: u32, most: usize) -> usize {
+    if asked == 0 { 1_000 } else { most.min(asked as usize) }
 }
 
 pub(super) fn kind(kind: Kind) -> v1::TapeKind {

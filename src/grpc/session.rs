@@ -1,8 +1,15 @@
 //! What the conversations of both packages share: the subscriber of a stream and its answers.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use super::{Feed, Format, terms::Origin};
+use super::{
+    Feed, Format,
+    replay::{Replay, Replayed},
+    terms::Origin,
+};
 use crate::{
     hub::{Interest, Subscribed, Subscriber},
     tape::Instrument,
@@ -17,6 +24,8 @@ pub(super) struct Session {
     pub(super) outbox: Vec<u8>,
     /// Every instrument was asked for: how many are subscribed already, and what is wanted of them.
     subscribing_all: Option<(usize, Interest, Origin)>,
+    /// What goes before live ticks, in a watch that asked for it.
+    pub(super) replay: Option<Box<Replay>>,
 }
 
 /// Why a symbol is refused.
@@ -41,7 +50,7 @@ impl Session {
 
     pub(super) fn new(feed: Feed, format: Format) -> Self {
         let subscriber = feed.join(format);
-        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None }
+        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None }
     }
 
     /// Subscribes to a symbol by name.
@@ -64,6 +73,22 @@ impl Session {
     pub(super) fn subscribe_all(&mut self, interest: Interest, origin: Origin) {
         self.subscribing_all = Some((0, interest, origin));
         self.go_on();
+    }
+
+    /// Appends what is to be replayed to `out`, until it holds `budget` bytes. False when there is nothing to come
+    /// after it, ever.
+    pub(super) fn poll_replay(&mut self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> bool {
+        let Some(replay) = &mut self.replay else { return true };
+        match replay.poll(cx, &self.feed.clock, budget, out) {
+            Poll::Ready(Replayed::End) => return false,
+            Poll::Ready(Replayed::Present) => {
+                if let Some(replay) = self.replay.take() {
+                    replay.go_live(&self.feed, &self.subscriber);
+                }
+            }
+            Poll::Ready(Replayed::Data) | Poll::Pending => {}
+        }
+        true
     }
 
     /// Goes on with what was begun. True when there is more to do, which must be done before the next request is

@@ -6,6 +6,7 @@ use super::{Feed, Format, convert};
 use crate::{
     contract::v1::{self, Subscription, SymbolStatusCode as Code},
     hub::{Delivery, Interest, Start},
+    pacer::Clock,
     tape::Instrument,
     tick::{Sequence, Time},
 };
@@ -15,6 +16,7 @@ const LONGEST_MIN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The terms of one request, the same for all of its symbols.
 pub(super) struct Terms {
     pub(super) interest: Interest,
+    pub(super) format: Format,
     pub(super) origin: Origin,
 }
 
@@ -44,13 +46,11 @@ impl Terms {
             Some(time) => Some(convert::time(time).ok_or_else(|| malformed_time("start_time"))?),
             None => None,
         };
-        let interest = Interest {
-            delivery: delivery(subscription)?,
-            format: format(subscription)? as u8,
-            unnamed: false,
-        };
+        let format = format(subscription)?;
+        let delivery = delivery(subscription, feed.clock)?;
+        let interest = Interest { delivery, format: format as u8, unnamed: false };
         let after = std::mem::take(&mut subscription.after_sequence).into_iter().collect();
-        Ok(Self { interest, origin: Origin { after, time } })
+        Ok(Self { interest, format, origin: Origin { after, time } })
     }
 }
 
@@ -72,17 +72,20 @@ impl Objection {
 }
 
 pub(super) fn malformed_time(field: &str) -> Objection {
-    Objection::invalid(format!("{field} is malformed: its nanos must be from 0 to 999,999,999"))
+    Objection::invalid(format!("{field} {}", convert::NO_TIMESTAMP))
 }
 
-fn delivery(subscription: &Subscription) -> Result<Delivery, Objection> {
+fn delivery(subscription: &Subscription, clock: Clock) -> Result<Delivery, Objection> {
     let asked = subscription.min_interval.unwrap_or_default();
     let min_interval = convert::positive_duration(asked)
         .filter(|interval| *interval <= LONGEST_MIN_INTERVAL)
         .ok_or_else(|| Objection::invalid("min_interval must be from 0 to one day"))?;
     let unknown = subscription.delivery;
     match v1::Delivery::try_from(unknown) {
-        Ok(v1::Delivery::Unspecified | v1::Delivery::Latest) => Ok(Delivery::Latest { min_interval }),
+        Ok(v1::Delivery::Unspecified | v1::Delivery::Latest) => {
+            // Asked for in real time, and kept on the tape's.
+            Ok(Delivery::Latest { min_interval: clock.span(min_interval) })
+        }
         Ok(v1::Delivery::EveryTick) if min_interval.is_zero() => Ok(Delivery::EveryTick),
         Ok(v1::Delivery::EveryTick) => {
             Err(Objection::invalid("min_interval goes only with DELIVERY_LATEST: it leaves ticks out"))

@@ -6,17 +6,16 @@ use tonic::Status;
 
 use super::{
     MAX_SYMBOLS_PER_MESSAGE, convert,
-    outcome::{refused, refused_all, refused_symbol, status, subscribed},
+    outcome::{refused, refused_all, refused_symbol, status, strays, subscribed},
     session::{Refusal, Session},
-    status::Failure,
     stream::Conversation,
-    terms::{Origin, Terms},
+    terms::Terms,
     wire,
 };
 use crate::{
     contract::v1::{
         Draining, Pong, Subscription, SubscriptionResult, SymbolStatus, SymbolStatusCode as Code,
-        TickerStreamRequest, TickerStreamResponse, WatchRequest, ticker_stream_request::Verb,
+        TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
         ticker_stream_response::Event,
     },
     hub::Interest,
@@ -24,7 +23,7 @@ use crate::{
 };
 
 /// Stands for every listed instrument.
-const EVERYTHING: &str = "*";
+pub(super) const EVERYTHING: &str = "*";
 
 /// The conversation of one stream. `Watch` is the same with its one request heard at the start.
 pub(super) struct V1 {
@@ -78,19 +77,11 @@ impl V1 {
         Self { everything: None }
     }
 
-    /// Hears the one request of a watch. Returns why the stream must end when it can have nothing to say.
-    pub(super) fn watch(&mut self, session: &mut Session, request: WatchRequest) -> Option<Status> {
-        let statuses = self.subscribe(session, Subscription::from(request));
-        let refusal = match statuses.iter().all(|status| status.code() != Code::Subscribed) {
-            true => statuses.first().map(|first| Failure::NothingToWatch(first.message.clone()).into()),
-            false => None,
-        };
-        let event = result(session, 0, statuses);
-        wire::put_message(&TickerStreamResponse { event: Some(event) }, &mut session.outbox);
-        refusal
-    }
-
-    fn subscribe(&mut self, session: &mut Session, mut subscription: Subscription) -> Vec<SymbolStatus> {
+    pub(super) fn subscribe(
+        &mut self,
+        session: &mut Session,
+        mut subscription: Subscription,
+    ) -> Vec<SymbolStatus> {
         let terms = Terms::of(&session.feed, &mut subscription);
         let symbols = subscription.symbols;
         match terms {
@@ -126,7 +117,7 @@ impl V1 {
     }
 
     fn subscribe_on(&mut self, terms: Terms, session: &mut Session, symbols: &[String]) -> Vec<SymbolStatus> {
-        let Terms { interest, origin } = terms;
+        let Terms { interest, origin, .. } = terms;
         let (symbols, too_many) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
         let everything = symbols.iter().any(|symbol| symbol == EVERYTHING);
         let named = symbols.iter().map(|symbol| match symbol.as_str() {
@@ -139,7 +130,7 @@ impl V1 {
         let mut statuses: Vec<SymbolStatus> = named.collect();
         statuses
             .extend(too_many.iter().map(|symbol| refused(symbol, Code::LimitExceeded, TOO_MANY_IN_MESSAGE)));
-        statuses.extend(strays(session, &origin, symbols, everything));
+        statuses.extend(strays(&session.feed, &origin, symbols));
         if everything {
             let interest = Interest { unnamed: true, ..interest };
             self.everything = Some(interest);
@@ -183,31 +174,11 @@ impl V1 {
     }
 }
 
-const NO_SYMBOL: &str = "the request names no symbol";
-const STRAY: &str = "after_sequence names it and symbols does not: add it there, or *";
-const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
+pub(super) const NO_SYMBOL: &str = "the request names no symbol";
+pub(super) const TOO_MANY_IN_MESSAGE: &str =
+    "a message names at most 1,000 symbols: send the others in another one";
 
-impl From<WatchRequest> for Subscription {
-    fn from(request: WatchRequest) -> Self {
-        let WatchRequest {
-            symbols, delivery, min_interval, after_sequence, start_time, tape_id, detail, ..
-        } = request;
-        Self { symbols, delivery, min_interval, after_sequence, start_time, tape_id, detail }
-    }
-}
-
-/// A sequence to resume after is not passed over because its symbol was left out.
-fn strays(session: &Session, origin: &Origin, symbols: &[String], everything: bool) -> Vec<SymbolStatus> {
-    let asked: HashSet<&String> = symbols.iter().collect();
-    let listed = session.feed.tape.instruments();
-    let is_listed = |symbol: &str| listed.binary_search_by(|one| one.symbol.as_str().cmp(symbol)).is_ok();
-    let mut strays: Vec<&String> = origin.after.keys().collect();
-    strays.retain(|symbol| !(asked.contains(symbol) || everything && is_listed(symbol)));
-    strays.sort_unstable();
-    strays.into_iter().map(|symbol| refused(symbol, Code::InvalidArgument, STRAY)).collect()
-}
-
-fn result(session: &Session, request_id: u64, statuses: Vec<SymbolStatus>) -> Event {
+pub(super) fn result(session: &Session, request_id: u64, statuses: Vec<SymbolStatus>) -> Event {
     let tape_id = session.feed.tape.identity().tape_id.clone();
     Event::SubscriptionResult(SubscriptionResult { request_id, tape_id, statuses })
 }

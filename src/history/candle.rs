@@ -121,6 +121,9 @@ impl Past {
         abandoned: &CancellationToken,
     ) -> Result<CandlePage, HistoryError> {
         let mut page = CandlePage::default();
+        if times.is_empty() {
+            return Ok(page);
+        }
         let mut budget = Self::TICKS_OF_A_PAGE;
         let mut at = self.series.sequence_from(interval.open_time(times.start));
         let mut cursor = self.series.cursor(at);

@@ -169,7 +169,9 @@ fn candles(ticks: &[Tick], interval: CandleInterval, times: Range<Time>) -> Vec<
         volume: ticks.iter().fold(0, |sum, tick| sum.saturating_add(tick.quantity.get())),
         tick_count: ticks.len() as u64,
     };
-    intervals.into_iter().filter(|(open_time, _)| begins.contains(open_time)).map(candle).collect()
+    let mut intervals: Vec<_> = intervals.into_iter().collect();
+    intervals.retain(|(open_time, _)| !times.is_empty() && begins.contains(open_time));
+    intervals.into_iter().map(candle).collect()
 }
 
 fn interval(seconds: u64) -> CandleInterval {

@@ -87,7 +87,8 @@ pub(super) enum Phase {
 }
 
 impl Interest {
-    pub(super) fn min_interval(&self) -> Duration {
+    /// The least time between two ticks; zero for none.
+    pub fn min_interval(&self) -> Duration {
         match self.delivery {
             Delivery::Latest { min_interval } => min_interval,
             Delivery::EveryTick => Duration::ZERO,

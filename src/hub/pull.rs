@@ -149,11 +149,11 @@ impl Send<'_> {
         let Watched { series, instrument, day: shared, .. } = &mut *self.watched;
         let begin = || DayFold::new(series.clone(), instrument.day_start, sequence);
         if newest && self.day.is_none() {
-            return work(shared.get_or_insert_with(begin), sequence, self.fold);
+            return shared.get_or_insert_with(begin).reach(sequence, self.fold);
         }
         let nearby = || shared.as_ref().and_then(|day| day.at(sequence)).unwrap_or_else(begin);
         let own = self.day.get_or_insert_with(|| Box::new(nearby()));
-        let day = work(own, sequence, self.fold)?;
+        let day = own.reach(sequence, self.fold)?;
         if newest && let Some(own) = self.day.take() {
             // Whoever is first at the newest tick has done the work for all.
             if shared.as_ref().is_none_or(|shared| shared.sequence() < sequence) {
@@ -228,12 +228,4 @@ impl Send<'_> {
         let last = Sequence(self.slot.next.saturating_sub(1));
         self.format.caught_up(&self.watched.instrument.symbol, last, self.out);
     }
-}
-
-/// Brings a fold up to a tick, at the expense of the ticks that may still be read.
-fn work(fold: &mut DayFold, sequence: Sequence, left: &mut usize) -> Option<Day> {
-    let before = fold.sequence();
-    let there = fold.advance(sequence, *left);
-    *left = left.saturating_sub(fold.sequence().0.saturating_sub(before.0) as usize);
-    there.then(|| *fold.day())
 }

@@ -5,8 +5,11 @@
 mod bad_input;
 mod failover;
 mod gogen;
+mod history;
 mod protocol;
+mod quotes;
 mod reference;
+mod replay;
 mod resume;
 mod scripted;
 mod server;

@@ -19,7 +19,7 @@ use ticker::{
     },
     pacer::Clock,
     server::{Bound, Config, ServerError},
-    tape::{Simulated, Universe},
+    tape::{Simulated, Tape, Universe},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
@@ -48,6 +48,11 @@ pub(crate) const INSTRUMENTS: &str = r#"
     tick_interval = "50ms"
 "#;
 
+/// The tape of [`INSTRUMENTS`] and a seed.
+pub(crate) fn tape(seed: u64) -> Arc<dyn Tape> {
+    Arc::new(Simulated::new(seed, Universe::parse(INSTRUMENTS, "instruments").unwrap()))
+}
+
 /// Nothing that a test waits for takes longer, by far.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -65,10 +70,9 @@ impl Server {
     }
 
     pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let universe = Universe::parse(INSTRUMENTS, "instruments").unwrap();
         let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
-            tape: Arc::new(Simulated::new(7, universe)),
+            tape: tape(7),
             clock: Clock::Wall,
             flush_interval: Duration::from_millis(5),
             max_lag: Duration::from_secs(300),
