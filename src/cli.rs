@@ -9,7 +9,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    client::{health::HealthArgs, list::ListArgs, watch::WatchArgs},
+    client::{health::HealthArgs, list::ListArgs, verify::VerifyArgs, watch::WatchArgs},
     config::ServeArgs,
 };
 
@@ -33,6 +33,8 @@ pub enum Command {
     Watch(WatchArgs),
     /// List the instruments of a server.
     List(ListArgs),
+    /// Compare replicas tick by tick: exit 0 when they are the same and 1 when not.
+    Verify(VerifyArgs),
     /// Exit 0 when a server serves and 1 when not.
     Health(HealthArgs),
 }

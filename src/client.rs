@@ -50,6 +50,7 @@ mod seeker;
 mod settings;
 mod subscription;
 mod tape;
+pub mod verify;
 pub mod watch;
 
 pub use endpoint::{Endpoint, EndpointError};

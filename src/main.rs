@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use ticker::{
     cli::{Cli, Command},
-    client::{health, list, watch},
+    client::{health, list, verify, watch},
     config::ServeArgs,
     server::Bound,
     shutdown, telemetry,
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(args),
         Command::Watch(args) => on_this_thread(watch::run(args)),
         Command::List(args) => on_this_thread(list::run(args)),
+        Command::Verify(args) => on_this_thread(verify::run(args)),
         Command::Health(args) => on_this_thread(health::run(args)),
     };
     done.unwrap_or_else(|error| {

@@ -1,7 +1,19 @@
 //! The calls that answer once.
 
-use super::{Client, ClientError, Tape, replica::Replica};
-use crate::contract::v1::{GetTapeRequest, Instrument, ListInstrumentsRequest};
+use std::collections::BTreeSet;
+
+use super::{
+    Client, ClientError, Tape,
+    message::{self, Malformed},
+    replica::Replica,
+};
+use crate::{
+    contract::v1::{
+        DigestTicksRequest, DigestTicksResponse, GetTapeRequest, Instrument, ListInstrumentsRequest,
+        ListTicksRequest,
+    },
+    tick::Tick,
+};
 
 impl Client {
     /// A page of instruments, ordered by symbol, and the token of the next page; the first page has no token,
@@ -14,6 +26,40 @@ impl Client {
         let mut service = self.replica.service();
         let page = self.replica.answered(service.list_instruments(request)).await?;
         Ok((page.instruments, page.next_page_token))
+    }
+
+    /// The symbols of all instruments.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer in time.
+    pub async fn every_instrument(&self) -> Result<BTreeSet<String>, ClientError> {
+        let (mut symbols, mut token) = (BTreeSet::new(), String::new());
+        loop {
+            let (page, next) = self.instruments(token).await?;
+            symbols.extend(page.into_iter().map(|instrument| instrument.symbol));
+            if next.is_empty() {
+                return Ok(symbols);
+            }
+            token = next;
+        }
+    }
+
+    /// A page of past ticks of one symbol.
+    ///
+    /// # Errors
+    /// The server refuses, does not answer in time, or breaks the contract.
+    pub async fn ticks(&self, request: ListTicksRequest) -> Result<Vec<Tick>, ClientError> {
+        let page = self.replica.answered(self.replica.service().list_ticks(request)).await?;
+        let ticks: Result<_, Malformed> = page.ticks.iter().map(message::tick).collect();
+        ticks.map_err(|malformed| self.replica.malformed(malformed.0))
+    }
+
+    /// A digest of past ticks of one symbol, and which ticks it is of.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer in time.
+    pub async fn digest(&self, request: DigestTicksRequest) -> Result<DigestTicksResponse, ClientError> {
+        self.replica.answered(self.replica.service().digest_ticks(request)).await
     }
 
     /// The tape that the server plays.

@@ -78,6 +78,12 @@ pub(super) fn time(time: &prost_types::Timestamp) -> Option<Time> {
     u64::try_from(nanos).ok().map(Time::from_nanos)
 }
 
+/// As protobuf has it.
+pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
+    let (seconds, nanos) = time.parts();
+    prost_types::Timestamp { seconds, nanos }
+}
+
 fn symbol(text: &str) -> Result<Symbol, Malformed> {
     text.parse().map_err(|_| Malformed("a malformed symbol"))
 }

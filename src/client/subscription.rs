@@ -60,12 +60,6 @@ pub struct Subscription {
 /// A stream and its first message.
 type Opened = Result<(Stream, Message), ClientError>;
 
-/// What has come: from the stream that is read, or from the search for another one.
-enum Came {
-    Message(Result<Message, ClientError>),
-    Stream((Seeker, Opened)),
-}
-
 /// The most events in one batch.
 const BATCH: usize = 1024;
 
@@ -125,17 +119,15 @@ impl Subscription {
             {
                 self.seek(seeker);
             }
-            let came = tokio::select! {
+            tokio::select! {
                 biased;
                 // A stream that never pauses must not keep the next one waiting.
-                opened = attempted(&mut self.attempt) => Came::Stream(opened),
-                message = next_of(&mut self.live) => Came::Message(message),
+                (seeker, opened) = attempted(&mut self.attempt) => self.opened(seeker, opened, events)?,
+                message = next_of(&mut self.live) => match message {
+                    Ok(message) => self.heard(message, events)?,
+                    Err(error) => self.lose(error, events)?,
+                },
                 () = future::ready(()), if events.len() > waiting => return Ok(()),
-            };
-            match came {
-                Came::Stream((seeker, opened)) => self.opened(seeker, opened, events)?,
-                Came::Message(Ok(message)) => self.heard(message, events)?,
-                Came::Message(Err(error)) => self.lose(error, events)?,
             }
         }
         Ok(())

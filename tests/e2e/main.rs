@@ -15,4 +15,5 @@ mod scripted;
 mod server;
 mod shutdown;
 mod streams;
+mod verify;
 mod watch;

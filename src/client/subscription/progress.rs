@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Delivery, Wanted};
 use crate::{
-    client::{Event, LiveTick, Refusal, message::Message},
+    client::{
+        Event, LiveTick, Refusal,
+        message::{Message, timestamp},
+    },
     contract::v1::{self, SymbolStatusCode as Code},
     tick::{Sequence, Symbol, Time},
 };
@@ -196,10 +199,7 @@ impl Progress {
             // More than protobuf can hold is more than any server allows.
             min_interval: self.wanted.min_interval.map(|least| least.try_into().unwrap_or(FOREVER)),
             after_sequence: seen.iter().filter_map(sequence).collect(),
-            start_time: start.map(|time| {
-                let (seconds, nanos) = time.parts();
-                prost_types::Timestamp { seconds, nanos }
-            }),
+            start_time: start.map(timestamp),
             tape_id: self.tape_id.clone().unwrap_or_default(),
             ..Default::default()
         }
