@@ -130,7 +130,7 @@ impl Replay {
             let series = feed.tape.series(&instrument);
             let first = series.first();
             let mut next = match terms.origin.start(feed, &instrument) {
-                Start::At(sequence) => sequence,
+                Start::At { next, .. } => next,
                 Start::Snapshot => series.sequence_from(span.start),
             };
             if next < first {
@@ -194,7 +194,7 @@ impl Replay {
     /// Makes each symbol a live subscription that goes on where the replay has got to.
     pub(super) fn go_live(self, feed: &Feed, subscriber: &Subscriber) {
         for lane in self.lanes {
-            let start = Start::At(lane.next);
+            let start = Start::At { next: lane.next, not_before: lane.not_before };
             subscriber.subscribe(&*feed.tape, &lane.instrument, self.interest, start, feed.clock.now());
         }
     }

@@ -58,8 +58,8 @@ impl Origin {
     /// Where the subscription of an instrument begins.
     pub(super) fn start(&self, feed: &Feed, instrument: &Instrument) -> Start {
         match (self.after.get(instrument.symbol.as_str()), self.time) {
-            (Some(after), _) => Start::At(Sequence(*after).next()),
-            (None, Some(time)) => Start::At(feed.tape.series(instrument).sequence_from(time)),
+            (Some(after), _) => Start::at(Sequence(*after).next()),
+            (None, Some(time)) => Start::at(feed.tape.series(instrument).sequence_from(time)),
             (None, None) => Start::Snapshot,
         }
     }

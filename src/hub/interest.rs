@@ -35,8 +35,20 @@ pub enum Delivery {
 pub enum Start {
     /// With the last price; then live ticks.
     Snapshot,
-    /// With the tick of this sequence, however long ago it was; a tick of the future is waited for.
-    At(Sequence),
+    /// With the tick of a sequence, however long ago it was; a tick of the future is waited for.
+    At {
+        /// The sequence.
+        next: Sequence,
+        /// With a minimum interval: the least time of the tick, those before which it stands for.
+        not_before: Time,
+    },
+}
+
+impl Start {
+    /// With the tick of this very sequence.
+    pub fn at(next: Sequence) -> Self {
+        Self::At { next, not_before: Time::default() }
+    }
 }
 
 impl Default for Delivery {

@@ -224,10 +224,10 @@ impl State {
             found.readers[usize::from(interest.format)] += 1;
             slot.format = interest.format;
             match start {
-                Start::At(sequence) => {
-                    slot.next = sequence.0;
+                Start::At { next, not_before } => {
+                    slot.next = next.0;
                     terms.phase = Phase::CatchingUp;
-                    terms.not_before = Time::default();
+                    terms.not_before = not_before;
                     terms.day = None;
                 }
                 Start::Snapshot if terms.phase == Phase::CatchingUp => {}
@@ -241,17 +241,16 @@ impl State {
             self.forget_unread_day(watched);
             return Subscribed::Changed;
         }
-        let (phase, next) = match (start, found.latest) {
-            (Start::At(sequence), _) => (Phase::CatchingUp, sequence),
-            (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence),
+        let (phase, next, not_before) = match (start, found.latest) {
+            (Start::At { next, not_before }, _) => (Phase::CatchingUp, next, not_before),
+            (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence, Time::default()),
             // Nothing was traded yet: the first tick of all will be a live one.
-            (Start::Snapshot, None) => (Phase::Live, found.series.first()),
+            (Start::Snapshot, None) => (Phase::Live, found.series.first(), Time::default()),
         };
         let plain = phase == Phase::Live && interest.min_interval().is_zero();
         let slot = Slot { next: next.0, watched, format: interest.format, plain };
         let place = found.watchers.len() as u32;
-        let terms =
-            Terms { interest, place, phase, not_before: Time::default(), muted_until: None, day: None };
+        let terms = Terms { interest, place, phase, not_before, muted_until: None, day: None };
         let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);
         if number as usize == entry.slots.len() {
             entry.slots.push(slot);

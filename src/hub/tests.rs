@@ -298,7 +298,7 @@ impl Stage {
         let instrument = self.tape.instruments[symbol].clone();
         let reader = &mut self.readers[reader];
         let known = reader.expected.contains_key(&instrument.symbol);
-        let start = after.map_or(Start::Snapshot, |after| Start::At(Sequence(after + 1)));
+        let start = after.map_or(Start::Snapshot, |after| Start::at(Sequence(after + 1)));
         let outcome = reader.subscriber.subscribe(&self.tape, &instrument, interest, start, self.now);
         assert_eq!(outcome, if known { Subscribed::Changed } else { Subscribed::Added });
         let now = self.hub.lock().now;

@@ -182,6 +182,34 @@ async fn a_minimum_interval_thins_a_replay() {
 }
 
 #[tokio::test]
+async fn a_thinned_replay_keeps_its_distance_when_it_becomes_live() {
+    let server = Server::start();
+    let start = now(&server).await - 10;
+    let min_interval = Some(prost_types::Duration { seconds: 0, nanos: 700_000_000 });
+    let mut stream =
+        begin(&server, WatchRequest { start_time: at(start), min_interval, ..watch(&["FAST"]) }).await;
+    let mut before: Option<Tick> = None;
+    let mut live = 0;
+    let mut caught_up = false;
+    while live < 2 {
+        match event(&mut stream).await {
+            Event::Tick(tick) => {
+                if let Some(before) = before {
+                    assert_eq!(before.sequence + tick.conflated + 1, tick.sequence);
+                    // Live ticks are apart by when they are sent, a flush or two after they took place.
+                    assert!(nanos(tick.time) - nanos(before.time) >= 650_000_000);
+                }
+                before = Some(tick);
+                live += u32::from(caught_up);
+            }
+            Event::CaughtUp(_) => caught_up = true,
+            Event::SubscriptionResult(_) | Event::Heartbeat(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_replay_that_broke_goes_on_after_the_last_tick_of_each_symbol() {
     let server = Server::start();
     let end = now(&server).await - 3600;
