@@ -27,7 +27,7 @@
 //!             Event::Disconnected { cause, attempt } => println!("attempt {attempt}: {cause}"),
 //!             Event::Reconnected { replica, without } => println!("{replica} after {without:?}"),
 //!             Event::Answer { refused, .. } => refused.iter().for_each(|refusal| println!("{refusal:?}")),
-//!             Event::CaughtUp { .. } | Event::Draining => {}
+//!             Event::CaughtUp { .. } | Event::Draining | Event::End => {}
 //!         }
 //!     }
 //! }
@@ -59,7 +59,7 @@ pub use error::ClientError;
 pub use event::{Event, LiveTick, Refusal};
 pub use network::{Connection, Network, Task, Tcp};
 pub use settings::Settings;
-pub use subscription::{Delivery, Subscription, Wanted};
+pub use subscription::{Delivery, Replay, Subscription, Wanted};
 pub use tape::Tape;
 
 use replica::Replica;
@@ -101,6 +101,15 @@ impl Client {
     /// # Errors
     /// Each replica was tried once, and refuses the stream or does not begin it in time.
     pub async fn subscribe(&self, wanted: &Wanted) -> Result<Subscription, ClientError> {
-        Subscription::open(self, wanted).await
+        Subscription::open(self, wanted, None).await
+    }
+
+    /// Opens a stream of past ticks, in the order of their times across all symbols and at a pace of their own. It
+    /// outlives its connections as any subscription does.
+    ///
+    /// # Errors
+    /// Those of [`Self::subscribe`].
+    pub async fn replay(&self, wanted: &Wanted, replay: Replay) -> Result<Subscription, ClientError> {
+        Subscription::open(self, wanted, Some(replay)).await
     }
 }

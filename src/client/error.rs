@@ -89,6 +89,11 @@ impl ClientError {
         }
     }
 
+    /// Whether the stream ended as it should, for one that should.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::Ended { status, .. } if status.code() == tonic::Code::Ok)
+    }
+
     /// How long the server asks to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {

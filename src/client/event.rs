@@ -51,6 +51,8 @@ pub enum Event {
         /// For how long there was no stream; zero when the subscription moved before its stream ended.
         without: Duration,
     },
+    /// The replay has come to its end: this is the last event.
+    End,
 }
 
 /// A tick and how it came.

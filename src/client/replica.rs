@@ -2,11 +2,17 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use http::uri::PathAndQuery;
 use tokio::time::timeout;
-use tonic::transport::Channel;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming, client::Grpc, transport::Channel};
+use tonic_prost::ProstCodec;
 
 use super::{ClientError, Endpoint, Settings, endpoints::Candidate, network::Connector};
-use crate::contract::v1::ticker_stream_service_client::TickerStreamServiceClient;
+use crate::contract::v1::{
+    TickerStreamRequest, TickerStreamResponse, WatchRequest,
+    ticker_stream_service_client::TickerStreamServiceClient,
+};
 
 /// One of several servers that play the same tape.
 #[derive(Clone, Debug)]
@@ -61,6 +67,27 @@ impl Replica {
             }
             Err(_) => Err(self.silent(self.answer)),
         }
+    }
+
+    pub(super) async fn ticker_stream(
+        &self,
+        requests: ReceiverStream<TickerStreamRequest>,
+    ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
+        self.answered(self.service().ticker_stream(requests)).await
+    }
+
+    /// The responses of a watch are those of a stream: they have the same field numbers.
+    pub(super) async fn watch(
+        &self,
+        request: WatchRequest,
+    ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
+        let mut service = Grpc::new(self.channel.clone());
+        let call = async {
+            service.ready().await.map_err(|error| Status::from_error(error.into()))?;
+            let path = PathAndQuery::from_static("/ticker.v1.TickerStreamService/Watch");
+            service.server_streaming(Request::new(request), path, ProstCodec::default()).await
+        };
+        self.answered(call).await
     }
 
     pub(super) fn silent(&self, waited: Duration) -> ClientError {

@@ -16,6 +16,7 @@ use super::{
     Client, ClientError, Event, Settings, Tape, error::told, message::Message, network::Task,
     replica::Replica, seeker::Seeker,
 };
+use crate::tick::Time;
 
 /// What to subscribe to.
 #[derive(Clone, Debug)]
@@ -26,6 +27,17 @@ pub struct Wanted {
     pub delivery: Delivery,
     /// The least time between two ticks of one symbol.
     pub min_interval: Option<Duration>,
+}
+
+/// Which past to replay, and how fast.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replay {
+    /// The first time.
+    pub from: Time,
+    /// The first time that is not wanted any more; without it the replay goes on into live ticks.
+    pub to: Option<Time>,
+    /// 1 is as it took place, 10 is ten times as fast, 0 is as fast as this program takes it.
+    pub speed: f64,
 }
 
 /// What a client is sent while it cannot keep up.
@@ -55,6 +67,8 @@ pub struct Subscription {
     attempt: Option<Task<(Seeker, Opened)>>,
     /// What came while the first stream was opened.
     early: Vec<Event>,
+    /// Nothing will come any more.
+    over: bool,
 }
 
 /// A stream and its first message.
@@ -65,11 +79,15 @@ const BATCH: usize = 1024;
 
 impl Subscription {
     /// Opens the first stream: at the replica that the client is connected to, or at the first other one that will do.
-    pub(super) async fn open(client: &Client, wanted: &Wanted) -> Result<Self, ClientError> {
+    pub(super) async fn open(
+        client: &Client,
+        wanted: &Wanted,
+        replay: Option<Replay>,
+    ) -> Result<Self, ClientError> {
         if wanted.symbols.is_empty() {
             return Err(ClientError::Nothing("subscribe to"));
         }
-        let mut progress = Progress::new(wanted.clone());
+        let mut progress = Progress::new(wanted.clone(), replay);
         let mut seeker = Seeker::new(client.endpoints.clone(), client.settings.clone());
         let mut opened = begin(client.replica.clone(), &progress, &client.settings).await;
         while let Err(error) = opened {
@@ -99,10 +117,12 @@ impl Subscription {
             seeker: Some(seeker),
             attempt: None,
             early,
+            over: false,
         })
     }
 
-    /// Waits for an event, and adds it to `events` with those that are there already.
+    /// Waits for an event, and adds it to `events` with those that are there already. After [`Event::End`] there is
+    /// none, however long one waits.
     ///
     /// # Errors
     /// No replica can go on, or the service has a reason that will not heal, or it broke the contract. The events
@@ -162,6 +182,12 @@ impl Subscription {
     /// The stream that was read is over.
     fn lose(&mut self, error: ClientError, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let Some(stream) = self.live.take() else { return Ok(()) };
+        if self.progress.has_end() && error.is_end() {
+            self.over = true;
+            self.attempt = None;
+            events.push(Event::End);
+            return Ok(());
+        }
         self.lost = Some(Instant::now());
         let mut attempt = 1;
         // Without it, the search for another stream is on already.

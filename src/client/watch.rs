@@ -17,11 +17,11 @@ use self::{
     table::Now,
 };
 use super::{
-    Client, Delivery, EndpointArgs, Event, Refusal, Settings, Subscription, Wanted,
+    Client, Delivery, EndpointArgs, Event, Refusal, Replay, Settings, Subscription, Wanted,
     output::{self, Output},
     record::Records,
 };
-use crate::duration;
+use crate::{duration, tick::Time, timestamp};
 
 mod board;
 mod rate;
@@ -50,6 +50,24 @@ pub struct WatchArgs {
     /// The least time between two ticks of one symbol, such as 1s.
     #[arg(long, env = "TICKER_MIN_INTERVAL", value_name = "DURATION", value_parser = duration::parse)]
     pub min_interval: Option<Duration>,
+
+    /// Replay from this time on, such as 2026-11-20T09:15:00Z, and go on with live ticks.
+    #[arg(long, env = "TICKER_FROM", value_name = "TIME", value_parser = timestamp::parse)]
+    pub from: Option<Time>,
+
+    /// End the replay before this time.
+    #[arg(long, env = "TICKER_TO", value_name = "TIME", value_parser = timestamp::parse, requires = "from")]
+    pub to: Option<Time>,
+
+    /// How fast to replay: 10 is ten times as fast as it took place, 0 is as fast as this program takes it.
+    #[arg(
+        long,
+        env = "TICKER_REPLAY_SPEED",
+        value_name = "NUMBER",
+        default_value_t = 1.0,
+        requires = "from"
+    )]
+    pub speed: f64,
 
     /// Stop after so many ticks.
     #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER")]
@@ -80,7 +98,10 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let wanted = Wanted { symbols: args.symbols, delivery: args.delivery, min_interval: args.min_interval };
     let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
     let feed = Feed {
-        subscription: client.subscribe(&wanted).await?,
+        subscription: match args.from {
+            Some(from) => client.replay(&wanted, Replay { from, to: args.to, speed: args.speed }).await?,
+            None => client.subscribe(&wanted).await?,
+        },
         events: Vec::new(),
         subscribed: 0,
         remaining: args.count.map(NonZeroU64::get),
@@ -104,10 +125,14 @@ impl Feed {
         let received = self.subscription.next_batch(&mut self.events).await;
         for event in self.events.drain(..) {
             let tick = matches!(event, Event::Tick(_));
+            let last = event == Event::End;
             if let Event::Answer { subscribed, .. } = &event {
                 self.subscribed += subscribed.len();
             }
             show(event)?;
+            if last {
+                return Ok(false);
+            }
             if let (true, Some(remaining)) = (tick, &mut self.remaining) {
                 *remaining -= 1;
                 if *remaining == 0 {
@@ -172,7 +197,7 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
 /// What the user must know of an event that is no tick.
 fn notices(event: &Event) -> Vec<String> {
     let mut notices = match event {
-        Event::Tick(_) => Vec::new(),
+        Event::Tick(_) | Event::CaughtUp { .. } | Event::End => Vec::new(),
         Event::Answer { refused, .. } => refused
             .iter()
             .map(|Refusal { symbol, message }| match message.contains(symbol.as_str()) {
@@ -184,7 +209,6 @@ fn notices(event: &Event) -> Vec<String> {
             vec![format!("{symbol}: too slow, the server left out the ticks {first} to {last}")]
         }
         Event::Draining => vec!["the server is about to stop".to_owned()],
-        Event::CaughtUp { .. } => Vec::new(),
         // An outage may be long: less and less often.
         Event::Disconnected { attempt, .. } if !attempt.is_power_of_two() => Vec::new(),
         Event::Disconnected { cause, attempt } => vec![format!("{cause}; reconnecting (attempt {attempt})")],

@@ -3,10 +3,14 @@
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use ticker::{
-    client::{Client, ClientError, Delivery, Endpoint, Endpoints, Event, Settings, Subscription, Wanted},
-    contract::v1::{
-        CaughtUp, Draining, Gap, SymbolStatusCode as Code, ticker_stream_response::Event as Said,
+    client::{
+        Client, ClientError, Delivery, Endpoint, Endpoints, Event, Replay, Settings, Subscription, Wanted,
     },
+    contract::v1::{
+        CaughtUp, Draining, Gap, ListTicksRequest, SymbolStatusCode as Code,
+        ticker_stream_response::Event as Said,
+    },
+    tick::{Tick, Time},
 };
 use tokio::time::timeout;
 use tonic::Status;
@@ -71,6 +75,7 @@ async fn until_tick(subscription: &mut Subscription, last: u64) -> Vec<String> {
                 Event::Gap { first, last, .. } => format!("gap {first}-{last}"),
                 Event::CaughtUp { sequence, .. } => format!("caught up {sequence}"),
                 Event::Draining => "draining".to_owned(),
+                Event::End => "end".to_owned(),
                 Event::Disconnected { attempt, .. } => format!("disconnected {attempt}"),
                 Event::Reconnected { without, .. } if without.is_zero() => "moved".to_owned(),
                 Event::Reconnected { .. } => "reconnected".to_owned(),
@@ -269,4 +274,67 @@ async fn it_gives_up_after_as_many_attempts_as_it_is_allowed_and_tries_again_whe
     let attempts = events.iter().filter(|event| matches!(event, Event::Disconnected { .. })).count();
     assert_eq!(attempts, 3);
     assert!(subscription.next_batch(&mut events).await.is_err());
+}
+
+#[tokio::test]
+async fn a_replay_goes_on_at_another_replica_and_ends_where_it_was_asked_to() {
+    let (first, second) = (Server::start(), Server::start());
+    let addresses = [first.address, second.address];
+    let client = Client::connect(&endpoints(&addresses), settings()).await.unwrap();
+    let to = client.tape().await.unwrap().time;
+    let from = to.before(Duration::from_secs(60)).unwrap();
+    let replay = Replay { from, to: Some(to), speed: 100.0 };
+    let everything =
+        Wanted { symbols: vec!["*".to_owned()], delivery: Delivery::EveryTick, min_interval: None };
+    let mut subscription = client.replay(&everything, replay).await.unwrap();
+    let (mut events, mut first) = (Vec::new(), Some(first));
+    let (mut ticks, mut reconnects) = (Vec::new(), 0);
+    while !matches!(events.last(), Some(Event::End)) {
+        events.clear();
+        timeout(PATIENCE, subscription.next_batch(&mut events)).await.expect("nothing comes").unwrap();
+        for event in &events {
+            match event {
+                Event::Tick(live) => ticks.push(*live),
+                Event::Reconnected { .. } => reconnects += 1,
+                Event::Gap { .. } => panic!("{event:?}"),
+                _ => {}
+            }
+        }
+        if ticks.len() > 3000
+            && let Some(first) = first.take()
+        {
+            first.begin_to_stop();
+        }
+    }
+    assert_eq!(reconnects, 1);
+    assert!(ticks.is_sorted_by_key(|live| live.tick.time));
+    for symbol in ["FAST", "INFY", "TCS"] {
+        let of = ticks.iter().filter(|live| live.symbol.as_str() == symbol).map(|live| live.tick);
+        let of: Vec<_> = of.collect();
+        assert!(of.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.next()), "{symbol}");
+        let listed = |newest_first| edge(&second, symbol, (from, to), newest_first);
+        assert_eq!(
+            (of.first(), of.last()),
+            (listed(false).await.as_ref(), listed(true).await.as_ref()),
+            "{symbol}"
+        );
+    }
+}
+
+/// The first or the last tick of some times.
+async fn edge(server: &Server, symbol: &str, (from, to): (Time, Time), newest_first: bool) -> Option<Tick> {
+    let timestamp = |time: Time| {
+        let (seconds, nanos) = time.parts();
+        Some(prost_types::Timestamp { seconds, nanos })
+    };
+    let request = ListTicksRequest {
+        symbol: symbol.to_owned(),
+        start_time: timestamp(from),
+        end_time: timestamp(to),
+        newest_first,
+        page_size: 1,
+        ..Default::default()
+    };
+    let client = Client::connect(&Endpoint::from(server.address).into(), settings()).await.unwrap();
+    client.ticks(request).await.unwrap().first().copied()
 }

@@ -1,13 +1,14 @@
 //! What a subscription has received, and so what it must ask of the next replica. No I/O: the streams are around it.
 
+mod requests;
+
 use std::collections::{HashMap, HashSet};
 
-use super::{Delivery, Wanted};
+pub(super) use requests::Requests;
+
+use super::{Delivery, Replay, Wanted};
 use crate::{
-    client::{
-        Event, LiveTick, Refusal,
-        message::{Message, timestamp},
-    },
+    client::{Event, LiveTick, Refusal, message::Message},
     contract::v1::{self, SymbolStatusCode as Code},
     tick::{Sequence, Symbol, Time},
 };
@@ -15,10 +16,14 @@ use crate::{
 /// All that is known of a subscription, whichever replica it came from.
 pub(super) struct Progress {
     wanted: Wanted,
+    /// The past is wanted first, or alone.
+    replay: Option<Replay>,
     /// What became of each symbol that was asked for; `None` while it has no answer.
     answers: HashMap<String, Option<Answer>>,
     /// The last sequence of each symbol that came, or that is known never to come.
     seen: HashMap<Symbol, Sequence>,
+    /// The time of the newest tick that came.
+    newest: Option<Time>,
     /// The tape that the sequences belong to, once a replica has said so.
     tape_id: Option<String>,
     /// The time on the tape when it was first subscribed to.
@@ -39,19 +44,21 @@ pub(super) struct Unfit(pub(super) String);
 
 /// Stands for every instrument.
 const EVERYTHING: &str = "*";
-/// The most symbols of one request.
-const SYMBOLS: usize = 1000;
-/// The most bytes that the symbols of one request take, each of them twice: the server allows 128 KiB in all.
-const BYTES: usize = 120 * 1024;
-/// What a symbol and its sequence take beside its text, at most.
-const BESIDE: usize = 24;
-
 impl Progress {
-    pub(super) fn new(mut wanted: Wanted) -> Self {
+    pub(super) fn new(mut wanted: Wanted, replay: Option<Replay>) -> Self {
         let mut known = HashSet::new();
         wanted.symbols.retain(|symbol| known.insert(symbol.clone()));
         let answers = known.into_iter().map(|symbol| (symbol, None)).collect();
-        Self { wanted, answers, seen: HashMap::new(), tape_id: None, since: None, begun: false }
+        Self {
+            wanted,
+            replay,
+            answers,
+            seen: HashMap::new(),
+            newest: None,
+            tape_id: None,
+            since: None,
+            begun: false,
+        }
     }
 
     /// A stream was opened for the first time, at this time on the tape. The ticks of a symbol that has not traded
@@ -65,29 +72,9 @@ impl Progress {
         self.answers.values().filter(|answer| answer.is_none()).count()
     }
 
-    /// What to ask of a new stream, in this order: every symbol after its last sequence.
-    pub(super) fn requests(&self) -> Vec<v1::Subscription> {
-        let named = |answer| {
-            let symbols = self.wanted.symbols.iter().map(String::as_str);
-            symbols.filter(move |symbol| *symbol != EVERYTHING && self.answers.get(*symbol) == Some(&answer))
-        };
-        let since = self.missed_since();
-        let mut requests = Vec::new();
-        let mut known: Vec<&str> = named(Some(Answer::Subscribed)).collect();
-        // First the star, which begins all of them; what is named after it goes on where it was.
-        let star = self.answers.get(EVERYTHING).filter(|answer| **answer != Some(Answer::Refused));
-        if let Some(answer) = star {
-            let mut seen: Vec<&str> = self.seen.keys().map(Symbol::as_str).collect();
-            seen.retain(|symbol| !self.answers.contains_key(*symbol));
-            seen.sort_unstable();
-            let (seen, more) = seen.split_at(chunks(&seen).first().map_or(0, |chunk| chunk.len()));
-            requests.push(self.request(&[EVERYTHING], seen, since.filter(|_| answer.is_some())));
-            known.extend(more);
-        }
-        let new: Vec<&str> = named(None).collect();
-        requests.extend(chunks(&known).into_iter().map(|symbols| self.request(symbols, symbols, since)));
-        requests.extend(chunks(&new).into_iter().map(|symbols| self.request(symbols, &[], None)));
-        requests
+    /// Whether the stream is to end by itself.
+    pub(super) fn has_end(&self) -> bool {
+        self.replay.is_some_and(|replay| replay.to.is_some())
     }
 
     /// Takes in what a replica said, and adds what the user has not been told yet. `asked` are the symbols of the
@@ -156,6 +143,7 @@ impl Progress {
 
     fn tick(&mut self, mut live: LiveTick, events: &mut Vec<Event>) {
         let LiveTick { symbol, tick, .. } = live;
+        self.newest = self.newest.max(Some(tick.time));
         if let Some(last) = self.seen.insert(symbol, tick.sequence) {
             if tick.sequence <= last {
                 // It came already, from another replica.
@@ -179,51 +167,6 @@ impl Progress {
         self.seen.insert(symbol, last);
         events.push(Event::Gap { symbol, first: seen.map_or(first, Sequence::next), last });
     }
-
-    /// From when on ticks are missed of symbols that have none yet. Whoever wants the latest only misses none; and
-    /// before anything has come, their last price may still be on its way.
-    fn missed_since(&self) -> Option<Time> {
-        self.since.filter(|_| self.begun && self.wanted.delivery == Delivery::EveryTick)
-    }
-
-    /// A request for `symbols`; those that are `seen` go on after their last sequence.
-    fn request(&self, symbols: &[&str], seen: &[&str], start: Option<Time>) -> v1::Subscription {
-        let sequence = |symbol: &&str| Some((symbol.to_string(), self.seen.get(&symbol.parse().ok()?)?.0));
-        let delivery = match self.wanted.delivery {
-            Delivery::Latest => v1::Delivery::Latest,
-            Delivery::EveryTick => v1::Delivery::EveryTick,
-        };
-        v1::Subscription {
-            symbols: symbols.iter().map(ToString::to_string).collect(),
-            delivery: delivery.into(),
-            // More than protobuf can hold is more than any server allows.
-            min_interval: self.wanted.min_interval.map(|least| least.try_into().unwrap_or(FOREVER)),
-            after_sequence: seen.iter().filter_map(sequence).collect(),
-            start_time: start.map(timestamp),
-            tape_id: self.tape_id.clone().unwrap_or_default(),
-            ..Default::default()
-        }
-    }
-}
-
-const FOREVER: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
-
-/// Cuts symbols into requests that the server takes.
-fn chunks<'a>(symbols: &'a [&'a str]) -> Vec<&'a [&'a str]> {
-    let mut chunks = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (at, symbol) in symbols.iter().enumerate() {
-        let more = 2 * symbol.len() + BESIDE;
-        if at > start && (at - start == SYMBOLS || bytes + more > BYTES) {
-            chunks.push(&symbols[start..at]);
-            (start, bytes) = (at, 0);
-        }
-        bytes += more;
-    }
-    if start < symbols.len() {
-        chunks.push(&symbols[start..]);
-    }
-    chunks
 }
 
 fn reason(status: &v1::SymbolStatus) -> String {

@@ -9,9 +9,10 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use super::progress::Requests;
 use crate::{
     client::{ClientError, Endpoint, Settings, message::Message, replica::Replica},
-    contract::v1::{self, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
+    contract::v1::{TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
 };
 
 /// A stream that is open, and what it was asked for.
@@ -19,7 +20,7 @@ pub(super) struct Stream {
     replica: Replica,
     responses: Streaming<TickerStreamResponse>,
     /// The requests end with it, and the stream, and the connection.
-    _requests: mpsc::Sender<TickerStreamRequest>,
+    _requests: Option<mpsc::Sender<TickerStreamRequest>>,
     /// The symbols of each request that has no answer yet.
     asked: VecDeque<Vec<String>>,
     opened: Instant,
@@ -39,17 +40,25 @@ impl Stream {
     /// Opens a stream and waits for its first message.
     pub(super) async fn open(
         replica: Replica,
-        requests: Vec<v1::Subscription>,
+        requests: Requests,
         settings: &Settings,
     ) -> Result<(Self, Message), ClientError> {
-        let asked = requests.iter().map(|request| request.symbols.clone()).collect();
-        let (held, outgoing) = mpsc::channel(requests.len().max(1));
-        for (request_id, request) in (1..).zip(requests) {
-            // There is room for each of them, and the other end is in this function.
-            let _ = held.try_send(TickerStreamRequest { request_id, verb: Some(Verb::Subscribe(request)) });
-        }
-        let responses =
-            replica.answered(replica.service().ticker_stream(ReceiverStream::new(outgoing))).await?;
+        let (asked, held, responses) = match requests {
+            Requests::Stream(subscriptions) => {
+                let asked = subscriptions.iter().map(|request| request.symbols.clone()).collect();
+                let (held, outgoing) = mpsc::channel(subscriptions.len().max(1));
+                for (request_id, request) in (1..).zip(subscriptions) {
+                    // There is room for each of them, and the other end is in this function.
+                    let _ = held
+                        .try_send(TickerStreamRequest { request_id, verb: Some(Verb::Subscribe(request)) });
+                }
+                let call = replica.ticker_stream(ReceiverStream::new(outgoing));
+                (asked, Some(held), call.await?)
+            }
+            Requests::Watch(request) => {
+                (VecDeque::from([request.symbols.clone()]), None, replica.watch(request).await?)
+            }
+        };
         // An interval of nothing is none.
         let looks = (settings.silence / Self::LOOKS).max(Duration::from_millis(1));
         let mut watchdog = interval_at(Instant::now() + looks, looks);

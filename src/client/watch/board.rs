@@ -91,7 +91,7 @@ impl Board {
                 self.attempt = None;
                 self.reconnects += 1;
             }
-            Event::Gap { .. } | Event::CaughtUp { .. } | Event::Draining => {}
+            Event::Gap { .. } | Event::CaughtUp { .. } | Event::Draining | Event::End => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{requests::chunks, *};
 use crate::tick::{Price, Tick};
 
 const SYMBOLS_WANTED: [&str; 3] = ["FAST", "SLOW", "LATE"];
@@ -205,7 +205,7 @@ fn deliver(progress: &mut Progress, stream: &mut Stream, most: usize, events: &m
 fn play(progress: &mut Progress, steps: &[Step]) -> (Vec<Event>, BTreeSet<(String, u64)>, u64) {
     let (mut events, mut skipped, mut now) = (Vec::new(), BTreeSet::new(), 20);
     progress.since(Time::from_nanos(now));
-    let mut stream = Stream::open(progress.requests(), now, 0);
+    let mut stream = Stream::open(progress.subscriptions(), now, 0);
     stream.run(now, false);
     deliver(progress, &mut stream, usize::MAX, &mut events);
     for step in steps {
@@ -215,10 +215,10 @@ fn play(progress: &mut Progress, steps: &[Step]) -> (Vec<Event>, BTreeSet<(Strin
             Step::Deliver(most) => deliver(progress, &mut stream, *most, &mut events),
             Step::Kill { deliver: most, behind } => {
                 deliver(progress, &mut stream, *most, &mut events);
-                stream = Stream::open(progress.requests(), now, *behind);
+                stream = Stream::open(progress.subscriptions(), now, *behind);
             }
             Step::MakeBeforeBreak { deliver: most, behind } => {
-                let mut next = Stream::open(progress.requests(), now, *behind);
+                let mut next = Stream::open(progress.subscriptions(), now, *behind);
                 stream.run(now, false);
                 deliver(progress, &mut stream, *most, &mut events);
                 next.run(now, false);
@@ -235,7 +235,7 @@ fn play(progress: &mut Progress, steps: &[Step]) -> (Vec<Event>, BTreeSet<(Strin
     stream.run(now, false);
     deliver(progress, &mut stream, usize::MAX, &mut events);
     // The last replica may be behind, and what was skipped at the very end is only seen with the next tick.
-    let mut last = Stream::open(progress.requests(), now + 20, 0);
+    let mut last = Stream::open(progress.subscriptions(), now + 20, 0);
     last.run(now + 20, false);
     deliver(progress, &mut last, usize::MAX, &mut events);
     (events, skipped, now + 20)
@@ -248,7 +248,7 @@ proptest! {
         star in any::<bool>(),
     ) {
         let symbols = if star { &["FAST", EVERYTHING][..] } else { &SYMBOLS_WANTED };
-        let mut progress = Progress::new(wanted(symbols, Delivery::EveryTick));
+        let mut progress = Progress::new(wanted(symbols, Delivery::EveryTick), None);
         let (events, skipped, now) = play(&mut progress, &steps);
         for symbol in SYMBOLS_WANTED {
             let mut next = None;
@@ -283,7 +283,7 @@ proptest! {
 
     #[test]
     fn received_and_conflated_add_up_across_replicas(steps in vec(step(), 0..60)) {
-        let mut progress = Progress::new(wanted(&SYMBOLS_WANTED, Delivery::Latest));
+        let mut progress = Progress::new(wanted(&SYMBOLS_WANTED, Delivery::Latest), None);
         let (events, ..) = play(&mut progress, &steps);
         for symbol in SYMBOLS_WANTED {
             let mut last = None;
@@ -308,7 +308,7 @@ proptest! {
 
     #[test]
     fn each_symbol_is_answered_once(steps in vec(step(), 0..60)) {
-        let mut progress = Progress::new(wanted(&["FAST", "SLOW", "FAST", "LATE"], Delivery::EveryTick));
+        let mut progress = Progress::new(wanted(&["FAST", "SLOW", "FAST", "LATE"], Delivery::EveryTick), None);
         let (events, ..) = play(&mut progress, &steps);
         let answered: Vec<_> = events.iter().filter_map(|event| match event {
             Event::Answer { subscribed, .. } => Some(subscribed.clone()),
@@ -321,8 +321,8 @@ proptest! {
 
 #[test]
 fn a_resume_names_the_tape_and_the_last_sequence_of_each_symbol() {
-    let mut progress = Progress::new(wanted(&["FAST", EVERYTHING, "NOPE"], Delivery::Latest));
-    let first = progress.requests();
+    let mut progress = Progress::new(wanted(&["FAST", EVERYTHING, "NOPE"], Delivery::Latest), None);
+    let first = progress.subscriptions();
     assert_eq!(first.len(), 2);
     assert_eq!(first[1].symbols, ["FAST", "NOPE"]);
     assert!(first.iter().all(|request| request.after_sequence.is_empty() && request.tape_id.is_empty()));
@@ -337,7 +337,7 @@ fn a_resume_names_the_tape_and_the_last_sequence_of_each_symbol() {
     for (symbol, sequence) in [("FAST", 70), ("SLOW", 20)] {
         progress.take(tick(symbol, sequence, 0, true), Vec::new, &mut events).unwrap();
     }
-    let again = progress.requests();
+    let again = progress.subscriptions();
     let asked: Vec<_> = again
         .iter()
         .map(|request| (&request.symbols[..], request.after_sequence.iter().collect::<Vec<_>>()))
@@ -357,7 +357,7 @@ fn a_replica_that_does_not_go_on_is_unfit() {
     let mut events = Vec::new();
     let asked = || vec!["FAST".to_owned()];
     let subscribed = |tape| Message::Result(result(tape, &[("FAST", Code::Subscribed)]));
-    let mut progress = Progress::new(wanted(&["FAST"], Delivery::EveryTick));
+    let mut progress = Progress::new(wanted(&["FAST"], Delivery::EveryTick), None);
     progress.take(subscribed("tape"), asked, &mut events).unwrap();
     let foreign = progress.take(subscribed("other"), asked, &mut events).unwrap_err();
     assert_eq!(foreign.0, "plays the tape other and not tape: its sequences mean other ticks");
@@ -369,12 +369,12 @@ fn a_replica_that_does_not_go_on_is_unfit() {
 
 #[test]
 fn a_request_that_is_refused_as_a_whole_refuses_each_of_its_symbols() {
-    let mut progress = Progress::new(wanted(&["A", "B"], Delivery::Latest));
+    let mut progress = Progress::new(wanted(&["A", "B"], Delivery::Latest), None);
     let mut events = Vec::new();
     let refused = Message::Result(result("tape", &[("", Code::LimitExceeded)]));
     progress.take(refused, || vec!["A".to_owned(), "B".to_owned()], &mut events).unwrap();
     assert!(matches!(&events[..], [Event::Answer { refused, .. }] if refused.len() == 2));
-    assert_eq!((progress.unanswered(), progress.requests().len()), (0, 0));
+    assert_eq!((progress.unanswered(), progress.subscriptions().len()), (0, 0));
 }
 
 #[test]
