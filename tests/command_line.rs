@@ -134,6 +134,24 @@ fn more_symbols_than_one_request_holds_are_watched_all_the_same() {
 }
 
 #[test]
+fn a_replay_of_the_same_times_is_the_same_bytes_and_ends() {
+    let server = Server::start(&[]);
+    let replay = || {
+        let times = ["--from", "2026-01-01T09:15:00Z", "--to", "2026-01-01T09:15:10Z", "--speed", "0"];
+        let output = server
+            .client(&[&["watch", "TCS", "BTC-USD", "-o", "csv"], &times[..]].concat())
+            .output()
+            .unwrap();
+        assert_eq!((code(&output), stderr(&output)), (Some(0), ""));
+        stdout(&output).to_owned()
+    };
+    let first = replay();
+    // A tick every 100 ms of each.
+    assert!((200..=204).contains(&first.lines().count()), "{first}");
+    assert_eq!(replay(), first);
+}
+
+#[test]
 fn a_refused_symbol_is_told_and_the_others_go_on() {
     let server = Server::start(&[]);
     let output = server.client(&["watch", "RELAINCE", "TCS", "NIFTY 50", "-n", "2"]).output().unwrap();
@@ -268,6 +286,8 @@ fn bad_usage_exits_with_2() {
         &["watch", "TCS", "--min-interval", "5"],
         &["verify", "TCS", "--endpoint", "localhost:1"],
         &["verify", "TCS"],
+        &["watch", "TCS", "--to", "2026-01-01T00:00:00Z"],
+        &["watch", "TCS", "--from", "yesterday"],
     ] {
         let output = ticker(arguments).output().unwrap();
         assert_eq!(code(&output), Some(2), "{arguments:?}: {}", stderr(&output));
