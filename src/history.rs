@@ -4,6 +4,7 @@ mod candle;
 mod day;
 mod day_fold;
 mod digest;
+mod merge;
 mod past;
 #[cfg(test)]
 mod tests;
@@ -12,4 +13,5 @@ pub use candle::{Candle, CandleInterval, CandlePage};
 pub use day::Day;
 pub use day_fold::DayFold;
 pub use digest::TickDigest;
+pub use merge::Merge;
 pub use past::{HistoryError, Order, Past, TickPage};

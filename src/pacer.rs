@@ -5,12 +5,14 @@
 
 mod alarm;
 mod clock;
+mod speed;
 mod wheel;
 
 use std::{sync::Arc, time::Duration};
 
 pub use alarm::Alarm;
 pub use clock::Clock;
+pub use speed::{Speed, SpeedError};
 use wheel::Wheel;
 
 use crate::{
@@ -21,6 +23,8 @@ use crate::{
 /// Hands out due ticks, one flush interval at a time.
 pub struct Pacer {
     wheel: Wheel,
+    /// [`Self::LATE`] on the clock.
+    late: Duration,
     paced: Vec<Option<Paced>>,
     due: Vec<u32>,
 }
@@ -34,19 +38,32 @@ struct Paced {
 }
 
 impl Pacer {
-    /// How far an instrument may be behind before its missed ticks are skipped: they can be read from the tape by
-    /// who wants them, so a clock that leaps ahead costs no burst.
-    const MAX_BEHIND: Duration = Duration::from_secs(1);
+    /// How far an instrument may be behind, in real time, before its missed ticks are skipped: they can be read from
+    /// the tape by who wants them, so a clock that leaps ahead costs no burst.
+    const LATE: Duration = Duration::from_secs(1);
+    /// How many ticks of an instrument may fall due together before they are skipped: a tape that is played fast
+    /// has more of them than anybody takes.
+    const MANY: u64 = 4096;
 
-    /// A pacer that hands out ticks at the multiples of `flush_interval` since the Unix epoch.
-    pub fn new(flush_interval: Duration) -> Self {
-        Self { wheel: Wheel::new(flush_interval), paced: Vec::new(), due: Vec::new() }
+    /// A pacer on a clock of this speed that hands out ticks once in each real `flush_interval`: at the multiples,
+    /// since the Unix epoch, of what that is on the clock.
+    pub fn new(speed: Speed, flush_interval: Duration) -> Self {
+        Self {
+            wheel: Wheel::new(speed.of(flush_interval)),
+            late: speed.of(Self::LATE),
+            paced: Vec::new(),
+            due: Vec::new(),
+        }
     }
 
     /// Begins to hand out the ticks of `series` from the sequence `from` on, under the number `id`.
     pub fn watch(&mut self, id: u32, series: Arc<dyn Series>, from: Sequence) {
         let cursor = series.cursor(from);
-        let next = cursor.tick();
+        let mut next = cursor.tick();
+        if next.sequence < from {
+            // The tape is over: the last tick of all was handed out before.
+            next.time = Time::MAX;
+        }
         let at = id as usize;
         if self.paced.len() <= at {
             self.paced.resize_with(at + 1, || None);
@@ -70,7 +87,7 @@ impl Pacer {
         self.due.sort_unstable();
         for id in self.due.drain(..) {
             let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
-            paced.skip_missed(boundary);
+            paced.skip_missed(boundary, self.late);
             while paced.next.time <= boundary {
                 tick(id, &paced.next);
                 paced.cursor.advance();
@@ -79,6 +96,7 @@ impl Pacer {
                 if paced.next.sequence == handed_out {
                     // It was the last tick of all.
                     paced.next.time = Time::MAX;
+                    break;
                 }
             }
             self.wheel.insert(id, paced.next.time);
@@ -93,14 +111,59 @@ impl Pacer {
 }
 
 impl Paced {
-    fn skip_missed(&mut self, now: Time) {
-        let behind = now.nanos().saturating_sub(self.next.time.nanos());
-        if u128::from(behind) <= Pacer::MAX_BEHIND.as_nanos() {
+    fn skip_missed(&mut self, now: Time, late: Duration) {
+        let behind = Duration::from_nanos(now.nanos().saturating_sub(self.next.time.nanos()));
+        // Few ticks have come in a moment of the tape: not worth a look.
+        if behind <= late.min(Pacer::LATE) {
             return;
         }
-        if let Some(newest) = self.series.sequence_at(now).filter(|newest| *newest > self.next.sequence) {
+        let Some(newest) = self.series.sequence_at(now) else { return };
+        let missed = newest.0.saturating_sub(self.next.sequence.0);
+        if missed > 0 && (behind > late || missed > Pacer::MANY) {
             self.cursor = self.series.cursor(newest);
             self.next = self.cursor.tick();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::{Instrument, SimulatedSeries};
+
+    const FLUSH: Duration = Duration::from_millis(10);
+    const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
+
+    /// The sequences that come when a clock of this speed goes on by so much real time, and all that are due.
+    fn handed_out(speed: &str, real: Duration) -> (Vec<u64>, Vec<u64>) {
+        let speed: Speed = speed.parse().unwrap();
+        let instrument = Instrument::named("A", Duration::from_millis(100));
+        let series: Arc<dyn Series> = Arc::new(SimulatedSeries::new(7, &instrument));
+        let mut pacer = Pacer::new(speed, FLUSH);
+        let start = pacer.advance(START, |_, _| {});
+        let from = series.sequence_at(start).unwrap().next();
+        pacer.watch(0, series.clone(), from);
+        let mut handed_out = Vec::new();
+        let boundary = pacer.advance(START + speed.of(real), |_, tick| handed_out.push(tick.sequence.0));
+        (handed_out, (from.0..=series.sequence_at(boundary).unwrap().0).collect())
+    }
+
+    #[test]
+    fn a_tape_that_plays_fast_has_every_tick_of_a_flush_and_a_late_one_the_newest_alone() {
+        for (speed, real) in [("1", 1_000), ("10", 999), ("1000", 30), ("0.5", 999)] {
+            let (handed_out, due) = self::handed_out(speed, Duration::from_millis(real));
+            assert_eq!(handed_out, due, "{speed}");
+        }
+        for (speed, real) in [("1", 1_200), ("10", 1_100), ("1000", 1_100), ("0.5", 1_300)] {
+            let (handed_out, due) = self::handed_out(speed, Duration::from_millis(real));
+            assert_eq!(handed_out, due[due.len() - 1..], "{speed}");
+        }
+    }
+
+    #[test]
+    fn more_ticks_at_once_than_anybody_takes_are_skipped() {
+        let (handed_out, due) = handed_out("1000000", 2 * FLUSH);
+        assert!(due.len() > 100_000);
+        assert_eq!(handed_out, due[due.len() - 1..]);
     }
 }

@@ -108,7 +108,10 @@ impl Bound {
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
-            let limits = Limits { max_lag: config.max_lag, heartbeat_interval: config.heartbeat_interval };
+            let limits = Limits {
+                max_lag: config.clock.span(config.max_lag),
+                heartbeat_interval: config.clock.span(config.heartbeat_interval),
+            };
             let feed = Feed::new(config.tape.clone(), config.clock, limits, offload.clone());
             let gate = Gate::new(feed.clone(), shared_services(&health)?);
             let (worker, run) = Worker::start(feed, gate, config.flush_interval)

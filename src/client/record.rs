@@ -2,11 +2,10 @@
 
 use std::io::{self, Write};
 
-use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::Serialize;
 
 use super::LiveTick;
-use crate::tick::Time;
+use crate::timestamp::show_with_decimals;
 
 /// Writes ticks in one format. Nothing is sure to be written before `flush`.
 pub(super) enum Records<W: Write> {
@@ -50,15 +49,17 @@ impl<W: Write> Records<W> {
     pub(super) fn write(&mut self, live: &LiveTick) -> io::Result<()> {
         match self {
             Self::Lines(to) => {
-                let time = rfc3339(live.tick.time, 3);
+                let time = show_with_decimals(live.tick.time, 3);
                 // As wide as most prices, so that they stand below each other.
                 writeln!(to, "{time} {:<12} {:>14}", live.symbol, live.tick.price.to_string())
             }
             Self::Json(to) => {
-                serde_json::to_writer(&mut *to, &Record::of(live, &rfc3339(live.tick.time, 9)))?;
+                serde_json::to_writer(&mut *to, &Record::of(live, &show_with_decimals(live.tick.time, 9)))?;
                 to.write_all(b"\n")
             }
-            Self::Csv(to) => to.serialize(Record::of(live, &rfc3339(live.tick.time, 9))).map_err(written),
+            Self::Csv(to) => {
+                to.serialize(Record::of(live, &show_with_decimals(live.tick.time, 9))).map_err(written)
+            }
         }
     }
 
@@ -93,19 +94,12 @@ pub(super) fn written(error: csv::Error) -> io::Error {
     }
 }
 
-/// RFC 3339 in UTC with so many decimals.
-fn rfc3339(time: Time, decimals: u8) -> String {
-    // The calendar holds every time that 64 bits do.
-    let time = Timestamp::from_nanosecond(time.nanos().into()).unwrap_or(Timestamp::MAX);
-    DateTimePrinter::new().precision(Some(decimals)).timestamp_to_string(&time)
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
-    use crate::tick::{Price, Sequence, Tick};
+    use crate::tick::{Price, Sequence, Tick, Time};
 
     fn live(symbol: &str, nanos: i64, sequence: u64) -> LiveTick {
         LiveTick {

@@ -5,14 +5,19 @@ use std::time::Duration;
 use crate::{
     contract::v1,
     history::Candle,
+    hub::Quote,
     tape::{Instrument, Kind},
-    tick::{Tick, Time},
+    tick::{Price, Tick, Time},
 };
 
 pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
     let (seconds, nanos) = time.parts();
     prost_types::Timestamp { seconds, nanos }
 }
+
+/// What is wrong with a time that [`time`] refuses, after the name of its field.
+pub(super) const NO_TIMESTAMP: &str =
+    "is no timestamp: its seconds are from the year 1 to 9999, its nanos from 0 to 999999999";
 
 /// `None` when it is malformed. What is before 1970 becomes the first time, what is after 2554 the last.
 pub(super) fn time(timestamp: prost_types::Timestamp) -> Option<Time> {
@@ -59,6 +64,25 @@ pub(super) fn tick(symbol: &str, tick: &Tick) -> v1::Tick {
         snapshot: false,
         quote: None,
     }
+}
+
+pub(super) fn quote(quote: &Quote) -> v1::Quote {
+    let Quote { book, day } = quote;
+    let mut of = v1::Quote {
+        day_start_time: Some(timestamp(day.start)),
+        open_nanos: day.open.nanos(),
+        high_nanos: day.high.nanos(),
+        low_nanos: day.low.nanos(),
+        volume: day.volume,
+        previous_close_nanos: day.previous_close.map_or(0, Price::nanos),
+        change_percent: day.change_percent(),
+        ..v1::Quote::default()
+    };
+    if let Some(book) = book {
+        (of.bid_nanos, of.bid_quantity) = (book.bid.nanos(), book.bid_quantity);
+        (of.ask_nanos, of.ask_quantity) = (book.ask.nanos(), book.ask_quantity);
+    }
+    of
 }
 
 pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {

@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::{session::Session, status::Failure, stream::Conversation};
+use super::{Format, session::Session, status::Failure, stream::Conversation, terms::Origin};
 use crate::{
     contract::gogen::TickerRequest,
     hub::{Delivery, Interest},
@@ -15,8 +15,9 @@ impl Conversation for Gogen {
     type Request = TickerRequest;
 
     fn hear(&mut self, session: &mut Session, request: TickerRequest) -> Result<(), Status> {
-        let interest = Interest { delivery: Delivery::default(), unnamed: false };
-        let subscribed = session.subscribe(&request.symbol, interest);
+        let interest =
+            Interest { delivery: Delivery::default(), format: Format::Gogen as u8, unnamed: false };
+        let subscribed = session.subscribe(&request.symbol, interest, &Origin::default());
         subscribed.map_err(|refusal| Failure::of_symbol(&request.symbol, refusal))?;
         Ok(())
     }

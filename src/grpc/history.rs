@@ -116,11 +116,7 @@ fn times(start: Option<Timestamp>, end: Option<Timestamp>) -> Result<Range<Time>
     let time = |field, timestamp: Option<Timestamp>, otherwise| match timestamp.map(convert::time) {
         None => Ok(otherwise),
         Some(Some(time)) => Ok(time),
-        Some(None) => Err(Failure::Invalid(
-            field,
-            "is no timestamp: its seconds are from the year 1 to 9999, its nanos from 0 to 999999999"
-                .to_owned(),
-        )),
+        Some(None) => Err(Failure::Invalid(field, convert::NO_TIMESTAMP.to_owned())),
     };
     let times = time("start_time", start, Time::default())?..time("end_time", end, Time::MAX)?;
     let parts = |timestamp: Timestamp| (timestamp.seconds, timestamp.nanos);

@@ -6,8 +6,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
+    outcome::refused_symbol,
     status::{Failure, cut},
-    v1::refused_symbol,
 };
 use crate::{
     contract::{
@@ -71,7 +71,7 @@ impl TickerStreamService for Reference {
             engine_version: identity.engine_version.to_owned(),
             time: Some(convert::timestamp(self.feed.clock.now())),
             kind: convert::kind(identity.kind).into(),
-            speed: 1.0,
+            speed: self.feed.clock.speed().to_f64(),
         }))
     }
 

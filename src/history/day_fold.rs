@@ -70,6 +70,15 @@ impl DayFold {
         self.now.sequence == upto
     }
 
+    /// The figures after `upto`, for which at most `left` ticks are taken in, and counted off; `None` when that was too
+    /// few.
+    pub fn reach(&mut self, upto: Sequence, left: &mut usize) -> Option<Day> {
+        let before = self.sequence();
+        let there = self.advance(upto, *left);
+        *left = left.saturating_sub(self.sequence().0.saturating_sub(before.0) as usize);
+        there.then_some(self.now.day)
+    }
+
     /// The figures after the last tick that was taken in.
     pub fn day(&self) -> &Day {
         &self.now.day

@@ -373,3 +373,26 @@ fn a_digest_is_of_a_million_ticks_at_most() {
     let digest = past.digest(range, &CancellationToken::new()).unwrap();
     assert_eq!(digest.range, Sequence(5)..Sequence(5 + (1 << 20)));
 }
+
+proptest! {
+    #[test]
+    fn merged_series_are_their_ticks_in_the_order_of_time(
+        lists in prop::collection::vec((ticks(30), 0u64..60), 0..6),
+    ) {
+        let mut expected = Vec::new();
+        let mut series: Vec<(Arc<dyn Series>, Sequence)> = Vec::new();
+        for (lane, (ticks, skipped)) in lists.iter().enumerate() {
+            let from = Sequence(ticks[0].sequence.0 + skipped);
+            expected.extend(ticks.iter().filter(|tick| tick.sequence >= from).map(|tick| (lane, *tick)));
+            series.push((Arc::new(Written(ticks.clone())), from));
+        }
+        expected.sort_by_key(|(lane, tick)| (tick.time, *lane, tick.sequence));
+        let mut merge = Merge::new(series);
+        let mut found = Vec::new();
+        while let Some((lane, tick)) = merge.peek() {
+            found.push((lane, *tick));
+            merge.advance();
+        }
+        prop_assert_eq!(found, expected);
+    }
+}

@@ -15,6 +15,10 @@ pub struct Alarm {
     timer: Option<timer::Timer>,
 }
 
+/// A clock that plays a tape may come to the end of time, and stands still there: every time is over, and nothing
+/// is due any more.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 impl Alarm {
     /// An alarm on this clock. Needs a tokio runtime with its drivers enabled.
     pub fn new(clock: Clock) -> Self {
@@ -23,7 +27,7 @@ impl Alarm {
             #[cfg(target_os = "linux")]
             timer: match clock {
                 // Without a file descriptor to spare, tokio's timers will do.
-                Clock::Wall => timer::Timer::new().ok(),
+                Clock::Wall | Clock::Played { .. } => timer::Timer::new().ok(),
                 Clock::From { .. } => None,
             },
         }
@@ -31,7 +35,10 @@ impl Alarm {
 
     /// Waits until the clock shows `time`. Cancel safe. It may return a little early or late: look at the clock.
     pub async fn wait_until(&self, time: Time) {
-        let ahead = Duration::from_nanos(time.nanos().saturating_sub(self.clock.now().nanos()));
+        let ahead = match self.clock.now() {
+            Time::MAX => STANDSTILL,
+            _ => self.clock.until(time),
+        };
         if ahead.is_zero() {
             return tokio::task::yield_now().await;
         }
@@ -114,6 +121,27 @@ mod tests {
         let later = Clock::Wall.now() + Duration::from_millis(5);
         alarm.wait_until(later).await;
         assert!(Clock::Wall.now() >= later);
+    }
+
+    #[tokio::test]
+    async fn an_alarm_waits_for_the_time_of_a_tape_at_its_speed() {
+        let (tape, wall) = (Time::from_nanos(1 << 60), Clock::Wall.now());
+        let clock = Clock::Played { tape, wall, speed: "1000".parse().unwrap() };
+        let alarm = Alarm::new(clock);
+        for millis in [0, 300, 2_500] {
+            let time = clock.now() + Duration::from_millis(millis);
+            alarm.wait_until(time).await;
+            assert!(clock.now() >= time);
+        }
+        assert!(Clock::Wall.now() < wall + Duration::from_secs(60), "an hour of the tape is 3.6 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_at_the_end_of_time_lets_the_thread_rest() {
+        let clock = Clock::From { time: Time::MAX, instant: tokio::time::Instant::now() };
+        let before = tokio::time::Instant::now();
+        Alarm::new(clock).wait_until(Time::MAX).await;
+        assert!(before.elapsed() >= STANDSTILL);
     }
 
     #[tokio::test(start_paused = true)]

@@ -98,7 +98,7 @@ async fn run(
 async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken) {
     let Feed { hub, clock, .. } = feed;
     let alarm = Alarm::new(clock);
-    let mut pacer = Pacer::new(flush_interval);
+    let mut pacer = Pacer::new(clock.speed(), flush_interval);
     let beat_interval = hub.heartbeat_interval() / 4;
     let mut next_beat = clock.now() + beat_interval;
     loop {

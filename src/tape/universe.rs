@@ -12,7 +12,6 @@ use self::{
 use super::Instrument;
 use crate::tick::Symbol;
 
-mod decimal;
 mod fields;
 mod file;
 mod invented;

@@ -12,8 +12,9 @@ use ticker::{
     contract::{
         gogen,
         v1::{
-            Subscription, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
-            ticker_stream_response::Event, ticker_stream_service_client::TickerStreamServiceClient,
+            Subscription, SubscriptionResult, Tick, TickerStreamRequest, TickerStreamResponse,
+            ticker_stream_request::Verb, ticker_stream_response::Event,
+            ticker_stream_service_client::TickerStreamServiceClient,
         },
     },
     pacer::Clock,
@@ -175,6 +176,24 @@ impl Talk<TickerStreamRequest, TickerStreamResponse> {
             match self.event().await {
                 Event::Heartbeat(_) => {}
                 event => return event,
+            }
+        }
+    }
+
+    /// The next result of a subscription; what comes before it is skipped.
+    pub(crate) async fn result(&mut self) -> SubscriptionResult {
+        loop {
+            if let Event::SubscriptionResult(result) = self.event().await {
+                return result;
+            }
+        }
+    }
+
+    /// The next tick; what comes before it is skipped.
+    pub(crate) async fn tick(&mut self) -> Tick {
+        loop {
+            if let Event::Tick(tick) = self.event().await {
+                return tick;
             }
         }
     }

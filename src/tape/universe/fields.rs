@@ -5,9 +5,8 @@ use std::{num::NonZeroU64, ops::RangeInclusive, time::Duration};
 use jiff::civil::Time;
 use toml::de::DeValue;
 
-use super::decimal;
 use crate::{
-    duration,
+    decimal, duration,
     tape::Instrument,
     tick::{Price, Symbol, SymbolError},
 };

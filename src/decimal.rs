@@ -4,11 +4,14 @@ use thiserror::Error;
 
 /// Why a decimal has no exact value in units of 1e-9.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(super) enum DecimalError {
+pub enum DecimalError {
+    /// It is not a number.
     #[error("must be a decimal number such as 2930.55, got {0}")]
     Malformed(String),
+    /// It has a digit beyond the ninth decimal.
     #[error("must have at most 9 decimals, got {0}")]
     TooFine(String),
+    /// It does not fit into 64 bits.
     #[error("must be below 9223372036, got {0}")]
     TooLarge(String),
 }
@@ -17,7 +20,33 @@ pub(super) enum DecimalError {
 const SCALE: i32 = 9;
 
 /// Reads `[+-]digits[.digits][e[+-]digits]` as units of 1e-9.
-pub(super) fn nanos(text: &str) -> Result<i64, DecimalError> {
+///
+/// # Errors
+/// The text is not such a number, is finer than 1e-9, or does not fit into 64 bits.
+pub fn nanos(text: &str) -> Result<i64, DecimalError> {
+    plain(text).map_or_else(|| general(text), Ok)
+}
+
+/// The form that nearly all have, read fast: digits, perhaps with a point, and few enough that nothing overflows.
+fn plain(text: &str) -> Option<i64> {
+    const LONGEST: usize = 18;
+    if text.is_empty() || text.len() > LONGEST {
+        return None;
+    }
+    let (mut value, mut point) = (0, None);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + i64::from(byte - b'0'),
+            b'.' if point.is_none() && text.len() > 1 => point = Some(at + 1),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |after| text.len() - after) as u32;
+    let shift = (SCALE as u32).checked_sub(decimals)?;
+    value.checked_mul(10_i64.pow(shift))
+}
+
+fn general(text: &str) -> Result<i64, DecimalError> {
     let malformed = || DecimalError::Malformed(text.to_owned());
     let too_large = || DecimalError::TooLarge(text.to_owned());
 
@@ -98,6 +127,13 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in ".*") {
             let _ = nanos(&text);
+        }
+
+        #[test]
+        fn the_fast_way_reads_what_the_other_one_does(text in "[0-9]{0,20}[.]?[0-9]{0,11}") {
+            if let Some(fast) = plain(&text) {
+                prop_assert_eq!(Ok(fast), general(&text));
+            }
         }
     }
 }
