@@ -1,11 +1,14 @@
 //! The command line.
 
+mod bar;
+
 use std::{
     env,
     ffi::{OsStr, OsString},
     iter,
 };
 
+pub use bar::Bar;
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -94,6 +97,12 @@ mod tests {
             ("ticker --sede 7", ErrorKind::UnknownArgument),
             ("ticker --max-lag 5", ErrorKind::ValueValidation),
             ("ticker watch", ErrorKind::MissingRequiredArgument),
+            ("ticker --loop", ErrorKind::MissingRequiredArgument),
+            ("ticker --speed 10", ErrorKind::MissingRequiredArgument),
+            ("ticker --tape a.csv --speed 0", ErrorKind::ValueValidation),
+            ("ticker --tape a.csv --play-at soon", ErrorKind::ValueValidation),
+            ("ticker --tape a.csv --seed 7", ErrorKind::ArgumentConflict),
+            ("ticker --tape a.csv --any-symbol", ErrorKind::ArgumentConflict),
             ("ticker watch TCS --endpoint localhost", ErrorKind::ValueValidation),
             ("ticker watch TCS --count 0", ErrorKind::ValueValidation),
             ("ticker --help", ErrorKind::DisplayHelp),
