@@ -12,7 +12,7 @@ pub use bar::Bar;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    client::{health::HealthArgs, list::ListArgs, watch::WatchArgs},
+    client::{health::HealthArgs, list::ListArgs, recorder::RecordArgs, watch::WatchArgs},
     config::ServeArgs,
 };
 
@@ -34,6 +34,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Watch live prices: a table on a terminal, lines, JSON or CSV in a pipe.
     Watch(WatchArgs),
+    /// Record every tick to a file that `ticker serve --tape` plays.
+    Record(RecordArgs),
     /// List the instruments of a server.
     List(ListArgs),
     /// Exit 0 when a server serves and 1 when not.
@@ -97,6 +99,8 @@ mod tests {
             ("ticker --sede 7", ErrorKind::UnknownArgument),
             ("ticker --max-lag 5", ErrorKind::ValueValidation),
             ("ticker watch", ErrorKind::MissingRequiredArgument),
+            ("ticker record TCS", ErrorKind::MissingRequiredArgument),
+            ("ticker record --out a.csv", ErrorKind::MissingRequiredArgument),
             ("ticker --loop", ErrorKind::MissingRequiredArgument),
             ("ticker --speed 10", ErrorKind::MissingRequiredArgument),
             ("ticker --tape a.csv --speed 0", ErrorKind::ValueValidation),

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use ticker::{
     cli::{Bar, Cli, Command},
-    client::{health, list, watch},
+    client::{health, list, recorder, watch},
     config::ServeArgs,
     server::Bound,
     shutdown,
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     let done = match Cli::from_env().command {
         Command::Serve(args) => serve(args),
         Command::Watch(args) => on_this_thread(watch::run(args)),
+        Command::Record(args) => on_this_thread(async { recorder::run(args, shutdown::signals()?).await }),
         Command::List(args) => on_this_thread(list::run(args)),
         Command::Health(args) => on_this_thread(health::run(args)),
     };

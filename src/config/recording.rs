@@ -91,7 +91,7 @@ impl fmt::Display for Playback {
         if let Some(period) = period {
             write!(f, ", again each {}", duration::show(period))?;
         }
-        write!(f, "\nplays {start} at {play_at}, at speed {}", self.speed)?;
+        write!(f, "\nplays from {start} at {play_at}, at speed {}", self.speed)?;
         if self.began_now {
             write!(f, "; another replica is at the same tick with --play-at {play_at}")?;
         }
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(
             playback.to_string(),
             format!(
-                "2 ticks from 2025-01-02T09:15:00Z to 2025-01-02T09:15:10Z\nplays 2025-01-02T09:15:00Z at {play_at}, \
+                "2 ticks from 2025-01-02T09:15:00Z to 2025-01-02T09:15:10Z\nplays from 2025-01-02T09:15:00Z at {play_at}, \
                  at speed 1; another replica is at the same tick with --play-at {play_at}"
             )
         );
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(
             playback.to_string(),
             "2 ticks from 2025-01-02T09:15:00Z to 2025-01-02T09:15:10Z, again each 20s\n\
-             plays 2025-01-02T09:15:00Z at 2025-01-02T09:15:00Z, at speed 1"
+             plays from 2025-01-02T09:15:00Z at 2025-01-02T09:15:00Z, at speed 1"
         );
     }
 
