@@ -5,6 +5,7 @@
 mod bad_input;
 mod gogen;
 mod protocol;
+mod recorded;
 mod reference;
 mod server;
 mod shutdown;

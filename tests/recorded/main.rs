@@ -5,6 +5,7 @@
 mod dbn;
 mod faults;
 mod formats;
+mod round_trip;
 
 use std::{
     fs,

@@ -150,3 +150,82 @@ impl Write for Packed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::tick::{Price, Tick, Time};
+
+    fn tick(symbol: &str, sequence: u64) -> Event {
+        Event::Tick(LiveTick {
+            symbol: symbol.parse().unwrap(),
+            tick: Tick {
+                sequence: Sequence(sequence),
+                time: Time::from_nanos(1_764_000_000_020_000_000),
+                price: Price::from_nanos(2_930_550_000_000).unwrap(),
+                quantity: NonZeroU64::new(12).unwrap(),
+            },
+            conflated: 0,
+            snapshot: false,
+        })
+    }
+
+    /// What is in the file after these events, and how they were taken.
+    fn recorded(mut events: Vec<Event>, count: Option<u64>) -> (String, anyhow::Result<bool>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ticks.csv");
+        let increments = HashMap::from([("BTC-USD".parse().unwrap(), 100_000)]);
+        let mut recording = Recording::create(&path, increments, count.and_then(NonZeroU64::new)).unwrap();
+        let taken = recording.take(&mut events, |_| panic!("nothing to warn of"));
+        recording.finish().unwrap();
+        (fs::read_to_string(path).unwrap(), taken)
+    }
+
+    const TWO: &str = "time,symbol,price,quantity,sequence\n\
+                       2025-11-24T16:00:00.02Z,BTC-USD,2930.55,0.0012,7\n\
+                       2025-11-24T16:00:00.02Z,ANY,2930.55,12,1\n";
+
+    #[test]
+    fn a_row_has_what_the_tick_had_in_units_that_people_use() {
+        let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1)], None);
+        assert_eq!(text, TWO);
+        assert!(taken.unwrap());
+    }
+
+    #[test]
+    fn a_recording_ends_before_a_gap_and_says_which_ticks_are_missing() {
+        let gap = Event::Gap { symbol: "ANY".to_owned(), first: Sequence(2), last: Sequence(5) };
+        let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), gap, tick("ANY", 6)], None);
+        assert_eq!(text, TWO);
+        let told = taken.unwrap_err().to_string();
+        assert!(told.contains("left out the ticks 2 to 5; the recording ends before them"), "{told}");
+
+        let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), tick("ANY", 6)], None);
+        assert_eq!(text, TWO);
+        let told = taken.unwrap_err().to_string();
+        assert_eq!(told, "ANY: the tick 6 came after 1; the recording ends before it");
+    }
+
+    #[test]
+    fn a_recording_has_no_more_ticks_than_it_was_asked_for() {
+        let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), tick("ANY", 2)], Some(2));
+        assert_eq!(text, TWO);
+        assert!(!taken.unwrap());
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ticks.csv");
+        fs::write(&path, "mine").unwrap();
+        let refused = Recording::create(&path, HashMap::new(), None).map(|_| ()).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .ends_with("is there already: name another file with --out, or remove it first")
+        );
+        assert_eq!(fs::read_to_string(path).unwrap(), "mine");
+    }
+}
