@@ -113,9 +113,8 @@ impl Columns {
         }
         let field = |name: &str, at: usize| {
             let bytes = record.get(at).unwrap_or_default().trim_ascii();
-            let text = str::from_utf8(bytes)
-                .ok()
-                .filter(|text| text.len() <= LONGEST && !text.contains(char::is_control));
+            let is_short = bytes.len() <= LONGEST && !bytes.iter().any(u8::is_ascii_control);
+            let text = str::from_utf8(bytes).ok().filter(|_| is_short);
             text.ok_or_else(|| format!("{name}: this is no text of one line: {}", shown(bytes)))
         };
         let positive = |name: &str, at: usize| {

@@ -10,6 +10,8 @@ use crate::tick::{Price, Sequence, Tick, Time};
 pub(super) struct Ticks {
     first: Sequence,
     len: usize,
+    /// The first time of each block, side by side for whoever searches them.
+    starts: Vec<u64>,
     blocks: Vec<Block>,
 }
 
@@ -68,7 +70,7 @@ impl Ticks {
 
     /// How many took place at or before a time.
     pub(super) fn count_up_to(&self, time: Time) -> usize {
-        let begun = self.blocks.partition_point(|block| block.times.get(0) <= time.nanos());
+        let begun = self.starts.partition_point(|start| *start <= time.nanos());
         let Some(last) = begun.checked_sub(1) else { return 0 };
         last * Block::LEN + self.blocks[last].times.count_up_to(time.nanos())
     }
@@ -82,7 +84,7 @@ impl TicksBuilder {
     /// No ticks yet; the first will have this sequence.
     pub(super) fn new(first: Sequence) -> Self {
         Self {
-            ticks: Ticks { first, len: 0, blocks: Vec::new() },
+            ticks: Ticks { first, len: 0, starts: Vec::new(), blocks: Vec::new() },
             times: Vec::new(),
             prices: Vec::new(),
             quantities: Vec::new(),
@@ -131,6 +133,7 @@ impl TicksBuilder {
     fn pack(&mut self, full: impl FnOnce([&[u64]; 3])) {
         let columns = [&self.times[..], &self.prices, &self.quantities];
         full(columns);
+        self.ticks.starts.extend(self.times.first());
         let [times, prices, quantities] = columns.map(Column::pack);
         self.ticks.blocks.push(Block { times, prices, quantities });
         self.times.clear();
