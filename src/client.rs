@@ -1,4 +1,4 @@
-//! Connects to a ticker service and receives its ticks; `ticker watch`, `list` and `health` are built on it.
+//! Connects to a ticker service and receives its ticks; `ticker watch`, `record`, `list` and `health` are built on it.
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ pub mod health;
 pub mod list;
 mod output;
 mod record;
+pub mod recorder;
 mod subscription;
 pub mod watch;
 
