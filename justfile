@@ -39,6 +39,10 @@ bench-tape:
 bench-history:
     cargo bench --locked --bench history
 
+# How long a recording of ten million ticks takes to open, and how much memory it holds.
+bench-recorded:
+    cargo bench --locked --bench recorded
+
 # What a delivered tick costs, beside the server's peers.
 bench-fanout:
     cargo bench --locked --bench fan_out

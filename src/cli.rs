@@ -1,15 +1,20 @@
 //! The command line.
 
+mod bar;
+
 use std::{
     env,
     ffi::{OsStr, OsString},
     iter,
 };
 
+pub use bar::Bar;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    client::{health::HealthArgs, list::ListArgs, verify::VerifyArgs, watch::WatchArgs},
+    client::{
+        health::HealthArgs, list::ListArgs, recorder::RecordArgs, verify::VerifyArgs, watch::WatchArgs,
+    },
     config::ServeArgs,
 };
 
@@ -31,6 +36,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Watch live prices: a table on a terminal, lines, JSON or CSV in a pipe.
     Watch(WatchArgs),
+    /// Record every tick to a file that `ticker serve --tape` plays.
+    Record(RecordArgs),
     /// List the instruments of a server.
     List(ListArgs),
     /// Compare replicas tick by tick: exit 0 when they are the same and 1 when not.
@@ -96,6 +103,14 @@ mod tests {
             ("ticker --sede 7", ErrorKind::UnknownArgument),
             ("ticker --max-lag 5", ErrorKind::ValueValidation),
             ("ticker watch", ErrorKind::MissingRequiredArgument),
+            ("ticker record TCS", ErrorKind::MissingRequiredArgument),
+            ("ticker record --out a.csv", ErrorKind::MissingRequiredArgument),
+            ("ticker --loop", ErrorKind::MissingRequiredArgument),
+            ("ticker --speed 10", ErrorKind::MissingRequiredArgument),
+            ("ticker --tape a.csv --speed 0", ErrorKind::ValueValidation),
+            ("ticker --tape a.csv --play-at soon", ErrorKind::ValueValidation),
+            ("ticker --tape a.csv --seed 7", ErrorKind::ArgumentConflict),
+            ("ticker --tape a.csv --any-symbol", ErrorKind::ArgumentConflict),
             ("ticker watch TCS --endpoint localhost", ErrorKind::ValueValidation),
             ("ticker watch TCS --count 0", ErrorKind::ValueValidation),
             ("ticker --help", ErrorKind::DisplayHelp),

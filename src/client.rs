@@ -1,6 +1,6 @@
 //! Connects to a ticker service and receives its ticks, from whichever of its replicas is there.
 //!
-//! `ticker watch`, `list`, `verify` and `health` are built on it.
+//! `ticker watch`, `record`, `list`, `verify` and `health` are built on it.
 //!
 //! ```no_run
 //! use ticker::client::{Client, ClientError, Delivery, Endpoints, Event, Settings, Wanted};
@@ -45,6 +45,7 @@ mod message;
 mod network;
 mod output;
 mod record;
+pub mod recorder;
 mod replica;
 mod seeker;
 mod settings;

@@ -1,15 +1,20 @@
 //! The settings of `ticker serve`: flags, their environment variables, and what they make.
 
+mod recording;
+
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
+pub use recording::{Playback, RecordingArgs};
 use thiserror::Error;
 
 use crate::{
     duration,
-    pacer::Clock,
+    pacer::{Clock, Speed},
     server,
-    tape::{Simulated, Universe, UniverseError},
+    tape::{Progress, RecordedError, Simulated, Tape, Universe, UniverseError},
+    tick::Time,
+    timestamp,
 };
 
 /// Options of the service.
@@ -21,12 +26,15 @@ pub struct ServeArgs {
     /// Number that the prices are made from; replicas of one service share it
     #[arg(long, env = "TICKER_SEED", value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
-    /// TOML file of instruments to serve instead of the built-in ones
+    /// TOML file of instruments to serve instead of the built-in ones; with --tape it names those of the tape
     #[arg(long, env = "TICKER_INSTRUMENTS", value_name = "FILE")]
     pub instruments: Option<PathBuf>,
     /// Invent an instrument for any well-formed symbol that is not listed
     #[arg(long, env = "TICKER_ANY_SYMBOL", value_parser = BoolishValueParser::new())]
     pub any_symbol: bool,
+    /// A recorded tape instead of a simulated one.
+    #[command(flatten)]
+    pub recording: RecordingArgs,
     /// Ticks that fall due within one such interval leave together: longer costs less, shorter is sooner
     #[arg(long, env = "TICKER_FLUSH_INTERVAL", value_name = "DURATION", default_value = "10ms", value_parser = flush_interval)]
     pub flush_interval: Duration,
@@ -47,23 +55,60 @@ pub enum ConfigError {
     /// The instruments cannot be used.
     #[error("cannot use the file of --instruments")]
     Instruments(#[from] UniverseError),
+    /// The recording cannot be used.
+    #[error("cannot play the file of --tape")]
+    Tape(#[from] RecordedError),
+    /// Nothing of the recording is left to play.
+    #[error(
+        "the tape ends at {}: --tape-start must not be after that, and is {}",
+        timestamp::show(*last), timestamp::show(*start)
+    )]
+    StartsAfterEnd {
+        /// Where it should start.
+        start: Time,
+        /// Its last tick.
+        last: Time,
+    },
+    /// The recording has been playing for too long.
+    #[error(
+        "{} at {} and speed {speed} is a tape that is past the year 2554 by now: choose a later --play-at or a lower \
+         --speed",
+        timestamp::show(*start), timestamp::show(*play_at)
+    )]
+    EndOfTime {
+        /// A point of the tape.
+        start: Time,
+        /// When it plays.
+        play_at: Time,
+        /// How fast.
+        speed: Speed,
+    },
 }
 
 impl ServeArgs {
-    /// Loads what the settings name.
+    /// Loads what the settings name, and says how a recorded tape plays. Reading one may take seconds, of which
+    /// `progress` is told.
     ///
     /// # Errors
-    /// The instruments file cannot be used.
-    pub fn load(self) -> Result<server::Config, ConfigError> {
-        let universe = match &self.instruments {
-            Some(path) => Universe::read(path)?,
-            None => Universe::builtin()?,
+    /// The instruments file or the recording cannot be used, or there is nothing to play.
+    pub fn load(
+        self,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(server::Config, Option<Playback>), ConfigError> {
+        let listed = self.instruments.as_deref().map(Universe::read).transpose()?;
+        let playback = self.recording.load(listed.as_ref(), progress)?;
+        let (tape, clock): (Arc<dyn Tape>, Clock) = match &playback {
+            Some(playback) => (playback.tape.clone(), playback.clock()),
+            None => {
+                let universe = listed.map_or_else(Universe::builtin, Ok)?;
+                let universe = if self.any_symbol { universe.with_any_symbol() } else { universe };
+                (Arc::new(Simulated::new(self.seed, universe)), Clock::Wall)
+            }
         };
-        let universe = if self.any_symbol { universe.with_any_symbol() } else { universe };
-        Ok(server::Config {
+        let config = server::Config {
             listen: self.listen,
-            tape: Arc::new(Simulated::new(self.seed, universe)),
-            clock: Clock::Wall,
+            tape,
+            clock,
             flush_interval: self.flush_interval,
             max_lag: self.max_lag,
             heartbeat_interval: self.heartbeat_interval,
@@ -71,7 +116,8 @@ impl ServeArgs {
                 .workers
                 .or_else(|| thread::available_parallelism().ok())
                 .unwrap_or(NonZeroUsize::MIN),
-        })
+        };
+        Ok((config, playback))
     }
 }
 

@@ -27,6 +27,13 @@ pub fn nanos(text: &str) -> Result<i64, DecimalError> {
     plain(text).map_or_else(|| general(text), Ok)
 }
 
+/// Writes units of 1e-9 as a decimal without trailing zeros; [`nanos`] reads it back.
+pub fn show(nanos: u64) -> String {
+    const ONE: u64 = 1_000_000_000;
+    let text = format!("{}.{:09}", nanos / ONE, nanos % ONE);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// The form that nearly all have, read fast: digits, perhaps with a point, and few enough that nothing overflows.
 fn plain(text: &str) -> Option<i64> {
     const LONGEST: usize = 18;
@@ -107,6 +114,13 @@ mod tests {
     }
 
     #[test]
+    fn decimals_are_written_as_people_write_them() {
+        for (value, text) in [(0, "0"), (100_000_000_000, "100"), (15_000_000, "0.015"), (1, "0.000000001")] {
+            assert_eq!(show(value), text);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_held_exactly_is_refused() {
         let text = |text: &str| text.to_owned();
         assert_eq!(nanos("0.0000000001"), Err(DecimalError::TooFine(text("0.0000000001"))));
@@ -122,6 +136,11 @@ mod tests {
         fn a_price_that_was_printed_reads_as_the_same_price(value in 1..=i64::MAX) {
             let price = Price::from_nanos(value).unwrap();
             prop_assert_eq!(nanos(&price.to_string()), Ok(value));
+        }
+
+        #[test]
+        fn a_decimal_that_was_written_reads_as_the_same_one(value in 0..=i64::MAX) {
+            prop_assert_eq!(nanos(&show(value as u64)), Ok(value));
         }
 
         #[test]

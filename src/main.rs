@@ -9,11 +9,13 @@ use std::{
 
 use anyhow::Context;
 use ticker::{
-    cli::{Cli, Command},
-    client::{health, list, verify, watch},
+    cli::{Bar, Cli, Command},
+    client::{health, list, recorder, verify, watch},
     config::ServeArgs,
     server::Bound,
-    shutdown, telemetry,
+    shutdown,
+    tape::Identity,
+    telemetry,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let done = match Cli::from_env().command {
         Command::Serve(args) => serve(args),
         Command::Watch(args) => on_this_thread(watch::run(args)),
+        Command::Record(args) => on_this_thread(async { recorder::run(args, shutdown::signals()?).await }),
         Command::List(args) => on_this_thread(list::run(args)),
         Command::Verify(args) => on_this_thread(verify::run(args)),
         Command::Health(args) => on_this_thread(health::run(args)),
@@ -37,28 +40,32 @@ fn main() -> ExitCode {
 
 fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start();
-    let config = args.load()?;
+    let (config, playback) = {
+        let bar = Bar::new();
+        args.load(&mut |progress| bar.show(progress))?
+    };
     let tape = config.tape.clone();
     on_this_thread(async {
         // Before anybody is told that it serves: a signal that nobody listens for kills at once.
         let stop = shutdown::signals()?;
         let bound = Bound::bind(config)?;
         let address = bound.local_addr();
-        let identity = tape.identity();
+        let Identity { tape_id, seed, engine_version, .. } = tape.identity();
+        let origin = match playback {
+            Some(playback) => format!("({engine_version})\n{playback}"),
+            None => format!("(seed {seed}, engine {engine_version})"),
+        };
         let example =
             tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
         // The service runs whether or not anybody reads this.
         let _ = writeln!(
             io::stdout(),
             "ticker serves {count} instruments on {address}\n\
-             tape {tape_id} (seed {seed}, engine {engine})\n\n  \
+             tape {tape_id} {origin}\n\n  \
              grpcurl -plaintext -d '{{\"symbol\":\"{example}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
              {program} watch {example} --endpoint http://{address}",
             program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
             count = tape.instruments().len(),
-            tape_id = identity.tape_id,
-            seed = identity.seed,
-            engine = identity.engine_version,
         );
         let shutdown = CancellationToken::new();
         let mut serving = pin!(bound.serve(shutdown.clone()));

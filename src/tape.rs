@@ -9,11 +9,13 @@ use crate::tick::{Sequence, Symbol, Tick, Time};
 
 mod book;
 mod instrument;
+mod recorded;
 mod simulated;
 mod universe;
 
 pub use book::TopOfBook;
 pub use instrument::Instrument;
+pub use recorded::{Extent, Packing, Place, Progress, Recorded, RecordedError, RecordedSeries};
 pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
 pub use universe::{Universe, UniverseError};
 

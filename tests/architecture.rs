@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["tick", "duration", "timestamp", "pacer", "server", "tape"]),
     ("shutdown", &[]),
     ("telemetry", &[]),
-    ("cli", &["client", "config"]),
+    ("cli", &["client", "config", "tape"]),
 ];
 
 /// Crates that only some rooms may name.
@@ -39,6 +39,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ratatui", &["client"]),
     ("rand", &["tape", "client"]),
     ("dashmap", &["tape"]),
+    ("flate2", &["tape", "client"]),
+    ("zstd", &["tape", "client"]),
+    ("indicatif", &["cli", "client"]),
 ];
 
 fn files_of(room: &str) -> Vec<PathBuf> {

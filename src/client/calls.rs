@@ -1,7 +1,5 @@
 //! The calls that answer once.
 
-use std::collections::BTreeSet;
-
 use super::{
     Client, ClientError, Tape,
     message::{self, Malformed},
@@ -28,17 +26,17 @@ impl Client {
         Ok((page.instruments, page.next_page_token))
     }
 
-    /// The symbols of all instruments.
+    /// All instruments, ordered by symbol.
     ///
     /// # Errors
     /// The server refuses, or does not answer in time.
-    pub async fn every_instrument(&self) -> Result<BTreeSet<String>, ClientError> {
-        let (mut symbols, mut token) = (BTreeSet::new(), String::new());
+    pub async fn every_instrument(&self) -> Result<Vec<Instrument>, ClientError> {
+        let (mut instruments, mut token) = (Vec::new(), String::new());
         loop {
             let (page, next) = self.instruments(token).await?;
-            symbols.extend(page.into_iter().map(|instrument| instrument.symbol));
+            instruments.extend(page);
             if next.is_empty() {
-                return Ok(symbols);
+                return Ok(instruments);
             }
             token = next;
         }

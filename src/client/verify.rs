@@ -150,7 +150,9 @@ async fn listed(
     }
     let mut lists = Vec::new();
     for Replica { client, .. } in replicas {
-        lists.push((client.endpoint(), client.every_instrument().await?));
+        let list: BTreeSet<String> =
+            client.every_instrument().await?.into_iter().map(|instrument| instrument.symbol).collect();
+        lists.push((client.endpoint(), list));
     }
     let union: BTreeSet<&String> = lists.iter().flat_map(|(_, list)| list).collect();
     for symbol in union {

@@ -195,7 +195,7 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
 }
 
 /// What the user must know of an event that is no tick.
-fn notices(event: &Event) -> Vec<String> {
+pub(super) fn notices(event: &Event) -> Vec<String> {
     let mut notices = match event {
         Event::Tick(_) | Event::CaughtUp { .. } | Event::End => Vec::new(),
         Event::Answer { refused, .. } => refused
@@ -221,7 +221,7 @@ fn notices(event: &Event) -> Vec<String> {
     notices
 }
 
-fn warn(notice: &str) {
+pub(super) fn warn(notice: &str) {
     // Nobody may read it, and the ticks matter more.
     let _ = writeln!(io::stderr(), "warning: {notice}");
 }

@@ -25,25 +25,14 @@ use crate::{
 /// The most ticks or candles of a page.
 const LARGEST_PAGE: usize = 10_000;
 
-/// What a request for ticks asks for.
-enum Wanted {
-    Times(Range<Time>),
-    Sequences(Range<Sequence>),
-}
-
 impl Feed {
     pub(super) async fn list_ticks(&self, request: ListTicksRequest) -> Result<Encoded, Failure> {
         let (instrument, past) = self.past(&request.symbol, self.clock.now())?;
-        let wanted = wanted(&request)?;
         let order = if request.newest_first { Order::NewestFirst } else { Order::OldestFirst };
+        let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
         let most = convert::page_size(request.page_size, LARGEST_PAGE);
         self.offload
             .run(move |_| {
-                let range = match wanted {
-                    Wanted::Times(times) => past.sequences(times),
-                    Wanted::Sequences(range) => range,
-                };
-                let range = from_token(range, order, &request.page_token)?;
                 let page = past.page(range, order, most);
                 let symbol = instrument.symbol.as_str();
                 Ok(Encoded::of(&ListTicksResponse {
@@ -109,16 +98,17 @@ impl From<HistoryError> for Failure {
     }
 }
 
-fn wanted(request: &ListTicksRequest) -> Result<Wanted, Failure> {
+/// The ticks that a request asks for, by times or by sequences.
+fn ticks(request: &ListTicksRequest, past: &Past) -> Result<Range<Sequence>, Failure> {
     let ListTicksRequest { start_time, end_time, start_sequence, end_sequence, .. } = *request;
     if start_time.is_none() && end_time.is_none() {
-        return Ok(Wanted::Sequences(sequences(start_sequence, end_sequence)?));
+        return sequences(start_sequence, end_sequence);
     }
     if (start_sequence, end_sequence) != (0, 0) {
         let problem = "and end_sequence do not go with start_time and end_time: ask for a range of either";
         return Err(Failure::Invalid("start_sequence", problem.to_owned()));
     }
-    Ok(Wanted::Times(times(start_time, end_time)?))
+    Ok(past.sequences(times(start_time, end_time)?))
 }
 
 /// From the first tick when there is no start, to the end of time when there is no end.

@@ -40,6 +40,7 @@ impl Offload {
         let abandoned = CancellationToken::new();
         let _abandons_on_drop = abandoned.clone().drop_guard();
         let working = task::spawn_blocking(move || {
+            let_live_ticks_go_first();
             let result = work(&abandoned);
             drop(turn);
             result
@@ -52,6 +53,13 @@ impl Offload {
             },
         }
     }
+}
+
+/// Gives this thread the lowest priority, so that work on every core does not hold up the workers.
+fn let_live_ticks_go_first() {
+    // On Linux it is the thread that has the priority. Where it cannot be changed the work is done all the same.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, 19);
 }
 
 #[cfg(test)]
@@ -85,6 +93,15 @@ mod tests {
             yield_now().await;
         }
         assert!(!work.is_finished());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn work_has_the_lowest_priority_and_this_thread_keeps_its_own() {
+        let own = || rustix::process::getpriority_process(None).unwrap();
+        let before = own();
+        let of_work = Offload::with_turns(1).run(move |_| Ok(own())).await.unwrap();
+        assert_eq!((of_work, own()), (19, before));
     }
 
     #[tokio::test]

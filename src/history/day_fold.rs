@@ -11,7 +11,7 @@ use crate::{
 /// The figures of the day as of one tick, which moves on with [`DayFold::advance`].
 ///
 /// A fold remembers the figures every 4,096 ticks, 512 times a day at most: when there would be more it forgets every
-/// other one and goes on twice as far apart. They take at most 40 KiB, and 16 KiB after a day at 100 ms.
+/// other one and goes on twice as far apart. They take at most 36 KiB, and half of that after a day at 100 ms.
 pub struct DayFold {
     series: Arc<dyn Series>,
     day_start: Duration,

@@ -312,7 +312,7 @@ fn a_day_fold_for_an_earlier_tick_of_the_day_begins_nearby() {
         assert_eq!(second.day(), whole.day());
     }
     assert!(fold.at(Sequence(first - 1)).is_none());
-    assert!(fold.remembered_bytes() <= 40 * 1024, "{}", fold.remembered_bytes());
+    assert!(fold.remembered_bytes() <= 36 * 1024, "{}", fold.remembered_bytes());
 }
 
 #[test]

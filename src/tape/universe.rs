@@ -100,6 +100,12 @@ impl Universe {
         Ok(Self { listed, invented: None })
     }
 
+    /// Instruments that were found elsewhere, each symbol once.
+    pub(super) fn of(mut listed: Vec<Arc<Instrument>>) -> Self {
+        listed.sort_by_key(|instrument| instrument.symbol);
+        Self { listed, invented: None }
+    }
+
     /// The same instruments, and an invented one for any other well-formed symbol.
     #[must_use]
     pub fn with_any_symbol(self) -> Self {

@@ -27,9 +27,13 @@ const DAY: i64 = 86_400;
 
 /// A server on which it is always [`NOW`].
 fn start() -> Server {
+    start_at(NOW)
+}
+
+fn start_at(now: i64) -> Server {
     Server::start_with(|config| {
         let instant = Instant::now() + Duration::from_secs(1 << 30);
-        config.clock = Clock::From { time: Time::from_nanos(NOW as u64 * 1_000_000_000), instant };
+        config.clock = Clock::From { time: Time::from_nanos(now as u64 * 1_000_000_000), instant };
     })
 }
 
@@ -180,6 +184,19 @@ async fn pages_from_any_replica_in_either_order_have_each_tick_once() {
     for range in [minute, by_sequence] {
         let backwards = ListTicksRequest { newest_first: true, ..range };
         assert_eq!(all_ticks(&mut clients, backwards, &sizes).await, whole);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_is_behind_goes_on_from_a_page_with_what_it_knows() {
+    let (ahead, behind) = (start(), start_at(NOW - 1));
+    let (mut ahead, mut behind) = (ahead.client().await, behind.client().await);
+    for (age, left) in [(2, 10), (1, 0)] {
+        let range = ListTicksRequest { start_time: at(NOW - age), page_size: 10, ..ticks_of("TCS") };
+        let page = ahead.list_ticks(range.clone()).await.unwrap().into_inner();
+        let rest = ListTicksRequest { page_token: page.next_page_token, page_size: 100, ..range };
+        let page = behind.list_ticks(rest).await.unwrap().into_inner();
+        assert_eq!((page.ticks.len(), page.next_page_token.as_str()), (left, ""));
     }
 }
 

@@ -8,6 +8,7 @@ mod gogen;
 mod history;
 mod protocol;
 mod quotes;
+mod recorded;
 mod reference;
 mod replay;
 mod resume;

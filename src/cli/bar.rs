@@ -1,0 +1,48 @@
+//! A bar on a terminal while a long file is read; nothing in a pipe.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::tape::Progress;
+
+/// The bar; it vanishes when it is dropped. A file that is read at once shows none.
+pub struct Bar(ProgressBar);
+
+const LOOK: &str = "reading the tape {bar:40} {percent:>3} %  {bytes} of {total_bytes}, {eta} left";
+
+impl Bar {
+    /// A bar that is not drawn yet.
+    pub fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        // The look is our own: a test draws it.
+        bar.set_style(ProgressStyle::with_template(LOOK).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self(bar)
+    }
+
+    /// Draws how far it is, a few times a second.
+    pub fn show(&self, progress: Progress) {
+        self.0.set_length(progress.size);
+        self.0.set_position(progress.read);
+    }
+}
+
+impl Default for Bar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_look_of_the_bar_is_sound() {
+        assert!(ProgressStyle::with_template(LOOK).is_ok());
+    }
+}

@@ -1,0 +1,138 @@
+//! `ticker record`: writes every tick of some symbols to a file that `ticker serve --tape` plays.
+
+use std::{
+    collections::HashMap,
+    future,
+    io::{self, Write},
+    num::NonZeroU64,
+    path::PathBuf,
+    pin::pin,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::recording::Recording;
+use super::{
+    Client, ClientError, Delivery, EndpointArgs, Event, Settings, Subscription, Wanted,
+    watch::{notices, warn},
+};
+use crate::{contract::v1::Instrument, duration, tick::Symbol};
+
+mod recording;
+
+/// The arguments of `ticker record`.
+#[derive(Args, Debug)]
+pub struct RecordArgs {
+    /// Symbols, such as RELIANCE or BTC-USD; '*' stands for every instrument.
+    #[arg(required = true, value_name = "SYMBOL")]
+    pub symbols: Vec<String>,
+
+    /// The file to write, which must not be there yet: CSV, compressed when its name ends in .gz or .zst.
+    #[arg(long, env = "TICKER_OUT", value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// Where the servers are.
+    #[command(flatten)]
+    pub endpoints: EndpointArgs,
+
+    /// Stop after so many ticks.
+    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER")]
+    pub count: Option<NonZeroU64>,
+
+    /// Stop after so long, such as 10m.
+    #[arg(long, env = "TICKER_DURATION", value_name = "DURATION", value_parser = duration::parse)]
+    pub duration: Option<Duration>,
+}
+
+/// A subscription that the server has answered.
+struct Begun {
+    subscription: Subscription,
+    events: Vec<Event>,
+    /// What the quantities of its instruments count, in units of 1e-9.
+    increments: HashMap<Symbol, u64>,
+}
+
+/// Records until `stop`, the count or the duration ends it. The file is whole whatever ends it.
+///
+/// # Errors
+/// The server cannot be reached, refuses every symbol, leaves ticks out or ends the stream, or the file is there already
+/// or cannot be written.
+pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
+    let mut stop = pin!(stop);
+    let Begun { mut subscription, mut events, increments } = tokio::select! {
+        begun = begin(&args) => begun?,
+        () = &mut stop => bail!("stopped before the server had answered: there is no recording"),
+    };
+    let mut recording = Recording::create(&args.out, increments, args.count)?;
+    let bar = ProgressBar::new_spinner().with_style(look());
+    let mut time_is_up = pin!(async {
+        match args.duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => future::pending().await,
+        }
+    });
+    let ended = loop {
+        let more = recording.take(&mut events, |notice| bar.suspend(|| warn(notice)));
+        bar.set_message(recording.to_string());
+        bar.tick();
+        match more {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+        tokio::select! {
+            biased;
+            () = &mut stop => break Ok(()),
+            () = &mut time_is_up => break Ok(()),
+            received = subscription.next_batch(&mut events) => if let Err(error) = received {
+                // What came before the end is recorded, and may have been enough.
+                break match recording.take(&mut events, warn) {
+                    Ok(true) => Err(error.into()),
+                    done => done.map(|_| ()),
+                };
+            },
+        }
+    };
+    bar.finish_and_clear();
+    let recorded = recording.to_string();
+    recording.finish().with_context(|| format!("cannot finish {}", args.out.display()))?;
+    // The file is there whether or not anybody reads this.
+    let _ = writeln!(io::stdout(), "recorded {recorded} to {}", args.out.display());
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+fn look() -> ProgressStyle {
+    ProgressStyle::with_template("recording {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// Subscribes, and waits until the server has answered for every symbol.
+async fn begin(args: &RecordArgs) -> anyhow::Result<Begun> {
+    let client = Client::connect(&args.endpoints.clone().into(), Settings::default()).await?;
+    let increments = quantity_increments(&client).await?;
+    let wanted = Wanted { symbols: args.symbols.clone(), delivery: Delivery::EveryTick, min_interval: None };
+    let mut subscription = client.subscribe(&wanted).await?;
+    let mut events = Vec::new();
+    while subscription.unanswered() > 0 {
+        subscription.next_batch(&mut events).await?;
+    }
+    let subscribed =
+        |event: &Event| matches!(event, Event::Answer { subscribed, .. } if !subscribed.is_empty());
+    if !events.iter().any(subscribed) {
+        events.iter().flat_map(notices).for_each(|notice| warn(&notice));
+        bail!("every symbol was refused: there is nothing to record");
+    }
+    Ok(Begun { subscription, events, increments })
+}
+
+/// What the quantities of the server's instruments count, in units of 1e-9.
+async fn quantity_increments(client: &Client) -> Result<HashMap<Symbol, u64>, ClientError> {
+    let increment = |instrument: Instrument| {
+        let increment = instrument.quantity_increment_nanos.try_into().ok()?;
+        Some((instrument.symbol.parse().ok()?, increment))
+    };
+    Ok(client.every_instrument().await?.into_iter().filter_map(increment).collect())
+}

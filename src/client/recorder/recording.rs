@@ -1,0 +1,231 @@
+//! The file of a recording: CSV, perhaps compressed, in which no tick is missing.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write},
+    num::NonZeroU64,
+    path::Path,
+};
+
+use anyhow::{Context, bail};
+use flate2::{Compression, write::GzEncoder};
+
+use crate::{
+    client::{Event, LiveTick, record::written, watch::notices},
+    decimal,
+    tick::{Sequence, Symbol},
+    timestamp,
+};
+
+/// A recording in progress. It prints as what it has so far.
+pub(super) struct Recording {
+    rows: csv::Writer<Packed>,
+    increments: HashMap<Symbol, u64>,
+    /// The last sequence of each symbol.
+    last: HashMap<Symbol, Sequence>,
+    ticks: u64,
+    remaining: Option<u64>,
+}
+
+/// A file as its name says.
+enum Packed {
+    Plain(BufWriter<File>),
+    Gzip(GzEncoder<BufWriter<File>>),
+    Zstd(zstd::Encoder<'static, BufWriter<File>>),
+}
+
+/// An instrument that the server does not list is traded in ones.
+const ONE: u64 = 1_000_000_000;
+
+impl Recording {
+    /// Makes the file.
+    pub(super) fn create(
+        path: &Path,
+        increments: HashMap<Symbol, u64>,
+        count: Option<NonZeroU64>,
+    ) -> anyhow::Result<Self> {
+        let file = match OpenOptions::new().write(true).create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                bail!("{} is there already: name another file with --out, or remove it first", path.display())
+            }
+            made => made.with_context(|| format!("cannot make {}", path.display()))?,
+        };
+        let packed = Packed::new(path, BufWriter::new(file))?;
+        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(packed);
+        rows.write_record(["time", "symbol", "price", "quantity", "sequence"]).map_err(written)?;
+        let remaining = count.map(NonZeroU64::get);
+        Ok(Self { rows, increments, last: HashMap::new(), ticks: 0, remaining })
+    }
+
+    /// Takes events in; false when there are as many ticks as were asked for.
+    pub(super) fn take(
+        &mut self,
+        events: &mut Vec<Event>,
+        mut warn: impl FnMut(&str),
+    ) -> anyhow::Result<bool> {
+        for event in events.drain(..) {
+            match event {
+                Event::Tick(live) => self.write(&live)?,
+                Event::Gap { .. } => {
+                    bail!("{}; the recording ends before them", notices(&event).join("; "))
+                }
+                other => notices(&other).iter().for_each(|notice| warn(notice)),
+            }
+            if self.remaining == Some(0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn write(&mut self, live: &LiveTick) -> anyhow::Result<()> {
+        let LiveTick { symbol, tick, .. } = live;
+        if let Some(last) = self.last.insert(*symbol, tick.sequence)
+            && last.next() != tick.sequence
+        {
+            bail!("{symbol}: the tick {} came after {last}; the recording ends before it", tick.sequence);
+        }
+        let increment = self.increments.get(symbol).copied().unwrap_or(ONE);
+        let row = [
+            &timestamp::show(tick.time),
+            symbol.as_str(),
+            &tick.price.to_string(),
+            &decimal::show(tick.quantity.get().saturating_mul(increment)),
+            &tick.sequence.to_string(),
+        ];
+        self.rows.write_record(row).map_err(written).context("cannot write the recording")?;
+        self.ticks += 1;
+        self.remaining = self.remaining.map(|remaining| remaining - 1);
+        Ok(())
+    }
+
+    /// Writes what is left, and ends the file.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.rows.into_inner().map_err(|error| error.into_error())?.finish()
+    }
+}
+
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = |count, of| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
+        write!(f, "{} of {}", one(self.ticks, "tick"), one(self.last.len() as u64, "symbol"))
+    }
+}
+
+impl Packed {
+    fn new(path: &Path, file: BufWriter<File>) -> io::Result<Self> {
+        Ok(match path.extension().and_then(|extension| extension.to_str()) {
+            Some("gz") => Self::Gzip(GzEncoder::new(file, Compression::default())),
+            Some("zst") => Self::Zstd(zstd::Encoder::new(file, 0)?),
+            _ => Self::Plain(file),
+        })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        let mut file = match self {
+            Self::Plain(file) => file,
+            Self::Gzip(encoder) => encoder.finish()?,
+            Self::Zstd(encoder) => encoder.finish()?,
+        };
+        file.flush()
+    }
+}
+
+impl Write for Packed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.write(bytes),
+            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.flush(),
+            Self::Gzip(encoder) => encoder.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::tick::{Price, Tick, Time};
+
+    fn tick(symbol: &str, sequence: u64) -> Event {
+        Event::Tick(LiveTick {
+            symbol: symbol.parse().unwrap(),
+            tick: Tick {
+                sequence: Sequence(sequence),
+                time: Time::from_nanos(1_764_000_000_020_000_000),
+                price: Price::from_nanos(2_930_550_000_000).unwrap(),
+                quantity: NonZeroU64::new(12).unwrap(),
+            },
+            conflated: 0,
+            snapshot: false,
+        })
+    }
+
+    /// What is in the file after these events, and how they were taken.
+    fn recorded(mut events: Vec<Event>, count: Option<u64>) -> (String, anyhow::Result<bool>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ticks.csv");
+        let increments = HashMap::from([("BTC-USD".parse().unwrap(), 100_000)]);
+        let mut recording = Recording::create(&path, increments, count.and_then(NonZeroU64::new)).unwrap();
+        let taken = recording.take(&mut events, |_| panic!("nothing to warn of"));
+        recording.finish().unwrap();
+        (fs::read_to_string(path).unwrap(), taken)
+    }
+
+    const TWO: &str = "time,symbol,price,quantity,sequence\n\
+                       2025-11-24T16:00:00.02Z,BTC-USD,2930.55,0.0012,7\n\
+                       2025-11-24T16:00:00.02Z,ANY,2930.55,12,1\n";
+
+    #[test]
+    fn a_row_has_what_the_tick_had_in_units_that_people_use() {
+        let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1)], None);
+        assert_eq!(text, TWO);
+        assert!(taken.unwrap());
+    }
+
+    #[test]
+    fn a_recording_ends_before_a_gap_and_says_which_ticks_are_missing() {
+        let gap = Event::Gap { symbol: "ANY".parse().unwrap(), first: Sequence(2), last: Sequence(5) };
+        let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), gap, tick("ANY", 6)], None);
+        assert_eq!(text, TWO);
+        let told = taken.unwrap_err().to_string();
+        assert!(told.contains("left out the ticks 2 to 5; the recording ends before them"), "{told}");
+
+        let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), tick("ANY", 6)], None);
+        assert_eq!(text, TWO);
+        let told = taken.unwrap_err().to_string();
+        assert_eq!(told, "ANY: the tick 6 came after 1; the recording ends before it");
+    }
+
+    #[test]
+    fn a_recording_has_no_more_ticks_than_it_was_asked_for() {
+        let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), tick("ANY", 2)], Some(2));
+        assert_eq!(text, TWO);
+        assert!(!taken.unwrap());
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ticks.csv");
+        fs::write(&path, "mine").unwrap();
+        let refused = Recording::create(&path, HashMap::new(), None).map(|_| ()).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .ends_with("is there already: name another file with --out, or remove it first")
+        );
+        assert_eq!(fs::read_to_string(path).unwrap(), "mine");
+    }
+}

@@ -1,0 +1,143 @@
+//! The recorded ticks of one symbol, in blocks of packed columns.
+
+use std::num::NonZeroU64;
+
+use super::column::Column;
+use crate::tick::{Price, Sequence, Tick, Time};
+
+/// Ticks in the order of their sequences and times. There is at least one.
+#[derive(Debug)]
+pub(super) struct Ticks {
+    first: Sequence,
+    len: usize,
+    /// The first time of each block, side by side for whoever searches them.
+    starts: Vec<u64>,
+    blocks: Vec<Block>,
+}
+
+/// [`Block::LEN`] ticks; the last block of a symbol has what is left.
+#[derive(Debug)]
+struct Block {
+    /// In nanoseconds.
+    times: Column,
+    /// In nanos.
+    prices: Column,
+    /// In nanos while ticks are added, then in increments.
+    quantities: Column,
+}
+
+/// Takes ticks in.
+#[derive(Debug)]
+pub(super) struct TicksBuilder {
+    ticks: Ticks,
+    times: Vec<u64>,
+    prices: Vec<u64>,
+    quantities: Vec<u64>,
+}
+
+/// What the prices and the quantities are multiples of, in nanos.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Increments {
+    pub(super) price: Price,
+    pub(super) quantity: NonZeroU64,
+}
+
+/// Only positive prices get in, so nothing falls back to it.
+const LEAST: Price = Price::from_nanos(1).unwrap();
+
+impl Ticks {
+    /// The sequence of the first tick.
+    pub(super) fn first(&self) -> Sequence {
+        self.first
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The tick at a place, which must be one of theirs, counted from zero.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> Tick {
+        let (block, at_in_block) = (&self.blocks[at / Block::LEN], at % Block::LEN);
+        Tick {
+            sequence: Sequence(self.first.0 + at as u64),
+            time: Time::from_nanos(block.times.get(at_in_block)),
+            price: Price::from_nanos(block.prices.get(at_in_block) as i64).unwrap_or(LEAST),
+            quantity: NonZeroU64::new(block.quantities.get(at_in_block)).unwrap_or(NonZeroU64::MIN),
+        }
+    }
+
+    /// How many took place at or before a time.
+    pub(super) fn count_up_to(&self, time: Time) -> usize {
+        let begun = self.starts.partition_point(|start| *start <= time.nanos());
+        let Some(last) = begun.checked_sub(1) else { return 0 };
+        last * Block::LEN + self.blocks[last].times.count_up_to(time.nanos())
+    }
+}
+
+impl Block {
+    const LEN: usize = 1024;
+}
+
+impl TicksBuilder {
+    /// No ticks yet; the first will have this sequence.
+    pub(super) fn new(first: Sequence) -> Self {
+        Self {
+            ticks: Ticks { first, len: 0, starts: Vec::new(), blocks: Vec::new() },
+            times: Vec::new(),
+            prices: Vec::new(),
+            quantities: Vec::new(),
+        }
+    }
+
+    /// The sequence of the next tick; `None` when there is none left.
+    pub(super) fn next(&self) -> Option<Sequence> {
+        self.ticks.first.0.checked_add(self.ticks.len as u64).map(Sequence)
+    }
+
+    /// Takes in the next tick, with its quantity in nanos. `full` sees the raw columns of each block that is full.
+    pub(super) fn push(
+        &mut self,
+        time: Time,
+        price: Price,
+        quantity: NonZeroU64,
+        full: impl FnOnce([&[u64]; 3]),
+    ) {
+        self.times.push(time.nanos());
+        self.prices.push(price.nanos().unsigned_abs());
+        self.quantities.push(quantity.get());
+        self.ticks.len += 1;
+        if self.times.len() == Block::LEN {
+            self.pack(full);
+        }
+    }
+
+    /// Ends. `rest` sees the raw columns that no block was full of.
+    pub(super) fn finish(mut self, rest: impl FnOnce([&[u64]; 3])) -> (Ticks, Increments) {
+        if !self.times.is_empty() {
+            self.pack(rest);
+        }
+        let mut blocks = self.ticks.blocks;
+        let least = |unit: fn(&Block) -> u64| blocks.iter().map(unit).min().unwrap_or(1);
+        let (price, quantity) = (least(|block| block.prices.unit()), least(|block| block.quantities.unit()));
+        blocks.iter_mut().for_each(|block| block.quantities.divide(quantity));
+        blocks.shrink_to_fit();
+        let increments = Increments {
+            price: Price::from_nanos(price as i64).unwrap_or(LEAST),
+            quantity: NonZeroU64::new(quantity).unwrap_or(NonZeroU64::MIN),
+        };
+        (Ticks { blocks, ..self.ticks }, increments)
+    }
+
+    fn pack(&mut self, full: impl FnOnce([&[u64]; 3])) {
+        let columns = [&self.times[..], &self.prices, &self.quantities];
+        full(columns);
+        self.ticks.starts.extend(self.times.first());
+        let [times, prices, quantities] = columns.map(Column::pack);
+        self.ticks.blocks.push(Block { times, prices, quantities });
+        self.times.clear();
+        self.prices.clear();
+        self.quantities.clear();
+    }
+}
