@@ -65,8 +65,8 @@ pub struct Subscription {
     /// Knows where to go next; while an attempt is being made it is there.
     seeker: Option<Seeker>,
     attempt: Option<Task<(Seeker, Opened)>>,
-    /// What came while the first stream was opened.
-    early: Vec<Event>,
+    /// The first message of the first stream, until it is asked for.
+    first: Option<Message>,
     /// Nothing will come any more.
     over: bool,
 }
@@ -103,11 +103,8 @@ impl Subscription {
                 opened => opened,
             };
         }
-        let (tape, (mut stream, first)) = opened?;
+        let (tape, (stream, first)) = opened?;
         progress.since(tape.time);
-        let mut early = Vec::new();
-        let taken = progress.take(first, || stream.answered(), &mut early);
-        taken.map_err(|unfit| unfit.of(&stream))?;
         seeker.found();
         Ok(Self {
             progress,
@@ -116,7 +113,7 @@ impl Subscription {
             lost: None,
             seeker: Some(seeker),
             attempt: None,
-            early,
+            first: Some(first),
             over: false,
         })
     }
@@ -132,7 +129,9 @@ impl Subscription {
     /// No event is lost when the future is dropped.
     pub async fn next_batch(&mut self, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let waiting = events.len();
-        events.append(&mut self.early);
+        if let Some(first) = self.first.take() {
+            self.heard(first, events)?;
+        }
         while events.len() < waiting + BATCH {
             if self.live.is_none()
                 && let Some(seeker) = self.seeker.take()
@@ -153,7 +152,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// How many symbols no replica has answered yet.
+    /// How many symbols have not been part of an [`Event::Answer`] yet.
     pub fn unanswered(&self) -> usize {
         self.progress.unanswered()
     }
