@@ -6,7 +6,6 @@ use clap::{Args, builder::BoolishValueParser};
 
 use super::ConfigError;
 use crate::{
-    duration,
     pacer::{Clock, Speed},
     tape::{Extent, Progress, Recorded, Universe},
     tick::Time,
@@ -89,7 +88,7 @@ impl fmt::Display for Playback {
         let (start, play_at) = (timestamp::show(self.start), timestamp::show(self.play_at));
         write!(f, "{ticks} ticks from {first} to {last}")?;
         if let Some(period) = period {
-            write!(f, ", again each {}", duration::show(period))?;
+            write!(f, ", again each {period:?}")?;
         }
         write!(f, "\nplays from {start} at {play_at}, at speed {}", self.speed)?;
         if self.began_now {

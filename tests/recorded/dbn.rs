@@ -155,7 +155,7 @@ fn a_file_that_is_not_whole_is_told_wherever_it_was_cut() {
     let bytes = encoded(&header(2, Some(Schema::Trades)), &trades());
     let records = bytes.len() - 3 * 48;
     for len in 4..bytes.len() {
-        if len >= records && (len - records) % 48 == 0 {
+        if len >= records && (len - records).is_multiple_of(48) {
             // Between two records nothing is missing that anybody could know of.
             continue;
         }
