@@ -151,6 +151,8 @@ impl Send<'_> {
         if newest && self.day.is_none() {
             return shared.get_or_insert_with(begin).reach(sequence, self.fold);
         }
+        // It has gone too far when ticks were to be left out before, and are wanted now.
+        self.day.take_if(|own| own.sequence() > sequence);
         let nearby = || shared.as_ref().and_then(|day| day.at(sequence)).unwrap_or_else(begin);
         let own = self.day.get_or_insert_with(|| Box::new(nearby()));
         let day = own.reach(sequence, self.fold)?;

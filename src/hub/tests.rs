@@ -333,7 +333,9 @@ impl Stage {
 
     /// When the reader has read all there is, nothing is left out, but for what waits for a minimum interval.
     fn check_all_read(&mut self, reader: usize) {
-        while self.pull(reader, 100_000) {}
+        let enough = 100_000;
+        let pulls = (0..enough).take_while(|_| self.pull(reader, 100_000)).count();
+        assert!(pulls < enough, "it is never finished");
         let now = self.hub.lock().now;
         for (symbol, expected) in &self.readers[reader].expected {
             let instrument = self.tape.instrument(symbol).unwrap();
@@ -552,4 +554,17 @@ fn a_closed_hub_says_so_to_everyone() {
     let pulled =
         stage.readers[0].subscriber.poll_pull(&mut Context::from_waker(Waker::noop()), 100, &mut out);
     assert_eq!((pulled, out.len()), (Poll::Ready(Pulled::Closed), 0));
+}
+
+#[test]
+fn a_reader_of_quotes_that_wants_all_ticks_after_it_wanted_few_gets_all() {
+    let mut stage = Stage::new();
+    let few = Delivery::Latest { min_interval: Duration::from_secs(30) };
+    stage.resume(0, 0, Interest { delivery: few, format: QUOTES, unnamed: false }, 25_000);
+    // The first tick is sent, and the figures are on their way to one that is 15,000 ticks later.
+    for _ in 0..3 {
+        stage.pull(0, 100_000);
+    }
+    stage.begin(0, 0, Interest { delivery: Delivery::EveryTick, format: QUOTES, unnamed: false }, None);
+    stage.check_all_read(0);
 }
