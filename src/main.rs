@@ -51,6 +51,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         let bound = Bound::bind(config)?;
         let address = bound.local_addr();
         let Identity { tape_id, seed, engine_version, .. } = tape.identity();
+        let count = tape.instruments().len();
         let origin = match playback {
             Some(playback) => format!("({engine_version})\n{playback}"),
             None => format!("(seed {seed}, engine {engine_version})"),
@@ -60,12 +61,12 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         // The service runs whether or not anybody reads this.
         let _ = writeln!(
             io::stdout(),
-            "ticker serves {count} instruments on {address}\n\
+            "ticker serves {count} instrument{s} on {address}\n\
              tape {tape_id} {origin}\n\n  \
              grpcurl -plaintext -d '{{\"symbol\":\"{example}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
              {program} watch {example} --endpoint http://{address}",
             program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
-            count = tape.instruments().len(),
+            s = if count == 1 { "" } else { "s" },
         );
         let shutdown = CancellationToken::new();
         let mut serving = pin!(bound.serve(shutdown.clone()));

@@ -6,7 +6,6 @@ use clap::{Args, builder::BoolishValueParser};
 
 use super::ConfigError;
 use crate::{
-    duration,
     pacer::{Clock, Speed},
     tape::{Extent, Progress, Recorded, Universe},
     tick::Time,
@@ -87,9 +86,10 @@ impl fmt::Display for Playback {
         let Extent { ticks, first, last, period } = self.tape.extent();
         let (first, last) = (timestamp::show(first), timestamp::show(last));
         let (start, play_at) = (timestamp::show(self.start), timestamp::show(self.play_at));
-        write!(f, "{ticks} ticks from {first} to {last}")?;
+        let s = if ticks == 1 { "" } else { "s" };
+        write!(f, "{ticks} tick{s} from {first} to {last}")?;
         if let Some(period) = period {
-            write!(f, ", again each {}", duration::show(period))?;
+            write!(f, ", again each {period:?}")?;
         }
         write!(f, "\nplays from {start} at {play_at}, at speed {}", self.speed)?;
         if self.began_now {

@@ -1,13 +1,12 @@
 //! Reads trades from comma-separated values: one that names its columns, or a dump of Binance.
 
-use std::io::Read;
-use std::num::NonZeroU64;
+use std::{io::Read, num::NonZeroU64};
 
 use ::csv::{ByteRecord, ErrorKind, ReaderBuilder};
 
 use super::{
     binance,
-    error::{Origin, Place, RecordedError},
+    error::{Origin, Place, READABLE, RecordedError},
     intake::{Intake, Row},
     when,
 };
@@ -17,7 +16,6 @@ use crate::{
 };
 
 /// Where a trade has what.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) time: usize,
     pub(super) symbol: SymbolIn,
@@ -29,7 +27,6 @@ pub(super) struct Columns {
 }
 
 /// Where the symbol stands.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum SymbolIn {
     /// In a column.
     Column(usize),
@@ -59,15 +56,13 @@ pub(super) fn read(origin: &Origin, bytes: impl Read, intake: &mut Intake) -> Re
     let mut more = reader.read_byte_record(&mut record).map_err(failed)?;
     let line = |record: &ByteRecord| Place::Line(record.position().map_or(0, |position| position.line()));
 
-    let columns = match binance::columns(&record, origin.path) {
-        Some(columns) => columns,
-        None => {
-            let columns = named(&record, origin);
-            more = reader.read_byte_record(&mut record).map_err(failed)?;
-            columns
-        }
-    };
+    let of_dump = binance::columns(&record, origin.path);
+    let is_header = of_dump.is_none();
+    let columns = of_dump.unwrap_or_else(|| named(&record, origin));
     let columns = columns.map_err(|problem| origin.fault(Place::Line(1), problem))?;
+    if is_header {
+        more = reader.read_byte_record(&mut record).map_err(failed)?;
+    }
     while more {
         columns.take(&record, intake).map_err(|problem| origin.fault(line(&record), problem))?;
         more = reader.read_byte_record(&mut record).map_err(failed)?;
@@ -84,12 +79,7 @@ fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
     };
     let missing = |names: &[&str]| {
         let found = header.iter().map(shown).collect::<Vec<_>>().join(",");
-        format!(
-            "there is no column {}: ticker reads CSV that begins with a line of names, such as \
-             time,symbol,price,quantity, the dumps of Binance, and DBN; this begins with {}",
-            names[0],
-            cut(&found)
-        )
+        format!("there is no column {}: {READABLE}; this begins with {}", names[0], cut(&found))
     };
     let price = place(PRICE).ok_or_else(|| missing(PRICE))?;
     let symbol = match place(SYMBOL) {

@@ -37,6 +37,10 @@ pub enum RecordedError {
     },
 }
 
+/// What a file should have been.
+pub(super) const READABLE: &str = "ticker reads CSV that begins with a line of names, such as time,symbol,price,quantity, \
+                                   the dumps of trades of Binance, and DBN of Databento";
+
 /// A part of a file, counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {

@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::{
     csv, dbn,
-    error::{Origin, Place, RecordedError},
+    error::{Origin, Place, READABLE, RecordedError},
     intake::Intake,
 };
 
@@ -71,6 +71,9 @@ pub(super) fn read(path: &Path, tell: &mut dyn FnMut(Progress)) -> Result<Intake
     match head[..] {
         [] => return Err(origin.fault(Place::File, "the file is empty")),
         [b'D', b'B', b'N', ..] => dbn::read(&origin, bytes, &mut intake)?,
+        _ if head.contains(&0) => {
+            return Err(origin.fault(Place::File, format!("this is no text: {READABLE}")));
+        }
         _ => csv::read(&origin, bytes, &mut intake)?,
     }
     if intake.is_empty() {
@@ -81,7 +84,7 @@ pub(super) fn read(path: &Path, tell: &mut dyn FnMut(Progress)) -> Result<Intake
 
 /// The first few bytes, and all of them.
 fn peek<R: Read>(mut bytes: R) -> io::Result<(Vec<u8>, impl Read)> {
-    const FEW: u64 = 4;
+    const FEW: u64 = 256;
     let mut head = Vec::new();
     bytes.by_ref().take(FEW).read_to_end(&mut head)?;
     Ok((head.clone(), Cursor::new(head).chain(bytes)))
@@ -92,7 +95,7 @@ impl Packing {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
             // A frame, or one that is to be skipped, as parallel compressors begin with.
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::Plain,
         }
     }
