@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "server", "client", "contract"]),
     ("prost", &["grpc", "contract"]),
+    ("tonic_prost", &["grpc", "client", "contract"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server", "client"]),
     ("http", &["grpc", "server", "client"]),

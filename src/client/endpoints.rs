@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, str::FromStr};
 
 use clap::Args;
+use tokio::time::timeout;
 
-use super::{ClientError, Endpoint, EndpointError, network::Network};
+use super::{ClientError, Endpoint, EndpointError, Settings};
 
 /// The endpoints of one service. Each address of each of them is a replica of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +36,13 @@ pub(super) struct Candidate {
 
 impl Endpoints {
     /// The addresses of each endpoint, or why it has none.
-    pub(super) async fn resolve(&self, network: &dyn Network) -> Vec<Result<Vec<Candidate>, ClientError>> {
+    pub(super) async fn resolve(&self, settings: &Settings) -> Vec<Result<Vec<Candidate>, ClientError>> {
         let mut found: Vec<SocketAddr> = Vec::new();
         let mut resolved = Vec::new();
         for endpoint in &self.0 {
-            let addresses = network.resolve(endpoint.host(), endpoint.port()).await;
-            resolved.push(match addresses {
+            let addresses = settings.network.resolve(endpoint.host(), endpoint.port());
+            let addresses = timeout(settings.connect, addresses).await;
+            resolved.push(match addresses.unwrap_or_else(|late| Err(late.into())) {
                 Ok(mut addresses) => {
                     addresses.retain(|address| !found.contains(address));
                     found.extend(&addresses);

@@ -67,7 +67,7 @@ pub enum ClientError {
         said: String,
     },
     /// Every replica was tried.
-    #[error("not one of {tried} replicas can be used; the last one that was tried:")]
+    #[error("not one of {tried} replicas can be used")]
     NoReplica {
         /// How many there are.
         tried: usize,

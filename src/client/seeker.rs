@@ -73,7 +73,7 @@ impl Seeker {
     /// Connects to the next replica, when its time has come.
     pub(super) async fn connect(&mut self) -> Result<Replica, ClientError> {
         if self.round.is_empty() {
-            let resolved = self.endpoints.resolve(&*self.settings.network).await;
+            let resolved = self.endpoints.resolve(&self.settings).await;
             self.begin_round(resolved);
         }
         let next = self.round.pop_front().unwrap_or(Err(ClientError::Nothing("connect to")));

@@ -12,11 +12,12 @@ use super::network::{Network, Tcp};
 /// The settings of a [`Client`](super::Client). The defaults suit a service with the default heartbeat.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How long a server may take to accept a connection.
+    /// How long it may take to find a server's address, and then to connect to it.
     pub connect: Duration,
     /// How long a server may take to answer a call, or to begin a stream.
     pub answer: Duration,
-    /// A stream on which nothing came for so long is taken for dead: three heartbeats, and a little.
+    /// A stream on which nothing came for so long is taken for dead: three heartbeats, and a little. Half-way it is
+    /// asked for a sign of life.
     pub silence: Duration,
     /// About how long to wait before the second attempt to reconnect. Each further one waits up to twice as long as
     /// the one before, and how long of that is drawn by lot, so that clients do not come back all at once.

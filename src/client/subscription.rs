@@ -62,13 +62,11 @@ pub struct Subscription {
     live: Option<Stream>,
     /// Since when there is none.
     lost: Option<Instant>,
-    /// Knows where to go next; while an attempt is being made it is there.
+    /// Knows where to go next; while an attempt is being made it is there. At the end there is neither.
     seeker: Option<Seeker>,
     attempt: Option<Task<(Seeker, Opened)>>,
     /// The first message of the first stream, until it is asked for.
     first: Option<Message>,
-    /// Nothing will come any more.
-    over: bool,
 }
 
 /// A stream and its first message.
@@ -114,7 +112,6 @@ impl Subscription {
             seeker: Some(seeker),
             attempt: None,
             first: Some(first),
-            over: false,
         })
     }
 
@@ -182,8 +179,7 @@ impl Subscription {
     fn lose(&mut self, error: ClientError, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let Some(stream) = self.live.take() else { return Ok(()) };
         if self.progress.has_end() && error.is_end() {
-            self.over = true;
-            self.attempt = None;
+            (self.seeker, self.attempt) = (None, None);
             events.push(Event::End);
             return Ok(());
         }

@@ -121,13 +121,12 @@ async fn verify(
         differences.iter().try_for_each(|difference| show(difference, &mut to))?;
         to.flush()?;
     }
-    let count = listed.len();
+    let of = if listed.len() == 1 { "symbol" } else { "symbols" };
+    write!(to, "{ticks} ticks of {} {of}: ", listed.len())?;
     match (same, differing) {
-        (true, 0) => writeln!(to, "{count} symbols, {ticks} ticks: the replicas are the same")?,
-        (false, 0) => {
-            writeln!(to, "{count} symbols, {ticks} ticks: the ticks are the same, the tapes are not")?
-        }
-        _ => writeln!(to, "{count} symbols, {ticks} ticks: {differing} differ")?,
+        (true, 0) => writeln!(to, "the replicas are the same")?,
+        (false, 0) => writeln!(to, "the ticks are the same, the tapes are not")?,
+        _ => writeln!(to, "not the same for {differing}")?,
     }
     to.flush()?;
     Ok(same && differing == 0)

@@ -95,6 +95,9 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     if output == Output::Table && !terminal {
         bail!("a live table needs a terminal: use --output lines, json or csv");
     }
+    if args.from.zip(args.to).is_some_and(|(from, to)| to < from) {
+        bail!("--to is before --from: swap them");
+    }
     let wanted = Wanted { symbols: args.symbols, delivery: args.delivery, min_interval: args.min_interval };
     let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
     let feed = Feed {
@@ -140,10 +143,10 @@ impl Feed {
                 }
             }
         }
-        received?;
         if self.subscribed == 0 && self.subscription.unanswered() == 0 {
             bail!("every symbol was refused: there is nothing to watch");
         }
+        received?;
         Ok(true)
     }
 }

@@ -7,8 +7,8 @@ use ticker::{
         Client, ClientError, Delivery, Endpoint, Endpoints, Event, Replay, Settings, Subscription, Wanted,
     },
     contract::v1::{
-        CaughtUp, Draining, Gap, ListTicksRequest, SymbolStatusCode as Code,
-        ticker_stream_response::Event as Said,
+        CaughtUp, Draining, Gap, ListTicksRequest, Pong, SymbolStatusCode as Code,
+        ticker_stream_request::Verb, ticker_stream_response::Event as Said,
     },
     tick::{Tick, Time},
 };
@@ -168,6 +168,23 @@ async fn a_stream_that_goes_silent_is_taken_for_dead() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_only_quiet_is_asked_for_a_sign_of_life_and_kept() {
+    let mut replica = Scripted::start("tape").await;
+    let (addresses, patient) =
+        ([replica.address], Settings { silence: Duration::from_secs(2), ..settings() });
+    let (mut subscription, mut stream) = begin(&mut replica, &addresses, patient).await;
+    let (told, ()) = tokio::join!(until_tick(&mut subscription, 4), async {
+        // Longer than the silence that it is allowed.
+        for _ in 0..2 {
+            assert!(matches!(stream.verb().await, Verb::Ping(_)));
+            stream.say(Said::Pong(Pong::default()));
+        }
+        stream.ticks([4]);
+    });
+    assert_eq!(told, ["4"]);
+}
+
+#[tokio::test]
 async fn a_replica_that_is_about_to_stop_is_left_when_another_one_has_answered() {
     let (mut first, mut second) = (Scripted::start("tape").await, Scripted::start("tape").await);
     let addresses = [first.address, second.address];
@@ -307,6 +324,12 @@ async fn a_replay_goes_on_at_another_replica_and_ends_where_it_was_asked_to() {
         }
     }
     assert_eq!(reconnects, 1);
+    events.clear();
+    tokio::select! {
+        received = subscription.next_batch(&mut events) => panic!("{received:?} after the end"),
+        // Long enough to connect, to subscribe and to be sent something, if it did.
+        _ = async { for _ in 0..20 { edge(&second, "TCS", (from, to), false).await; } } => {}
+    }
     assert!(ticks.is_sorted_by_key(|live| live.tick.time));
     for symbol in ["FAST", "INFY", "TCS"] {
         let of = ticks.iter().filter(|live| live.symbol.as_str() == symbol).map(|live| live.tick);

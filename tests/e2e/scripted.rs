@@ -8,7 +8,7 @@ use std::{
 };
 
 use ticker::contract::v1::{
-    GetTapeRequest, GetTapeResponse, SubscriptionResult, SymbolStatus, SymbolStatusCode, Tick,
+    GetTapeRequest, GetTapeResponse, Subscription, SubscriptionResult, SymbolStatus, SymbolStatusCode, Tick,
     TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb, ticker_stream_response::Event,
 };
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
@@ -73,12 +73,17 @@ impl Scripted {
 
 impl Stream {
     /// The next subscribe, with the symbols and what to resume them after.
-    pub(crate) async fn asked(&mut self) -> ticker::contract::v1::Subscription {
-        let request = timeout(PATIENCE, self.heard.next()).await.expect("nothing is asked").unwrap().unwrap();
-        let Some(Verb::Subscribe(subscription)) = request.verb else {
-            panic!("not a subscribe: {request:?}")
-        };
-        subscription
+    pub(crate) async fn asked(&mut self) -> Subscription {
+        match self.verb().await {
+            Verb::Subscribe(subscription) => subscription,
+            other => panic!("not a subscribe: {other:?}"),
+        }
+    }
+
+    /// The next request.
+    pub(crate) async fn verb(&mut self) -> Verb {
+        let request = timeout(PATIENCE, self.heard.next()).await.expect("nothing is asked");
+        request.unwrap().unwrap().verb.unwrap()
     }
 
     pub(crate) fn say(&self, event: Event) {

@@ -44,6 +44,7 @@ pub(super) struct Unfit(pub(super) String);
 
 /// Stands for every instrument.
 const EVERYTHING: &str = "*";
+
 impl Progress {
     pub(super) fn new(mut wanted: Wanted, replay: Option<Replay>) -> Self {
         let mut known = HashSet::new();

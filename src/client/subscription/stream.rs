@@ -12,15 +12,15 @@ use tonic::Streaming;
 use super::progress::Requests;
 use crate::{
     client::{ClientError, Endpoint, Settings, message::Message, replica::Replica},
-    contract::v1::{TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
+    contract::v1::{Ping, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
 };
 
 /// A stream that is open, and what it was asked for.
 pub(super) struct Stream {
     replica: Replica,
     responses: Streaming<TickerStreamResponse>,
-    /// The requests end with it, and the stream, and the connection.
-    _requests: Option<mpsc::Sender<TickerStreamRequest>>,
+    /// The requests end with it, and the stream, and the connection. A watch has none.
+    requests: Option<mpsc::Sender<TickerStreamRequest>>,
     /// The symbols of each request that has no answer yet.
     asked: VecDeque<Vec<String>>,
     opened: Instant,
@@ -34,6 +34,8 @@ pub(super) struct Stream {
 impl Stream {
     /// The watchdog looks so often before it takes a stream for dead.
     const LOOKS: u32 = 4;
+    /// After so many it asks for a sign of life: not every server has a heartbeat that is fast enough.
+    const PATIENT: u32 = 2;
     /// A stream that has lived for so long was a good one.
     const LIVED: Duration = Duration::from_secs(1);
 
@@ -67,7 +69,7 @@ impl Stream {
         let mut stream = Self {
             replica,
             responses,
-            _requests: held,
+            requests: held,
             asked,
             opened: Instant::now(),
             silence: settings.silence,
@@ -110,6 +112,10 @@ impl Stream {
                     self.quiet += 1;
                     if self.quiet >= Self::LOOKS {
                         return Err(self.replica.silent(self.silence));
+                    }
+                    if self.quiet >= Self::PATIENT && let Some(requests) = &self.requests {
+                        // When there is no room, the one before is still on its way.
+                        let _ = requests.try_send(TickerStreamRequest { request_id: 0, verb: Some(Verb::Ping(Ping {})) });
                     }
                 }
             }
