@@ -27,6 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(false)
         .extern_path(".ticker.v1", "crate::contract::v1")
         .extern_path(".gogen", "crate::contract::gogen")
+        .extern_path(".ticker.v1.ListTicksResponse", "crate::contract::Encoded")
+        .extern_path(".ticker.v1.ListCandlesResponse", "crate::contract::Encoded")
         .out_dir(server)
         .compile_fds(answering_once)?;
     Ok(())

@@ -35,6 +35,10 @@ k8s-check: prepare
 bench-tape:
     cargo bench --locked --bench tape
 
+# What candles, days, digests and pages of the past cost.
+bench-history:
+    cargo bench --locked --bench history
+
 # How long a recording of ten million ticks takes to open, and how much memory it holds.
 bench-recorded:
     cargo bench --locked --bench recorded

@@ -12,7 +12,9 @@ pub use bar::Bar;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    client::{health::HealthArgs, list::ListArgs, recorder::RecordArgs, watch::WatchArgs},
+    client::{
+        health::HealthArgs, list::ListArgs, recorder::RecordArgs, verify::VerifyArgs, watch::WatchArgs,
+    },
     config::ServeArgs,
 };
 
@@ -38,6 +40,8 @@ pub enum Command {
     Record(RecordArgs),
     /// List the instruments of a server.
     List(ListArgs),
+    /// Compare replicas tick by tick: exit 0 when they are the same and 1 when not.
+    Verify(VerifyArgs),
     /// Exit 0 when a server serves and 1 when not.
     Health(HealthArgs),
 }

@@ -1,110 +1,116 @@
-//! Connects to a ticker service and receives its ticks; `ticker watch`, `record`, `list` and `health` are built on it.
+//! Connects to a ticker service and receives its ticks, from whichever of its replicas is there.
+//!
+//! `ticker watch`, `record`, `list`, `verify` and `health` are built on it.
+//!
+//! ```no_run
+//! use ticker::client::{Client, ClientError, Delivery, Endpoints, Event, Settings, Wanted};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! // Several addresses, or a name that has several: each of them is a replica of the others.
+//! let endpoints: Endpoints = "http://10.0.0.1:50051,http://10.0.0.2:50051".parse()?;
+//! let client = Client::connect(&endpoints, Settings::default()).await?;
+//! let wanted = Wanted {
+//!     symbols: vec!["RELIANCE".to_owned(), "TCS".to_owned()],
+//!     delivery: Delivery::EveryTick,
+//!     min_interval: None,
+//! };
+//! let mut subscription = client.subscribe(&wanted).await?;
+//! let mut events = Vec::new();
+//! loop {
+//!     // Reconnects and resumes by itself: an error means that no replica can go on.
+//!     subscription.next_batch(&mut events).await?;
+//!     for event in events.drain(..) {
+//!         match event {
+//!             // Each sequence once and in order, whichever replica it came from.
+//!             Event::Tick(live) => println!("{} {} {}", live.symbol, live.tick.sequence, live.tick.price),
+//!             Event::Gap { symbol, first, last } => println!("{symbol}: {first} to {last} were left out"),
+//!             Event::Disconnected { cause, attempt } => println!("attempt {attempt}: {cause}"),
+//!             Event::Reconnected { replica, without } => println!("{replica} after {without:?}"),
+//!             Event::Answer { refused, .. } => refused.iter().for_each(|refusal| println!("{refusal:?}")),
+//!             Event::CaughtUp { .. } | Event::Draining | Event::End => {}
+//!         }
+//!     }
+//! }
+//! # }
+//! ```
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-use tonic::transport::Channel;
-
-use self::error::said;
-use crate::contract::v1::{
-    Instrument, ListInstrumentsRequest, ticker_stream_service_client::TickerStreamServiceClient,
-};
-
+mod calls;
 mod endpoint;
+mod endpoints;
 mod error;
 mod event;
 pub mod health;
 pub mod list;
+mod message;
+mod network;
 mod output;
 mod record;
 pub mod recorder;
+mod replica;
+mod seeker;
+mod settings;
 mod subscription;
+mod tape;
+pub mod verify;
 pub mod watch;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use endpoints::{EndpointArgs, Endpoints};
 pub use error::ClientError;
 pub use event::{Event, LiveTick, Refusal};
-pub use subscription::{Delivery, Subscription, Wanted};
+pub use network::{Connection, Network, Task, Tcp};
+pub use settings::Settings;
+pub use subscription::{Delivery, Replay, Subscription, Wanted};
+pub use tape::Tape;
 
-/// A connection to one server.
+use replica::Replica;
+use seeker::Seeker;
+
+/// A connection to one replica of a service, and where the others are.
 #[derive(Clone, Debug)]
 pub struct Client {
-    endpoint: Endpoint,
-    channel: Channel,
+    endpoints: Endpoints,
+    settings: Settings,
+    replica: Replica,
 }
 
-/// How long a server may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long a server may take to answer a call, or to begin a stream.
-const ANSWER: Duration = Duration::from_secs(10);
-/// A peer that is gone is noticed after these two, however quiet the stream is.
-const PING_EVERY: Duration = Duration::from_secs(20);
-const PING_ANSWER: Duration = Duration::from_secs(10);
-/// Ticks that wait in the connection are old ones in front of the newest: enough for a thousand or two.
-const WINDOW: u32 = 128 * 1024;
-
 impl Client {
-    /// Connects.
+    /// Connects to the first replica that can be reached.
     ///
     /// # Errors
-    /// Nobody listens there, or the connection takes longer than five seconds.
-    pub async fn connect(endpoint: &Endpoint) -> Result<Self, ClientError> {
-        let refused = |source| ClientError::Connect { endpoint: endpoint.clone(), source };
-        let channel = tonic::transport::Endpoint::from_shared(endpoint.to_string())
-            .and_then(|endpoint| endpoint.user_agent(concat!("ticker/", env!("CARGO_PKG_VERSION"))))
-            .map_err(refused)?
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_ANSWER)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW)
-            .connect()
-            .await
-            .map_err(refused)?;
-        Ok(Self { endpoint: endpoint.clone(), channel })
+    /// Each was tried once, and nobody listens there or takes too long to accept.
+    pub async fn connect(endpoints: &Endpoints, settings: Settings) -> Result<Self, ClientError> {
+        let mut seeker = Seeker::new(endpoints.clone(), settings);
+        loop {
+            match seeker.connect().await {
+                Ok(replica) => {
+                    let settings = seeker.settings().clone();
+                    return Ok(Self { endpoints: endpoints.clone(), settings, replica });
+                }
+                Err(error) => drop(seeker.failed(error)?),
+            }
+        }
     }
 
-    /// The server's address.
+    /// The replica that it is connected to.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.replica.endpoint
     }
 
     /// Opens a stream and asks for symbols. The answer comes as an [`Event`].
     ///
     /// # Errors
-    /// The server refuses the stream, or does not begin it within ten seconds.
+    /// Each replica was tried once, and refuses the stream or does not begin it in time.
     pub async fn subscribe(&self, wanted: &Wanted) -> Result<Subscription, ClientError> {
-        Subscription::open(self, wanted).await
+        Subscription::open(self, wanted, None).await
     }
 
-    /// A page of instruments, ordered by symbol, and the token of the next page; the first page has no token,
-    /// and after the last page there is an empty one.
+    /// Opens a stream of past ticks, in the order of their times across all symbols and at a pace of their own. It
+    /// outlives its connections as any subscription does.
     ///
     /// # Errors
-    /// The server refuses, or does not answer within ten seconds.
-    pub async fn instruments(&self, page_token: String) -> Result<(Vec<Instrument>, String), ClientError> {
-        let request = ListInstrumentsRequest { page_token, ..Default::default() };
-        let mut service = self.service();
-        let page = self.answered(service.list_instruments(request)).await?;
-        Ok((page.instruments, page.next_page_token))
-    }
-
-    fn service(&self) -> TickerStreamServiceClient<Channel> {
-        TickerStreamServiceClient::new(self.channel.clone())
-    }
-
-    /// Waits for the answer to a call.
-    async fn answered<T>(
-        &self,
-        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
-    ) -> Result<T, ClientError> {
-        match timeout(ANSWER, call).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => {
-                Err(ClientError::Refused { endpoint: self.endpoint.clone(), said: said(&status) })
-            }
-            Err(_) => Err(ClientError::Silent { endpoint: self.endpoint.clone(), waited: ANSWER }),
-        }
+    /// Those of [`Self::subscribe`].
+    pub async fn replay(&self, wanted: &Wanted, replay: Replay) -> Result<Subscription, ClientError> {
+        Subscription::open(self, wanted, Some(replay)).await
     }
 }

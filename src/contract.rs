@@ -1,6 +1,10 @@
 //! The generated code of `proto/` and its descriptor set.
 #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 
+mod encoded;
+
+pub use encoded::Encoded;
+
 /// `package gogen`: the contract that existing clients hold.
 pub mod gogen {
     tonic::include_proto!("gogen");

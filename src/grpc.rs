@@ -3,16 +3,23 @@
 mod convert;
 mod gate;
 mod gogen;
+mod history;
+mod offload;
+mod outcome;
 mod reference;
+mod replay;
 mod session;
 mod status;
 mod stream;
+mod terms;
 mod v1;
+mod watch;
 mod wire;
 
 use std::sync::Arc;
 
 pub use gate::Gate;
+pub use offload::Offload;
 
 use crate::{
     hub::{Hub, Limits, Subscriber},
@@ -39,6 +46,8 @@ pub struct Feed {
     pub hub: Arc<Hub>,
     /// The time.
     pub clock: Clock,
+    /// Where long work is done.
+    pub offload: Offload,
 }
 
 /// A wire format's place among the formats of the hub.
@@ -46,17 +55,25 @@ pub struct Feed {
 enum Format {
     Gogen = 0,
     V1 = 1,
+    V1WithQuotes = 2,
 }
 
 impl Feed {
     /// A feed with a hub that speaks both packages' formats.
-    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits) -> Self {
-        let v1 = wire::V1 { tape_id: tape.identity().tape_id.clone() };
-        let hub = Arc::new(Hub::new(limits, vec![Box::new(wire::Gogen::default()), Box::new(v1)]));
-        Self { tape, hub, clock }
+    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits, offload: Offload) -> Self {
+        let tape_id = &tape.identity().tape_id;
+        let hub = Arc::new(Hub::new(
+            limits,
+            vec![
+                Box::new(wire::Gogen::default()),
+                Box::new(wire::V1::new(tape_id)),
+                Box::new(wire::V1::with_quotes(tape_id)),
+            ],
+        ));
+        Self { tape, hub, clock, offload }
     }
 
     fn join(&self, format: Format) -> Subscriber {
-        Subscriber::join(self.hub.clone(), format as usize, self.clock.now())
+        Subscriber::join(self.hub.clone(), format as u8, self.clock.now())
     }
 }

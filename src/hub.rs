@@ -23,11 +23,12 @@ use std::{
 use tokio::sync::Notify;
 
 pub use flush::Flush;
-pub use format::{Mark, WireFormat};
-pub use interest::{Delivery, Interest};
+pub use format::{Mark, Quote, WireFormat};
+pub use interest::{Delivery, Interest, Start};
 pub use subscriber::{Pulled, Subscribed, Subscriber};
 
 use crate::{
+    history::DayFold,
     tape::{Instrument, Series},
     tick::{Sequence, Symbol, Tick, Time},
 };
@@ -35,7 +36,7 @@ use dirty::Dirty;
 use interest::{Slot, Terms};
 
 /// How many wire formats a hub may serve.
-pub const MAX_FORMATS: usize = 2;
+pub const MAX_FORMATS: usize = 3;
 
 /// What a hub needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -97,8 +98,10 @@ struct State {
 struct Watched {
     instrument: Arc<Instrument>,
     series: Arc<dyn Series>,
-    /// The newest tick that was published.
-    latest: Tick,
+    /// The newest tick that was published; `None` before the first one of all.
+    latest: Option<Tick>,
+    /// While somebody reads quotes: the figures of the day, up to the newest tick or on the way there.
+    day: Option<DayFold>,
     watchers: Vec<Watcher>,
     /// How many of the watchers read each format.
     readers: [u32; MAX_FORMATS],
@@ -128,7 +131,8 @@ struct Published {
 
 /// A subscriber as the hub sees it.
 struct Entry {
-    format: usize,
+    /// The format of its heartbeats.
+    format: u8,
     waker: Option<std::task::Waker>,
     /// It was woken, or needs no waking, since it has not pulled everything yet.
     signalled: bool,
@@ -195,7 +199,7 @@ impl Hub {
         }
     }
 
-    /// Ends every stream: from now on each pull says [`Pulled::Closed`] once it has nothing else to say.
+    /// Ends every stream: from now on each pull says [`Pulled::Closed`].
     pub fn close(&self) {
         let state = &mut *self.lock();
         state.closed = true;

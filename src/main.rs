@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use ticker::{
     cli::{Bar, Cli, Command},
-    client::{health, list, recorder, watch},
+    client::{health, list, recorder, verify, watch},
     config::ServeArgs,
     server::Bound,
     shutdown,
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => on_this_thread(watch::run(args)),
         Command::Record(args) => on_this_thread(async { recorder::run(args, shutdown::signals()?).await }),
         Command::List(args) => on_this_thread(list::run(args)),
+        Command::Verify(args) => on_this_thread(verify::run(args)),
         Command::Health(args) => on_this_thread(health::run(args)),
     };
     done.unwrap_or_else(|error| {

@@ -59,7 +59,11 @@ impl Pacer {
     /// Begins to hand out the ticks of `series` from the sequence `from` on, under the number `id`.
     pub fn watch(&mut self, id: u32, series: Arc<dyn Series>, from: Sequence) {
         let cursor = series.cursor(from);
-        let next = cursor.tick();
+        let mut next = cursor.tick();
+        if next.sequence < from {
+            // The tape is over: the last tick of all was handed out before.
+            next.time = Time::MAX;
+        }
         let at = id as usize;
         if self.paced.len() <= at {
             self.paced.resize_with(at + 1, || None);

@@ -8,10 +8,12 @@ use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
     task::JoinSet,
     time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::{
     ServingStatus,
@@ -21,7 +23,7 @@ use tonic_health::{
 
 use crate::{
     contract::DESCRIPTORS,
-    grpc::{Feed, Gate, SERVICES},
+    grpc::{Feed, Gate, Offload, SERVICES},
     hub::Limits,
     pacer::Clock,
     tape::Tape,
@@ -104,15 +106,11 @@ impl Bound {
             health.set_service_status(service, ServingStatus::Serving).await;
         }
 
+        let offload = Offload::default();
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
-            let limits = Limits {
-                max_lag: config.clock.span(config.max_lag),
-                heartbeat_interval: config.clock.span(config.heartbeat_interval),
-            };
-            let feed = Feed::new(config.tape.clone(), config.clock, limits);
-            let gate = Gate::new(feed.clone(), shared_services(&health)?);
+            let (feed, gate) = feed_and_gate(&config, &health, &offload)?;
             let (worker, run) = Worker::start(feed, gate, config.flush_interval)
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
@@ -139,6 +137,49 @@ impl Bound {
         while let Ok(Some(_)) = timeout_at(deadline + Self::GRACE / 2, threads.join_next()).await {}
         ended
     }
+}
+
+/// Serves connections that the caller accepts, as one worker on the caller's runtime: for a network of the caller's
+/// own, such as a simulated one. `listen` and `workers` of the settings have no meaning here. Ends as
+/// [`Bound::serve`] does.
+///
+/// # Errors
+/// A part of the server could not be started.
+pub async fn serve_accepted<C>(
+    config: Config,
+    accepted: mpsc::Receiver<C>,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError>
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let health = HealthReporter::new();
+    for service in SERVICES {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
+    let (feed, gate) = feed_and_gate(&config, &health, &Offload::default())?;
+    let stopped = async {
+        shutdown.cancelled().await;
+        Instant::now() + Bound::GRACE
+    };
+    let connections = TaskTracker::new();
+    worker::run(feed, gate, config.flush_interval, accepted, connection::serve, stopped, connections).await;
+    Ok(())
+}
+
+/// What a worker answers from, and its way in.
+fn feed_and_gate(
+    config: &Config,
+    health: &HealthReporter,
+    offload: &Offload,
+) -> Result<(Feed, Gate), ServerError> {
+    let limits = Limits {
+        max_lag: config.clock.span(config.max_lag),
+        heartbeat_interval: config.clock.span(config.heartbeat_interval),
+    };
+    let feed = Feed::new(config.tape.clone(), config.clock, limits, offload.clone());
+    let gate = Gate::new(feed.clone(), shared_services(health)?);
+    Ok((feed, gate))
 }
 
 /// Health and reflection, which are the same for all workers.

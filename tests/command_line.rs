@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test may stop it")]
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Output, Stdio},
 };
@@ -18,9 +18,13 @@ struct Server {
 
 impl Server {
     fn start(flags: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", flags)
+    }
+
+    fn start_at(listen: &str, flags: &[&str]) -> Self {
         // No command at all: it serves.
         let mut process =
-            ticker(&[&["--listen", "127.0.0.1:0"], flags].concat()).stdout(Stdio::piped()).spawn().unwrap();
+            ticker(&[&["--listen", listen], flags].concat()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let address =
             stdout.lines().find_map(|line| line.unwrap().split(' ').find_map(|word| word.parse().ok()));
@@ -130,6 +134,24 @@ fn more_symbols_than_one_request_holds_are_watched_all_the_same() {
 }
 
 #[test]
+fn a_replay_of_the_same_times_is_the_same_bytes_and_ends() {
+    let server = Server::start(&[]);
+    let replay = || {
+        let times = ["--from", "2026-01-01T09:15:00Z", "--to", "2026-01-01T09:15:10Z", "--speed", "0"];
+        let output = server
+            .client(&[&["watch", "TCS", "BTC-USD", "-o", "csv"], &times[..]].concat())
+            .output()
+            .unwrap();
+        assert_eq!((code(&output), stderr(&output)), (Some(0), ""));
+        stdout(&output).to_owned()
+    };
+    let first = replay();
+    // A tick every 100 ms of each.
+    assert!((200..=204).contains(&first.lines().count()), "{first}");
+    assert_eq!(replay(), first);
+}
+
+#[test]
 fn a_refused_symbol_is_told_and_the_others_go_on() {
     let server = Server::start(&[]);
     let output = server.client(&["watch", "RELAINCE", "TCS", "NIFTY 50", "-n", "2"]).output().unwrap();
@@ -212,16 +234,46 @@ fn a_server_that_is_not_there_is_told_with_its_causes_and_a_hint() {
 }
 
 #[test]
-fn a_stream_that_the_server_ends_is_a_failure_that_says_so() {
+fn a_watch_outlives_its_server() {
     let mut server = Server::start(&[]);
-    let mut watch =
-        server.client(&["watch", "BTC-USD"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut first = [0];
-    watch.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    let mut command =
+        server.client(&["watch", "BTC-USD", "--delivery", "every-tick", "-o", "json", "-n", "30"]);
+    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut sequence = || {
+        let tick: Value = serde_json::from_str(&lines.next()?.unwrap()).unwrap();
+        tick["sequence"].as_u64()
+    };
+    let first = sequence().unwrap();
     server.stop();
+    let listen = server.address.to_string();
+    let _again = Server::start_at(&listen, &[]);
+    let rest: Vec<_> = std::iter::from_fn(sequence).collect();
+    assert_eq!(rest, (first + 1..first + 30).collect::<Vec<_>>(), "none is missing, none comes twice");
     let output = watch.wait_with_output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    let told = stderr(&output);
+    assert!(told.contains("ended the stream") && told.contains("reconnecting (attempt 1)"), "{told}");
+    assert!(told.contains(&format!("connected to http://{listen} after")), "{told}");
+}
+
+#[test]
+fn one_of_several_endpoints_is_enough() {
+    let server = Server::start(&[]);
+    for endpoints in [format!("127.0.0.1:1,{}", server.address), format!("{},127.0.0.1:1", server.address)] {
+        for arguments in [&["watch", "TCS", "-n", "1"][..], &["list"]] {
+            let output = ticker(arguments).env("TICKER_ENDPOINT", &endpoints).output().unwrap();
+            assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+        }
+        // Health is that of each of them.
+        let output = ticker(&["health"]).env("TICKER_ENDPOINT", &endpoints).output().unwrap();
+        assert_eq!(code(&output), Some(1), "{}", stdout(&output));
+    }
+    let output =
+        ticker(&["list", "--endpoint", "127.0.0.1:1", "--endpoint", "127.0.0.1:2"]).output().unwrap();
     assert_eq!(code(&output), Some(1));
-    assert!(stderr(&output).contains("ended the stream: "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("not one of 2 replicas can be used"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot connect to http://127.0.0.1:2"), "{}", stderr(&output));
 }
 
 #[test]
@@ -232,6 +284,10 @@ fn bad_usage_exits_with_2() {
         &["--seed", "many"],
         &["watch", "TCS", "--endpoint", "https://example.com:1"],
         &["watch", "TCS", "--min-interval", "5"],
+        &["verify", "TCS", "--endpoint", "localhost:1"],
+        &["verify", "TCS"],
+        &["watch", "TCS", "--to", "2026-01-01T00:00:00Z"],
+        &["watch", "TCS", "--from", "yesterday"],
     ] {
         let output = ticker(arguments).output().unwrap();
         assert_eq!(code(&output), Some(2), "{arguments:?}: {}", stderr(&output));

@@ -2,11 +2,12 @@
 
 use std::{
     cell::RefCell,
+    net::SocketAddr,
     rc::Rc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use prost::Message;
 use ticker::contract::v1::{TickerStreamResponse, ticker_stream_response::Event};
 
@@ -27,6 +28,9 @@ const ONE_IN: usize = 17;
 /// Nanoseconds from a tick's time to its arrival.
 type Latencies = Rc<RefCell<Vec<i64>>>;
 
+/// At least one, in ascending order.
+pub(crate) struct Sorted(Vec<i64>);
+
 /// Decodes one message in so many.
 struct Stopwatch {
     seen: usize,
@@ -42,13 +46,11 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
     for millis in FLUSH_INTERVALS {
         let row = Row { flush: Duration::from_millis(millis), ..row };
         let (latencies, sample) = undisturbed(|| look(&row, effort))?;
-        let last = latencies.len().checked_sub(1).context("no tick arrived")?;
-        let at = |share: f64| latencies[(last as f64 * share) as usize] as f64 / 1e6;
         println!(
             "| {millis} ms | {:.2} ms | {:.2} ms | {:.2} ms | {:.0} ns | {:.1} % |",
-            at(0.5),
-            at(0.99),
-            at(1.0),
+            latencies.quantile(0.5),
+            latencies.quantile(0.99),
+            latencies.quantile(1.0),
             sample.cost,
             sample.server_busy * 100.0
         );
@@ -57,25 +59,39 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
     Ok(())
 }
 
-/// The longest pause, the latencies in ascending order, and the cost.
-fn look(row: &Row, effort: Effort) -> Result<(Duration, (Vec<i64>, Sample))> {
-    let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
-    let server = ours::serve(instruments.path(), row.flush)?;
+/// The longest pause, and the latencies of a row that is served there.
+pub(crate) fn measure(server: SocketAddr, row: &Row, effort: Effort) -> Result<(Duration, Sorted)> {
     let latencies = Latencies::default();
-    let mut client = ours::subscribe(server.address(), row, Package::V1, Attention::Immediate, || {
-        Stopwatch::new(&latencies)
-    })?;
+    let mut client =
+        ours::subscribe(server, row, Package::V1, Attention::Immediate, || Stopwatch::new(&latencies))?;
     // What arrives while subscriptions are set up says nothing about the hundredth second.
     client.read_for(effort.warm_up)?;
     latencies.borrow_mut().clear();
     let received = client.read_for(effort.window)?;
     drop(client);
+    let mut latencies = latencies.take();
+    latencies.sort_unstable();
+    ensure!(!latencies.is_empty(), "no tick arrived");
+    Ok((received.longest_pause, Sorted(latencies)))
+}
+
+/// The longest pause, the latencies, and the cost.
+fn look(row: &Row, effort: Effort) -> Result<(Duration, (Sorted, Sample))> {
+    let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
+    let server = ours::serve(instruments.path(), row.flush)?;
+    let (longest_pause, latencies) = measure(server.address(), row, effort)?;
     // A client that is woken for each write costs the server more: the cost is measured with one that is not.
     let client = ours::subscribe(server.address(), row, Package::V1, Attention::Pauses, || CountOnly)?;
     let sample = Running { client, server, publisher: None }.sample(row, effort)?;
-    let mut latencies = latencies.take();
-    latencies.sort_unstable();
-    Ok((received.longest_pause.max(sample.longest_pause), (latencies, sample)))
+    Ok((longest_pause.max(sample.longest_pause), (latencies, sample)))
+}
+
+impl Sorted {
+    /// In milliseconds: 0.5 is the median, 1 the longest.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let last = self.0.len() - 1;
+        self.0[(last as f64 * share) as usize] as f64 / 1e6
+    }
 }
 
 impl Stopwatch {

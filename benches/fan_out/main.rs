@@ -4,6 +4,7 @@
 //! cargo bench --bench fan_out                                    the four rows, every subject
 //! cargo bench --bench fan_out -- --row 3 --only ticker,floor     one row, some subjects
 //! cargo bench --bench fan_out -- --latency                       from tick to arrival, by flush interval
+//! cargo bench --bench fan_out -- --catch-up                      reading the past, and what it does to live ticks
 //! cargo bench --bench fan_out -- --idle                          memory of a stream that is sent nothing
 //! cargo bench --bench fan_out -- --universe                      60 instruments against a million
 //! ```
@@ -12,6 +13,7 @@
 //! never takes time from the server it measures. Linux only.
 #![expect(clippy::print_stdout, reason = "the report is what this program is for")]
 
+mod catch_up;
 mod client;
 mod cpu;
 mod floor;
@@ -66,6 +68,9 @@ struct Arguments {
     /// Report how long a tick is under way, for several flush intervals.
     #[arg(long)]
     latency: bool,
+    /// Report how fast a stream catches up with the tape, and how live ticks fare beside it.
+    #[arg(long)]
+    catch_up: bool,
     /// Report the memory of idle streams.
     #[arg(long)]
     idle: bool,
@@ -146,13 +151,16 @@ fn measure(arguments: &Arguments) -> Result<()> {
     if arguments.latency {
         latency::report(effort)?;
     }
+    if arguments.catch_up {
+        catch_up::report(effort)?;
+    }
     if arguments.idle {
         idle::report()?;
     }
     if arguments.universe {
         universe::report(effort)?;
     }
-    if arguments.latency || arguments.idle || arguments.universe {
+    if arguments.latency || arguments.catch_up || arguments.idle || arguments.universe {
         return Ok(());
     }
     report::fan_out(&rows, &subjects, effort)

@@ -94,6 +94,28 @@ pub(crate) fn bytes_per_tick() -> usize {
     bytes.len()
 }
 
+/// A client of one stream that resumes one symbol as long ago as the tape goes, and reads as fast as it can.
+pub(crate) fn catch_up(server: SocketAddr, detail: v1::Detail) -> Result<Client> {
+    Client::connect(server, 1, Attention::Pauses, |_| {
+        let subscription = v1::Subscription {
+            symbols: vec![row::symbol(0)],
+            start_time: Some(prost_types::Timestamp::default()),
+            delivery: v1::Delivery::EveryTick.into(),
+            detail: detail.into(),
+            ..Default::default()
+        };
+        let mut hello = http2::preface();
+        subscribe_v1(1, subscription, &mut hello);
+        (Http2::new(1, CountOnly), hello)
+    })
+}
+
+fn subscribe_v1(stream: u32, subscription: v1::Subscription, bytes: &mut Vec<u8>) {
+    let verb = Some(v1::ticker_stream_request::Verb::Subscribe(subscription));
+    let request = v1::TickerStreamRequest { request_id: 1, verb };
+    http2::call(stream, "/ticker.v1.TickerStreamService/TickerStream", &[request], bytes);
+}
+
 impl Package {
     /// Appends the call that subscribes to symbols.
     pub(crate) fn call(self, stream: u32, symbols: impl Iterator<Item = String>, bytes: &mut Vec<u8>) {
@@ -104,9 +126,7 @@ impl Package {
             }
             Package::V1 => {
                 let subscription = v1::Subscription { symbols: symbols.collect(), ..Default::default() };
-                let verb = Some(v1::ticker_stream_request::Verb::Subscribe(subscription));
-                let request = v1::TickerStreamRequest { request_id: 1, verb };
-                http2::call(stream, "/ticker.v1.TickerStreamService/TickerStream", &[request], bytes);
+                subscribe_v1(stream, subscription, bytes);
             }
         }
     }

@@ -1,13 +1,21 @@
 //! The address of a server, as people write it.
 
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use http::Uri;
 use thiserror::Error;
 
 /// `http://host:port`; the scheme may be left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint(Uri);
+pub struct Endpoint {
+    /// With brackets, if it is an address of IPv6.
+    host: String,
+    port: u16,
+}
 
 /// Why a text is not an [`Endpoint`].
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -30,7 +38,27 @@ impl Endpoint {
                 SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        (address.port() != 0).then(|| address.to_string().parse().ok()).flatten()
+        (address.port() != 0).then(|| address.into())
+    }
+
+    /// The name or address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        let host = match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        Self { host, port: address.port() }
     }
 }
 
@@ -46,16 +74,18 @@ impl FromStr for Endpoint {
         let uri: Uri = format!("http://{authority}").parse().map_err(|_| EndpointError::Malformed)?;
         let plain =
             uri.authority().is_some_and(|whole| whole.as_str() == authority && !authority.contains('@'));
-        let complete =
-            uri.host().is_some_and(|host| !host.is_empty()) && uri.port_u16().is_some_and(|port| port != 0);
-        if plain && complete { Ok(Self(uri)) } else { Err(EndpointError::Malformed) }
+        match (uri.host(), uri.port_u16()) {
+            (Some(host), Some(port)) if plain && !host.is_empty() && port != 0 => {
+                Ok(Self { host: host.to_owned(), port })
+            }
+            _ => Err(EndpointError::Malformed),
+        }
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A bare URI is printed with the slash of its empty path.
-        f.pad(self.0.to_string().trim_end_matches('/'))
+        f.pad(&format!("http://{}:{}", self.host, self.port))
     }
 }
 

@@ -1,14 +1,23 @@
 //! What goes wrong between a client and its server.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, io, time::Duration};
 
 use thiserror::Error;
+use tonic_types::StatusExt;
 
 use super::Endpoint;
 
 /// Why there are no ticks.
 #[derive(Debug, Error)]
 pub enum ClientError {
+    /// A name has no address.
+    #[error("cannot find {endpoint}: is the name right?")]
+    Resolve {
+        /// The name.
+        endpoint: Endpoint,
+        /// Why.
+        source: io::Error,
+    },
     /// There is no connection.
     #[error("cannot connect to {endpoint}; is `ticker serve` running there?")]
     Connect {
@@ -26,20 +35,20 @@ pub enum ClientError {
         waited: Duration,
     },
     /// The server refuses the call.
-    #[error("{endpoint} refused the call: {said}")]
+    #[error("{endpoint} refused the call: {}", said(.status))]
     Refused {
         /// The server.
         endpoint: Endpoint,
         /// Its reason.
-        said: String,
+        status: Box<tonic::Status>,
     },
     /// The stream is over, and the client had not asked for that.
-    #[error("{endpoint} ended the stream: {said}")]
+    #[error("{endpoint} ended the stream: {}", said(.status))]
     Ended {
         /// The server.
         endpoint: Endpoint,
         /// Its reason.
-        said: String,
+        status: Box<tonic::Status>,
     },
     /// The server breaks the contract.
     #[error("{endpoint} sent {what}; is it a newer `ticker`?")]
@@ -49,6 +58,83 @@ pub enum ClientError {
         /// What it sent.
         what: &'static str,
     },
+    /// A replica cannot go on where another one has stopped. To begin anew is up to the caller.
+    #[error("{endpoint} {said}")]
+    Unfit {
+        /// The replica.
+        endpoint: Endpoint,
+        /// Why.
+        said: String,
+    },
+    /// Every replica was tried.
+    #[error("not one of {tried} replicas can be used; the last one that was tried:")]
+    NoReplica {
+        /// How many there are.
+        tried: usize,
+        /// What was wrong with the last one.
+        source: Box<ClientError>,
+    },
+    /// There is nothing to do.
+    #[error("there is nothing to {0}: name at least one")]
+    Nothing(&'static str),
+}
+
+impl ClientError {
+    /// Whether another attempt, or another replica, may do better.
+    pub fn heals(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::Connect { .. } | Self::Silent { .. } | Self::Unfit { .. } => true,
+            Self::Refused { status, .. } | Self::Ended { status, .. } => status_heals(status),
+            Self::Malformed { .. } | Self::NoReplica { .. } | Self::Nothing(_) => false,
+        }
+    }
+
+    /// Whether the stream ended as it should, for one that should.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::Ended { status, .. } if status.code() == tonic::Code::Ok)
+    }
+
+    /// How long the server asks to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { status, .. } | Self::Ended { status, .. } => {
+                status.get_details_retry_info().and_then(|info| info.retry_delay)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a status comes from the transport, or from a server that is only out of order for a while.
+fn status_heals(status: &tonic::Status) -> bool {
+    use tonic::Code;
+    let of_transport = status.source().is_some() || status.message().starts_with("h2 protocol error");
+    match status.code() {
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unavailable => true,
+        // A limit of the server, unless it says when to come back.
+        Code::ResourceExhausted => of_transport || status.get_details_retry_info().is_some(),
+        _ => of_transport,
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn told(error: &ClientError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
 }
 
 /// A status in one line: its message, what the transport knows of it, and its code.
@@ -86,8 +172,37 @@ fn code_name(code: tonic::Code) -> String {
 #[cfg(test)]
 mod tests {
     use tonic::{Code, Status};
+    use tonic_types::ErrorDetails;
 
     use super::*;
+
+    #[test]
+    fn only_what_may_heal_is_tried_again() {
+        let ended = |status: Status| {
+            let endpoint = "localhost:50051".parse().unwrap();
+            ClientError::Ended { endpoint, status: Box::new(status) }
+        };
+        for code in [Code::Unavailable, Code::Cancelled, Code::Unknown, Code::Internal, Code::Aborted] {
+            assert!(ended(Status::new(code, "")).heals(), "{code:?}");
+        }
+        for code in [
+            Code::InvalidArgument,
+            Code::Unimplemented,
+            Code::PermissionDenied,
+            Code::Unauthenticated,
+            Code::FailedPrecondition,
+            Code::NotFound,
+            Code::ResourceExhausted,
+        ] {
+            assert!(!ended(Status::new(code, "")).heals(), "{code:?}");
+        }
+        let calm = Status::resource_exhausted("h2 protocol error: error reading a body from connection");
+        assert!(ended(calm).heals(), "it comes from the transport");
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(100)));
+        let later = ended(Status::with_error_details(Code::ResourceExhausted, "full", details));
+        assert!(later.heals());
+        assert_eq!(later.retry_after(), Some(Duration::from_millis(100)));
+    }
 
     #[test]
     fn a_status_is_told_in_one_line_with_the_name_of_its_code() {

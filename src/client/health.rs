@@ -15,15 +15,16 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Client, ClientError, Endpoint, error::said, output};
+use super::{Client, ClientError, Endpoint, Settings, output};
 use crate::duration;
 
 /// The flags of `ticker health`.
 #[derive(Args, Debug)]
 pub struct HealthArgs {
-    /// The server, such as http://127.0.0.1:50051. Left out, it is the one that --listen tells of.
-    #[arg(long, env = "TICKER_ENDPOINT", value_name = "URL")]
-    pub endpoint: Option<Endpoint>,
+    /// The server, such as http://127.0.0.1:50051; of several each must serve. Left out, it is the one that --listen
+    /// tells of.
+    #[arg(long = "endpoint", env = "TICKER_ENDPOINT", value_name = "URL", value_delimiter = ',')]
+    pub endpoints: Vec<Endpoint>,
 
     /// The address that the server of this machine or container listens on.
     #[arg(long, env = "TICKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
@@ -43,26 +44,34 @@ pub struct HealthArgs {
 /// # Errors
 /// The server cannot be reached or does not answer in time.
 pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
-    let endpoint = match args.endpoint {
-        Some(endpoint) => endpoint,
-        None => Endpoint::of_listener(args.listen).ok_or_else(|| {
+    let mut endpoints = args.endpoints;
+    if endpoints.is_empty() {
+        endpoints.push(Endpoint::of_listener(args.listen).ok_or_else(|| {
             anyhow!("port 0 of --listen stands for any port: name the server with --endpoint")
-        })?,
-    };
-    let found = timeout(args.timeout, check(&endpoint, args.service))
-        .await
-        .with_context(|| format!("{endpoint} did not answer within {:?}", args.timeout))??;
-    let code = if found == ServingStatus::Serving { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    output::exit_code(writeln!(io::stdout(), "{}", found.as_str_name()).map(|()| code).map_err(Into::into))
+        })?);
+    }
+    let mut code = ExitCode::SUCCESS;
+    for endpoint in &endpoints {
+        let found = timeout(args.timeout, check(endpoint, args.service.clone()))
+            .await
+            .with_context(|| format!("{endpoint} did not answer within {:?}", args.timeout))??;
+        if found != ServingStatus::Serving {
+            code = ExitCode::FAILURE;
+        }
+        if let Err(error) = writeln!(io::stdout(), "{}", found.as_str_name()) {
+            return output::exit_code(Err(error.into()));
+        }
+    }
+    Ok(code)
 }
 
 async fn check(endpoint: &Endpoint, service: String) -> Result<ServingStatus, ClientError> {
-    let client = Client::connect(endpoint).await?;
-    let mut health = HealthClient::new(client.channel.clone());
+    let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
+    let mut health = HealthClient::new(client.replica.channel.clone());
     match health.check(HealthCheckRequest { service }).await {
         Ok(answer) => Ok(answer.into_inner().status()),
         // What `Watch` calls a service that the server does not know.
         Err(status) if status.code() == Code::NotFound => Ok(ServingStatus::ServiceUnknown),
-        Err(status) => Err(ClientError::Refused { endpoint: endpoint.clone(), said: said(&status) }),
+        Err(status) => Err(ClientError::Refused { endpoint: endpoint.clone(), status: Box::new(status) }),
     }
 }

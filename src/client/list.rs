@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Client, Endpoint,
+    Client, EndpointArgs, Settings,
     output::{self, Output},
     record::written,
 };
@@ -19,9 +19,9 @@ use crate::{contract::v1, duration, tick::Price};
 /// The flags of `ticker list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// The server.
-    #[arg(long, env = "TICKER_ENDPOINT", value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub endpoint: Endpoint,
+    /// Where the servers are; one that can be reached is enough.
+    #[command(flatten)]
+    pub endpoints: EndpointArgs,
 
     /// How to show the instruments; lines are their symbols alone.
     #[arg(long, short, env = "TICKER_OUTPUT", default_value = "table")]
@@ -60,7 +60,7 @@ const COLUMNS: [(&str, bool); 9] = [
 /// # Errors
 /// The server cannot be reached or refuses, or the instruments cannot be written.
 pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::connect(&args.endpoint).await?;
+    let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
     let shown = show(&client, args.output, BufWriter::new(io::stdout().lock())).await;
     output::exit_code(shown.map(|()| ExitCode::SUCCESS))
 }

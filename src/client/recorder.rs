@@ -17,10 +17,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::recording::Recording;
 use super::{
-    Client, Delivery, Endpoint, Event, Subscription, Wanted,
+    Client, ClientError, Delivery, EndpointArgs, Event, Settings, Subscription, Wanted,
     watch::{notices, warn},
 };
-use crate::{duration, tick::Symbol};
+use crate::{contract::v1::Instrument, duration, tick::Symbol};
 
 mod recording;
 
@@ -35,9 +35,9 @@ pub struct RecordArgs {
     #[arg(long, env = "TICKER_OUT", value_name = "FILE")]
     pub out: PathBuf,
 
-    /// The server.
-    #[arg(long, env = "TICKER_ENDPOINT", value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub endpoint: Endpoint,
+    /// Where the servers are.
+    #[command(flatten)]
+    pub endpoints: EndpointArgs,
 
     /// Stop after so many ticks.
     #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER")]
@@ -111,7 +111,7 @@ fn look() -> ProgressStyle {
 
 /// Subscribes, and waits until the server has answered for every symbol.
 async fn begin(args: &RecordArgs) -> anyhow::Result<Begun> {
-    let client = Client::connect(&args.endpoint).await?;
+    let client = Client::connect(&args.endpoints.clone().into(), Settings::default()).await?;
     let increments = quantity_increments(&client).await?;
     let wanted = Wanted { symbols: args.symbols.clone(), delivery: Delivery::EveryTick, min_interval: None };
     let mut subscription = client.subscribe(&wanted).await?;
@@ -129,21 +129,10 @@ async fn begin(args: &RecordArgs) -> anyhow::Result<Begun> {
 }
 
 /// What the quantities of the server's instruments count, in units of 1e-9.
-async fn quantity_increments(client: &Client) -> anyhow::Result<HashMap<Symbol, u64>> {
-    let mut increments = HashMap::new();
-    let mut token = String::new();
-    loop {
-        let (instruments, next) = client.instruments(token).await?;
-        for instrument in instruments {
-            if let (Ok(symbol), Ok(increment)) =
-                (instrument.symbol.parse(), instrument.quantity_increment_nanos.try_into())
-            {
-                increments.insert(symbol, increment);
-            }
-        }
-        if next.is_empty() {
-            return Ok(increments);
-        }
-        token = next;
-    }
+async fn quantity_increments(client: &Client) -> Result<HashMap<Symbol, u64>, ClientError> {
+    let increment = |instrument: Instrument| {
+        let increment = instrument.quantity_increment_nanos.try_into().ok()?;
+        Some((instrument.symbol.parse().ok()?, increment))
+    };
+    Ok(client.every_instrument().await?.into_iter().filter_map(increment).collect())
 }

@@ -1,14 +1,22 @@
-//! One stream of ticks.
+//! Ticks of a service, whichever of its replicas they come from.
+
+mod progress;
+mod stream;
 
 use std::{future, time::Duration};
 
 use clap::ValueEnum;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tokio::time::Instant;
 
-use super::{Client, ClientError, Endpoint, Event, error::said};
-use crate::contract::v1::{self, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb};
+use self::{
+    progress::{Progress, Unfit},
+    stream::Stream,
+};
+use super::{
+    Client, ClientError, Event, Settings, Tape, error::told, message::Message, network::Task,
+    replica::Replica, seeker::Seeker,
+};
+use crate::tick::Time;
 
 /// What to subscribe to.
 #[derive(Clone, Debug)]
@@ -21,6 +29,17 @@ pub struct Wanted {
     pub min_interval: Option<Duration>,
 }
 
+/// Which past to replay, and how fast.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replay {
+    /// The first time.
+    pub from: Time,
+    /// The first time that is not wanted any more; without it the replay goes on into live ticks.
+    pub to: Option<Time>,
+    /// 1 is as it took place, 10 is ten times as fast, 0 is as fast as this program takes it.
+    pub speed: f64,
+}
+
 /// What a client is sent while it cannot keep up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Delivery {
@@ -31,89 +50,236 @@ pub enum Delivery {
     EveryTick,
 }
 
-/// A stream of events. Dropping it ends the stream.
-#[derive(Debug)]
+/// A stream of events that outlives its connections. Dropping it ends the stream.
+///
+/// When its replica goes away it goes on at another one, after the last tick of each symbol. With
+/// [`Delivery::EveryTick`] every tick of a symbol comes exactly once and in order, or [`Event::Gap`] says which did
+/// not; with [`Delivery::Latest`] the ticks that come and their `conflated` add up to the difference in sequence.
 pub struct Subscription {
-    endpoint: Endpoint,
-    responses: Streaming<TickerStreamResponse>,
-    /// Held, because the requests end with it.
-    _requests: mpsc::Sender<TickerStreamRequest>,
-    unanswered: usize,
+    progress: Progress,
+    tape: Tape,
+    /// The stream that is read.
+    live: Option<Stream>,
+    /// Since when there is none.
+    lost: Option<Instant>,
+    /// Knows where to go next; while an attempt is being made it is there.
+    seeker: Option<Seeker>,
+    attempt: Option<Task<(Seeker, Opened)>>,
+    /// The first message of the first stream, until it is asked for.
+    first: Option<Message>,
+    /// Nothing will come any more.
+    over: bool,
 }
 
-/// The most symbols in one request.
-const SYMBOLS: usize = 1000;
+/// A stream and its first message.
+type Opened = Result<(Stream, Message), ClientError>;
+
 /// The most events in one batch.
 const BATCH: usize = 1024;
 
 impl Subscription {
-    pub(super) async fn open(client: &Client, wanted: &Wanted) -> Result<Self, ClientError> {
-        let verbs: Vec<_> = wanted.symbols.chunks(SYMBOLS).map(|symbols| wanted.verb(symbols)).collect();
-        let unanswered = verbs.len();
-        let (requests, outgoing) = mpsc::channel(unanswered.max(1));
-        for (request_id, verb) in (1..).zip(verbs) {
-            let request = TickerStreamRequest { request_id, verb: Some(verb) };
-            // There is room for each of them, and the other end is in this function.
-            let _ = requests.try_send(request);
+    /// Opens the first stream: at the replica that the client is connected to, or at the first other one that will do.
+    pub(super) async fn open(
+        client: &Client,
+        wanted: &Wanted,
+        replay: Option<Replay>,
+    ) -> Result<Self, ClientError> {
+        if wanted.symbols.is_empty() {
+            return Err(ClientError::Nothing("subscribe to"));
         }
-        let mut service = client.service();
-        let responses = client.answered(service.ticker_stream(ReceiverStream::new(outgoing))).await?;
-        Ok(Self { endpoint: client.endpoint.clone(), responses, _requests: requests, unanswered })
+        let mut progress = Progress::new(wanted.clone(), replay);
+        let mut seeker = Seeker::new(client.endpoints.clone(), client.settings.clone());
+        let mut opened = begin(client.replica.clone(), &progress, &client.settings).await;
+        while let Err(error) = opened {
+            if !error.heals() {
+                return Err(error);
+            }
+            opened = match seeker.connect().await {
+                Ok(replica) => begin(replica, &progress, &client.settings).await,
+                Err(error) => Err(error),
+            };
+            opened = match opened {
+                Err(error) => Err(seeker.failed(error)?),
+                opened => opened,
+            };
+        }
+        let (tape, (stream, first)) = opened?;
+        progress.since(tape.time);
+        seeker.found();
+        Ok(Self {
+            progress,
+            tape,
+            live: Some(stream),
+            lost: None,
+            seeker: Some(seeker),
+            attempt: None,
+            first: Some(first),
+            over: false,
+        })
     }
 
-    /// Waits for an event, and adds it to `events` with those that are there already.
+    /// Waits for an event, and adds it to `events` with those that are there already. After [`Event::End`] there is
+    /// none, however long one waits.
     ///
     /// # Errors
-    /// The server ended the stream, the connection broke, or the server broke the contract. The events before
-    /// that are in `events`.
+    /// No replica can go on, or the service has a reason that will not heal, or it broke the contract. The events
+    /// before that are in `events`. To call it again is to try again.
     ///
     /// # Cancel safety
     /// No event is lost when the future is dropped.
     pub async fn next_batch(&mut self, events: &mut Vec<Event>) -> Result<(), ClientError> {
-        let enough = events.len() + BATCH;
         let waiting = events.len();
-        while events.len() < enough {
-            let message = tokio::select! {
-                biased;
-                message = self.responses.message() => message,
-                () = future::ready(()), if events.len() > waiting => return Ok(()),
-            };
-            let ended = |said| ClientError::Ended { endpoint: self.endpoint.clone(), said };
-            let message = message
-                .map_err(|status| ended(said(&status)))?
-                .ok_or_else(|| ended("without a reason".to_owned()))?;
-            let event = Event::of(message).map_err(|malformed| ClientError::Malformed {
-                endpoint: self.endpoint.clone(),
-                what: malformed.0,
-            })?;
-            if let Some(Event::Answer { .. }) = event {
-                self.unanswered = self.unanswered.saturating_sub(1);
+        if let Some(first) = self.first.take() {
+            self.heard(first, events)?;
+        }
+        while events.len() < waiting + BATCH {
+            if self.live.is_none()
+                && let Some(seeker) = self.seeker.take()
+            {
+                self.seek(seeker);
             }
-            events.extend(event);
+            tokio::select! {
+                biased;
+                // A stream that never pauses must not keep the next one waiting.
+                (seeker, opened) = attempted(&mut self.attempt) => self.opened(seeker, opened, events)?,
+                message = next_of(&mut self.live) => match message {
+                    Ok(message) => self.heard(message, events)?,
+                    Err(error) => self.lose(error, events)?,
+                },
+                () = future::ready(()), if events.len() > waiting => return Ok(()),
+            }
         }
         Ok(())
     }
 
-    /// How many requests the server has not answered yet.
+    /// How many symbols have not been part of an [`Event::Answer`] yet.
     pub fn unanswered(&self) -> usize {
-        self.unanswered
+        self.progress.unanswered()
+    }
+
+    /// The tape that is played, as the first replica has told of it.
+    pub fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    fn heard(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), ClientError> {
+        let Some(stream) = &mut self.live else { return Ok(()) };
+        let draining = message == Message::Draining;
+        if let Err(unfit) = self.progress.take(message, || stream.answered(), events) {
+            let error = unfit.of(stream);
+            return self.lose(error, events);
+        }
+        if draining
+            && let Some(mut seeker) = self.seeker.take_if(|seeker| seeker.settings().make_before_break)
+        {
+            seeker.leave(stream.address(), None, stream.has_lived());
+            self.seek(seeker);
+        }
+        Ok(())
+    }
+
+    /// The stream that was read is over.
+    fn lose(&mut self, error: ClientError, events: &mut Vec<Event>) -> Result<(), ClientError> {
+        let Some(stream) = self.live.take() else { return Ok(()) };
+        if self.progress.has_end() && error.is_end() {
+            self.over = true;
+            self.attempt = None;
+            events.push(Event::End);
+            return Ok(());
+        }
+        self.lost = Some(Instant::now());
+        let mut attempt = 1;
+        // Without it, the search for another stream is on already.
+        if let Some(seeker) = &mut self.seeker {
+            seeker.leave(stream.address(), error.retry_after(), stream.has_lived());
+            attempt = seeker.next_attempt();
+            if !error.heals() {
+                return Err(error);
+            }
+        }
+        events.push(Event::Disconnected { cause: told(&error), attempt });
+        Ok(())
+    }
+
+    fn seek(&mut self, mut seeker: Seeker) {
+        let requests = self.progress.requests();
+        self.attempt = Some(Box::pin(async move {
+            let opened = match seeker.connect().await {
+                Ok(replica) => Stream::open(replica, requests, seeker.settings()).await,
+                Err(error) => Err(error),
+            };
+            (seeker, opened)
+        }));
+    }
+
+    /// An attempt is over.
+    fn opened(
+        &mut self,
+        mut seeker: Seeker,
+        opened: Opened,
+        events: &mut Vec<Event>,
+    ) -> Result<(), ClientError> {
+        self.attempt = None;
+        let accepted = opened.and_then(|(mut stream, first)| {
+            let without = self.lost.map_or(Duration::ZERO, |lost| lost.elapsed());
+            let mut news = vec![Event::Reconnected { replica: stream.endpoint().clone(), without }];
+            let taken = self.progress.take(first, || stream.answered(), &mut news);
+            taken.map_err(|unfit| unfit.of(&stream))?;
+            events.append(&mut news);
+            Ok(stream)
+        });
+        match accepted.map_err(|error| seeker.failed(error)) {
+            Ok(stream) => {
+                seeker.found();
+                self.seeker = Some(seeker);
+                // The one before, if it is open still, has said what there was to say.
+                self.live = Some(stream);
+                self.lost = None;
+            }
+            Err(Ok(error)) => {
+                if self.live.is_none() {
+                    events.push(Event::Disconnected { cause: told(&error), attempt: seeker.next_attempt() });
+                }
+                self.seek(seeker);
+            }
+            Err(Err(error)) => {
+                self.seeker = Some(seeker);
+                // A replica that is about to stop is still better than none.
+                if self.live.is_none() {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-impl Wanted {
-    fn verb(&self, symbols: &[String]) -> Verb {
-        let delivery = match self.delivery {
-            Delivery::Latest => v1::Delivery::Latest,
-            Delivery::EveryTick => v1::Delivery::EveryTick,
-        };
-        Verb::Subscribe(v1::Subscription {
-            symbols: symbols.to_vec(),
-            delivery: delivery.into(),
-            // More than protobuf can hold is more than any server allows.
-            min_interval: self.min_interval.map(|least| least.try_into().unwrap_or(FOREVER)),
-            ..Default::default()
-        })
+impl Unfit {
+    fn of(self, stream: &Stream) -> ClientError {
+        ClientError::Unfit { endpoint: stream.endpoint().clone(), said: self.0 }
     }
 }
 
-const FOREVER: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
+/// The first stream, at this replica, and the tape that it played before.
+async fn begin(
+    replica: Replica,
+    progress: &Progress,
+    settings: &Settings,
+) -> Result<(Tape, (Stream, Message)), ClientError> {
+    let tape = replica.tape().await?;
+    Ok((tape, Stream::open(replica, progress.requests(), settings).await?))
+}
+
+async fn attempted(attempt: &mut Option<Task<(Seeker, Opened)>>) -> (Seeker, Opened) {
+    match attempt {
+        Some(attempt) => attempt.await,
+        None => future::pending().await,
+    }
+}
+
+async fn next_of(live: &mut Option<Stream>) -> Result<Message, ClientError> {
+    match live {
+        Some(stream) => stream.next().await,
+        None => future::pending().await,
+    }
+}

@@ -14,13 +14,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::{
     board::Board,
     screen::{Screen, Stop, Wish},
+    table::Now,
 };
 use super::{
-    Client, Delivery, Endpoint, Event, Refusal, Subscription, Wanted,
+    Client, Delivery, EndpointArgs, Event, Refusal, Replay, Settings, Subscription, Wanted,
     output::{self, Output},
     record::Records,
 };
-use crate::duration;
+use crate::{duration, tick::Time, timestamp};
 
 mod board;
 mod rate;
@@ -34,9 +35,9 @@ pub struct WatchArgs {
     #[arg(required = true, value_name = "SYMBOL")]
     pub symbols: Vec<String>,
 
-    /// The server.
-    #[arg(long, env = "TICKER_ENDPOINT", value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub endpoint: Endpoint,
+    /// Where the servers are.
+    #[command(flatten)]
+    pub endpoints: EndpointArgs,
 
     /// How to show the ticks [default: table on a terminal, lines in a pipe].
     #[arg(long, short, env = "TICKER_OUTPUT")]
@@ -49,6 +50,24 @@ pub struct WatchArgs {
     /// The least time between two ticks of one symbol, such as 1s.
     #[arg(long, env = "TICKER_MIN_INTERVAL", value_name = "DURATION", value_parser = duration::parse)]
     pub min_interval: Option<Duration>,
+
+    /// Replay from this time on, such as 2026-11-20T09:15:00Z, and go on with live ticks.
+    #[arg(long, env = "TICKER_FROM", value_name = "TIME", value_parser = timestamp::parse)]
+    pub from: Option<Time>,
+
+    /// End the replay before this time.
+    #[arg(long, env = "TICKER_TO", value_name = "TIME", value_parser = timestamp::parse, requires = "from")]
+    pub to: Option<Time>,
+
+    /// How fast to replay: 10 is ten times as fast as it took place, 0 is as fast as this program takes it.
+    #[arg(
+        long,
+        env = "TICKER_REPLAY_SPEED",
+        value_name = "NUMBER",
+        default_value_t = 1.0,
+        requires = "from"
+    )]
+    pub speed: f64,
 
     /// Stop after so many ticks.
     #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER")]
@@ -77,9 +96,12 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         bail!("a live table needs a terminal: use --output lines, json or csv");
     }
     let wanted = Wanted { symbols: args.symbols, delivery: args.delivery, min_interval: args.min_interval };
-    let client = Client::connect(&args.endpoint).await?;
+    let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
     let feed = Feed {
-        subscription: client.subscribe(&wanted).await?,
+        subscription: match args.from {
+            Some(from) => client.replay(&wanted, Replay { from, to: args.to, speed: args.speed }).await?,
+            None => client.subscribe(&wanted).await?,
+        },
         events: Vec::new(),
         subscribed: 0,
         remaining: args.count.map(NonZeroU64::get),
@@ -87,7 +109,7 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
 
     let stdout = || BufWriter::new(io::stdout().lock());
     let shown = match output {
-        Output::Table => on_screen(feed, Board::new(&args.endpoint, &wanted.symbols)).await,
+        Output::Table => on_screen(feed, Board::new(client.endpoint(), &wanted.symbols)).await,
         Output::Lines => as_text(feed, Ok(Records::lines(stdout()))).await,
         Output::Json => as_text(feed, Ok(Records::json(stdout()))).await,
         Output::Csv => as_text(feed, Records::csv(stdout())).await,
@@ -103,10 +125,14 @@ impl Feed {
         let received = self.subscription.next_batch(&mut self.events).await;
         for event in self.events.drain(..) {
             let tick = matches!(event, Event::Tick(_));
+            let last = event == Event::End;
             if let Event::Answer { subscribed, .. } = &event {
                 self.subscribed += subscribed.len();
             }
             show(event)?;
+            if last {
+                return Ok(false);
+            }
             if let (true, Some(remaining)) = (tick, &mut self.remaining) {
                 *remaining -= 1;
                 if *remaining == 0 {
@@ -142,6 +168,7 @@ async fn as_text<W: Write>(mut feed: Feed, records: io::Result<Records<W>>) -> a
 
 async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
     let mut stop = Stop::new().context("cannot listen to signals")?;
+    let tape = feed.subscription.tape().clone();
     let started = Instant::now();
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -153,7 +180,7 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             },
-            _ = frames.tick() => match screen.show(&board, started) {
+            _ = frames.tick() => match screen.show(&board, Now { elapsed: started.elapsed(), time: tape.now() }) {
                 Ok(Wish::Stay | Wish::Scroll(_)) => {}
                 Ok(Wish::Leave) => break Ok(()),
                 Err(error) => break Err(anyhow::Error::new(error).context("cannot draw on the terminal")),
@@ -170,7 +197,7 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
 /// What the user must know of an event that is no tick.
 pub(super) fn notices(event: &Event) -> Vec<String> {
     let mut notices = match event {
-        Event::Tick(_) => Vec::new(),
+        Event::Tick(_) | Event::CaughtUp { .. } | Event::End => Vec::new(),
         Event::Answer { refused, .. } => refused
             .iter()
             .map(|Refusal { symbol, message }| match message.contains(symbol.as_str()) {
@@ -182,6 +209,12 @@ pub(super) fn notices(event: &Event) -> Vec<String> {
             vec![format!("{symbol}: too slow, the server left out the ticks {first} to {last}")]
         }
         Event::Draining => vec!["the server is about to stop".to_owned()],
+        // An outage may be long: less and less often.
+        Event::Disconnected { attempt, .. } if !attempt.is_power_of_two() => Vec::new(),
+        Event::Disconnected { cause, attempt } => vec![format!("{cause}; reconnecting (attempt {attempt})")],
+        Event::Reconnected { replica, without } => {
+            vec![format!("connected to {replica} after {} ms without a connection", without.as_millis())]
+        }
     };
     // The text is the server's: it must not steer the terminal.
     notices.iter_mut().for_each(|notice| notice.retain(|letter| !letter.is_control()));
@@ -213,7 +246,7 @@ mod tests {
         };
         let told = ["TSC: did you mean [31mTCS?", "there is no TC", "too many symbols"];
         assert_eq!(notices(&answer), told);
-        let gap = Event::Gap { symbol: "TCS".to_owned(), first: Sequence(5), last: Sequence(9) };
+        let gap = Event::Gap { symbol: "TCS".parse().unwrap(), first: Sequence(5), last: Sequence(9) };
         assert_eq!(notices(&gap), ["TCS: too slow, the server left out the ticks 5 to 9"]);
     }
 }

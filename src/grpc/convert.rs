@@ -4,13 +4,29 @@ use std::time::Duration;
 
 use crate::{
     contract::v1,
+    history::Candle,
+    hub::Quote,
     tape::{Instrument, Kind},
-    tick::{Tick, Time},
+    tick::{Price, Tick, Time},
 };
 
 pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
     let (seconds, nanos) = time.parts();
     prost_types::Timestamp { seconds, nanos }
+}
+
+/// What is wrong with a time that [`time`] refuses, after the name of its field.
+pub(super) const NO_TIMESTAMP: &str =
+    "is no timestamp: its seconds are from the year 1 to 9999, its nanos from 0 to 999999999";
+
+/// `None` when it is malformed. What is before 1970 becomes the first time, what is after 2554 the last.
+pub(super) fn time(timestamp: prost_types::Timestamp) -> Option<Time> {
+    /// The first second of the year 1 and the last of the year 9999.
+    const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    let nanos = u64::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    let seconds = SECONDS.contains(&timestamp.seconds).then_some(timestamp.seconds)?;
+    let Ok(seconds) = u64::try_from(seconds) else { return Some(Time::default()) };
+    Some(Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos)))
 }
 
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
@@ -50,6 +66,25 @@ pub(super) fn tick(symbol: &str, tick: &Tick) -> v1::Tick {
     }
 }
 
+pub(super) fn quote(quote: &Quote) -> v1::Quote {
+    let Quote { book, day } = quote;
+    let mut of = v1::Quote {
+        day_start_time: Some(timestamp(day.start)),
+        open_nanos: day.open.nanos(),
+        high_nanos: day.high.nanos(),
+        low_nanos: day.low.nanos(),
+        volume: day.volume,
+        previous_close_nanos: day.previous_close.map_or(0, Price::nanos),
+        change_percent: day.change_percent(),
+        ..v1::Quote::default()
+    };
+    if let Some(book) = book {
+        (of.bid_nanos, of.bid_quantity) = (book.bid.nanos(), book.bid_quantity);
+        (of.ask_nanos, of.ask_quantity) = (book.ask.nanos(), book.ask_quantity);
+    }
+    of
+}
+
 pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {
     v1::Instrument {
         symbol: instrument.symbol.to_string(),
@@ -63,6 +98,25 @@ pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {
         kind: instrument.kind.clone(),
         day_start: some_duration(instrument.day_start),
     }
+}
+
+/// `open` says that the interval is not over yet.
+pub(super) fn candle(candle: &Candle, open: bool) -> v1::Candle {
+    v1::Candle {
+        open_time: Some(timestamp(candle.open_time)),
+        open_nanos: candle.open.nanos(),
+        high_nanos: candle.high.nanos(),
+        low_nanos: candle.low.nanos(),
+        close_nanos: candle.close.nanos(),
+        volume: candle.volume,
+        tick_count: candle.tick_count,
+        open,
+    }
+}
+
+/// How many things a page may have: 1,000 unless the request says otherwise, and no more than `most`.
+pub(super) fn page_size(asked: u32, most: usize) -> usize {
+    if asked == 0 { 1_000 } else { most.min(asked as usize) }
 }
 
 pub(super) fn kind(kind: Kind) -> v1::TapeKind {

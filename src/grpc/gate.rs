@@ -41,7 +41,7 @@ impl Gate {
     }
 
     /// Answers a request.
-    pub async fn answer<B>(mut self, request: Request<B>) -> Result<Response<Body>, Infallible>
+    pub async fn answer<B>(self, request: Request<B>) -> Result<Response<Body>, Infallible>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<tonic::codegen::StdError>,
@@ -58,10 +58,25 @@ impl Gate {
                 Ok(self.converse(V1::new(), Format::V1, request))
             }
             "/ticker.v1.TickerStreamService/Watch" => Ok(self.watch(request).await),
-            _ => match self.routes.call(request).await {
-                Ok(response) => Ok(plainly(response)),
-                Err(never) => match never {},
-            },
+            _ => self.answer_once(request).await,
+        }
+    }
+
+    async fn answer_once<B>(mut self, request: Request<B>) -> Result<Response<Body>, Infallible>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<tonic::codegen::StdError>,
+    {
+        let deadline = deadline(request.headers());
+        let answer = self.routes.call(request);
+        let answered = match deadline {
+            Some(deadline) => tokio::time::timeout(deadline, answer).await,
+            None => Ok(answer.await),
+        };
+        match answered {
+            Ok(Ok(response)) => Ok(plainly(response)),
+            Ok(Err(never)) => match never {},
+            Err(_) => Ok(Status::from(Failure::DeadlineExceeded).into_http()),
         }
     }
 
@@ -114,7 +129,7 @@ where
     if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
         return Err(Failure::Compressed(status::cut(&encoding)));
     }
-    let deadline = headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
+    let deadline = deadline(headers);
     // Requests are small and rare, and there may be ten thousand streams: no buffer of 8 KiB for each.
     let decoder = ProstCodec::<(), M>::raw_decoder(BufferSettings::new(512, 1024));
     Ok((deadline, Streaming::new_request(decoder, request.into_body(), None, Some(MAX_REQUEST_BYTES))))
@@ -151,6 +166,11 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
     let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// How long the client waits for the end of the call.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?))
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit, as the gRPC protocol over HTTP/2 defines it.

@@ -2,11 +2,7 @@
 
 use tonic::Status;
 
-use super::{
-    session::{Refusal, Session},
-    status::{Failure, cut},
-    stream::Conversation,
-};
+use super::{Format, session::Session, status::Failure, stream::Conversation, terms::Origin};
 use crate::{
     contract::gogen::TickerRequest,
     hub::{Delivery, Interest},
@@ -19,17 +15,11 @@ impl Conversation for Gogen {
     type Request = TickerRequest;
 
     fn hear(&mut self, session: &mut Session, request: TickerRequest) -> Result<(), Status> {
-        let interest = Interest { delivery: Delivery::default(), unnamed: false };
-        match session.subscribe(&request.symbol, interest) {
-            Ok(_) => Ok(()),
-            Err(Refusal::Malformed(error)) => {
-                Err(Failure::MalformedSymbol(cut(&request.symbol), error).into())
-            }
-            Err(Refusal::Unknown(symbol, suggestion)) => {
-                Err(Failure::UnknownSymbol(symbol, suggestion).into())
-            }
-            Err(Refusal::TooMany) => Err(Failure::TooManySymbols.into()),
-        }
+        let interest =
+            Interest { delivery: Delivery::default(), format: Format::Gogen as u8, unnamed: false };
+        let subscribed = session.subscribe(&request.symbol, interest, &Origin::default());
+        subscribed.map_err(|refusal| Failure::of_symbol(&request.symbol, refusal))?;
+        Ok(())
     }
 
     fn say_draining(&self, _: &mut Vec<u8>) {}

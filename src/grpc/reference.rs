@@ -6,15 +6,18 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
+    outcome::refused_symbol,
     status::{Failure, cut},
-    v1::refused_symbol,
 };
 use crate::{
-    contract::v1::{
-        self, DigestTicksRequest, DigestTicksResponse, GetLastPricesRequest, GetLastPricesResponse,
-        GetTapeRequest, GetTapeResponse, ListCandlesRequest, ListCandlesResponse, ListInstrumentsRequest,
-        ListInstrumentsResponse, ListTicksRequest, ListTicksResponse, PublishRequest, PublishResponse,
-        server::ticker_stream_service_server::TickerStreamService,
+    contract::{
+        Encoded,
+        v1::{
+            self, DigestTicksRequest, DigestTicksResponse, GetLastPricesRequest, GetLastPricesResponse,
+            GetTapeRequest, GetTapeResponse, ListCandlesRequest, ListInstrumentsRequest,
+            ListInstrumentsResponse, ListTicksRequest, PublishRequest, PublishResponse,
+            server::ticker_stream_service_server::TickerStreamService,
+        },
     },
     tape::Instrument,
     tick::Symbol,
@@ -72,22 +75,19 @@ impl TickerStreamService for Reference {
         }))
     }
 
-    async fn list_ticks(&self, _: Request<ListTicksRequest>) -> Result<Response<ListTicksResponse>, Status> {
-        Err(Failure::NotYet("ListTicks").into())
+    async fn list_ticks(&self, request: Request<ListTicksRequest>) -> Result<Response<Encoded>, Status> {
+        Ok(Response::new(self.feed.list_ticks(request.into_inner()).await?))
     }
 
-    async fn list_candles(
-        &self,
-        _: Request<ListCandlesRequest>,
-    ) -> Result<Response<ListCandlesResponse>, Status> {
-        Err(Failure::NotYet("ListCandles").into())
+    async fn list_candles(&self, request: Request<ListCandlesRequest>) -> Result<Response<Encoded>, Status> {
+        Ok(Response::new(self.feed.list_candles(request.into_inner()).await?))
     }
 
     async fn digest_ticks(
         &self,
-        _: Request<DigestTicksRequest>,
+        request: Request<DigestTicksRequest>,
     ) -> Result<Response<DigestTicksResponse>, Status> {
-        Err(Failure::NotYet("DigestTicks").into())
+        Ok(Response::new(self.feed.digest_ticks(request.into_inner()).await?))
     }
 
     async fn publish(
@@ -112,7 +112,7 @@ impl Reference {
                 all.partition_point(|instrument| instrument.symbol <= last)
             }
         };
-        let size = if size == 0 { Self::PAGE } else { Self::PAGE.min(size as usize) };
+        let size = convert::page_size(size, Self::PAGE);
         let end = all.len().min(start + size);
         let page = &all[start..end];
         let next = if end < all.len() { page.last().map(|last| last.symbol.to_string()) } else { None };

@@ -1,8 +1,15 @@
 //! What the conversations of both packages share: the subscriber of a stream and its answers.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use super::{Feed, Format};
+use super::{
+    Feed, Format,
+    replay::{Replay, Replayed},
+    terms::Origin,
+};
 use crate::{
     hub::{Interest, Subscribed, Subscriber},
     tape::Instrument,
@@ -16,7 +23,9 @@ pub(super) struct Session {
     /// Answers that are not sent yet: they go before any tick.
     pub(super) outbox: Vec<u8>,
     /// Every instrument was asked for: how many are subscribed already, and what is wanted of them.
-    subscribing_all: Option<(usize, Interest)>,
+    subscribing_all: Option<(usize, Interest, Origin)>,
+    /// What goes before live ticks, in a watch that asked for it.
+    pub(super) replay: Option<Box<Replay>>,
 }
 
 /// Why a symbol is refused.
@@ -41,38 +50,61 @@ impl Session {
 
     pub(super) fn new(feed: Feed, format: Format) -> Self {
         let subscriber = feed.join(format);
-        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None }
+        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None }
     }
 
     /// Subscribes to a symbol by name.
-    pub(super) fn subscribe(&self, symbol: &str, interest: Interest) -> Result<Subscribed, Refusal> {
+    pub(super) fn subscribe(
+        &self,
+        symbol: &str,
+        interest: Interest,
+        origin: &Origin,
+    ) -> Result<Subscribed, Refusal> {
         let instrument = self.feed.instrument(symbol)?;
         let full = self.subscriber.named() >= super::MAX_SYMBOLS_PER_STREAM;
         if full && !self.subscriber.has_named(&instrument.symbol) {
             return Err(Refusal::TooMany);
         }
-        Ok(self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, self.feed.clock.now()))
+        let start = origin.start(&self.feed, &instrument);
+        Ok(self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, start, self.feed.clock.now()))
     }
 
     /// Subscribes to every listed instrument, some now and the others in [`Self::go_on`].
-    pub(super) fn subscribe_all(&mut self, interest: Interest) {
-        self.subscribing_all = Some((0, interest));
+    pub(super) fn subscribe_all(&mut self, interest: Interest, origin: Origin) {
+        self.subscribing_all = Some((0, interest, origin));
         self.go_on();
+    }
+
+    /// Appends what is to be replayed to `out`, until it holds `budget` bytes. False when there is nothing to come
+    /// after it, ever.
+    pub(super) fn poll_replay(&mut self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> bool {
+        let Some(replay) = &mut self.replay else { return true };
+        match replay.poll(cx, &self.feed.clock, budget, out) {
+            Poll::Ready(Replayed::End) => return false,
+            Poll::Ready(Replayed::Present) => {
+                if let Some(replay) = self.replay.take() {
+                    replay.go_live(&self.feed, &self.subscriber);
+                }
+            }
+            Poll::Ready(Replayed::Data) | Poll::Pending => {}
+        }
+        true
     }
 
     /// Goes on with what was begun. True when there is more to do, which must be done before the next request is
     /// heard.
     pub(super) fn go_on(&mut self) -> bool {
-        let Some((done, interest)) = self.subscribing_all.take() else { return false };
+        let Some((done, interest, origin)) = self.subscribing_all.take() else { return false };
         let tape = &*self.feed.tape;
         let left = tape.instruments().get(done..).unwrap_or_default();
         let now = self.feed.clock.now();
         for instrument in left.iter().take(Self::AT_A_TIME) {
-            self.subscriber.subscribe(tape, instrument, interest, now);
+            let start = origin.start(&self.feed, instrument);
+            self.subscriber.subscribe(tape, instrument, interest, start, now);
         }
         let more = left.len() > Self::AT_A_TIME;
         if more {
-            self.subscribing_all = Some((done + Self::AT_A_TIME, interest));
+            self.subscribing_all = Some((done + Self::AT_A_TIME, interest, origin));
         }
         more
     }

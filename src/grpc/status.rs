@@ -6,7 +6,7 @@ use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM};
+use super::{MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, session::Refusal};
 use crate::tick::{Symbol, SymbolError};
 
 /// Why an RPC ends.
@@ -34,12 +34,19 @@ pub(super) enum Failure {
     Undecodable(String),
     #[error("requests must not be compressed; grpc-encoding was {0:?}")]
     Compressed(String),
-    #[error("the page token {0:?} is none that this service issues: pass next_page_token as it came")]
+    #[error(
+        "the page token {0:?} is none that this service issues for this request: pass next_page_token as it came"
+    )]
     BadPageToken(String),
+    /// A field of the request and what is wrong with it.
+    #[error("{0} {1}")]
+    Invalid(&'static str, String),
     #[error("{0} is not available in this version")]
     NotYet(&'static str),
     #[error("the deadline of the call is over")]
     DeadlineExceeded,
+    #[error("the call was cancelled")]
+    Cancelled,
     #[error("the server is stopping: reconnect, to another replica if there is one")]
     Stopping,
 }
@@ -52,6 +59,17 @@ impl std::fmt::Display for Hint<'_> {
         match self.0 {
             Some(symbol) => write!(f, "; did you mean {symbol}?"),
             None => Ok(()),
+        }
+    }
+}
+
+impl Failure {
+    /// The refusal of the one symbol of an RPC.
+    pub(super) fn of_symbol(symbol: &str, refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
+            Refusal::Unknown(symbol, suggestion) => Self::UnknownSymbol(symbol, suggestion),
+            Refusal::TooMany => Self::TooManySymbols,
         }
     }
 }
@@ -78,8 +96,12 @@ impl From<Failure> for Status {
                 Code::InvalidArgument,
                 Some(ErrorDetails::with_bad_request_violation("page_token", &message)),
             ),
+            Failure::Invalid(field, _) => {
+                (Code::InvalidArgument, Some(ErrorDetails::with_bad_request_violation(*field, &message)))
+            }
             Failure::Compressed(_) | Failure::NotYet(_) => (Code::Unimplemented, None),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, None),
+            Failure::Cancelled => (Code::Cancelled, None),
             Failure::Stopping => {
                 (Code::Unavailable, Some(ErrorDetails::with_retry_info(Some(Duration::from_millis(100)))))
             }

@@ -115,6 +115,9 @@ impl<C: Conversation> TickStream<C> {
         if let Err(status) = heard {
             return Poll::Ready(Err(status));
         }
+        if !self.session.poll_replay(cx, Self::BUDGET, out) {
+            return Poll::Ready(Err(Status::ok("")));
+        }
         match self.session.subscriber.poll_pull(cx, Self::BUDGET, out) {
             Poll::Ready(Pulled::Closed) => {
                 self.conversation.say_draining(out);

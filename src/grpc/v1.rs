@@ -1,29 +1,29 @@
 //! `ticker.v1.TickerStreamService`: the conversations of `TickerStream` and `Watch`.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use tonic::Status;
 
 use super::{
     MAX_SYMBOLS_PER_MESSAGE, convert,
+    outcome::{refused, refused_all, refused_symbol, status, strays, subscribed},
     session::{Refusal, Session},
-    status::{Failure, Hint, cut},
     stream::Conversation,
+    terms::Terms,
     wire,
 };
 use crate::{
     contract::v1::{
-        self, Draining, Pong, Subscription, SubscriptionResult, SymbolStatus, SymbolStatusCode as Code,
-        TickerStreamRequest, TickerStreamResponse, WatchRequest, ticker_stream_request::Verb,
+        Draining, Pong, Subscription, SubscriptionResult, SymbolStatus, SymbolStatusCode as Code,
+        TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
         ticker_stream_response::Event,
     },
-    hub::{Delivery, Interest},
+    hub::Interest,
     tick::Symbol,
 };
 
 /// Stands for every listed instrument.
-const EVERYTHING: &str = "*";
-const LONGEST_MIN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const EVERYTHING: &str = "*";
 
 /// The conversation of one stream. `Watch` is the same with its one request heard at the start.
 pub(super) struct V1 {
@@ -77,61 +77,33 @@ impl V1 {
         Self { everything: None }
     }
 
-    /// Hears the one request of a watch. Returns why the stream must end when it can have nothing to say.
-    pub(super) fn watch(&mut self, session: &mut Session, request: WatchRequest) -> Option<Status> {
-        let statuses = self.subscribe(session, Subscription::from(request));
-        let refusal = match statuses.iter().all(|status| status.code() != Code::Subscribed) {
-            true => statuses.first().map(|first| Failure::NothingToWatch(first.message.clone()).into()),
-            false => None,
-        };
-        let event = result(session, 0, statuses);
-        wire::put_message(&TickerStreamResponse { event: Some(event) }, &mut session.outbox);
-        refusal
-    }
-
-    fn subscribe(&mut self, session: &mut Session, subscription: Subscription) -> Vec<SymbolStatus> {
-        if subscription.symbols.is_empty() {
-            return vec![refused("", Code::InvalidArgument, NO_SYMBOL)];
-        }
-        let wanted = delivery_of(session, &subscription);
-        let limited = subscription.symbols.iter().enumerate();
-        limited
-            .map(|(at, symbol)| match &wanted {
-                _ if at >= MAX_SYMBOLS_PER_MESSAGE => {
-                    refused(symbol, Code::LimitExceeded, TOO_MANY_IN_MESSAGE)
-                }
-                Err((code, message)) => refused(symbol, *code, message),
-                Ok(_) if subscription.after_sequence.contains_key(symbol) => {
-                    refused(symbol, Code::Unimplemented, "after_sequence is not available in this version")
-                }
-                Ok(delivery) => self.subscribe_one(session, symbol, *delivery),
-            })
-            .collect()
-    }
-
-    fn subscribe_one(&mut self, session: &mut Session, symbol: &str, delivery: Delivery) -> SymbolStatus {
-        if symbol == EVERYTHING {
-            let interest = Interest { delivery, unnamed: true };
-            self.everything = Some(interest);
-            session.subscribe_all(interest);
-            return subscribed(symbol, interest);
-        }
-        let interest = Interest { delivery, unnamed: false };
-        match session.subscribe(symbol, interest) {
-            Ok(_) => subscribed(symbol, interest),
-            Err(refusal) => refused_symbol(symbol, refusal),
+    pub(super) fn subscribe(
+        &mut self,
+        session: &mut Session,
+        mut subscription: Subscription,
+    ) -> Vec<SymbolStatus> {
+        let terms = Terms::of(&session.feed, &mut subscription);
+        let symbols = subscription.symbols;
+        match terms {
+            _ if symbols.is_empty() => vec![refused("", Code::InvalidArgument, NO_SYMBOL)],
+            Ok(terms) => self.subscribe_on(terms, session, &symbols),
+            Err(objection) => refused_all(&symbols, &objection),
         }
     }
 
-    fn set_subscriptions(&mut self, session: &mut Session, subscription: Subscription) -> Vec<SymbolStatus> {
-        let everything = subscription.symbols.iter().any(|symbol| symbol == EVERYTHING);
-        if let Err((code, message)) = delivery_of(session, &subscription) {
+    fn set_subscriptions(
+        &mut self,
+        session: &mut Session,
+        mut subscription: Subscription,
+    ) -> Vec<SymbolStatus> {
+        let terms = match Terms::of(&session.feed, &mut subscription) {
+            Ok(terms) => terms,
             // What is refused as a whole changes nothing.
-            let symbols = subscription.symbols.iter();
-            return symbols.map(|symbol| refused(symbol, code, &message)).collect();
-        }
-        let wanted: HashSet<Symbol> =
-            subscription.symbols.iter().filter_map(|symbol| symbol.parse().ok()).collect();
+            Err(objection) => return refused_all(&subscription.symbols, &objection),
+        };
+        let symbols = subscription.symbols;
+        let everything = symbols.iter().any(|symbol| symbol == EVERYTHING);
+        let wanted: HashSet<Symbol> = symbols.iter().filter_map(|symbol| symbol.parse().ok()).collect();
         let mut removed = session
             .subscriber
             .retain(|symbol, interest| wanted.contains(symbol) || everything && interest.unnamed);
@@ -139,11 +111,31 @@ impl V1 {
         if !everything {
             self.everything = None;
         }
-        let mut statuses = match subscription.symbols.is_empty() {
-            true => Vec::new(),
-            false => self.subscribe(session, subscription),
-        };
+        let mut statuses = self.subscribe_on(terms, session, &symbols);
         statuses.extend(removed.iter().map(|symbol| status(symbol.as_str(), Code::Unsubscribed)));
+        statuses
+    }
+
+    fn subscribe_on(&mut self, terms: Terms, session: &mut Session, symbols: &[String]) -> Vec<SymbolStatus> {
+        let Terms { interest, origin, .. } = terms;
+        let (symbols, too_many) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
+        let everything = symbols.iter().any(|symbol| symbol == EVERYTHING);
+        let named = symbols.iter().map(|symbol| match symbol.as_str() {
+            EVERYTHING => subscribed(symbol, Interest { unnamed: true, ..interest }),
+            symbol => match session.subscribe(symbol, interest, &origin) {
+                Ok(_) => subscribed(symbol, interest),
+                Err(refusal) => refused_symbol(symbol, refusal),
+            },
+        });
+        let mut statuses: Vec<SymbolStatus> = named.collect();
+        statuses
+            .extend(too_many.iter().map(|symbol| refused(symbol, Code::LimitExceeded, TOO_MANY_IN_MESSAGE)));
+        statuses.extend(strays(&session.feed, &origin, symbols));
+        if everything {
+            let interest = Interest { unnamed: true, ..interest };
+            self.everything = Some(interest);
+            session.subscribe_all(interest, origin);
+        }
         statuses
     }
 
@@ -182,88 +174,11 @@ impl V1 {
     }
 }
 
-const NO_SYMBOL: &str = "the request names no symbol";
-const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
+pub(super) const NO_SYMBOL: &str = "the request names no symbol";
+pub(super) const TOO_MANY_IN_MESSAGE: &str =
+    "a message names at most 1,000 symbols: send the others in another one";
 
-impl From<WatchRequest> for Subscription {
-    fn from(request: WatchRequest) -> Self {
-        let WatchRequest {
-            symbols, delivery, min_interval, after_sequence, start_time, tape_id, detail, ..
-        } = request;
-        Self { symbols, delivery, min_interval, after_sequence, start_time, tape_id, detail }
-    }
-}
-
-/// How a request wants its symbols delivered, or why each of them is refused.
-fn delivery_of(session: &Session, subscription: &Subscription) -> Result<Delivery, (Code, String)> {
-    let refuse = |code, message: String| Err((code, message));
-    let own = &session.feed.tape.identity().tape_id;
-    if !subscription.tape_id.is_empty() && subscription.tape_id != *own {
-        return refuse(
-            Code::ForeignTape,
-            format!("this replica plays the tape {own}, so its sequences mean other ticks"),
-        );
-    }
-    if subscription.start_time.is_some() {
-        return refuse(Code::Unimplemented, "start_time is not available in this version".to_owned());
-    }
-    let asked = subscription.min_interval.unwrap_or_default();
-    let min_interval = match convert::positive_duration(asked)
-        .filter(|interval| *interval <= LONGEST_MIN_INTERVAL)
-    {
-        Some(interval) => interval,
-        None => return refuse(Code::InvalidArgument, "min_interval must be from 0 to one day".to_owned()),
-    };
-    match v1::Delivery::try_from(subscription.delivery) {
-        Ok(v1::Delivery::Unspecified | v1::Delivery::Latest) => Ok(Delivery::Latest { min_interval }),
-        Ok(v1::Delivery::EveryTick) if min_interval.is_zero() => Ok(Delivery::EveryTick),
-        Ok(v1::Delivery::EveryTick) => refuse(
-            Code::InvalidArgument,
-            "min_interval goes only with DELIVERY_LATEST: it leaves ticks out".to_owned(),
-        ),
-        Err(_) => {
-            let unknown = subscription.delivery;
-            refuse(
-                Code::InvalidArgument,
-                format!("delivery {unknown} is unknown: use DELIVERY_LATEST or DELIVERY_EVERY_TICK"),
-            )
-        }
-    }
-}
-
-fn result(session: &Session, request_id: u64, statuses: Vec<SymbolStatus>) -> Event {
+pub(super) fn result(session: &Session, request_id: u64, statuses: Vec<SymbolStatus>) -> Event {
     let tape_id = session.feed.tape.identity().tape_id.clone();
     Event::SubscriptionResult(SubscriptionResult { request_id, tape_id, statuses })
-}
-
-pub(super) fn refused_symbol(symbol: &str, refusal: Refusal) -> SymbolStatus {
-    match refusal {
-        Refusal::Malformed(error) => refused(symbol, Code::InvalidArgument, &error.to_string()),
-        Refusal::Unknown(_, suggestion) => {
-            let hint = Hint(&suggestion);
-            refused(
-                symbol,
-                Code::UnknownSymbol,
-                &format!("unknown symbol {symbol}{hint}; ListInstruments lists them"),
-            )
-        }
-        Refusal::TooMany => refused(symbol, Code::LimitExceeded, &Failure::TooManySymbols.to_string()),
-    }
-}
-
-fn refused(symbol: &str, code: Code, message: &str) -> SymbolStatus {
-    SymbolStatus { message: message.to_owned(), ..status(symbol, code) }
-}
-
-fn subscribed(symbol: &str, interest: Interest) -> SymbolStatus {
-    let (delivery, min_interval) = match interest.delivery {
-        Delivery::Latest { min_interval } => (v1::Delivery::Latest, min_interval),
-        Delivery::EveryTick => (v1::Delivery::EveryTick, Duration::ZERO),
-    };
-    let min_interval = (!min_interval.is_zero()).then(|| convert::duration(min_interval));
-    SymbolStatus { delivery: delivery.into(), min_interval, ..status(symbol, Code::Subscribed) }
-}
-
-fn status(symbol: &str, code: Code) -> SymbolStatus {
-    SymbolStatus { symbol: cut(symbol), code: code.into(), ..SymbolStatus::default() }
 }

@@ -4,12 +4,15 @@
 //! the generated code.
 
 use bytes::BufMut;
-use prost::{Message, encoding::encode_varint};
+use prost::{
+    Message,
+    encoding::{encode_varint, message},
+};
 
 use super::convert;
 use crate::{
-    contract::v1::{Gap, Heartbeat, TickerStreamResponse, ticker_stream_response::Event},
-    hub::{Mark, WireFormat},
+    contract::v1::{CaughtUp, Gap, Heartbeat, TickerStreamResponse, ticker_stream_response::Event},
+    hub::{Mark, Quote, WireFormat},
     tape::Instrument,
     tick::{Sequence, Symbol, Tick, Time},
 };
@@ -32,7 +35,10 @@ pub(super) struct Gogen {
 
 /// `ticker.v1.TickerStreamResponse`, which `WatchResponse` equals byte for byte.
 pub(super) struct V1 {
-    pub(super) tape_id: String,
+    tape_id: String,
+    quotes: bool,
+    /// Where a tick with its quote is put together, before its length is known.
+    scratch: Vec<u8>,
 }
 
 /// Appends a message with its prefix.
@@ -41,7 +47,7 @@ pub(super) fn put_message(message: &impl Message, out: &mut Vec<u8>) {
 }
 
 impl WireFormat for Gogen {
-    fn tick(&mut self, instrument: &Instrument, tick: &Tick, _: Mark, out: &mut Vec<u8>) {
+    fn tick(&mut self, instrument: &Instrument, tick: &Tick, _: Mark, _: Option<Quote>, out: &mut Vec<u8>) {
         let (second, nanos) = tick.time.parts();
         if self.second != Some(second) {
             self.text = convert::rfc3339_to_the_second(second);
@@ -62,28 +68,31 @@ impl WireFormat for Gogen {
     // A client of this contract would read anything but a tick as a price of zero.
     fn gap(&mut self, _: &Symbol, _: Sequence, _: Sequence, _: &mut Vec<u8>) {}
 
+    fn caught_up(&mut self, _: &Symbol, _: Sequence, _: &mut Vec<u8>) {}
+
     fn heartbeat(&mut self, _: Time, _: &mut Vec<u8>) {}
 }
 
 impl WireFormat for V1 {
-    fn tick(&mut self, instrument: &Instrument, tick: &Tick, mark: Mark, out: &mut Vec<u8>) {
-        let (seconds, nanos) = tick.time.parts();
-        framed(out, |out| {
-            nested(1, out, |out| {
-                put_bytes(1, instrument.symbol.as_str().as_bytes(), out);
-                out.put_u8(2 << 3 | FIXED64);
-                out.put_f64_le(tick.price.to_f64());
-                nested(3, out, |out| {
-                    put_varint(1, seconds as u64, out);
-                    put_varint(2, nanos as u64, out);
-                });
-                put_varint(4, tick.sequence.0, out);
-                put_varint(5, tick.price.nanos() as u64, out);
-                put_varint(6, tick.quantity.get(), out);
-                put_varint(7, mark.conflated, out);
-                put_varint(8, u64::from(mark.snapshot), out);
-            });
-        });
+    fn quotes(&self) -> bool {
+        self.quotes
+    }
+
+    fn tick(
+        &mut self,
+        instrument: &Instrument,
+        tick: &Tick,
+        mark: Mark,
+        quote: Option<Quote>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(quote) = quote else {
+            return framed(out, |out| nested(1, out, |out| put_tick(instrument, tick, mark, out)));
+        };
+        self.scratch.clear();
+        put_tick(instrument, tick, mark, &mut self.scratch);
+        message::encode(9, &convert::quote(&quote), &mut self.scratch);
+        framed(out, |out| put_bytes(1, &self.scratch, out));
     }
 
     fn gap(&mut self, symbol: &Symbol, first: Sequence, last: Sequence, out: &mut Vec<u8>) {
@@ -91,10 +100,42 @@ impl WireFormat for V1 {
         put_message(&TickerStreamResponse { event: Some(Event::Gap(gap)) }, out);
     }
 
+    fn caught_up(&mut self, symbol: &Symbol, last: Sequence, out: &mut Vec<u8>) {
+        let caught_up = CaughtUp { symbol: symbol.to_string(), sequence: last.0 };
+        put_message(&TickerStreamResponse { event: Some(Event::CaughtUp(caught_up)) }, out);
+    }
+
     fn heartbeat(&mut self, now: Time, out: &mut Vec<u8>) {
         let heartbeat = Heartbeat { time: Some(convert::timestamp(now)), tape_id: self.tape_id.clone() };
         put_message(&TickerStreamResponse { event: Some(Event::Heartbeat(heartbeat)) }, out);
     }
+}
+
+impl V1 {
+    pub(super) fn new(tape_id: &str) -> Self {
+        Self { tape_id: tape_id.to_owned(), quotes: false, scratch: Vec::new() }
+    }
+
+    pub(super) fn with_quotes(tape_id: &str) -> Self {
+        Self { quotes: true, ..Self::new(tape_id) }
+    }
+}
+
+/// The fields of a `ticker.v1.Tick` without its quote.
+fn put_tick(instrument: &Instrument, tick: &Tick, mark: Mark, out: &mut Vec<u8>) {
+    let (seconds, nanos) = tick.time.parts();
+    put_bytes(1, instrument.symbol.as_str().as_bytes(), out);
+    out.put_u8(2 << 3 | FIXED64);
+    out.put_f64_le(tick.price.to_f64());
+    nested(3, out, |out| {
+        put_varint(1, seconds as u64, out);
+        put_varint(2, nanos as u64, out);
+    });
+    put_varint(4, tick.sequence.0, out);
+    put_varint(5, tick.price.nanos() as u64, out);
+    put_varint(6, tick.quantity.get(), out);
+    put_varint(7, mark.conflated, out);
+    put_varint(8, u64::from(mark.snapshot), out);
 }
 
 fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -141,6 +182,8 @@ mod tests {
     use super::*;
     use crate::{
         contract::{gogen, v1},
+        history::Day,
+        tape::TopOfBook,
         tick::Price,
     };
 
@@ -165,7 +208,7 @@ mod tests {
         #[test]
         fn a_gogen_tick_is_what_the_generated_code_reads(symbol in "[A-Z]{1,32}", tick in any_tick()) {
             let mut out = b"before".to_vec();
-            Gogen::default().tick(&instrument(&symbol), &tick, Mark { conflated: 3, snapshot: true }, &mut out);
+            Gogen::default().tick(&instrument(&symbol), &tick, Mark { conflated: 3, snapshot: true }, None, &mut out);
             let expected = gogen::TickerResponse {
                 symbol,
                 ltp: tick.price.to_f64(),
@@ -182,7 +225,7 @@ mod tests {
             symbol in "[A-Z]{1,32}", tick in any_tick(), conflated in any::<u64>(), snapshot in any::<bool>(),
         ) {
             let mut out = Vec::new();
-            V1 { tape_id: String::new() }.tick(&instrument(&symbol), &tick, Mark { conflated, snapshot }, &mut out);
+            V1::new("t").tick(&instrument(&symbol), &tick, Mark { conflated, snapshot }, None, &mut out);
             let expected = v1::Tick { conflated, snapshot, ..convert::tick(&symbol, &tick) };
             let mut bytes = Vec::new();
             put_message(&TickerStreamResponse { event: Some(Event::Tick(expected.clone())) }, &mut bytes);
@@ -192,11 +235,38 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_v1_tick_with_its_quote_is_what_the_generated_code_writes(
+            symbol in "[A-Z]{1,32}", tick in any_tick(), close in prop::option::of(1..=i64::MAX), volume in any::<u64>(),
+            sizes in prop::option::of((any::<u64>(), any::<u64>())),
+        ) {
+            let price = |nanos| Price::from_nanos(nanos).unwrap();
+            let day = Day {
+                start: Time::from_nanos(tick.time.nanos() / 86_400 * 86_400), open: tick.price, high: price(i64::MAX), low: price(1), volume,
+                previous_close: close.map(price), last: tick.price,
+            };
+            let book = sizes.map(|(bid_quantity, ask_quantity)| TopOfBook { bid: price(1), bid_quantity, ask: price(2), ask_quantity });
+            let quote = Quote { book, day };
+            let mut out = Vec::new();
+            V1::with_quotes("t").tick(&instrument(&symbol), &tick, Mark::default(), Some(quote), &mut out);
+            let expected = v1::Tick { quote: Some(convert::quote(&quote)), ..convert::tick(&symbol, &tick) };
+            let mut bytes = Vec::new();
+            put_message(&TickerStreamResponse { event: Some(Event::Tick(expected.clone())) }, &mut bytes);
+            prop_assert_eq!(&out, &bytes);
+            let quote = expected.quote.unwrap();
+            prop_assert_eq!(quote.previous_close_nanos, close.unwrap_or(0));
+            prop_assert_eq!(quote.change_percent.is_some(), close.is_some());
+            prop_assert_eq!(quote.bid_nanos, i64::from(sizes.is_some()));
+        }
+    }
+
     #[test]
     fn a_gogen_client_gets_nothing_but_ticks() {
         let mut out = Vec::new();
         let mut gogen = Gogen::default();
         gogen.gap(&"A".parse().unwrap(), Sequence(1), Sequence(2), &mut out);
+        gogen.caught_up(&"A".parse().unwrap(), Sequence(1), &mut out);
         gogen.heartbeat(Time::default(), &mut out);
         assert!(out.is_empty());
     }

@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use super::{Change, Mark, State};
+use super::{Change, Mark, Quote, State, Watched};
 use crate::tick::{Tick, Time};
 
 /// A flush in progress: the ticks that fall due together leave together.
@@ -33,14 +33,18 @@ impl<'hub> Flush<'hub> {
             published.first = tick.sequence.0;
         }
         published.last = tick.sequence.0;
-        watched.latest = *tick;
+        watched.latest = Some(*tick);
+        let quote = watched.next_quote(tick);
         for (at, format) in formats.iter_mut().enumerate().filter(|(at, _)| watched.readers[*at] > 0) {
             let page = &mut pages[at];
             if first_of_flush {
-                published.span[at].0 = page.len() as u32;
+                published.span[at] = (page.len() as u32, page.len() as u32);
             }
-            format.tick(&watched.instrument, tick, Mark::default(), page);
-            published.span[at].1 = page.len() as u32;
+            let quote = quote.filter(|_| format.quotes());
+            if quote.is_some() || !format.quotes() {
+                format.tick(&watched.instrument, tick, Mark::default(), quote, page);
+                published.span[at].1 = page.len() as u32;
+            }
         }
         if first_of_flush {
             for watcher in watched.watchers.iter().filter(|watcher| !watcher.muted) {
@@ -63,6 +67,15 @@ impl<'hub> Flush<'hub> {
             state.unmute(subscriber, slot);
         }
         None
+    }
+}
+
+impl Watched {
+    /// The quote of the tick that follows the newest one; `None` while nobody has the figures of the day up to there.
+    fn next_quote(&mut self, tick: &Tick) -> Option<Quote> {
+        let day = self.day.as_mut().filter(|day| day.sequence().next() == tick.sequence)?;
+        day.advance(tick.sequence, 1);
+        Some(Quote { book: self.series.top_of_book(tick), day: *day.day() })
     }
 }
 

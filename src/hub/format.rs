@@ -1,7 +1,8 @@
 //! How the hub has bytes made without knowing what they mean.
 
 use crate::{
-    tape::Instrument,
+    history::Day,
+    tape::{Instrument, TopOfBook},
     tick::{Sequence, Symbol, Tick, Time},
 };
 
@@ -14,13 +15,37 @@ pub struct Mark {
     pub snapshot: bool,
 }
 
+/// The state of the market after a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// The best bid and ask; `None` when the tape knows no book.
+    pub book: Option<TopOfBook>,
+    /// The figures of the day.
+    pub day: Day,
+}
+
 /// Appends the messages of one wire format to a buffer, each complete and ready to send.
 pub trait WireFormat: Send {
-    /// One tick.
-    fn tick(&mut self, instrument: &Instrument, tick: &Tick, mark: Mark, out: &mut Vec<u8>);
+    /// Whether its ticks come with quotes.
+    fn quotes(&self) -> bool {
+        false
+    }
+
+    /// One tick, with a quote if the format has them.
+    fn tick(
+        &mut self,
+        instrument: &Instrument,
+        tick: &Tick,
+        mark: Mark,
+        quote: Option<Quote>,
+        out: &mut Vec<u8>,
+    );
 
     /// Ticks that were left out, by their first and last sequence.
     fn gap(&mut self, symbol: &Symbol, first: Sequence, last: Sequence, out: &mut Vec<u8>);
+
+    /// A symbol that was resumed has reached the present, with this sequence as the last one.
+    fn caught_up(&mut self, symbol: &Symbol, last: Sequence, out: &mut Vec<u8>);
 
     /// A sign of life.
     fn heartbeat(&mut self, now: Time, out: &mut Vec<u8>);

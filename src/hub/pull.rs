@@ -1,64 +1,108 @@
 //! Pulling: the bytes of what one subscriber still lacks.
 
-use super::{Delivery, Mark, State, Watched, WireFormat, dirty::Visit, interest::Slot};
-use crate::tick::{Sequence, Time};
+use std::time::Duration;
+
+use super::{
+    Delivery, Mark, Quote, State, Watched, WireFormat,
+    dirty::Visit,
+    interest::{Phase, Slot},
+};
+use crate::{
+    history::{Day, DayFold},
+    tick::{Sequence, Tick, Time},
+};
 
 /// At most so many bytes of one symbol's missed ticks at once, so that one that lags holds up no other.
 const CATCH_UP: usize = 4 * 1024;
 
+/// At most so many ticks are read in one pull to bring the figures of a day up to a tick, for which others wait.
+const FOLD: usize = 2048;
+
 impl State {
-    /// Appends what the subscriber lacks to `out` until it holds `budget` bytes.
-    pub(super) fn pull(&mut self, subscriber: u32, budget: usize, out: &mut Vec<u8>) {
+    /// Appends what the subscriber lacks to `out` until it holds `budget` bytes. True when there is more work to do
+    /// before it can be told everything, even if nothing was appended.
+    pub(super) fn pull(&mut self, subscriber: u32, budget: usize, out: &mut Vec<u8>) -> bool {
         let Self { subscribers, watched, published, formats, pages, deferred, flush, now, limits, .. } = self;
-        let Some(entry) = subscribers.get_mut(subscriber as usize).and_then(Option::as_mut) else { return };
-        let (page, at) = (&pages[entry.format], entry.format);
-        let before = out.len();
+        let Some(entry) = subscribers.get_mut(subscriber as usize).and_then(Option::as_mut) else {
+            return false;
+        };
+        let mut unfinished = false;
+        let mut fold = FOLD;
         entry.dirty.drain(|number| {
-            if out.len() >= budget {
+            if out.len() >= budget || fold == 0 {
+                unfinished = true;
                 return Visit::Stop;
             }
             let slot = &mut entry.slots[number as usize];
             let news = &published[slot.watched as usize];
+            let at = usize::from(slot.format);
             if slot.plain && news.flush == *flush && news.first == slot.next {
                 let (from, to) = news.span[at];
-                out.extend_from_slice(&page[from as usize..to as usize]);
-                slot.next = news.last.saturating_add(1);
-                return Visit::Done;
+                // A page is empty for a format whose quotes are still being worked out.
+                if from < to {
+                    out.extend_from_slice(&pages[at][from as usize..to as usize]);
+                    slot.next = news.last.saturating_add(1);
+                    return Visit::Done;
+                }
             }
             let Some(watched) = &mut watched[slot.watched as usize] else { return Visit::Done };
             let terms = &mut entry.terms[number as usize];
-            let mut send = Send { slot, watched, format: &mut *formats[at], out };
-            match terms.interest.delivery {
-                _ if terms.fresh => {
-                    send.snapshot();
-                    terms.fresh = false;
-                    terms.not_before = *now + terms.interest.min_interval();
-                    send.slot.plain = terms.interest.min_interval().is_zero();
+            let format = &mut *formats[at];
+            let min_interval = terms.interest.min_interval();
+            let mut send = Send { slot, watched, day: &mut terms.day, format, fold: &mut fold, out };
+            let sent = match (terms.phase, terms.interest.delivery) {
+                (Phase::Fresh, _) => {
+                    let sent = send.latest(true);
+                    if sent {
+                        terms.not_before = *now + min_interval;
+                        terms.phase = Phase::Live;
+                    }
+                    sent
                 }
-                Delivery::EveryTick => {
+                (Phase::CatchingUp, _) => {
+                    send.skip_before_first();
+                    let caught_up = match min_interval.is_zero() {
+                        true => send.catch_up(),
+                        false => send.catch_up_thinned(min_interval, &mut terms.not_before),
+                    };
+                    if caught_up {
+                        send.caught_up();
+                        terms.phase = Phase::Live;
+                    }
+                    // What a minimum interval still holds back has to be waited for.
+                    caught_up && send.lacks_nothing()
+                }
+                (Phase::Live, Delivery::EveryTick) => {
                     send.skip_too_old(now.before(limits.max_lag));
-                    return send.catch_up();
+                    send.catch_up()
                 }
-                Delivery::Latest { .. } if send.lacks_nothing() => {}
-                Delivery::Latest { .. } if terms.not_before > *now => {
+                (Phase::Live, Delivery::Latest { .. }) if send.lacks_nothing() => true,
+                (Phase::Live, Delivery::Latest { .. }) if terms.not_before > *now => {
                     // The end of the interval sends what there is, even if no tick follows.
                     send.watched.watchers[terms.place as usize].muted = true;
                     terms.muted_until = Some(terms.not_before);
                     deferred.insert((terms.not_before, subscriber, number));
+                    true
                 }
-                Delivery::Latest { min_interval } => {
-                    send.newest();
-                    terms.not_before = *now + min_interval;
+                (Phase::Live, Delivery::Latest { .. }) => {
+                    let sent = send.latest(false);
+                    if sent {
+                        terms.not_before = *now + min_interval;
+                    }
+                    sent
                 }
-            }
-            Visit::Done
+            };
+            slot.plain = terms.phase == Phase::Live && min_interval.is_zero();
+            unfinished |= !sent;
+            if sent { Visit::Done } else { Visit::More }
         });
-        if out.len() > before || entry.heartbeat {
+        if !out.is_empty() || entry.heartbeat {
             entry.heard = *now;
         }
-        if std::mem::take(&mut entry.heartbeat) && out.len() == before {
-            formats[at].heartbeat(*now, out);
+        if std::mem::take(&mut entry.heartbeat) && out.is_empty() {
+            formats[usize::from(entry.format)].heartbeat(*now, out);
         }
+        unfinished
     }
 }
 
@@ -66,57 +110,122 @@ impl State {
 struct Send<'a> {
     slot: &'a mut Slot,
     watched: &'a mut Watched,
+    /// The figures of the day that the slot itself has got to, while it is behind.
+    day: &'a mut Option<Box<DayFold>>,
     format: &'a mut dyn WireFormat,
+    /// How many ticks may still be read for the figures of a day.
+    fold: &'a mut usize,
     out: &'a mut Vec<u8>,
 }
 
 impl Send<'_> {
     fn lacks_nothing(&self) -> bool {
-        self.slot.next > self.watched.latest.sequence.0
+        self.watched.latest.is_none_or(|latest| self.slot.next > latest.sequence.0)
     }
 
-    /// The last price, to begin with.
-    fn snapshot(&mut self) {
-        self.latest(Mark { conflated: 0, snapshot: true });
+    /// The newest tick: to begin with, or in place of those that are lacking besides. False when it has to wait.
+    fn latest(&mut self, snapshot: bool) -> bool {
+        let Some(latest) = self.watched.latest else { return true };
+        let conflated = if snapshot { 0 } else { latest.sequence.0.saturating_sub(self.slot.next) };
+        self.tick(&latest, Mark { conflated, snapshot })
     }
 
-    /// The newest tick, which stands for those that are lacking besides.
-    fn newest(&mut self) {
-        let conflated = self.watched.latest.sequence.0 - self.slot.next;
-        self.latest(Mark { conflated, snapshot: false });
+    /// Sends a tick, unless the figures for its quote have to be worked out before.
+    fn tick(&mut self, tick: &Tick, mark: Mark) -> bool {
+        let mut quote = None;
+        if self.format.quotes() {
+            let Some(day) = self.figures(tick.sequence) else { return false };
+            quote = Some(Quote { book: self.watched.series.top_of_book(tick), day });
+        }
+        self.format.tick(&self.watched.instrument, tick, mark, quote, self.out);
+        self.slot.next = tick.sequence.next().0;
+        true
     }
 
-    fn latest(&mut self, mark: Mark) {
-        self.format.tick(&self.watched.instrument, &self.watched.latest, mark, self.out);
-        self.slot.next = self.watched.latest.sequence.next().0;
+    /// The figures of the day as of a tick: those that all share for the newest one, the slot's own while it is behind.
+    /// `None` when that takes more work than is left for this pull.
+    fn figures(&mut self, sequence: Sequence) -> Option<Day> {
+        let newest = self.watched.latest.is_some_and(|latest| latest.sequence == sequence);
+        let Watched { series, instrument, day: shared, .. } = &mut *self.watched;
+        let begin = || DayFold::new(series.clone(), instrument.day_start, sequence);
+        if newest && self.day.is_none() {
+            return shared.get_or_insert_with(begin).reach(sequence, self.fold);
+        }
+        let nearby = || shared.as_ref().and_then(|day| day.at(sequence)).unwrap_or_else(begin);
+        let own = self.day.get_or_insert_with(|| Box::new(nearby()));
+        let day = own.reach(sequence, self.fold)?;
+        if newest && let Some(own) = self.day.take() {
+            // Whoever is first at the newest tick has done the work for all.
+            if shared.as_ref().is_none_or(|shared| shared.sequence() < sequence) {
+                *shared = Some(*own);
+            }
+        }
+        Some(day)
+    }
+
+    /// Announces the ticks before `next` as a gap.
+    fn skip_to(&mut self, next: Sequence) {
+        let last = Sequence(next.0.saturating_sub(1));
+        self.format.gap(&self.watched.instrument.symbol, Sequence(self.slot.next), last, self.out);
+        self.slot.next = next.0;
+    }
+
+    /// Announces what was asked for and was never on the tape.
+    fn skip_before_first(&mut self) {
+        let first = self.watched.series.first();
+        if self.slot.next < first.0 {
+            self.skip_to(first);
+        }
     }
 
     /// Announces the ticks up to the newest as a gap, if the first that is lacking took place by `too_old`.
     fn skip_too_old(&mut self, too_old: Option<Time>) {
-        let newest = self.watched.latest.sequence.0;
+        let Some(latest) = self.watched.latest else { return };
         let last_too_old = too_old.and_then(|time| self.watched.series.sequence_at(time));
-        if last_too_old.is_some_and(|last| self.slot.next <= last.0) && self.slot.next < newest {
-            let symbol = &self.watched.instrument.symbol;
-            self.format.gap(symbol, Sequence(self.slot.next), Sequence(newest - 1), self.out);
-            self.slot.next = newest;
+        if last_too_old.is_some_and(|last| self.slot.next <= last.0) && self.slot.next < latest.sequence.0 {
+            self.skip_to(latest.sequence);
         }
     }
 
-    /// Reads what is lacking from the tape.
-    fn catch_up(&mut self) -> Visit {
+    /// Reads what is lacking from the tape, a piece of it at least; true when nothing is lacking any more.
+    fn catch_up(&mut self) -> bool {
         if self.lacks_nothing() {
-            return Visit::Done;
+            return true;
         }
         let mut cursor = self.watched.series.cursor(Sequence(self.slot.next));
         let enough = self.out.len() + CATCH_UP;
-        while self.out.len() < enough {
-            self.format.tick(&self.watched.instrument, &cursor.tick(), Mark::default(), self.out);
-            self.slot.next = self.slot.next.saturating_add(1);
+        while self.out.len() < enough && self.tick(&cursor.tick(), Mark::default()) {
             if self.lacks_nothing() {
-                return Visit::Done;
+                return true;
             }
             cursor.advance();
         }
-        Visit::More
+        false
+    }
+
+    /// Reads from the tape ticks that are at least `interval` apart, the next one not before `not_before`; true when
+    /// the next one is yet to come.
+    fn catch_up_thinned(&mut self, interval: Duration, not_before: &mut Time) -> bool {
+        let Some(latest) = self.watched.latest else { return true };
+        let enough = self.out.len() + CATCH_UP;
+        while self.out.len() < enough {
+            let due = self.watched.series.sequence_from(*not_before).0.max(self.slot.next);
+            if due > latest.sequence.0 {
+                return true;
+            }
+            let tick = self.watched.series.tick(Sequence(due));
+            let conflated = due - self.slot.next;
+            if !self.tick(&tick, Mark { conflated, snapshot: false }) {
+                return false;
+            }
+            *not_before = tick.time + interval;
+        }
+        false
+    }
+
+    /// Says that what follows is live.
+    fn caught_up(&mut self) {
+        let last = Sequence(self.slot.next.saturating_sub(1));
+        self.format.caught_up(&self.watched.instrument.symbol, last, self.out);
     }
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::{
-    Change, Dirty, Entry, Hub, Interest, Published, State, Watched, Watcher,
-    interest::{Slot, Terms},
+    Change, Dirty, Entry, Hub, Interest, Published, Start, State, Watched, Watcher,
+    interest::{Phase, Slot, Terms},
 };
 use crate::{
     tape::{Instrument, Tape},
-    tick::{Symbol, Time},
+    tick::{Sequence, Symbol, Time},
 };
 
 /// A subscriber of a [`Hub`].
@@ -24,7 +24,7 @@ pub struct Subscriber {
 /// What subscribing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subscribed {
-    /// The instrument is new to this subscriber: its last price follows.
+    /// The instrument is new to this subscriber.
     Added,
     /// It was subscribed already, and its options are the new ones.
     Changed,
@@ -40,8 +40,8 @@ pub enum Pulled {
 }
 
 impl Subscriber {
-    /// Joins a hub, as a reader of the format at this place.
-    pub fn join(hub: Arc<Hub>, format: usize, now: Time) -> Self {
+    /// Joins a hub, with heartbeats in the format at this place.
+    pub fn join(hub: Arc<Hub>, format: u8, now: Time) -> Self {
         let entry = Entry {
             format,
             waker: None,
@@ -71,12 +71,14 @@ impl Subscriber {
         Self { hub, id }
     }
 
-    /// Subscribes to an instrument of `tape`, or changes what is wanted of it.
+    /// Subscribes to an instrument of `tape`, or changes what is wanted of it. What is subscribed already begins again
+    /// only if `start` names a sequence.
     pub fn subscribe(
         &self,
         tape: &dyn Tape,
         instrument: &Arc<Instrument>,
         interest: Interest,
+        start: Start,
         now: Time,
     ) -> Subscribed {
         let state = &mut *self.hub.lock();
@@ -85,7 +87,7 @@ impl Subscriber {
         if known.is_none() {
             self.hub.watched.notify_one();
         }
-        state.add_interest(self.id, watched, interest)
+        state.add_interest(self.id, watched, interest, start)
     }
 
     /// Unsubscribes from a symbol. False when it was not subscribed.
@@ -140,16 +142,20 @@ impl Subscriber {
     pub fn poll_pull(&self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> Poll<Pulled> {
         let state = &mut *self.hub.lock();
         let before = out.len();
-        state.pull(self.id, budget, out);
-        let closed = state.closed;
+        if state.closed {
+            return Poll::Ready(Pulled::Closed);
+        }
+        let unfinished = state.pull(self.id, budget, out);
         let Some(entry) = &mut state.subscribers[self.id as usize] else {
             return Poll::Ready(Pulled::Closed);
         };
         if out.len() > before || out.len() >= budget {
             return Poll::Ready(Pulled::Data);
         }
-        if closed {
-            return Poll::Ready(Pulled::Closed);
+        if unfinished {
+            // Others take their turn first.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             entry.waker = Some(cx.waker().clone());
@@ -174,19 +180,21 @@ impl State {
         let series = tape.series(instrument);
         // The hub's own time stands still while nothing is watched.
         self.now = self.now.max(now);
-        let newest = series.sequence_at(self.now).unwrap_or_else(|| series.first());
-        let latest = series.tick(newest);
+        let newest = series.sequence_at(self.now);
+        let latest = newest.map(|newest| series.tick(newest));
+        let from = newest.map_or_else(|| series.first(), Sequence::next);
         let id = self.free_watched.pop().unwrap_or(self.watched.len() as u32);
         if id as usize == self.watched.len() {
             self.watched.push(None);
             self.published.push(Published::default());
         }
         self.published[id as usize] = Published::default();
-        self.changes.push(Change::Watch { id, series: series.clone(), from: newest.next() });
+        self.changes.push(Change::Watch { id, series: series.clone(), from });
         self.watched[id as usize] = Some(Watched {
             instrument: instrument.clone(),
             series,
             latest,
+            day: None,
             watchers: Vec::new(),
             readers: Default::default(),
         });
@@ -194,7 +202,13 @@ impl State {
         id
     }
 
-    fn add_interest(&mut self, subscriber: u32, watched: u32, interest: Interest) -> Subscribed {
+    fn add_interest(
+        &mut self,
+        subscriber: u32,
+        watched: u32,
+        interest: Interest,
+        start: Start,
+    ) -> Subscribed {
         let (Some(entry), Some(found)) =
             (&mut self.subscribers[subscriber as usize], &mut self.watched[watched as usize])
         else {
@@ -206,14 +220,37 @@ impl State {
             let unnamed = terms.interest.unnamed && interest.unnamed;
             entry.named += usize::from(terms.interest.unnamed && !unnamed);
             terms.interest = Interest { unnamed, ..interest };
-            terms.not_before = self.now + interest.min_interval();
-            slot.plain = !terms.fresh && interest.min_interval().is_zero();
+            found.readers[usize::from(slot.format)] -= 1;
+            found.readers[usize::from(interest.format)] += 1;
+            slot.format = interest.format;
+            match start {
+                Start::At { next, not_before } => {
+                    slot.next = next.0;
+                    terms.phase = Phase::CatchingUp;
+                    terms.not_before = not_before;
+                    terms.day = None;
+                }
+                Start::Snapshot if terms.phase == Phase::CatchingUp => {}
+                Start::Snapshot => terms.not_before = self.now + interest.min_interval(),
+            }
+            slot.plain = terms.phase == Phase::Live && interest.min_interval().is_zero();
+            if terms.phase == Phase::CatchingUp {
+                entry.mark(number);
+            }
             self.unmute(subscriber, number);
+            self.forget_unread_day(watched);
             return Subscribed::Changed;
         }
-        let slot = Slot { next: found.latest.sequence.0, watched, plain: false };
+        let (phase, next, not_before) = match (start, found.latest) {
+            (Start::At { next, not_before }, _) => (Phase::CatchingUp, next, not_before),
+            (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence, Time::default()),
+            // Nothing was traded yet: the first tick of all will be a live one.
+            (Start::Snapshot, None) => (Phase::Live, found.series.first(), Time::default()),
+        };
+        let plain = phase == Phase::Live && interest.min_interval().is_zero();
+        let slot = Slot { next: next.0, watched, format: interest.format, plain };
         let place = found.watchers.len() as u32;
-        let terms = Terms { interest, place, fresh: true, not_before: self.now, muted_until: None };
+        let terms = Terms { interest, place, phase, not_before, muted_until: None, day: None };
         let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);
         if number as usize == entry.slots.len() {
             entry.slots.push(slot);
@@ -225,7 +262,7 @@ impl State {
         entry.named += usize::from(!interest.unnamed);
         entry.by_watched.insert(watched, number);
         found.watchers.push(Watcher { subscriber, slot: number, muted: false });
-        found.readers[entry.format] += 1;
+        found.readers[usize::from(interest.format)] += 1;
         entry.mark(number);
         Subscribed::Added
     }
@@ -237,16 +274,18 @@ impl State {
             return false;
         };
         let Some(number) = entry.by_watched.remove(&watched) else { return false };
-        let terms = entry.terms[number as usize];
+        let terms = &mut entry.terms[number as usize];
+        terms.day = None;
+        let place = terms.place;
         if let Some(until) = terms.muted_until {
             self.deferred.remove(&(until, subscriber, number));
         }
         entry.free_slots.push(number);
         entry.dirty.clear(number);
         entry.named -= usize::from(!terms.interest.unnamed);
-        found.readers[entry.format] -= 1;
-        found.watchers.swap_remove(terms.place as usize);
-        let moved = found.watchers.get(terms.place as usize).copied();
+        found.readers[usize::from(terms.interest.format)] -= 1;
+        found.watchers.swap_remove(place as usize);
+        let moved = found.watchers.get(place as usize).copied();
         if found.watchers.is_empty() {
             self.by_symbol.remove(&found.instrument.symbol);
             self.watched[watched as usize] = None;
@@ -256,9 +295,19 @@ impl State {
         if let Some(moved) = moved
             && let Some(entry) = &mut self.subscribers[moved.subscriber as usize]
         {
-            entry.terms[moved.slot as usize].place = terms.place;
+            entry.terms[moved.slot as usize].place = place;
         }
+        self.forget_unread_day(watched);
         true
+    }
+
+    /// Follows the day of an instrument no longer when nobody reads its quotes.
+    fn forget_unread_day(&mut self, watched: u32) {
+        let Some(found) = &mut self.watched[watched as usize] else { return };
+        let mut readers = found.readers.iter().zip(&self.formats);
+        if !readers.any(|(readers, format)| *readers > 0 && format.quotes()) {
+            found.day = None;
+        }
     }
 
     fn interests(&self, subscriber: u32) -> impl Iterator<Item = (u32, Symbol, Interest)> {

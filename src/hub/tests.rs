@@ -15,16 +15,20 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    history::Day,
     pacer::{Pacer, Speed},
     tape::{Cursor, Identity, Kind, Tape},
     tick::Price,
 };
 
 const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
+/// When a day begins, soon after [`START`].
+const DAY: Time = Time::from_nanos(1_700_000_001_000_000_000);
 const FLUSH: Duration = Duration::from_millis(10);
 const MAX_LAG: Duration = Duration::from_secs(2);
 
-/// A tape whose tick *n* takes place at n × interval; the symbols are `A` to `F`.
+/// A tape whose tick *n* takes place at n × interval. The symbols `A` to `F` begin a minute before [`START`]; `G` begins two
+/// seconds after it, and ends again. Their days begin at [`DAY`].
 struct Metronome {
     instruments: Vec<Arc<Instrument>>,
     identity: Identity,
@@ -33,14 +37,19 @@ struct Metronome {
 #[derive(Clone, Copy)]
 struct Beat {
     interval: u64,
+    first: u64,
+    last: u64,
     at: u64,
 }
 
 impl Metronome {
     fn new() -> Self {
-        let instrument =
-            |(symbol, millis)| Arc::new(Instrument::named(symbol, Duration::from_millis(millis)));
-        let symbols = [("A", 2), ("B", 7), ("C", 10), ("D", 100), ("E", 333), ("F", 20_000)];
+        let instrument = |(symbol, millis)| {
+            let day_start = Duration::from_nanos(DAY.nanos() % (24 * 60 * 60 * 1_000_000_000));
+            let named = Instrument::named(symbol, Duration::from_millis(millis));
+            Arc::new(Instrument { day_start, ..named })
+        };
+        let symbols = [("A", 2), ("B", 7), ("C", 10), ("D", 100), ("E", 333), ("F", 20_000), ("G", 9)];
         let identity =
             Identity { tape_id: String::new(), kind: Kind::Simulated, seed: 0, engine_version: "" };
         Self { instruments: symbols.into_iter().map(instrument).collect(), identity }
@@ -61,25 +70,32 @@ impl Tape for Metronome {
         None
     }
     fn series(&self, instrument: &Instrument) -> Arc<dyn Series> {
-        Arc::new(Beat { interval: instrument.tick_interval.as_nanos() as u64, at: 0 })
+        let interval = instrument.tick_interval.as_nanos() as u64;
+        let first_at = |time: Time| time.nanos().div_ceil(interval);
+        let (first, last) = match instrument.symbol.as_str() {
+            "G" => (first_at(START + Duration::from_secs(2)), first_at(START + Duration::from_secs(9))),
+            _ => (first_at(START.before(Duration::from_secs(60)).unwrap()), u64::MAX),
+        };
+        Arc::new(Beat { interval, first, last, at: first })
     }
 }
 
 impl Series for Beat {
     fn first(&self) -> Sequence {
-        Sequence(0)
+        Sequence(self.first)
     }
     fn last(&self) -> Sequence {
-        Sequence(u64::MAX)
+        Sequence(self.last)
     }
     fn sequence_at(&self, time: Time) -> Option<Sequence> {
-        Some(Sequence(time.nanos() / self.interval))
+        let newest = time.nanos() / self.interval;
+        (newest >= self.first).then_some(Sequence(newest.min(self.last)))
     }
     fn tick(&self, sequence: Sequence) -> Tick {
-        Beat { at: sequence.0, ..*self }.into()
+        Beat { at: sequence.0.clamp(self.first, self.last), ..*self }.into()
     }
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
-        Box::new(Beat { at: from.0, ..*self })
+        Box::new(Beat { at: from.0.clamp(self.first, self.last), ..*self })
     }
 }
 
@@ -99,16 +115,36 @@ impl Cursor for Beat {
         (*self).into()
     }
     fn advance(&mut self) {
-        self.at += 1;
+        self.at = self.last.min(self.at + 1);
     }
 }
 
 /// Messages as lines of text.
-struct Text;
+struct Text {
+    quotes: bool,
+}
+
+/// The wire formats by their places.
+const PLAIN: u8 = 0;
+const QUOTES: u8 = 1;
 
 impl WireFormat for Text {
-    fn tick(&mut self, instrument: &Instrument, tick: &Tick, mark: Mark, out: &mut Vec<u8>) {
+    fn quotes(&self) -> bool {
+        self.quotes
+    }
+    fn tick(
+        &mut self,
+        instrument: &Instrument,
+        tick: &Tick,
+        mark: Mark,
+        quote: Option<Quote>,
+        out: &mut Vec<u8>,
+    ) {
         assert_eq!(tick.price.nanos(), tick.sequence.0 as i64 + 1);
+        assert_eq!(quote.is_some(), self.quotes);
+        if let Some(Quote { day, .. }) = quote {
+            check_day(&day, instrument, tick);
+        }
         let Mark { conflated, snapshot } = mark;
         let line =
             format!("tick {} {} {conflated} {}\n", instrument.symbol, tick.sequence, u64::from(snapshot));
@@ -117,9 +153,27 @@ impl WireFormat for Text {
     fn gap(&mut self, symbol: &Symbol, first: Sequence, last: Sequence, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("gap {symbol} {first} {last} 0\n").as_bytes());
     }
+    fn caught_up(&mut self, symbol: &Symbol, last: Sequence, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("caught_up {symbol} {last} 0 0\n").as_bytes());
+    }
     fn heartbeat(&mut self, _: Time, out: &mut Vec<u8>) {
         out.extend_from_slice(b"heartbeat - 0 0 0\n");
     }
+}
+
+/// Prices rise by one with each tick and one is traded in each, so the figures of any day are known.
+fn check_day(day: &Day, instrument: &Instrument, tick: &Tick) {
+    let series = Metronome::new().series(instrument);
+    let first = match tick.time < DAY {
+        true => series.first(),
+        false => series.sequence_from(DAY).max(series.first()),
+    };
+    let price = |sequence: u64| Price::from_nanos(sequence as i64 + 1).unwrap();
+    assert_eq!((day.open, day.low), (price(first.0), price(first.0)), "{tick:?}");
+    assert_eq!((day.high, day.last), (tick.price, tick.price), "{tick:?}");
+    assert_eq!(day.volume, tick.sequence.0 - first.0 + 1, "{tick:?}");
+    let before = (first > series.first()).then(|| price(first.0 - 1));
+    assert_eq!(day.previous_close, before, "{tick:?}");
 }
 
 struct Woken(AtomicUsize);
@@ -148,15 +202,19 @@ struct Reader {
 /// What the model knows of one subscription.
 struct Expected {
     interest: Interest,
-    /// The last sequence sent; `None` before the snapshot.
+    /// The last sequence sent, or resumed after; `None` before the snapshot.
     last: Option<u64>,
-    /// From when a minimum interval counts: when it was sent, by the hub's time, or asked for.
-    sent: Time,
+    /// It was resumed and is not told yet that it has caught up.
+    catching_up: bool,
+    /// Until when a minimum interval holds back the next tick: by the hub's time, or by the tick's own while it
+    /// catches up.
+    not_before: Time,
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    Subscribe { reader: usize, symbol: usize, delivery: Delivery },
+    Subscribe { reader: usize, symbol: usize, delivery: Delivery, format: u8 },
+    Resume { reader: usize, symbol: usize, delivery: Delivery, format: u8, ticks_ago: i64 },
     Unsubscribe { reader: usize, symbol: usize },
     Leave { reader: usize },
     Pass { millis: u64 },
@@ -169,10 +227,14 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Delivery::EveryTick),
         (1..3_000u64).prop_map(|millis| Delivery::Latest { min_interval: Duration::from_millis(millis) }),
     ];
+    let format = prop_oneof![Just(PLAIN), Just(QUOTES)];
+    let ticks_ago = prop_oneof![-20..20i64, -500..2_000i64, Just(30_100)];
     prop_oneof![
-        3 => (0..3usize, 0..6usize, delivery)
-            .prop_map(|(reader, symbol, delivery)| Step::Subscribe { reader, symbol, delivery }),
-        1 => (0..3usize, 0..6usize).prop_map(|(reader, symbol)| Step::Unsubscribe { reader, symbol }),
+        3 => (0..3usize, 0..7usize, delivery.clone(), format.clone())
+            .prop_map(|(reader, symbol, delivery, format)| Step::Subscribe { reader, symbol, delivery, format }),
+        2 => (0..3usize, 0..7usize, delivery, format, ticks_ago)
+            .prop_map(|(reader, symbol, delivery, format, ticks_ago)| Step::Resume { reader, symbol, delivery, format, ticks_ago }),
+        1 => (0..3usize, 0..7usize).prop_map(|(reader, symbol)| Step::Unsubscribe { reader, symbol }),
         1 => (0..3usize).prop_map(|reader| Step::Leave { reader }),
         5 => prop_oneof![0..30u64, 0..500u64, 0..6_000u64].prop_map(|millis| Step::Pass { millis }),
         8 => (0..3usize, prop_oneof![1..100usize, Just(100_000)]).prop_map(|(reader, budget)| Step::Pull { reader, budget }),
@@ -182,7 +244,10 @@ fn step() -> impl Strategy<Value = Step> {
 impl Stage {
     fn new() -> Self {
         let limits = Limits { max_lag: MAX_LAG, heartbeat_interval: Duration::from_secs(5) };
-        let hub = Arc::new(Hub::new(limits, vec![Box::new(Text)]));
+        let hub = Arc::new(Hub::new(
+            limits,
+            vec![Box::new(Text { quotes: false }), Box::new(Text { quotes: true })],
+        ));
         let mut stage = Self {
             tape: Metronome::new(),
             hub,
@@ -219,31 +284,51 @@ impl Stage {
     }
 
     fn subscribe(&mut self, reader: usize, symbol: usize, delivery: Delivery) {
-        let instrument = self.tape.instruments[symbol].clone();
-        let interest = Interest { delivery, unnamed: false };
-        let reader = &mut self.readers[reader];
-        let known = reader.expected.contains_key(&instrument.symbol);
-        let outcome = reader.subscriber.subscribe(&self.tape, &instrument, interest, self.now);
-        assert_eq!(outcome, if known { Subscribed::Changed } else { Subscribed::Added });
-        let fresh = Expected { interest, last: None, sent: START };
-        let expected = reader.expected.entry(instrument.symbol).or_insert(fresh);
-        expected.interest = interest;
-        // A new minimum interval begins when it is asked for.
-        expected.sent = expected.sent.max(self.hub.lock().now);
+        self.begin(reader, symbol, Interest { delivery, format: PLAIN, unnamed: false }, None);
     }
 
-    /// Pulls once; false when there was nothing.
+    /// Subscribes after a sequence that is so many ticks old, or young.
+    fn resume(&mut self, reader: usize, symbol: usize, interest: Interest, ticks_ago: i64) {
+        let series = self.tape.series(&self.tape.instruments[symbol]);
+        let newest = series.sequence_at(self.now).unwrap_or_else(|| series.first());
+        self.begin(reader, symbol, interest, Some(newest.0.saturating_add_signed(-ticks_ago)));
+    }
+
+    fn begin(&mut self, reader: usize, symbol: usize, interest: Interest, after: Option<u64>) {
+        let instrument = self.tape.instruments[symbol].clone();
+        let reader = &mut self.readers[reader];
+        let known = reader.expected.contains_key(&instrument.symbol);
+        let start = after.map_or(Start::Snapshot, |after| Start::at(Sequence(after + 1)));
+        let outcome = reader.subscriber.subscribe(&self.tape, &instrument, interest, start, self.now);
+        assert_eq!(outcome, if known { Subscribed::Changed } else { Subscribed::Added });
+        let now = self.hub.lock().now;
+        let series = self.tape.series(&instrument);
+        // What has no tick yet begins with its first, which is a live one.
+        let last = if series.sequence_at(now).is_none() { Some(series.first().0 - 1) } else { None };
+        let fresh = Expected { interest, last, catching_up: false, not_before: START };
+        let expected = reader.expected.entry(instrument.symbol).or_insert(fresh);
+        expected.interest = interest;
+        if after.is_some() {
+            (expected.last, expected.catching_up, expected.not_before) = (after, true, Time::default());
+        } else if known && !expected.catching_up {
+            // A new minimum interval begins when it is asked for.
+            expected.not_before = now + interest.min_interval();
+        }
+    }
+
+    /// Pulls once; false when there was nothing, and nothing is being worked out.
     fn pull(&mut self, reader: usize, budget: usize) -> bool {
         let mut out = Vec::new();
         let now = self.hub.lock().now;
         let reader = &mut self.readers[reader];
         let waker = Waker::from(reader.woken.clone());
+        let woken = reader.woken.0.load(Ordering::Relaxed);
         let pulled = reader.subscriber.poll_pull(&mut Context::from_waker(&waker), budget, &mut out);
         assert_eq!(pulled.is_pending(), out.is_empty());
         for line in String::from_utf8(out).unwrap().lines() {
             reader.check(&self.tape, line, now);
         }
-        pulled.is_ready()
+        pulled.is_ready() || reader.woken.0.load(Ordering::Relaxed) > woken
     }
 
     /// When the reader has read all there is, nothing is left out, but for what waits for a minimum interval.
@@ -253,11 +338,9 @@ impl Stage {
         for (symbol, expected) in &self.readers[reader].expected {
             let instrument = self.tape.instrument(symbol).unwrap();
             let newest = self.tape.series(&instrument).sequence_at(now).map(|sequence| sequence.0);
-            let waits = match expected.interest.delivery {
-                Delivery::Latest { min_interval } => expected.sent + min_interval > now,
-                Delivery::EveryTick => false,
-            };
-            assert!(expected.last == newest || waits, "{symbol}: {:?} of {newest:?}", expected.last);
+            let waits = expected.interest.min_interval() > Duration::ZERO && expected.not_before > now;
+            assert!(expected.last >= newest || waits, "{symbol}: {:?} of {newest:?}", expected.last);
+            assert!(!expected.catching_up, "{symbol}: it was not told that it has caught up");
         }
     }
 }
@@ -272,34 +355,66 @@ impl Reader {
         let symbol: Symbol = words[1].parse().unwrap();
         let expected = self.expected.get_mut(&symbol).expect("a message of a symbol that is not subscribed");
         let series = tape.series(&tape.instrument(&symbol).unwrap());
-        assert!(series.tick(Sequence(number(2))).time <= now.max(START), "{line}: a tick of the future");
+        let min_interval = expected.interest.min_interval();
+        let time = series.tick(Sequence(number(2))).time;
         match (words[0], expected.last) {
-            ("tick", None) => {
-                assert_eq!((number(3), number(4)), (0, 1), "{line}: the first tick is the snapshot");
-                expected.last = Some(number(2));
-            }
-            ("tick", Some(last)) => {
-                let conflated = number(3);
-                assert_eq!(number(4), 0, "{line}: a second snapshot");
-                assert_eq!(last + conflated + 1, number(2), "{line}: received and conflated do not add up");
-                match expected.interest.delivery {
-                    Delivery::EveryTick => assert_eq!(conflated, 0, "{line}: a tick was left out"),
-                    Delivery::Latest { min_interval } => {
-                        assert!(expected.sent + min_interval <= now, "{line}: too soon")
-                    }
+            ("tick", last) => {
+                let (sequence, conflated) = (number(2), number(3));
+                assert!(
+                    series.first().0 <= sequence && time <= now.max(START),
+                    "{line}: a tick of the future"
+                );
+                assert_eq!(
+                    number(4) == 1,
+                    last.is_none(),
+                    "{line}: the first tick, and no other, is the snapshot"
+                );
+                if let Some(last) = last {
+                    assert_eq!(
+                        last + conflated + 1,
+                        sequence,
+                        "{line}: received and conflated do not add up"
+                    );
                 }
-                expected.last = Some(number(2));
+                assert!(
+                    conflated == 0 || expected.interest.delivery != Delivery::EveryTick,
+                    "{line}: left out"
+                );
+                if expected.catching_up {
+                    assert!(
+                        conflated == 0 || !min_interval.is_zero(),
+                        "{line}: left out while it catches up"
+                    );
+                    assert!(expected.not_before <= time || min_interval.is_zero(), "{line}: too near");
+                    expected.not_before = time + min_interval;
+                } else {
+                    let held_back = !min_interval.is_zero() && expected.not_before > now;
+                    assert!(!held_back || last.is_none(), "{line}: too soon");
+                    expected.not_before = now + min_interval;
+                }
+                expected.last = Some(sequence);
             }
             ("gap", Some(last)) => {
-                assert_eq!(expected.interest.delivery, Delivery::EveryTick, "{line}");
                 assert_eq!(last + 1, number(2), "{line}: the gap begins elsewhere");
-                let lag = now.nanos() - series.tick(Sequence(number(2))).time.nanos();
-                assert!(u128::from(lag) >= MAX_LAG.as_nanos(), "{line}: the lag is allowed");
+                if expected.catching_up {
+                    assert_eq!(number(3) + 1, series.first().0, "{line}: more than was never there");
+                } else {
+                    assert_eq!(expected.interest.delivery, Delivery::EveryTick, "{line}");
+                    let lag = now.nanos() - time.nanos();
+                    assert!(u128::from(lag) >= MAX_LAG.as_nanos(), "{line}: the lag is allowed");
+                }
                 expected.last = Some(number(3));
+            }
+            ("caught_up", Some(last)) => {
+                assert!(std::mem::take(&mut expected.catching_up), "{line}: it was not catching up");
+                assert_eq!(last, number(2), "{line}");
+                let newest = series.sequence_at(now).map(|newest| newest.0);
+                let held_back = !min_interval.is_zero()
+                    && series.sequence_from(expected.not_before).0 > newest.unwrap_or(0);
+                assert!(Some(last) >= newest || held_back, "{line}: ticks are missing");
             }
             _ => panic!("unexpected: {line}"),
         }
-        expected.sent = now;
     }
 }
 
@@ -311,7 +426,12 @@ proptest! {
         let mut stage = Stage::new();
         for step in steps {
             match step {
-                Step::Subscribe { reader, symbol, delivery } => stage.subscribe(reader, symbol, delivery),
+                Step::Subscribe { reader, symbol, delivery, format } => {
+                    stage.begin(reader, symbol, Interest { delivery, format, unnamed: false }, None);
+                }
+                Step::Resume { reader, symbol, delivery, format, ticks_ago } => {
+                    stage.resume(reader, symbol, Interest { delivery, format, unnamed: false }, ticks_ago);
+                }
                 Step::Unsubscribe { reader, symbol } => {
                     let symbol = stage.tape.instruments[symbol].symbol;
                     let reader = &mut stage.readers[reader];

@@ -75,6 +75,18 @@ impl FromStr for Speed {
     }
 }
 
+/// The nearest speed.
+impl TryFrom<f64> for Speed {
+    type Error = SpeedError;
+
+    fn try_from(speed: f64) -> Result<Self, SpeedError> {
+        // What is no number, or too large for an integer, is out of range too.
+        let millionths = (speed * ONE as f64).round() as u64;
+        let inside = (SLOWEST..=FASTEST).contains(&millionths).then(|| NonZeroU64::new(millionths)).flatten();
+        inside.map(|millionths| Self { millionths }).ok_or_else(|| SpeedError(speed.to_string()))
+    }
+}
+
 impl fmt::Display for Speed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A double holds every speed exactly enough to print it as it was written.
@@ -109,6 +121,16 @@ mod tests {
         for text in ["0", "0.0009", "1000000.1", "0.0010001", "-1", "fast", "", "nan", "1x"] {
             let error = text.parse::<Speed>().unwrap_err().to_string();
             assert!(error.contains("from 0.001 to 1000000") && error.ends_with(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_number_becomes_the_nearest_speed() {
+        for number in [0.001, 0.1, 1.0, 2.5, 1e6] {
+            assert_eq!(Speed::try_from(number).unwrap().to_f64(), number);
+        }
+        for number in [0.0, -1.0, 0.0001, 1.1e6, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(Speed::try_from(number).is_err(), "{number}");
         }
     }
 

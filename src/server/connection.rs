@@ -4,7 +4,11 @@ use std::{net, pin::pin, time::Duration};
 
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -24,9 +28,8 @@ const RECEIVE_WINDOW: u32 = 256 * 1024;
 /// A connection on which nothing was said for so long is closed.
 const FIRST_WORD: Duration = Duration::from_secs(5);
 
-/// Serves a connection until it closes. Once `stopping` is cancelled it takes no new streams, and closes when those
-/// that are open have ended.
-pub(super) async fn serve(stream: net::TcpStream, gate: Gate, stopping: CancellationToken) {
+/// Serves a connection of the listener until it closes, if the client says anything on it.
+pub(super) async fn serve_tcp(stream: net::TcpStream, gate: Gate, stopping: CancellationToken) {
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return debug!(%error, "a connection cannot be served"),
@@ -35,6 +38,15 @@ pub(super) async fn serve(stream: net::TcpStream, gate: Gate, stopping: Cancella
     if !matches!(timeout(FIRST_WORD, stream.readable()).await, Ok(Ok(()))) {
         return debug!("a connection said nothing");
     }
+    serve(stream, gate, stopping).await;
+}
+
+/// Serves a connection until it closes. Once `stopping` is cancelled it takes no new streams, and closes when those
+/// that are open have ended.
+pub(super) async fn serve<C>(stream: C, gate: Gate, stopping: CancellationToken)
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let service = service_fn(move |request: http::Request<Incoming>| gate.clone().answer(request));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

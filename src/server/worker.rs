@@ -1,7 +1,7 @@
 //! One thread that serves connections: its own runtime, its own hub, its own pacer. Workers share nothing that
 //! changes, so a tick never crosses from one thread to another.
 
-use std::{io, net::TcpStream, time::Duration};
+use std::{io, net::TcpStream, pin::pin, time::Duration};
 
 use tokio::{
     runtime,
@@ -39,7 +39,9 @@ impl Worker {
         let connections = TaskTracker::new();
         let run = {
             let connections = connections.clone();
-            move || runtime.block_on(run(feed, gate, flush_interval, accepted, stopped, connections))
+            let stopped = async { stopped.await.unwrap_or_else(|_| Instant::now()) };
+            let serve = connection::serve_tcp;
+            move || runtime.block_on(run(feed, gate, flush_interval, accepted, serve, stopped, connections))
         };
         Ok((Self { incoming, stop, connections }, run))
     }
@@ -63,24 +65,29 @@ impl Worker {
     }
 }
 
-async fn run(
+/// Works until it is stopped: then connections have until the instant of `stopped` to close.
+pub(super) async fn run<C, S>(
     feed: Feed,
     gate: Gate,
     flush_interval: Duration,
-    mut accepted: mpsc::Receiver<TcpStream>,
-    mut stopped: oneshot::Receiver<Instant>,
+    mut accepted: mpsc::Receiver<C>,
+    serve: impl Fn(C, Gate, CancellationToken) -> S,
+    stopped: impl Future<Output = Instant>,
     connections: TaskTracker,
-) {
+) where
+    S: Future<Output = ()> + Send + 'static,
+{
     let hub = feed.hub.clone();
     let stopping = CancellationToken::new();
     // A task of its own, so that it takes its turn after the streams that it has woken.
     let pacing = tokio::spawn(pace(feed, flush_interval, stopping.clone()));
+    let mut stopped = pin!(stopped);
     let deadline = loop {
         tokio::select! {
             Some(stream) = accepted.recv() => {
-                connections.spawn(connection::serve(stream, gate.clone(), stopping.clone()));
+                connections.spawn(serve(stream, gate.clone(), stopping.clone()));
             }
-            deadline = &mut stopped => break deadline.unwrap_or_else(|_| Instant::now()),
+            deadline = &mut stopped => break deadline,
         }
     };
     hub.close();

@@ -1,9 +1,10 @@
 //! The tape of a simulated market: a pure function of seed, symbol and sequence.
 //!
 //! `keys` make random bits that can be asked for in any order, `slots` say when the trades take place, `path` is the
-//! logarithm of the price and `walk` goes along it, `market` makes prices and quantities of it, and a `series` puts them
-//! together. `docs/TAPE.md` tells the whole.
+//! logarithm of the price and `walk` goes along it, `market` makes prices and quantities of it, `book` the bid and the ask
+//! around them, and a `series` puts them together. `docs/TAPE.md` tells the whole.
 
+mod book;
 mod keys;
 mod market;
 mod path;

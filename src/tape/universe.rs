@@ -267,6 +267,8 @@ mod tests {
             format!("{TWO}quantity_increment = 0.1"),
             format!("{TWO}annual_volatility = 0.3"),
             format!("{TWO}tick_interval = '1s'"),
+            format!("{TWO}day_start = '03:45'"),
+            format!("{TWO}day_start = '03:46'"),
             format!("{TWO}name = 'x'\nkind = 'yz'"),
             format!("{TWO}name = 'xy'\nkind = 'z'"),
         ];

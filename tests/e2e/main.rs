@@ -3,11 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
 mod bad_input;
+mod failover;
 mod gogen;
+mod history;
 mod protocol;
+mod quotes;
 mod recorded;
 mod reference;
+mod replay;
+mod resume;
+mod scripted;
 mod server;
 mod shutdown;
 mod streams;
+mod verify;
 mod watch;

@@ -1,12 +1,20 @@
 //! What is not gRPC, or not the contract's messages: an answer that says so, and the server lives.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
-use ticker::contract::v1::GetTapeRequest;
-use tonic::{Code, Status, body::Body, client::GrpcService, transport::Channel};
+use prost::Message;
+use ticker::{
+    contract::v1::{GetTapeRequest, ListCandlesRequest},
+    grpc::{Feed, Gate, Offload},
+    hub::Limits,
+    pacer::Clock,
+};
+use tonic::{Code, Status, body::Body, client::GrpcService, service::Routes, transport::Channel};
 
-use crate::server::Server;
+use crate::server::{Server, tape};
 
 const STREAM: &str = "/ticker.v1.TickerStreamService/TickerStream";
 const GOGEN: &str = "/gogen.TickerStreamService/TickerStream";
@@ -91,4 +99,23 @@ async fn what_is_not_grpc_is_told_so() {
     let mut compressed = request(STREAM, framed(b""));
     compressed.headers_mut().insert("grpc-encoding", "gzip".parse().unwrap());
     assert_eq!(call(&mut channel, compressed).await.1.unwrap().code(), Code::Unimplemented);
+}
+
+/// Straight to the gate: tonic's client would end the call without the server's help.
+#[tokio::test]
+async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
+    let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
+    let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
+    // A candle of 17 million ticks.
+    let candle = ListCandlesRequest {
+        symbol: "FAST".to_owned(),
+        interval: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
+        start_time: Some(prost_types::Timestamp::default()),
+        ..ListCandlesRequest::default()
+    };
+    let path = "/ticker.v1.TickerStreamService/ListCandles";
+    let mut request = request(path, framed(&candle.encode_to_vec()));
+    request.headers_mut().insert("grpc-timeout", "1m".parse().unwrap());
+    let answer = Gate::new(feed, Routes::builder()).answer(request).await.unwrap();
+    assert_eq!(Status::from_header_map(answer.headers()).unwrap().code(), Code::DeadlineExceeded);
 }

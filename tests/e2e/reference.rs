@@ -1,7 +1,7 @@
 //! The RPCs that answer once, health and reflection.
 
 use ticker::{
-    contract::v1::{GetLastPricesRequest, GetTapeRequest, ListInstrumentsRequest, ListTicksRequest},
+    contract::v1::{GetLastPricesRequest, GetTapeRequest, ListInstrumentsRequest},
     grpc::SERVICES,
 };
 use tokio_stream::StreamExt;
@@ -64,7 +64,6 @@ async fn the_tape_has_an_identity() {
 async fn what_comes_later_answers_unimplemented() {
     let server = Server::start();
     let mut client = server.client().await;
-    assert_eq!(client.list_ticks(ListTicksRequest::default()).await.unwrap_err().code(), Code::Unimplemented);
     let publish = client.publish(tokio_stream::iter(Vec::new())).await;
     assert_eq!(publish.unwrap_err().code(), Code::Unimplemented);
 }

@@ -12,13 +12,14 @@ use ticker::{
     contract::{
         gogen,
         v1::{
-            Subscription, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
-            ticker_stream_response::Event, ticker_stream_service_client::TickerStreamServiceClient,
+            Subscription, SubscriptionResult, Tick, TickerStreamRequest, TickerStreamResponse,
+            ticker_stream_request::Verb, ticker_stream_response::Event,
+            ticker_stream_service_client::TickerStreamServiceClient,
         },
     },
     pacer::Clock,
     server::{Bound, Config, ServerError},
-    tape::{Simulated, Universe},
+    tape::{Simulated, Tape, Universe},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
@@ -47,6 +48,11 @@ pub(crate) const INSTRUMENTS: &str = r#"
     tick_interval = "50ms"
 "#;
 
+/// The tape of [`INSTRUMENTS`] and a seed.
+pub(crate) fn tape(seed: u64) -> Arc<dyn Tape> {
+    Arc::new(Simulated::new(seed, Universe::parse(INSTRUMENTS, "instruments").unwrap()))
+}
+
 /// Nothing that a test waits for takes longer, by far.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -64,10 +70,9 @@ impl Server {
     }
 
     pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let universe = Universe::parse(INSTRUMENTS, "instruments").unwrap();
         let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
-            tape: Arc::new(Simulated::new(7, universe)),
+            tape: tape(7),
             clock: Clock::Wall,
             flush_interval: Duration::from_millis(5),
             max_lag: Duration::from_secs(300),
@@ -171,6 +176,24 @@ impl Talk<TickerStreamRequest, TickerStreamResponse> {
             match self.event().await {
                 Event::Heartbeat(_) => {}
                 event => return event,
+            }
+        }
+    }
+
+    /// The next result of a subscription; what comes before it is skipped.
+    pub(crate) async fn result(&mut self) -> SubscriptionResult {
+        loop {
+            if let Event::SubscriptionResult(result) = self.event().await {
+                return result;
+            }
+        }
+    }
+
+    /// The next tick; what comes before it is skipped.
+    pub(crate) async fn tick(&mut self) -> Tick {
+        loop {
+            if let Event::Tick(tick) = self.event().await {
+                return tick;
             }
         }
     }

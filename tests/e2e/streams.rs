@@ -4,34 +4,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ticker::{
     contract::v1::{
-        Delivery, ListSubscriptions, Ping, Subscription, SubscriptionResult, SymbolStatus,
-        SymbolStatusCode as Code, Tick, Unsubscribe, ticker_stream_request::Verb,
-        ticker_stream_response::Event,
+        Delivery, ListSubscriptions, Ping, Subscription, SymbolStatus, SymbolStatusCode as Code, Tick,
+        Unsubscribe, ticker_stream_request::Verb, ticker_stream_response::Event,
     },
     tape::{Simulated, Universe},
 };
 
-use crate::server::{Server, Talk, symbols};
-
-type Stream = Talk<ticker::contract::v1::TickerStreamRequest, ticker::contract::v1::TickerStreamResponse>;
-
-impl Stream {
-    async fn result(&mut self) -> SubscriptionResult {
-        loop {
-            if let Event::SubscriptionResult(result) = self.event().await {
-                return result;
-            }
-        }
-    }
-
-    async fn tick(&mut self) -> Tick {
-        loop {
-            if let Event::Tick(tick) = self.event().await {
-                return tick;
-            }
-        }
-    }
-}
+use crate::server::{Server, symbols};
 
 fn codes(statuses: &[SymbolStatus]) -> Vec<(&str, Code)> {
     statuses.iter().map(|status| (status.symbol.as_str(), status.code())).collect()
@@ -236,24 +215,6 @@ async fn a_stream_that_is_half_closed_without_a_subscription_ends_with_ok() {
     stream.half_close();
     assert!(matches!(stream.news().await, Event::Pong(_)));
     assert!(stream.hear().await.is_none());
-}
-
-#[tokio::test]
-async fn what_comes_with_a_later_version_is_refused_and_not_ignored() {
-    let server = Server::start();
-    let mut stream = server.stream().await;
-    let resume = Subscription { after_sequence: [("TCS".to_owned(), 5)].into(), ..symbols(&["TCS", "INFY"]) };
-    stream.ask(1, Verb::Subscribe(resume));
-    let result = stream.result().await;
-    assert_eq!(codes(&result.statuses), [("TCS", Code::Unimplemented), ("INFY", Code::Subscribed)]);
-    let own = result.tape_id;
-    let replay = Subscription { start_time: Some(prost_types::Timestamp::default()), ..symbols(&["TCS"]) };
-    stream.ask(2, Verb::Subscribe(replay));
-    assert_eq!(codes(&stream.result().await.statuses), [("TCS", Code::Unimplemented)]);
-    stream.ask(3, Verb::Subscribe(Subscription { tape_id: "other".to_owned(), ..symbols(&["TCS"]) }));
-    assert_eq!(codes(&stream.result().await.statuses), [("TCS", Code::ForeignTape)]);
-    stream.ask(4, Verb::Subscribe(Subscription { tape_id: own, ..symbols(&["TCS"]) }));
-    assert_eq!(codes(&stream.result().await.statuses), [("TCS", Code::Subscribed)]);
 }
 
 #[tokio::test]

@@ -140,9 +140,26 @@ def test_the_calls_that_answer_once(run):
     assert [tick["symbol"] for tick in everything] == symbols
 
 
-@pytest.mark.parametrize("method", ["Publish", "ListTicks", "ListCandles"])
-def test_what_is_not_built_yet_says_so(run, method):
-    assert "Code: Unimplemented" in run(f"{V1}/{method}", data='{"symbol":"TCS"}').stderr
+def test_the_past_is_listed(run):
+    # The commands of the README but for the times.
+    hour = {"symbol": "RELIANCE", "start_time": "2026-11-19T09:00:00Z", "end_time": "2026-11-19T10:00:00Z"}
+    ticks = json.loads(run(f"{V1}/ListTicks", data=json.dumps({**hour, "page_size": 2})).stdout)
+    first, second = ticks["ticks"]
+    assert first["time"].startswith("2026-11-19T09:00:00.")
+    assert ticks["nextPageToken"] == str(int(second["sequence"]) + 1)
+
+    candles = json.loads(run(f"{V1}/ListCandles", data=json.dumps({**hour, "interval": "3600s"})).stdout)
+    (candle,) = candles["candles"]
+    assert (candle["openTime"], candle["tickCount"]) == ("2026-11-19T09:00:00Z", "36000")
+    assert candle["openNanos"] == first["ltpNanos"]
+
+    newest = json.loads(run(f"{V1}/ListTicks", data='{"symbol":"TCS","newest_first":true,"page_size":3}').stdout)
+    sequences = [int(tick["sequence"]) for tick in newest["ticks"]]
+    assert sequences == list(range(sequences[0], sequences[0] - 3, -1))
+
+
+def test_what_is_not_built_yet_says_so(run):
+    assert "Code: Unimplemented" in run(f"{V1}/Publish", data='{"symbol":"TCS"}').stderr
 
 
 @pytest.mark.parametrize("service", ["", GOGEN, V1])

@@ -135,12 +135,6 @@ def test_a_watch_for_nothing_valid_is_refused(client):
     assert "NOSUCH" in details
 
 
-@pytest.mark.parametrize("option", [{"afterSequence": {"TCS": "1"}}, {"startTime": "2026-01-01T00:00:00Z"}])
-def test_an_option_that_is_not_built_yet_is_refused_not_ignored(client, option):
-    with client.stream(V1, "TickerStream") as stream:
-        assert codes(stream.ask({"subscribe": {"symbols": ["TCS"], **option}})) == ["UNIMPLEMENTED"]
-
-
 def test_the_tape_id_must_be_this_servers(client):
     tape_id = client.call(V1, "GetTape").tape_id
     with client.stream(V1, "TickerStream") as stream:

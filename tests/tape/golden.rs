@@ -1,21 +1,17 @@
-//! Golden vectors: ticks that were computed once and must come out the same on every machine for ever.
+//! Golden vectors: ticks and quotes that were computed once and must come out the same on every machine for ever.
 
 use std::{env, fs, path::PathBuf};
 
 use sha2::{Digest, Sha256};
 use ticker::{
-    tape::{ENGINE_VERSION, Tape},
-    tick::Sequence,
+    tape::{ENGINE_VERSION, Series, Tape, TopOfBook},
+    tick::{Sequence, Tick},
 };
 
 use super::{series, tape};
 
 /// Set to write the vectors of a new engine version.
 const WRITE: &str = "TICKER_WRITE_GOLDEN";
-
-fn file() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden.csv")
-}
 
 /// The ends of the tape, both sides of seams of many sizes, and some of the present day.
 fn sequences() -> Vec<u64> {
@@ -27,38 +23,39 @@ fn sequences() -> Vec<u64> {
     sequences
 }
 
-fn vectors() -> String {
-    let mut csv = format!("# engine version {ENGINE_VERSION}\n");
-    csv.push_str("seed,symbol,sequence,time_nanos,price_nanos,quantity\n");
+/// A line for each vector, and a digest of many ticks of one instrument: few show a difference in the last bit of an
+/// intermediate result, and among very many there is one that does.
+fn vectors(columns: &str, values: impl Fn(&dyn Series, &Tick) -> Vec<u64>) -> String {
+    let mut csv = format!("# engine version {ENGINE_VERSION}\nseed,symbol,sequence,{columns}\n");
     for seed in [0, 7, u64::MAX] {
         let tape = tape(seed);
         for instrument in tape.instruments() {
             let series = tape.series(instrument);
             for n in sequences() {
-                let tick = series.tick(Sequence(n));
-                let (time, price) = (tick.time.nanos(), tick.price.nanos());
-                csv.push_str(&format!("{seed},{},{n},{time},{price},{}\n", instrument.symbol, tick.quantity));
+                csv.push_str(&format!("{seed},{},{n}", instrument.symbol));
+                for value in values(&*series, &series.tick(Sequence(n))) {
+                    csv.push_str(&format!(",{value}"));
+                }
+                csv.push('\n');
             }
         }
     }
-    // Few ticks show a difference in the last bit of an intermediate result; among very many there is one.
     let (_, wild) = series(7, "WILD");
     let mut digest = Sha256::new();
     for n in 0..20_000 {
-        let tick = wild.tick(Sequence(n * 1_000_003));
-        digest.update(tick.time.nanos().to_le_bytes());
-        digest.update(tick.price.nanos().to_le_bytes());
-        digest.update(tick.quantity.get().to_le_bytes());
+        for value in values(&*wild, &wild.tick(Sequence(n * 1_000_003))) {
+            digest.update(value.to_le_bytes());
+        }
     }
     let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     csv.push_str(&format!("# SHA-256 of 20,000 ticks of WILD {digest}\n"));
     csv
 }
 
-#[test]
-fn ticks_are_the_same_to_the_last_bit_on_every_machine() {
-    let computed = vectors();
-    let golden = fs::read_to_string(file()).unwrap_or_default();
+/// Holds what is computed against a file of `tests/data`.
+fn hold(name: &str, computed: &str) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+    let golden = fs::read_to_string(&file).unwrap_or_default();
     if computed == golden {
         return;
     }
@@ -69,17 +66,33 @@ fn ticks_are_the_same_to_the_last_bit_on_every_machine() {
             lines.find(|(expected, got)| expected != got).unwrap_or(("more or less lines", ""));
         panic!(
             "expected {expected}\n     got {got}\n\
-             A tick of engine version {ENGINE_VERSION} changed, and replicas of the two builds would disagree. Undo \
-             the change, or raise ENGINE_VERSION in src/tape/simulated.rs if the change is wanted."
+             Engine version {ENGINE_VERSION} changed, and replicas of the two builds would disagree. Undo the change, or \
+             raise ENGINE_VERSION in src/tape/simulated.rs if the change is wanted."
         );
     }
     if env::var_os(WRITE).is_some() {
-        fs::write(file(), computed).unwrap();
+        fs::write(file, computed).unwrap();
         return;
     }
     panic!(
-        "tests/data/golden.csv is of engine version {}, the engine of {ENGINE_VERSION}. \
+        "tests/data/{name} is of engine version {}, the engine of {ENGINE_VERSION}. \
          Write the new one: {WRITE}=1 cargo test --test tape golden",
         version.unwrap_or("none")
     );
+}
+
+#[test]
+fn ticks_are_the_same_to_the_last_bit_on_every_machine() {
+    let values =
+        |_: &dyn Series, tick: &Tick| vec![tick.time.nanos(), tick.price.nanos() as u64, tick.quantity.get()];
+    hold("golden.csv", &vectors("time_nanos,price_nanos,quantity", values));
+}
+
+#[test]
+fn the_book_is_the_same_to_the_last_bit_on_every_machine() {
+    let values = |series: &dyn Series, tick: &Tick| {
+        let TopOfBook { bid, bid_quantity, ask, ask_quantity } = series.top_of_book(tick).unwrap();
+        vec![bid.nanos() as u64, bid_quantity, ask.nanos() as u64, ask_quantity]
+    };
+    hold("golden_book.csv", &vectors("bid_nanos,bid_quantity,ask_nanos,ask_quantity", values));
 }

@@ -11,6 +11,7 @@ use ticker::{
     tick::{Price, Sequence, Time},
 };
 
+mod book;
 mod golden;
 mod market;
 

@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_recording_ends_before_a_gap_and_says_which_ticks_are_missing() {
-        let gap = Event::Gap { symbol: "ANY".to_owned(), first: Sequence(2), last: Sequence(5) };
+        let gap = Event::Gap { symbol: "ANY".parse().unwrap(), first: Sequence(2), last: Sequence(5) };
         let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), gap, tick("ANY", 6)], None);
         assert_eq!(text, TWO);
         let told = taken.unwrap_err().to_string();

@@ -13,7 +13,13 @@ use crate::{
 
 /// All rows and totals.
 pub(super) struct Board {
-    pub(super) endpoint: String,
+    /// The replica that the ticks come from.
+    pub(super) endpoint: Endpoint,
+    /// Without a stream, the number of the attempt to open another one.
+    pub(super) attempt: Option<u32>,
+    pub(super) reconnects: u64,
+    /// When the last tick came, after the start.
+    pub(super) last_tick: Duration,
     pub(super) tape_id: String,
     pub(super) ticks: u64,
     pub(super) conflated: u64,
@@ -50,7 +56,10 @@ impl Board {
     pub(super) fn new(endpoint: &Endpoint, named: &[String]) -> Self {
         let places = named.iter().enumerate().filter_map(|(place, name)| Some((name.parse().ok()?, place)));
         Self {
-            endpoint: endpoint.to_string(),
+            endpoint: endpoint.clone(),
+            attempt: None,
+            reconnects: 0,
+            last_tick: Duration::ZERO,
             tape_id: String::new(),
             ticks: 0,
             conflated: 0,
@@ -76,7 +85,13 @@ impl Board {
                     self.row(symbol);
                 }
             }
-            Event::Gap { .. } | Event::Draining => {}
+            Event::Disconnected { attempt, .. } => self.attempt = Some(attempt),
+            Event::Reconnected { replica, .. } => {
+                self.endpoint = replica;
+                self.attempt = None;
+                self.reconnects += 1;
+            }
+            Event::Gap { .. } | Event::CaughtUp { .. } | Event::Draining | Event::End => {}
         }
     }
 
@@ -97,6 +112,7 @@ impl Board {
 
     fn tick(&mut self, live: &LiveTick, elapsed: Duration) {
         self.ticks += 1;
+        self.last_tick = elapsed;
         self.conflated += live.conflated;
         self.rate.count(1, elapsed);
         let row = self.row(live.symbol);

@@ -1,9 +1,6 @@
 //! Takes over the terminal, and gives it back whatever happens.
 
-use std::{
-    io, thread,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{io, thread, time::Duration};
 
 use ratatui::{
     DefaultTerminal,
@@ -15,7 +12,6 @@ use super::{
     board::Board,
     table::{self, Now, Scroll, View},
 };
-use crate::tick::Time;
 
 /// The terminal while it belongs to the table. It is given back on drop, and before the message of a panic.
 pub(super) struct Screen {
@@ -45,7 +41,7 @@ impl Screen {
     }
 
     /// Does what the keys ask for, draws, and tells whether the user wants to leave.
-    pub(super) fn show(&mut self, board: &Board, started: Instant) -> io::Result<Wish> {
+    pub(super) fn show(&mut self, board: &Board, now: Now) -> io::Result<Wish> {
         while event::poll(Duration::ZERO)? {
             // A new size is seen when drawing.
             let Event::Key(key) = event::read()? else { continue };
@@ -55,7 +51,6 @@ impl Screen {
                 Wish::Stay => {}
             }
         }
-        let now = Now { elapsed: started.elapsed(), time: wall_clock() };
         self.terminal.draw(|frame| table::draw(frame, board, &mut self.view, now))?;
         Ok(Wish::Stay)
     }
@@ -105,11 +100,6 @@ fn wish(key: KeyEvent) -> Wish {
         KeyCode::End => Wish::Scroll(Scroll::Bottom),
         _ => Wish::Stay,
     }
-}
-
-fn wall_clock() -> Time {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Time::from_nanos(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) enum Scroll {
 pub(super) struct Now {
     /// Since the start.
     pub(super) elapsed: Duration,
-    /// By the clock of this machine.
+    /// On the tape.
     pub(super) time: Time,
 }
 
@@ -107,8 +107,15 @@ fn priced<'a>(symbol: &Symbol, prices: &Prices, decimals: usize, rate: Cell<'a>,
 
 fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now) {
     let rate = board.rate.per_second(now.elapsed).unwrap_or_default();
+    let connection = match board.attempt {
+        None => board.endpoint.to_string(),
+        Some(attempt) => {
+            let without = rough(now.elapsed.saturating_sub(board.last_tick));
+            format!("reconnecting … (attempt {attempt}, {without} without ticks)")
+        }
+    };
     let mut totals = vec![
-        board.endpoint.clone(),
+        connection,
         format!("tape {:.12}", board.tape_id),
         format!("{} symbols", board.len()),
         format!("{} ticks", board.ticks),
@@ -116,6 +123,11 @@ fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: N
     ];
     if board.conflated > 0 {
         totals.push(format!("{} conflated", board.conflated));
+    }
+    match board.reconnects {
+        0 => {}
+        1 => totals.push("1 reconnect".to_owned()),
+        reconnects => totals.push(format!("{reconnects} reconnects")),
     }
     let mut news = vec![Span::from("q quits").dim()];
     if board.len() > view.rows {
@@ -216,6 +228,34 @@ mod tests {
         );
         let color_of_change = |row| buffer[(35, row)].fg;
         assert_eq!((color_of_change(1), color_of_change(2)), (Color::Green, Color::Red));
+    }
+
+    #[test]
+    fn the_footer_tells_of_the_connection() {
+        let mut board = board(&["TCS"]);
+        let mut footer = |event, elapsed| {
+            board.take(event, Duration::from_millis(elapsed));
+            lines(&drawn(&board, &mut View::default(), (100, 4))).split_off(2)
+        };
+        footer(tick("TCS", 1_000_000_000), 1100);
+        let cause = "http://localhost:50051 ended the stream: broken pipe (UNAVAILABLE)".to_owned();
+        assert_eq!(
+            footer(Event::Disconnected { cause, attempt: 1 }, 1200),
+            [
+                "reconnecting … (attempt 1, 1.4s without ticks)  tape   1 symbols  1 ticks  0/s",
+                "q quits  http://localhost:50051 ended the stream: broken pipe (UNAVAILABLE); reconnecting (attempt 1)",
+            ]
+            .map(|line| line.chars().take(100).collect::<String>())
+        );
+        let replica = "http://localhost:50052".parse().unwrap();
+        let without = Duration::from_millis(30);
+        assert_eq!(
+            footer(Event::Reconnected { replica, without }, 1230),
+            [
+                "http://localhost:50052  tape   1 symbols  1 ticks  0/s  1 reconnect",
+                "q quits  connected to http://localhost:50052 after 30 ms without a connection",
+            ]
+        );
     }
 
     #[test]

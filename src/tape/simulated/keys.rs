@@ -12,6 +12,8 @@ pub(super) struct Keys {
     pub(super) path: Key,
     /// Of the slots: when in its slot a trade takes place, and its size.
     pub(super) slots: Key,
+    /// Of the book: spread, side and sizes.
+    pub(super) book: Key,
 }
 
 /// Picks one function from counters to bits.
@@ -36,7 +38,7 @@ impl Keys {
             .finalize();
         let mut source = ChaCha8Rng::from_seed(digest.into());
         let mut key = || Key { start: source.next_u64(), twist: source.next_u64() };
-        Self { path: key(), slots: key() }
+        Self { path: key(), slots: key(), book: key() }
     }
 }
 
@@ -107,7 +109,8 @@ mod tests {
         let draw = |key: Key| key.draw(7).bits();
         let mut draws = Vec::new();
         for (seed, symbol) in [(1, "A"), (2, "A"), (1, "B"), (1, "AB")] {
-            draws.extend([draw(keys(seed, symbol).path), draw(keys(seed, symbol).slots)]);
+            let Keys { path, slots, book } = keys(seed, symbol);
+            draws.extend([path, slots, book].map(draw));
         }
         let drawn = draws.len();
         draws.sort_unstable();

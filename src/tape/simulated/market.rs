@@ -14,6 +14,9 @@ const REACH: f64 = 2.5;
 /// The mean trade, in units of the instrument's currency at its reference price.
 const MEAN_TRADE: f64 = 100_000.0;
 
+/// How many mean trades the best bid or ask is good for, on average.
+const MEAN_DEPTH: f64 = 4.0;
+
 /// What turns the path of one instrument into prices and quantities.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Market {
@@ -73,6 +76,11 @@ impl Market {
         let quantity = self.trade * point.activity * size;
         // It is never negative, and by way of a signed integer the conversion costs less.
         NonZeroU64::new(quantity as i64 as u64).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// How much a uniform number makes that is bid for or offered at the best price, with the same tail as trades.
+    pub(super) fn depth(&self, uniform: f64) -> u64 {
+        self.quantity(Point { value: 0.0, activity: MEAN_DEPTH }, uniform).get()
     }
 }
 

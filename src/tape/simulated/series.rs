@@ -1,6 +1,7 @@
 //! The ticks of one simulated instrument.
 
 use super::{
+    book::Book,
     keys::Keys,
     market::Market,
     path::{Path, Point},
@@ -8,7 +9,7 @@ use super::{
     walk::Walk,
 };
 use crate::{
-    tape::{Cursor, Instrument, Series},
+    tape::{Cursor, Instrument, Series, TopOfBook},
     tick::{Sequence, Tick, Time},
 };
 
@@ -18,6 +19,7 @@ pub struct SimulatedSeries {
     slots: Slots,
     path: Path,
     market: Market,
+    book: Book,
 }
 
 struct SimulatedCursor {
@@ -32,7 +34,8 @@ impl SimulatedSeries {
         let keys = Keys::new(seed, &instrument.symbol);
         let slots = Slots::new(keys.slots, instrument.tick_interval);
         let path = Path::new(keys.path, slots.interval());
-        Self { slots, path, market: Market::new(instrument, slots.interval()) }
+        let market = Market::new(instrument, slots.interval());
+        Self { slots, path, market, book: Book::new(keys.book, instrument) }
     }
 }
 
@@ -59,6 +62,10 @@ impl Series for SimulatedSeries {
             market: self.market,
             walk: Walk::new(self.path, from.0),
         })
+    }
+
+    fn top_of_book(&self, tick: &Tick) -> Option<TopOfBook> {
+        self.book.after(tick, &self.market)
     }
 }
 

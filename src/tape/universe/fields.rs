@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU64, ops::RangeInclusive, time::Duration};
 
+use jiff::civil::Time;
 use toml::de::DeValue;
 
 use crate::{
@@ -22,10 +23,11 @@ pub(super) struct Fields {
     quantity_increment: Option<NonZeroU64>,
     annual_volatility: Option<f64>,
     tick_interval: Option<Duration>,
+    day_start: Option<Duration>,
 }
 
 const KEYS: &str = "symbol, reference_price, name, kind, currency, price_increment, quantity_increment, \
-                    annual_volatility and tick_interval";
+                    annual_volatility, tick_interval and day_start";
 
 const DEFAULT_KIND: &str = "equity";
 const DEFAULT_PRICE_INCREMENT: Price = Price::from_nanos(10_000_000).unwrap();
@@ -52,6 +54,7 @@ impl Fields {
             "quantity_increment" => self.quantity_increment = Some(quantity(value)?),
             "annual_volatility" => self.annual_volatility = Some(volatility(value)?),
             "tick_interval" => self.tick_interval = Some(interval(value)?),
+            "day_start" => self.day_start = Some(time_of_day(value)?),
             _ => return Err(format!("unknown key; the keys of an instrument are {KEYS}")),
         }
         Ok(())
@@ -78,7 +81,7 @@ impl Fields {
             quantity_increment_nanos: self.quantity_increment.unwrap_or(DEFAULT_QUANTITY_INCREMENT),
             annual_volatility: self.annual_volatility.unwrap_or(DEFAULT_VOLATILITY),
             tick_interval: self.tick_interval.unwrap_or(DEFAULT_INTERVAL),
-            day_start: Duration::ZERO,
+            day_start: self.day_start.unwrap_or_default(),
         })
     }
 }
@@ -127,6 +130,19 @@ fn interval(value: &DeValue) -> Result<Duration, String> {
         return Err(format!("must be from 100us to 1h, got {text}"));
     }
     Ok(interval)
+}
+
+/// `HH:MM` or `HH:MM:SS`, after 00:00 UTC.
+fn time_of_day(value: &DeValue) -> Result<Duration, String> {
+    let read = |text: &str| {
+        let time = Time::strptime("%H:%M", text).or_else(|_| Time::strptime("%H:%M:%S", text)).ok()?;
+        Duration::try_from(time.duration_since(Time::midnight())).ok()
+    };
+    let (time, got) = match value {
+        DeValue::String(text) => (read(text), text.to_string()),
+        _ => (None, shown(value)),
+    };
+    time.ok_or_else(|| format!("must be a time of day in UTC, below 24:00, such as \"03:45\", got {got}"))
 }
 
 fn text<'a>(value: &'a DeValue) -> Result<&'a str, String> {
@@ -181,6 +197,15 @@ mod tests {
         assert_eq!(instrument.quantity_increment_nanos.get(), 1_000_000_000);
         assert_eq!(instrument.annual_volatility, 0.25);
         assert_eq!(instrument.tick_interval, Duration::from_millis(100));
+        assert_eq!(instrument.day_start, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_day_starts_at_a_time_of_day() {
+        let start = |written| instrument(&[("day_start", written)]).day_start.as_secs();
+        assert_eq!(start("'03:45'"), 13_500);
+        assert_eq!((start("'3:45'"), start("'00:00'")), (13_500, 0));
+        assert_eq!(start("'23:59:59'"), 86_399);
     }
 
     #[test]
@@ -215,6 +240,16 @@ mod tests {
             ("tick_interval", "'100'", "such as 250us, 100ms"),
             ("tick_interval", "'99us'", "from 100us to 1h, got 99us"),
             ("tick_interval", "'2h'", "from 100us to 1h, got 2h"),
+            ("day_start", "'24:00'", "below 24:00, such as \"03:45\", got 24:00"),
+            ("day_start", "'03:60'", "got 03:60"),
+            ("day_start", "'03:45:61'", "got 03:45:61"),
+            ("day_start", "'03:45:00:00'", "got 03:45:00:00"),
+            ("day_start", "'03'", "got 03"),
+            ("day_start", "'03:45Z'", "got 03:45Z"),
+            ("day_start", "'-3:45'", "got -3:45"),
+            ("day_start", "''", "must be a time of day"),
+            ("day_start", "03:45:00", "got datetime"),
+            ("day_start", "345", "got integer 345"),
             ("ltp", "1", "unknown key; the keys of an instrument are symbol,"),
         ] {
             let told = fault(key, value);

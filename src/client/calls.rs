@@ -1,0 +1,77 @@
+//! The calls that answer once.
+
+use super::{
+    Client, ClientError, Tape,
+    message::{self, Malformed},
+    replica::Replica,
+};
+use crate::{
+    contract::v1::{
+        DigestTicksRequest, DigestTicksResponse, GetTapeRequest, Instrument, ListInstrumentsRequest,
+        ListTicksRequest,
+    },
+    tick::Tick,
+};
+
+impl Client {
+    /// A page of instruments, ordered by symbol, and the token of the next page; the first page has no token,
+    /// and after the last page there is an empty one.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer in time.
+    pub async fn instruments(&self, page_token: String) -> Result<(Vec<Instrument>, String), ClientError> {
+        let request = ListInstrumentsRequest { page_token, ..Default::default() };
+        let mut service = self.replica.service();
+        let page = self.replica.answered(service.list_instruments(request)).await?;
+        Ok((page.instruments, page.next_page_token))
+    }
+
+    /// All instruments, ordered by symbol.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer in time.
+    pub async fn every_instrument(&self) -> Result<Vec<Instrument>, ClientError> {
+        let (mut instruments, mut token) = (Vec::new(), String::new());
+        loop {
+            let (page, next) = self.instruments(token).await?;
+            instruments.extend(page);
+            if next.is_empty() {
+                return Ok(instruments);
+            }
+            token = next;
+        }
+    }
+
+    /// A page of past ticks of one symbol.
+    ///
+    /// # Errors
+    /// The server refuses, does not answer in time, or breaks the contract.
+    pub async fn ticks(&self, request: ListTicksRequest) -> Result<Vec<Tick>, ClientError> {
+        let page = self.replica.answered(self.replica.service().list_ticks(request)).await?;
+        let ticks: Result<_, Malformed> = page.ticks.iter().map(message::tick).collect();
+        ticks.map_err(|malformed| self.replica.malformed(malformed.0))
+    }
+
+    /// A digest of past ticks of one symbol, and which ticks it is of.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer in time.
+    pub async fn digest(&self, request: DigestTicksRequest) -> Result<DigestTicksResponse, ClientError> {
+        self.replica.answered(self.replica.service().digest_ticks(request)).await
+    }
+
+    /// The tape that the server plays.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer in time.
+    pub async fn tape(&self) -> Result<Tape, ClientError> {
+        self.replica.tape().await
+    }
+}
+
+impl Replica {
+    pub(super) async fn tape(&self) -> Result<Tape, ClientError> {
+        let answer = self.answered(self.service().get_tape(GetTapeRequest {})).await?;
+        Tape::of(answer).map_err(|malformed| self.malformed(malformed.0))
+    }
+}

@@ -1,0 +1,77 @@
+//! What a client connects through: the names and the connections of this machine, or of a simulated one in a test.
+
+use std::{
+    fmt::Debug,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, lookup_host},
+};
+use tower_service::Service;
+
+/// A future that owns all that it needs.
+pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Bytes in both directions.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin> Connection for C {}
+
+/// Finds addresses and makes connections.
+pub trait Network: Debug + Send + Sync {
+    /// The addresses of a host: each of them is a replica.
+    fn resolve(&self, host: &str, port: u16) -> Task<io::Result<Vec<SocketAddr>>>;
+
+    /// Connects to an address.
+    fn connect(&self, address: SocketAddr) -> Task<io::Result<Box<dyn Connection>>>;
+}
+
+/// The network of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Tcp;
+
+/// Connects to one address, whatever the request says.
+#[derive(Clone)]
+pub(super) struct Connector {
+    pub(super) network: Arc<dyn Network>,
+    pub(super) address: SocketAddr,
+}
+
+impl Network for Tcp {
+    fn resolve(&self, host: &str, port: u16) -> Task<io::Result<Vec<SocketAddr>>> {
+        // The brackets of an address of IPv6 belong to the URL.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Box::pin(async move { Ok(lookup_host((host, port)).await?.collect()) })
+    }
+
+    fn connect(&self, address: SocketAddr) -> Task<io::Result<Box<dyn Connection>>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Connection>)
+        })
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Box<dyn Connection>>;
+    type Error = io::Error;
+    type Future = Task<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connected = self.network.connect(self.address);
+        Box::pin(async move { connected.await.map(TokioIo::new) })
+    }
+}

@@ -1,0 +1,100 @@
+//! A connection to one server.
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::uri::PathAndQuery;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming, client::Grpc, transport::Channel};
+use tonic_prost::ProstCodec;
+
+use super::{ClientError, Endpoint, Settings, endpoints::Candidate, network::Connector};
+use crate::contract::v1::{
+    TickerStreamRequest, TickerStreamResponse, WatchRequest,
+    ticker_stream_service_client::TickerStreamServiceClient,
+};
+
+/// One of several servers that play the same tape.
+#[derive(Clone, Debug)]
+pub(super) struct Replica {
+    pub(super) endpoint: Endpoint,
+    pub(super) address: SocketAddr,
+    pub(super) channel: Channel,
+    /// How long it may take to answer.
+    answer: Duration,
+}
+
+/// A peer that is gone is noticed after these two, however quiet the stream is.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_ANSWER: Duration = Duration::from_secs(10);
+/// Ticks that wait in the connection are old ones in front of the newest: enough for a thousand or two.
+const WINDOW: u32 = 128 * 1024;
+
+impl Replica {
+    pub(super) async fn connect(candidate: &Candidate, settings: &Settings) -> Result<Self, ClientError> {
+        let Candidate { address, .. } = *candidate;
+        let endpoint = Endpoint::from(address);
+        let refused = |source| ClientError::Connect { endpoint: endpoint.clone(), source };
+        let connector = Connector { network: settings.network.clone(), address };
+        // Requests bear the name that the user has written, whatever its address.
+        let transport = tonic::transport::Endpoint::from_shared(candidate.endpoint.to_string())
+            .and_then(|transport| transport.user_agent(concat!("ticker/", env!("CARGO_PKG_VERSION"))))
+            .map_err(refused)?
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_ANSWER)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(WINDOW);
+        let channel = timeout(settings.connect, transport.connect_with_connector(connector))
+            .await
+            .map_err(|_| ClientError::Silent { endpoint: endpoint.clone(), waited: settings.connect })?
+            .map_err(refused)?;
+        Ok(Self { endpoint, address, channel, answer: settings.answer })
+    }
+
+    pub(super) fn service(&self) -> TickerStreamServiceClient<Channel> {
+        TickerStreamServiceClient::new(self.channel.clone())
+    }
+
+    /// Waits for the answer to a call.
+    pub(super) async fn answered<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    ) -> Result<T, ClientError> {
+        match timeout(self.answer, call).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => {
+                Err(ClientError::Refused { endpoint: self.endpoint.clone(), status: Box::new(status) })
+            }
+            Err(_) => Err(self.silent(self.answer)),
+        }
+    }
+
+    pub(super) async fn ticker_stream(
+        &self,
+        requests: ReceiverStream<TickerStreamRequest>,
+    ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
+        self.answered(self.service().ticker_stream(requests)).await
+    }
+
+    /// The responses of a watch are those of a stream: they have the same field numbers.
+    pub(super) async fn watch(
+        &self,
+        request: WatchRequest,
+    ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
+        let mut service = Grpc::new(self.channel.clone());
+        let call = async {
+            service.ready().await.map_err(|error| Status::from_error(error.into()))?;
+            let path = PathAndQuery::from_static("/ticker.v1.TickerStreamService/Watch");
+            service.server_streaming(Request::new(request), path, ProstCodec::default()).await
+        };
+        self.answered(call).await
+    }
+
+    pub(super) fn silent(&self, waited: Duration) -> ClientError {
+        ClientError::Silent { endpoint: self.endpoint.clone(), waited }
+    }
+
+    pub(super) fn malformed(&self, what: &'static str) -> ClientError {
+        ClientError::Malformed { endpoint: self.endpoint.clone(), what }
+    }
+}

@@ -1,0 +1,390 @@
+//! Claims about what a subscription yields, against a model of replicas that lose, repeat and leave out messages.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    num::NonZeroU64,
+};
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{requests::chunks, *};
+use crate::tick::{Price, Tick};
+
+const SYMBOLS_WANTED: [&str; 3] = ["FAST", "SLOW", "LATE"];
+
+/// A replica's end of a stream, and the messages that are under way.
+struct Stream {
+    /// How far the replica's clock is behind.
+    behind: u64,
+    next: BTreeMap<&'static str, u64>,
+    unsent_snapshots: BTreeSet<&'static str>,
+    delivery: v1::Delivery,
+    asked: VecDeque<Vec<String>>,
+    pipe: VecDeque<Message>,
+}
+
+/// The ticks of a symbol: every so often from some time on, with sequences from 10 on.
+fn metronome(symbol: &str) -> (u64, u64) {
+    match symbol {
+        "FAST" => (1, 0),
+        "SLOW" => (7, 0),
+        _ => (2, 40),
+    }
+}
+
+const FIRST: u64 = 10;
+
+fn time_of(symbol: &str, sequence: u64) -> u64 {
+    let (interval, start) = metronome(symbol);
+    start + (sequence - FIRST) * interval
+}
+
+/// The newest sequence at a time.
+fn newest(symbol: &str, now: u64) -> Option<u64> {
+    let (interval, start) = metronome(symbol);
+    Some(FIRST + now.checked_sub(start)? / interval)
+}
+
+fn tick(symbol: &str, sequence: u64, conflated: u64, snapshot: bool) -> Message {
+    Message::Tick(LiveTick {
+        symbol: symbol.parse().unwrap(),
+        tick: Tick {
+            sequence: Sequence(sequence),
+            time: Time::from_nanos(time_of(symbol, sequence)),
+            price: Price::from_nanos(1).unwrap(),
+            quantity: NonZeroU64::MIN,
+        },
+        conflated,
+        snapshot,
+    })
+}
+
+fn result(tape_id: &str, statuses: &[(&str, Code)]) -> v1::SubscriptionResult {
+    let status = |(symbol, code): &(&str, Code)| v1::SymbolStatus {
+        symbol: (*symbol).to_owned(),
+        code: (*code).into(),
+        ..Default::default()
+    };
+    v1::SubscriptionResult {
+        tape_id: tape_id.to_owned(),
+        statuses: statuses.iter().map(status).collect(),
+        ..Default::default()
+    }
+}
+
+impl Stream {
+    /// Does what the contract says that a server does with these requests.
+    fn open(requests: Vec<v1::Subscription>, now: u64, behind: u64) -> Self {
+        let mut stream = Self {
+            behind,
+            next: BTreeMap::new(),
+            unsent_snapshots: BTreeSet::new(),
+            delivery: v1::Delivery::Unspecified,
+            asked: VecDeque::new(),
+            pipe: VecDeque::new(),
+        };
+        let now = now.saturating_sub(behind);
+        for request in requests {
+            let everything = request.symbols == [EVERYTHING];
+            let statuses: Vec<_> =
+                request.symbols.iter().map(|symbol| (symbol.as_str(), Code::Subscribed)).collect();
+            stream.pipe.push_back(Message::Result(result("tape", &statuses)));
+            stream.delivery = request.delivery();
+            for symbol in SYMBOLS_WANTED {
+                let resumed = request.after_sequence.contains_key(symbol) || request.start_time.is_some();
+                let asked = everything || request.symbols.iter().any(|asked| asked == symbol);
+                if !asked || stream.next.contains_key(symbol) && !resumed {
+                    continue;
+                }
+                let next = match (request.after_sequence.get(symbol), &request.start_time) {
+                    (Some(after), _) => after + 1,
+                    (None, Some(start)) => {
+                        let start = start.nanos as u64;
+                        (FIRST..).find(|sequence| time_of(symbol, *sequence) >= start).unwrap()
+                    }
+                    (None, None) => {
+                        if let Some(newest) = newest(symbol, now) {
+                            stream.unsent_snapshots.insert(symbol);
+                            newest
+                        } else {
+                            FIRST
+                        }
+                    }
+                };
+                stream.next.insert(symbol, next);
+            }
+            stream.asked.push_back(request.symbols);
+        }
+        stream
+    }
+
+    /// Sends what is due; sometimes the last `conflated` ticks of each symbol as one, if that is allowed.
+    fn run(&mut self, now: u64, conflate: bool) {
+        let now = now.saturating_sub(self.behind);
+        for (symbol, next) in &mut self.next {
+            let Some(newest) = newest(symbol, now) else { continue };
+            let first = *next;
+            let conflate = conflate && self.delivery == v1::Delivery::Latest;
+            while *next <= newest {
+                let skipped = if conflate { newest - *next } else { 0 };
+                let snapshot = self.unsent_snapshots.remove(symbol);
+                // What the server counts is not relied upon.
+                self.pipe.push_back(tick(symbol, *next + skipped, skipped, snapshot));
+                *next += skipped + 1;
+            }
+            if first < *next {
+                let caught_up =
+                    Message::CaughtUp { symbol: symbol.parse().unwrap(), sequence: Sequence(*next - 1) };
+                self.pipe.push_back(caught_up);
+            }
+        }
+    }
+
+    /// Sends the last ticks of a symbol again.
+    fn repeat(&mut self, symbol: &str) {
+        if let Some((symbol, next)) = self.next.get_key_value(symbol) {
+            let again = (next.saturating_sub(3).max(FIRST)..*next).map(|at| tick(symbol, at, 0, false));
+            self.pipe.extend(again);
+        }
+    }
+
+    /// Leaves ticks out, and says so or not.
+    fn skip(&mut self, symbol: &str, count: u64, tell: bool) -> Option<std::ops::Range<u64>> {
+        let (symbol, next) = self.next.iter_mut().find(|(name, _)| **name == symbol)?;
+        let skipped = *next..*next + count;
+        *next += count;
+        if tell {
+            self.pipe.push_back(Message::Gap {
+                symbol: symbol.parse().unwrap(),
+                first: Sequence(skipped.start),
+                last: Sequence(skipped.end - 1),
+            });
+        }
+        Some(skipped)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    Send { conflate: bool },
+    Deliver(usize),
+    Kill { deliver: usize, behind: u64 },
+    MakeBeforeBreak { deliver: usize, behind: u64 },
+    Repeat(&'static str),
+    Skip { symbol: &'static str, count: u64, tell: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let symbol = || proptest::sample::select(&SYMBOLS_WANTED[..]);
+    prop_oneof![
+        4 => (1..20u64).prop_map(Step::Wait),
+        4 => any::<bool>().prop_map(|conflate| Step::Send { conflate }),
+        4 => (0..40usize).prop_map(Step::Deliver),
+        2 => (0..40usize, 0..15u64).prop_map(|(deliver, behind)| Step::Kill { deliver, behind }),
+        1 => (0..40usize, 0..15u64).prop_map(|(deliver, behind)| Step::MakeBeforeBreak { deliver, behind }),
+        1 => symbol().prop_map(Step::Repeat),
+        1 => (symbol(), 1..5u64, any::<bool>())
+            .prop_map(|(symbol, count, tell)| Step::Skip { symbol, count, tell }),
+    ]
+}
+
+fn wanted(symbols: &[&str], delivery: Delivery) -> Wanted {
+    Wanted { symbols: symbols.iter().map(ToString::to_string).collect(), delivery, min_interval: None }
+}
+
+fn deliver(progress: &mut Progress, stream: &mut Stream, most: usize, events: &mut Vec<Event>) {
+    for _ in 0..most {
+        let Some(message) = stream.pipe.pop_front() else { return };
+        let asked = &mut stream.asked;
+        progress.take(message, || asked.pop_front().unwrap(), events).unwrap();
+    }
+}
+
+/// Plays the steps, then delivers all that is left on a good stream. Returns the events and what was skipped.
+fn play(progress: &mut Progress, steps: &[Step]) -> (Vec<Event>, BTreeSet<(String, u64)>, u64) {
+    let (mut events, mut skipped, mut now) = (Vec::new(), BTreeSet::new(), 20);
+    progress.since(Time::from_nanos(now));
+    let mut stream = Stream::open(progress.subscriptions(), now, 0);
+    stream.run(now, false);
+    deliver(progress, &mut stream, usize::MAX, &mut events);
+    for step in steps {
+        match step {
+            Step::Wait(time) => now += time,
+            Step::Send { conflate } => stream.run(now, *conflate),
+            Step::Deliver(most) => deliver(progress, &mut stream, *most, &mut events),
+            Step::Kill { deliver: most, behind } => {
+                deliver(progress, &mut stream, *most, &mut events);
+                stream = Stream::open(progress.subscriptions(), now, *behind);
+            }
+            Step::MakeBeforeBreak { deliver: most, behind } => {
+                let mut next = Stream::open(progress.subscriptions(), now, *behind);
+                stream.run(now, false);
+                deliver(progress, &mut stream, *most, &mut events);
+                next.run(now, false);
+                stream = next;
+            }
+            Step::Repeat(symbol) => stream.repeat(symbol),
+            Step::Skip { symbol, count, tell } => {
+                let range = stream.skip(symbol, *count, *tell).into_iter().flatten();
+                skipped.extend(range.map(|sequence| ((*symbol).to_owned(), sequence)));
+            }
+        }
+    }
+    now += 200;
+    stream.run(now, false);
+    deliver(progress, &mut stream, usize::MAX, &mut events);
+    // The last replica may be behind, and what was skipped at the very end is only seen with the next tick.
+    let mut last = Stream::open(progress.subscriptions(), now + 20, 0);
+    last.run(now + 20, false);
+    deliver(progress, &mut last, usize::MAX, &mut events);
+    (events, skipped, now + 20)
+}
+
+proptest! {
+    #[test]
+    fn every_tick_comes_once_and_in_order_or_in_a_gap(
+        steps in vec(step(), 0..60),
+        star in any::<bool>(),
+    ) {
+        let symbols = if star { &["FAST", EVERYTHING][..] } else { &SYMBOLS_WANTED };
+        let mut progress = Progress::new(wanted(symbols, Delivery::EveryTick), None);
+        let (events, skipped, now) = play(&mut progress, &steps);
+        for symbol in SYMBOLS_WANTED {
+            let mut next = None;
+            for event in &events {
+                let (first, last) = match event {
+                    Event::Tick(live) if live.symbol.as_str() == symbol => {
+                        prop_assert_eq!(live.conflated, 0);
+                        (live.tick.sequence.0, live.tick.sequence.0)
+                    }
+                    Event::Gap { symbol: of, first, last } if of.as_str() == symbol => {
+                        for sequence in first.0..=last.0 {
+                            prop_assert!(skipped.contains(&(symbol.to_owned(), sequence)), "{} {}", symbol, sequence);
+                        }
+                        (first.0, last.0)
+                    }
+                    _ => continue,
+                };
+                prop_assert!(next.is_none_or(|next| next == first), "{} {:?} {}", symbol, next, first);
+                next = Some(last + 1);
+            }
+            prop_assert_eq!(next.map(|next| next - 1), newest(symbol, now));
+            let first = events.iter().find_map(|event| match event {
+                Event::Tick(live) if live.symbol.as_str() == symbol => Some(live.tick.sequence.0),
+                Event::Gap { symbol: of, first, .. } if of.as_str() == symbol => Some(first.0),
+                _ => None,
+            });
+            if symbol == "LATE" && !skipped.contains(&("LATE".to_owned(), FIRST)) {
+                prop_assert_eq!(first, Some(FIRST), "it began after it was subscribed");
+            }
+        }
+    }
+
+    #[test]
+    fn received_and_conflated_add_up_across_replicas(steps in vec(step(), 0..60)) {
+        let mut progress = Progress::new(wanted(&SYMBOLS_WANTED, Delivery::Latest), None);
+        let (events, ..) = play(&mut progress, &steps);
+        for symbol in SYMBOLS_WANTED {
+            let mut last = None;
+            for event in &events {
+                match event {
+                    Event::Tick(live) if live.symbol.as_str() == symbol => {
+                        let sequence = live.tick.sequence.0;
+                        if let Some(last) = last {
+                            prop_assert_eq!(last + live.conflated + 1, sequence);
+                        }
+                        last = Some(sequence);
+                    }
+                    Event::Gap { symbol: of, first, last: end } if of.as_str() == symbol => {
+                        prop_assert!(last.is_none_or(|last| last + 1 == first.0));
+                        last = Some(end.0);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_symbol_is_answered_once(steps in vec(step(), 0..60)) {
+        let mut progress = Progress::new(wanted(&["FAST", "SLOW", "FAST", "LATE"], Delivery::EveryTick), None);
+        let (events, ..) = play(&mut progress, &steps);
+        let answered: Vec<_> = events.iter().filter_map(|event| match event {
+            Event::Answer { subscribed, .. } => Some(subscribed.clone()),
+            _ => None,
+        }).flatten().collect();
+        prop_assert_eq!(answered, SYMBOLS_WANTED);
+        prop_assert_eq!(progress.unanswered(), 0);
+    }
+}
+
+#[test]
+fn a_resume_names_the_tape_and_the_last_sequence_of_each_symbol() {
+    let mut progress = Progress::new(wanted(&["FAST", EVERYTHING, "NOPE"], Delivery::Latest), None);
+    let first = progress.subscriptions();
+    assert_eq!(first.len(), 2);
+    assert_eq!(first[1].symbols, ["FAST", "NOPE"]);
+    assert!(first.iter().all(|request| request.after_sequence.is_empty() && request.tape_id.is_empty()));
+    let mut events = Vec::new();
+    let answers = [
+        (&first[1], result("tape", &[("FAST", Code::Subscribed), ("NOPE", Code::UnknownSymbol)])),
+        (&first[0], result("tape", &[(EVERYTHING, Code::Subscribed)])),
+    ];
+    for (request, answer) in answers {
+        progress.take(Message::Result(answer), || request.symbols.clone(), &mut events).unwrap();
+    }
+    for (symbol, sequence) in [("FAST", 70), ("SLOW", 20)] {
+        progress.take(tick(symbol, sequence, 0, true), Vec::new, &mut events).unwrap();
+    }
+    let again = progress.subscriptions();
+    let asked: Vec<_> = again
+        .iter()
+        .map(|request| (&request.symbols[..], request.after_sequence.iter().collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            (&["*".to_owned()][..], vec![(&"SLOW".to_owned(), &20)]),
+            (&["FAST".to_owned()][..], vec![(&"FAST".to_owned(), &70)]),
+        ]
+    );
+    assert!(again.iter().all(|request| request.tape_id == "tape"));
+}
+
+#[test]
+fn a_replica_that_does_not_go_on_is_unfit() {
+    let mut events = Vec::new();
+    let asked = || vec!["FAST".to_owned()];
+    let subscribed = |tape| Message::Result(result(tape, &[("FAST", Code::Subscribed)]));
+    let mut progress = Progress::new(wanted(&["FAST"], Delivery::EveryTick), None);
+    progress.take(subscribed("tape"), asked, &mut events).unwrap();
+    let foreign = progress.take(subscribed("other"), asked, &mut events).unwrap_err();
+    assert_eq!(foreign.0, "plays the tape other and not tape: its sequences mean other ticks");
+    let older = Message::Result(result("tape", &[("FAST", Code::Unimplemented)]));
+    let older = progress.take(older, asked, &mut events).unwrap_err();
+    assert_eq!(older.0, "does not go on with FAST: refused (SYMBOL_STATUS_CODE_UNIMPLEMENTED)");
+    assert_eq!(events.len(), 1, "only the first answer is told");
+}
+
+#[test]
+fn a_request_that_is_refused_as_a_whole_refuses_each_of_its_symbols() {
+    let mut progress = Progress::new(wanted(&["A", "B"], Delivery::Latest), None);
+    let mut events = Vec::new();
+    let refused = Message::Result(result("tape", &[("", Code::LimitExceeded)]));
+    progress.take(refused, || vec!["A".to_owned(), "B".to_owned()], &mut events).unwrap();
+    assert!(matches!(&events[..], [Event::Answer { refused, .. }] if refused.len() == 2));
+    assert_eq!((progress.unanswered(), progress.subscriptions().len()), (0, 0));
+}
+
+#[test]
+fn requests_keep_within_what_the_server_takes() {
+    let many: Vec<String> = (0..2500).map(|n| format!("S{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let sizes = |symbols: &[&str]| chunks(symbols).iter().map(|chunk| chunk.len()).collect::<Vec<_>>();
+    assert_eq!(sizes(&many), [1000, 1000, 500]);
+    assert_eq!(sizes(&[]), [0; 0]);
+    let long = "X".repeat(40_000);
+    assert_eq!(sizes(&[&long, &long, &long]), [1, 1, 1]);
+    assert_eq!(chunks(&many).concat(), many);
+}

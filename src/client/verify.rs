@@ -1,0 +1,181 @@
+//! `ticker verify`: whether replicas play the same ticks.
+
+mod compare;
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufWriter, Write},
+    ops::Range,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::bail;
+use clap::{Args, error::ErrorKind};
+
+use self::compare::{Comparison, Difference, compare};
+use super::{Client, Endpoint, Settings, Tape, output};
+use crate::{
+    tick::{Tick, Time},
+    timestamp,
+};
+
+/// The arguments of `ticker verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Symbols, such as RELIANCE or BTC-USD; '*' stands for every instrument
+    #[arg(required = true, value_name = "SYMBOL")]
+    pub symbols: Vec<String>,
+
+    /// A replica; at least two of them: repeat the flag or use commas. All are compared with the first
+    #[arg(
+        long = "endpoint",
+        env = "TICKER_ENDPOINT",
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub endpoints: Vec<Endpoint>,
+
+    /// The first time to compare, such as 2026-11-20T09:15:00Z [default: one hour before the last]
+    #[arg(long, env = "TICKER_FROM", value_name = "TIME", value_parser = timestamp::parse)]
+    pub from: Option<Time>,
+
+    /// Where to end [default, and at the latest: the present on the tape of the replica whose present is the oldest]
+    #[arg(long, env = "TICKER_TO", value_name = "TIME", value_parser = timestamp::parse)]
+    pub to: Option<Time>,
+}
+
+/// A replica and the tape that it plays.
+struct Replica {
+    client: Client,
+    tape: Tape,
+}
+
+/// So much is compared when nothing else is asked for.
+const USUAL: Duration = Duration::from_secs(60 * 60);
+
+/// Compares and prints a line for each symbol. The exit code is 1 when anything differs.
+///
+/// # Errors
+/// A replica cannot be reached or refuses, or the lines cannot be written.
+pub async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
+    if args.endpoints.len() < 2 {
+        let message = "it takes two replicas to compare: --endpoint A --endpoint B\n";
+        clap::Error::raw(ErrorKind::TooFewValues, message).exit();
+    }
+    let mut replicas = Vec::new();
+    for endpoint in &args.endpoints {
+        let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
+        let tape = client.tape().await?;
+        replicas.push(Replica { client, tape });
+    }
+    let times = times(&args, &replicas)?;
+    let verified = verify(&args.symbols, &replicas, times, BufWriter::new(io::stdout().lock())).await;
+    output::exit_code(verified.map(|same| if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
+}
+
+/// What to compare: up to the present of all replicas.
+fn times(args: &VerifyArgs, replicas: &[Replica]) -> anyhow::Result<Range<Time>> {
+    let present = replicas.iter().map(|replica| replica.tape.time).min().unwrap_or_default();
+    let to = args.to.unwrap_or(present).min(present);
+    let from = args.from.unwrap_or_else(|| to.before(USUAL).unwrap_or_default());
+    if from >= to {
+        let (from, to) = (timestamp::show(from), timestamp::show(to));
+        bail!(
+            "there is nothing between {from} and {to}, where the comparison ends: choose an earlier --from"
+        );
+    }
+    Ok(from..to)
+}
+
+async fn verify(
+    symbols: &[String],
+    replicas: &[Replica],
+    times: Range<Time>,
+    mut to: impl Write,
+) -> anyhow::Result<bool> {
+    for Replica { client, tape } in replicas {
+        writeln!(to, "{}  tape {}  at {}", client.endpoint(), tape.id, timestamp::show(tape.time))?;
+    }
+    let mut same = true;
+    if replicas.iter().any(|replica| replica.tape.id != replicas[0].tape.id) {
+        same = false;
+        writeln!(to, "the tapes differ: seed, instruments or engine version are not the same")?;
+    }
+    let (listed, odd) = listed(symbols, replicas).await?;
+    for (symbol, endpoint) in odd {
+        same = false;
+        writeln!(to, "{symbol:<12}  is not listed by {endpoint}")?;
+    }
+    writeln!(to, "from {} to {}", timestamp::show(times.start), timestamp::show(times.end))?;
+    let (mut ticks, mut differing) = (0, 0);
+    for symbol in &listed {
+        let Comparison { count, digest, differences } = compare(symbol, replicas, &times).await?;
+        ticks += count;
+        match differences.is_empty() {
+            true => writeln!(to, "{symbol:<12} {count:>10} ticks  {digest:.12}  the same")?,
+            false => writeln!(to, "{symbol:<12} {count:>10} ticks  differ")?,
+        }
+        differing += usize::from(!differences.is_empty());
+        differences.iter().try_for_each(|difference| show(difference, &mut to))?;
+        to.flush()?;
+    }
+    let count = listed.len();
+    match (same, differing) {
+        (true, 0) => writeln!(to, "{count} symbols, {ticks} ticks: the replicas are the same")?,
+        (false, 0) => {
+            writeln!(to, "{count} symbols, {ticks} ticks: the ticks are the same, the tapes are not")?
+        }
+        _ => writeln!(to, "{count} symbols, {ticks} ticks: {differing} differ")?,
+    }
+    to.flush()?;
+    Ok(same && differing == 0)
+}
+
+/// The symbols to compare, each once; and of those that a star stands for, which replica does not list which.
+async fn listed(
+    symbols: &[String],
+    replicas: &[Replica],
+) -> anyhow::Result<(Vec<String>, Vec<(String, Endpoint)>)> {
+    let mut all: Vec<String> = Vec::new();
+    for symbol in symbols.iter().filter(|symbol| *symbol != "*") {
+        if !all.contains(symbol) {
+            all.push(symbol.clone());
+        }
+    }
+    let mut odd = Vec::new();
+    if !symbols.iter().any(|symbol| symbol == "*") {
+        return Ok((all, odd));
+    }
+    let mut lists = Vec::new();
+    for Replica { client, .. } in replicas {
+        let list: BTreeSet<String> =
+            client.every_instrument().await?.into_iter().map(|instrument| instrument.symbol).collect();
+        lists.push((client.endpoint(), list));
+    }
+    let union: BTreeSet<&String> = lists.iter().flat_map(|(_, list)| list).collect();
+    for symbol in union {
+        let mut without = lists.iter().filter(|(_, list)| !list.contains(symbol)).peekable();
+        if without.peek().is_none() && !all.contains(symbol) {
+            all.push(symbol.clone());
+        }
+        odd.extend(without.map(|(endpoint, _)| (symbol.clone(), (*endpoint).clone())));
+    }
+    Ok((all, odd))
+}
+
+/// The first tick that differs, as each of the two has it.
+fn show(difference: &Difference, to: &mut impl Write) -> io::Result<()> {
+    let sequence = difference.sequence;
+    for (endpoint, tick) in &difference.sides {
+        match tick {
+            Some(Tick { time, price, quantity, .. }) => {
+                let time = timestamp::show_with_decimals(*time, 9);
+                writeln!(to, "  {endpoint}  tick {sequence}  {time}  {price}  {quantity}")?;
+            }
+            None => writeln!(to, "  {endpoint}  tick {sequence}  is not there")?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The RPCs of `ticker.v1` about the past: ticks, candles and digests. The work is done away from the worker's thread,
+//! responses are encoded there too, and every page has an end.
+
+use std::{ops::Range, sync::Arc};
+
+use prost_types::Timestamp;
+
+use super::{
+    Feed, convert,
+    status::{Failure, cut},
+};
+use crate::{
+    contract::{
+        Encoded,
+        v1::{
+            DigestTicksRequest, DigestTicksResponse, ListCandlesRequest, ListCandlesResponse,
+            ListTicksRequest, ListTicksResponse,
+        },
+    },
+    history::{CandleInterval, HistoryError, Order, Past},
+    tape::Instrument,
+    tick::{Sequence, Time},
+};
+
+/// The most ticks or candles of a page.
+const LARGEST_PAGE: usize = 10_000;
+
+impl Feed {
+    pub(super) async fn list_ticks(&self, request: ListTicksRequest) -> Result<Encoded, Failure> {
+        let (instrument, past) = self.past(&request.symbol, self.clock.now())?;
+        let order = if request.newest_first { Order::NewestFirst } else { Order::OldestFirst };
+        let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
+        let most = convert::page_size(request.page_size, LARGEST_PAGE);
+        self.offload
+            .run(move |_| {
+                let page = past.page(range, order, most);
+                let symbol = instrument.symbol.as_str();
+                Ok(Encoded::of(&ListTicksResponse {
+                    ticks: page.ticks.iter().map(|tick| convert::tick(symbol, tick)).collect(),
+                    next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
+                }))
+            })
+            .await
+    }
+
+    pub(super) async fn list_candles(&self, request: ListCandlesRequest) -> Result<Encoded, Failure> {
+        let now = self.clock.now();
+        let (_, past) = self.past(&request.symbol, now)?;
+        let interval = interval(request.interval)?;
+        if request.start_time.is_none() {
+            let problem = "is missing: give the time that the first candle is to hold";
+            return Err(Failure::Invalid("start_time", problem.to_owned()));
+        }
+        let asked = times(request.start_time, request.end_time)?;
+        let times = candles_from_token(asked, interval, &request.page_token)?;
+        let most = convert::page_size(request.page_size, LARGEST_PAGE);
+        self.offload
+            .run(move |abandoned| {
+                let page = past.candles(interval, times, most, abandoned)?;
+                let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
+                Ok(Encoded::of(&ListCandlesResponse {
+                    candles: page.candles.iter().map(candle).collect(),
+                    next_page_token: page.next.map(|next| next.parts().0.to_string()).unwrap_or_default(),
+                }))
+            })
+            .await
+    }
+
+    pub(super) async fn digest_ticks(
+        &self,
+        request: DigestTicksRequest,
+    ) -> Result<DigestTicksResponse, Failure> {
+        let (_, past) = self.past(&request.symbol, self.clock.now())?;
+        let range = sequences(request.start_sequence, request.end_sequence)?;
+        let digest = self.offload.run(move |abandoned| Ok(past.digest(range, abandoned)?)).await?;
+        Ok(DigestTicksResponse {
+            tape_id: self.tape.identity().tape_id.clone(),
+            start_sequence: digest.range.start.0,
+            end_sequence: digest.range.end.0,
+            digest: digest.sha256.to_vec(),
+        })
+    }
+
+    /// The instrument that a client names, and its ticks up to now.
+    fn past(&self, symbol: &str, now: Time) -> Result<(Arc<Instrument>, Past), Failure> {
+        let instrument = self.instrument(symbol).map_err(|refusal| Failure::of_symbol(symbol, refusal))?;
+        let past = Past::new(self.tape.series(&instrument), now);
+        Ok((instrument, past))
+    }
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Abandoned => Self::Cancelled,
+            HistoryError::TooManyTicks { .. } => Self::Invalid("interval", format!("is too long: {error}")),
+        }
+    }
+}
+
+/// The ticks that a request asks for, by times or by sequences.
+fn ticks(request: &ListTicksRequest, past: &Past) -> Result<Range<Sequence>, Failure> {
+    let ListTicksRequest { start_time, end_time, start_sequence, end_sequence, .. } = *request;
+    if start_time.is_none() && end_time.is_none() {
+        return sequences(start_sequence, end_sequence);
+    }
+    if (start_sequence, end_sequence) != (0, 0) {
+        let problem = "and end_sequence do not go with start_time and end_time: ask for a range of either";
+        return Err(Failure::Invalid("start_sequence", problem.to_owned()));
+    }
+    Ok(past.sequences(times(start_time, end_time)?))
+}
+
+/// From the first tick when there is no start, to the end of time when there is no end.
+fn times(start: Option<Timestamp>, end: Option<Timestamp>) -> Result<Range<Time>, Failure> {
+    let time = |field, timestamp: Option<Timestamp>, otherwise| match timestamp.map(convert::time) {
+        None => Ok(otherwise),
+        Some(Some(time)) => Ok(time),
+        Some(None) => Err(Failure::Invalid(field, convert::NO_TIMESTAMP.to_owned())),
+    };
+    let times = time("start_time", start, Time::default())?..time("end_time", end, Time::MAX)?;
+    let parts = |timestamp: Timestamp| (timestamp.seconds, timestamp.nanos);
+    if let (Some(start), Some(end)) = (start, end)
+        && parts(end) < parts(start)
+    {
+        return Err(Failure::Invalid("end_time", "is before start_time: swap them".to_owned()));
+    }
+    Ok(times)
+}
+
+/// To the end of the tape when the end is zero.
+fn sequences(start: u64, end: u64) -> Result<Range<Sequence>, Failure> {
+    match end {
+        0 => Ok(Sequence(start)..Sequence(u64::MAX)),
+        _ if end < start => {
+            Err(Failure::Invalid("end_sequence", "is below start_sequence: swap them".to_owned()))
+        }
+        _ => Ok(Sequence(start)..Sequence(end)),
+    }
+}
+
+fn interval(interval: Option<prost_types::Duration>) -> Result<CandleInterval, Failure> {
+    let interval = interval.and_then(convert::positive_duration).and_then(CandleInterval::new);
+    interval.ok_or_else(|| {
+        let problem =
+            "must be a whole number of seconds that divides a day, such as 1s, 60s, 3600s or 86400s";
+        Failure::Invalid("interval", problem.to_owned())
+    })
+}
+
+/// The rest of a range of ticks. A token is the next sequence, so that any replica can go on from it; it may be of a tick
+/// that this one has yet to see.
+fn from_token(range: Range<Sequence>, order: Order, token: &str) -> Result<Range<Sequence>, Failure> {
+    if token.is_empty() {
+        return Ok(range);
+    }
+    let next = token.parse().ok().map(Sequence).filter(|next| range.contains(next));
+    let next = next.ok_or_else(|| Failure::BadPageToken(cut(token)))?;
+    Ok(match order {
+        Order::OldestFirst => next..range.end,
+        Order::NewestFirst => range.start..next.next(),
+    })
+}
+
+/// The rest of a range of candles. A token is the start of the next candle, in seconds.
+fn candles_from_token(
+    times: Range<Time>,
+    interval: CandleInterval,
+    token: &str,
+) -> Result<Range<Time>, Failure> {
+    if token.is_empty() {
+        return Ok(times);
+    }
+    let begins = |seconds: u64| Some(Time::from_nanos(seconds.checked_mul(1_000_000_000)?));
+    let next = token.parse().ok().and_then(begins);
+    let next = next.filter(|next| times.contains(next) && interval.open_time(*next) == *next);
+    Ok(next.ok_or_else(|| Failure::BadPageToken(cut(token)))?..times.end)
+}

@@ -1,0 +1,398 @@
+//! Every fold against the plain one over a list of ticks.
+
+use std::{collections::BTreeMap, num::NonZeroU64, ops::Range, sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::{
+    tape::{Cursor, Instrument, Series, SimulatedSeries},
+    tick::{Price, Sequence, Tick, Time},
+};
+
+const HOUR: u64 = 3_600_000_000_000;
+
+/// A series of ticks that are written down. Its first sequence need not be zero.
+struct Written(Arc<[Tick]>);
+
+struct WrittenCursor {
+    ticks: Arc<[Tick]>,
+    at: usize,
+}
+
+impl Series for Written {
+    fn first(&self) -> Sequence {
+        self.0[0].sequence
+    }
+
+    fn last(&self) -> Sequence {
+        self.0[self.0.len() - 1].sequence
+    }
+
+    fn sequence_at(&self, time: Time) -> Option<Sequence> {
+        let after = self.0.partition_point(|tick| tick.time <= time);
+        after.checked_sub(1).map(|at| self.0[at].sequence)
+    }
+
+    fn tick(&self, sequence: Sequence) -> Tick {
+        self.cursor(sequence).tick()
+    }
+
+    fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
+        let at = from.0.saturating_sub(self.first().0).min(self.0.len() as u64 - 1);
+        Box::new(WrittenCursor { ticks: self.0.clone(), at: at as usize })
+    }
+}
+
+impl Cursor for WrittenCursor {
+    fn tick(&self) -> Tick {
+        self.ticks[self.at]
+    }
+
+    fn advance(&mut self) {
+        self.at = (self.at + 1).min(self.ticks.len() - 1);
+    }
+}
+
+/// A series whose tick *n* takes place at n × interval.
+#[derive(Clone, Copy)]
+struct Metronome {
+    interval: u64,
+    at: u64,
+}
+
+impl Series for Metronome {
+    fn first(&self) -> Sequence {
+        Sequence(0)
+    }
+
+    fn last(&self) -> Sequence {
+        Sequence(u64::MAX)
+    }
+
+    fn sequence_at(&self, time: Time) -> Option<Sequence> {
+        Some(Sequence(time.nanos() / self.interval))
+    }
+
+    fn tick(&self, sequence: Sequence) -> Tick {
+        self.cursor(sequence).tick()
+    }
+
+    fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
+        Box::new(Self { at: from.0, ..*self })
+    }
+}
+
+impl Cursor for Metronome {
+    fn tick(&self) -> Tick {
+        Tick {
+            sequence: Sequence(self.at),
+            time: Time::from_nanos(self.at * self.interval),
+            price: Price::from_nanos(1).unwrap(),
+            quantity: NonZeroU64::MIN,
+        }
+    }
+
+    fn advance(&mut self) {
+        self.at += 1;
+    }
+}
+
+/// Ticks that are nothing, a moment, hours or days apart.
+fn ticks(most: usize) -> impl Strategy<Value = Arc<[Tick]>> {
+    let gap = prop_oneof![Just(0), 1..HOUR / 60, 0..HOUR, 20 * HOUR..100 * HOUR];
+    let quantity = prop_oneof![20 => 1u64..1000, 1 => Just(u64::MAX)];
+    let trades = prop::collection::vec((gap, 1i64..100, quantity), 1..most);
+    (0u64..10, 0..100 * HOUR, trades).prop_map(|(first, start, trades)| {
+        let mut time = start;
+        let tick = |(at, (gap, price, quantity))| {
+            time += gap;
+            Tick {
+                sequence: Sequence(first + at as u64),
+                time: Time::from_nanos(time),
+                price: Price::from_nanos(price).unwrap(),
+                quantity: NonZeroU64::new(quantity).unwrap(),
+            }
+        };
+        trades.into_iter().enumerate().map(tick).collect()
+    })
+}
+
+fn day_starts() -> impl Strategy<Value = Duration> {
+    (0u64..24 * HOUR).prop_map(Duration::from_nanos)
+}
+
+/// The day as of each tick.
+fn days(ticks: &[Tick], day_start: Duration) -> Vec<Day> {
+    let day_of = |tick: &Tick| Day::start_of(tick.time, day_start);
+    let day = |upto: usize| {
+        let start = day_of(&ticks[upto]);
+        let first = ticks.iter().position(|tick| day_of(tick) == start).unwrap();
+        let day = &ticks[first..=upto];
+        Day {
+            start,
+            open: day[0].price,
+            high: day.iter().map(|tick| tick.price).max().unwrap(),
+            low: day.iter().map(|tick| tick.price).min().unwrap(),
+            volume: day.iter().fold(0u64, |sum, tick| sum.saturating_add(tick.quantity.get())),
+            previous_close: first.checked_sub(1).map(|before| ticks[before].price),
+            last: ticks[upto].price,
+        }
+    };
+    (0..ticks.len()).map(day).collect()
+}
+
+/// Times before, among and after the ticks.
+fn times() -> impl Strategy<Value = Time> {
+    prop_oneof![0..200 * HOUR, Just(0), Just(u64::MAX), 0..7000 * HOUR].prop_map(Time::from_nanos)
+}
+
+fn taken_place(ticks: &[Tick], now: Time) -> Vec<Tick> {
+    ticks.iter().copied().filter(|tick| tick.time <= now).collect()
+}
+
+/// The candles that begin at some time or later and before another.
+fn candles(ticks: &[Tick], interval: CandleInterval, times: Range<Time>) -> Vec<Candle> {
+    let mut intervals: BTreeMap<Time, Vec<Tick>> = BTreeMap::new();
+    for tick in ticks {
+        intervals.entry(interval.open_time(tick.time)).or_default().push(*tick);
+    }
+    let begins = interval.open_time(times.start)..times.end;
+    let candle = |(open_time, ticks): (Time, Vec<Tick>)| Candle {
+        open_time,
+        open: ticks[0].price,
+        high: ticks.iter().map(|tick| tick.price).max().unwrap(),
+        low: ticks.iter().map(|tick| tick.price).min().unwrap(),
+        close: ticks[ticks.len() - 1].price,
+        volume: ticks.iter().fold(0, |sum, tick| sum.saturating_add(tick.quantity.get())),
+        tick_count: ticks.len() as u64,
+    };
+    let mut intervals: Vec<_> = intervals.into_iter().collect();
+    intervals.retain(|(open_time, _)| !times.is_empty() && begins.contains(open_time));
+    intervals.into_iter().map(candle).collect()
+}
+
+fn interval(seconds: u64) -> CandleInterval {
+    CandleInterval::new(Duration::from_secs(seconds)).unwrap()
+}
+
+fn past(ticks: &Arc<[Tick]>, now: Time) -> Past {
+    Past::new(Arc::new(Written(ticks.clone())), now)
+}
+
+proptest! {
+    #[test]
+    fn a_day_fold_has_the_figures_of_the_day_as_of_every_tick(
+        ticks in ticks(60), day_start in day_starts(), from: prop::sample::Index,
+        steps in prop::collection::vec((0usize..20, 0usize..8), 1..30),
+    ) {
+        let days = days(&ticks, day_start);
+        let first = ticks[0].sequence.0;
+        let series: Arc<dyn Series> = Arc::new(Written(ticks.clone()));
+        let start = from.index(ticks.len());
+        let mut fold = DayFold::new(series, day_start, ticks[start].sequence);
+        let mut upto = start;
+        for (further, most) in steps {
+            upto = (upto + further).min(ticks.len() - 1);
+            let (before, wanted) = (fold.sequence(), ticks[upto].sequence);
+            let there = fold.advance(wanted, most);
+            prop_assert_eq!(there, fold.sequence() == wanted);
+            prop_assert!(fold.sequence() >= before);
+            prop_assert_eq!(*fold.day(), days[(fold.sequence().0 - first) as usize]);
+            // It took no more than it was allowed, or began another day.
+            prop_assert!(there || most == 0 || fold.sequence() > before);
+        }
+        let last = ticks[ticks.len() - 1].sequence;
+        prop_assert!(fold.advance(Sequence(u64::MAX), ticks.len()));
+        prop_assert_eq!((fold.sequence(), fold.day()), (last, &days[days.len() - 1]));
+    }
+
+    #[test]
+    fn the_pages_of_a_range_have_each_tick_that_has_taken_place_exactly_once(
+        ticks in ticks(60), now in times(), start in 0u64..80, end in prop_oneof![0u64..80, Just(u64::MAX)],
+        order in prop_oneof![Just(Order::OldestFirst), Just(Order::NewestFirst)],
+        sizes in prop::collection::vec(1usize..20, 1..10),
+    ) {
+        let past = past(&ticks, now);
+        let mut expected = taken_place(&ticks, now);
+        expected.retain(|tick| (start..end).contains(&tick.sequence.0));
+        if order == Order::NewestFirst {
+            expected.reverse();
+        }
+        let (mut range, mut listed) = (Sequence(start)..Sequence(end), Vec::new());
+        for most in sizes.into_iter().cycle() {
+            let page = past.page(range.clone(), order, most);
+            prop_assert!(page.ticks.len() <= most);
+            listed.extend(page.ticks);
+            match (page.next, order) {
+                (None, _) => break,
+                (Some(next), Order::OldestFirst) => range.start = next,
+                (Some(next), Order::NewestFirst) => range.end = next.next(),
+            }
+        }
+        prop_assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn a_range_of_times_holds_the_ticks_from_its_start_to_before_its_end(
+        ticks in ticks(60), start in times(), end in times(),
+    ) {
+        let past = past(&ticks, Time::MAX);
+        let listed = past.page(past.sequences(start..end), Order::OldestFirst, ticks.len()).ticks;
+        let expected: Vec<_> =
+            ticks.iter().copied().filter(|tick| (start..end).contains(&tick.time)).collect();
+        prop_assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn the_pages_of_candles_are_the_folds_of_the_ticks_of_their_intervals(
+        ticks in ticks(60), now in times(), start in times(), end in times(),
+        interval in prop::sample::select(vec![1u64, 60, 900, 3600, 86_400]),
+        sizes in prop::collection::vec(1usize..20, 1..10),
+    ) {
+        let (past, interval) = (past(&ticks, now), self::interval(interval));
+        let expected = candles(&taken_place(&ticks, now), interval, start..end);
+        let (mut times, mut listed) = (start..end, Vec::new());
+        for most in sizes.into_iter().cycle() {
+            let page = past.candles(interval, times.clone(), most, &CancellationToken::new()).unwrap();
+            prop_assert!(page.candles.len() <= most);
+            listed.extend(page.candles);
+            match page.next {
+                None => break,
+                Some(next) => times.start = next,
+            }
+        }
+        prop_assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_fields_of_the_ticks(
+        ticks in ticks(60), now in times(), start in 0u64..80, end in prop_oneof![0u64..80, Just(u64::MAX)],
+    ) {
+        let range = Sequence(start)..Sequence(end);
+        let digest = past(&ticks, now).digest(range.clone(), &CancellationToken::new()).unwrap();
+        let mut expected = Sha256::new();
+        let mut count = 0;
+        for tick in taken_place(&ticks, now).iter().filter(|tick| range.contains(&tick.sequence)) {
+            count += 1;
+            for field in
+                [tick.sequence.0, tick.time.nanos(), tick.price.nanos() as u64, tick.quantity.get()]
+            {
+                expected.update(field.to_le_bytes());
+            }
+        }
+        prop_assert_eq!(digest.sha256, <[u8; 32]>::from(expected.finalize()));
+        prop_assert_eq!(digest.range.end.0 - digest.range.start.0, count);
+        prop_assert_eq!(digest.range.start, range.start.max(ticks[0].sequence));
+    }
+}
+
+#[test]
+fn a_day_fold_for_an_earlier_tick_of_the_day_begins_nearby() {
+    // 4,320,000 ticks a day: more than 512 times 4,096.
+    let instrument = Instrument {
+        reference_price: Price::from_nanos(1_000_000).unwrap(),
+        ..Instrument::named("A", Duration::from_millis(20))
+    };
+    let series: Arc<dyn Series> = Arc::new(SimulatedSeries::new(7, &instrument));
+    let first = 4_320_000 * 3;
+    let upto = Sequence(first + 2_500_000);
+    let mut fold = DayFold::new(series.clone(), Duration::ZERO, upto);
+    assert_eq!(fold.sequence().0, first);
+    assert!(!fold.advance(upto, 2_499_999) && fold.advance(upto, 1));
+
+    let mut whole = DayFold::new(series, Duration::ZERO, upto);
+    for back in [2_499_999, 2_495_905, 2_000_000, 1_234_567, 4_095, 1, 0] {
+        let earlier = Sequence(upto.0 - back);
+        let mut second = fold.at(earlier).unwrap();
+        assert!(earlier.0 - second.sequence().0 < 8_192);
+        assert!(second.advance(earlier, 8_192) && whole.advance(earlier, usize::MAX));
+        assert_eq!(second.day(), whole.day());
+    }
+    assert!(fold.at(Sequence(first - 1)).is_none());
+    assert!(fold.remembered_bytes() <= 36 * 1024, "{}", fold.remembered_bytes());
+}
+
+#[test]
+fn candles_are_whole_seconds_that_divide_a_day() {
+    for seconds in [1, 2, 60, 86_400] {
+        assert!(CandleInterval::new(Duration::from_secs(seconds)).is_some(), "{seconds}");
+    }
+    for millis in [0, 1, 500, 1_500, 7_000, 86_401_000, 2 * 86_400_000, u64::MAX] {
+        assert_eq!(CandleInterval::new(Duration::from_millis(millis)), None, "{millis}");
+    }
+}
+
+#[test]
+fn a_page_of_candles_ends_before_it_is_made_of_too_many_ticks_and_has_at_least_one() {
+    let past = |interval| Past::new(Arc::new(Metronome { interval, at: 0 }), Time::from_nanos(1000 * HOUR));
+    let from = |hour: u64| Time::from_nanos(hour * HOUR)..Time::MAX;
+    // 3,600,000 ticks an hour.
+    let page = past(1_000_000).candles(interval(3600), from(7), 100, &CancellationToken::new()).unwrap();
+    assert_eq!(page.candles.len(), 4);
+    assert_eq!(page.next, Some(Time::from_nanos(11 * HOUR)));
+    // 18,000,000 ticks an hour.
+    let page = past(200_000).candles(interval(3600), from(7), 100, &CancellationToken::new()).unwrap();
+    assert_eq!((page.candles[0].tick_count, page.candles.len()), (18_000_000, 1));
+    assert_eq!(page.next, Some(Time::from_nanos(8 * HOUR)));
+}
+
+#[test]
+fn candles_of_too_many_ticks_are_refused_with_the_interval_that_would_do() {
+    let past = Past::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(100 * HOUR));
+    let day = || past.candles(interval(86_400), Time::default()..Time::MAX, 1, &CancellationToken::new());
+    assert_eq!(day(), Err(HistoryError::TooManyTicks { ticks: 864_000_000, longest: 9_600 }));
+    assert_eq!(
+        day().unwrap_err().to_string(),
+        "a candle would be made of 864000000 ticks and the most are 100000000: ask for candles of 9600s or less"
+    );
+    // Also where only the beginning of the day has taken place.
+    let past = Past::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(1));
+    assert!(
+        past.candles(interval(86_400), Time::default()..Time::MAX, 1, &CancellationToken::new()).is_err()
+    );
+}
+
+#[test]
+fn work_that_nobody_waits_for_ends_soon() {
+    let abandoned = CancellationToken::new();
+    abandoned.cancel();
+    let past = Past::new(Arc::new(Metronome { interval: 1_000_000, at: 0 }), Time::from_nanos(100 * HOUR));
+    let candles = past.candles(interval(1), Time::default()..Time::MAX, 10_000, &abandoned);
+    assert_eq!(candles, Err(HistoryError::Abandoned));
+    let digest = past.digest(Sequence(0)..Sequence(u64::MAX), &abandoned);
+    assert_eq!(digest, Err(HistoryError::Abandoned));
+}
+
+#[test]
+fn a_digest_is_of_a_million_ticks_at_most() {
+    let past = Past::new(Arc::new(Metronome { interval: 1_000_000, at: 0 }), Time::from_nanos(100 * HOUR));
+    let range = Sequence(5)..Sequence(u64::MAX);
+    let digest = past.digest(range, &CancellationToken::new()).unwrap();
+    assert_eq!(digest.range, Sequence(5)..Sequence(5 + (1 << 20)));
+}
+
+proptest! {
+    #[test]
+    fn merged_series_are_their_ticks_in_the_order_of_time(
+        lists in prop::collection::vec((ticks(30), 0u64..60), 0..6),
+    ) {
+        let mut expected = Vec::new();
+        let mut series: Vec<(Arc<dyn Series>, Sequence)> = Vec::new();
+        for (lane, (ticks, skipped)) in lists.iter().enumerate() {
+            let from = Sequence(ticks[0].sequence.0 + skipped);
+            expected.extend(ticks.iter().filter(|tick| tick.sequence >= from).map(|tick| (lane, *tick)));
+            series.push((Arc::new(Written(ticks.clone())), from));
+        }
+        expected.sort_by_key(|(lane, tick)| (tick.time, *lane, tick.sequence));
+        let mut merge = Merge::new(series);
+        let mut found = Vec::new();
+        while let Some((lane, tick)) = merge.peek() {
+            found.push((lane, *tick));
+            merge.advance();
+        }
+        prop_assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,109 @@
+//! Three servers, and `kill -9` for the one that the client is connected to.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use ticker::client::{Client, Delivery, Endpoint, Endpoints, Event, Settings, Wanted};
+use tokio::time::timeout;
+
+use crate::ledger::Ledger;
+
+const KILLS: usize = 20;
+const SYMBOLS: usize = 50;
+/// How long a client stays at a replica before that is killed: a stream that lives shorter makes it more careful.
+const LIFE: Duration = Duration::from_millis(1100);
+/// Nothing here takes longer, by far.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// `ticker serve` as a process.
+struct Replica {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Replica {
+    fn start(listen: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_ticker"))
+            .args(["serve", "--seed", "7", "--workers", "1", "--listen", listen])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let address = lines.find_map(|line| line.unwrap().split(' ').find_map(|word| word.parse().ok()));
+        Self { address: address.expect("the address that is bound"), process }
+    }
+
+    /// SIGKILL: the process has no chance to say goodbye.
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn restart(&mut self) {
+        *self = Self::start(&self.address.to_string());
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test]
+async fn twenty_kills_lose_no_tick_and_bring_none_twice() {
+    let mut replicas: Vec<_> = (0..3).map(|_| Replica::start("127.0.0.1:0")).collect();
+    let endpoints: Endpoints = replicas.iter().map(|replica| Endpoint::from(replica.address)).collect();
+    let client = Client::connect(&endpoints, Settings::default()).await.unwrap();
+    let (instruments, _) = client.instruments(String::new()).await.unwrap();
+    let symbols = instruments.into_iter().map(|instrument| instrument.symbol).take(SYMBOLS).collect();
+    let wanted = Wanted { symbols, delivery: Delivery::EveryTick, min_interval: None };
+    let mut subscription = client.subscribe(&wanted).await.unwrap();
+
+    let mut ledger = Ledger::default();
+    let mut connected = client.endpoint().clone();
+    let mut since = Instant::now();
+    let mut killed = None;
+    let mut last_tick = Instant::now();
+    let mut without = Vec::new();
+    let mut events = Vec::new();
+    while without.len() < KILLS {
+        timeout(PATIENCE, subscription.next_batch(&mut events)).await.expect("no events come").unwrap();
+        let now = Instant::now();
+        for event in events.drain(..) {
+            match &event {
+                Event::Reconnected { replica, .. } => (connected, since) = (replica.clone(), now),
+                Event::Tick(_) if killed.is_some() && since > killed.unwrap() => {
+                    without.push(now - last_tick);
+                    killed = None;
+                }
+                _ => {}
+            }
+            if ledger.enter(&event).is_some() {
+                last_tick = now;
+            }
+        }
+        if killed.is_none() && since.elapsed() >= LIFE {
+            let at = |replica: &&mut Replica| Endpoint::from(replica.address) == connected;
+            let replica = replicas.iter_mut().find(at).expect("one of the three");
+            replica.kill();
+            killed = Some(Instant::now());
+            replica.restart();
+        }
+    }
+
+    assert_eq!(ledger.symbols(), SYMBOLS);
+    without.sort_unstable();
+    println!(
+        "{} ticks of {SYMBOLS} symbols, {KILLS} kills; without ticks each time: {without:?}",
+        ledger.ticks
+    );
+    // The aim is one second, on a machine that does nothing else.
+    assert!(without.last() < Some(&Duration::from_secs(5)), "{without:?}");
+}
