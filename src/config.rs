@@ -71,8 +71,8 @@ pub enum ConfigError {
     },
     /// The recording has been playing for too long.
     #[error(
-        "{} at {} and speed {speed} is a tape that is past the year 2554 by now: choose a later --play-at or a lower \
-         --speed",
+        "a tape that plays from {} at {} at speed {speed} is past the year 2554 by now: choose a later --play-at or a \
+         lower --speed",
         timestamp::show(*start), timestamp::show(*play_at)
     )]
     EndOfTime {

@@ -179,8 +179,8 @@ mod tests {
     fn a_tape_that_would_be_at_the_end_of_time_is_refused() {
         assert_eq!(
             load("--loop --speed 1000000").unwrap_err(),
-            "2025-01-02T09:15:00Z at 2025-01-02T09:15:00Z and speed 1000000 is a tape that is past the year 2554 by \
-             now: choose a later --play-at or a lower --speed"
+            "a tape that plays from 2025-01-02T09:15:00Z at 2025-01-02T09:15:00Z at speed 1000000 is past the year \
+             2554 by now: choose a later --play-at or a lower --speed"
         );
     }
 }
