@@ -8,6 +8,7 @@
 //! contended.
 
 mod dirty;
+mod figures;
 mod flush;
 mod format;
 mod interest;
@@ -28,11 +29,11 @@ pub use interest::{Delivery, Interest, Start};
 pub use subscriber::{Pulled, Subscribed, Subscriber};
 
 use crate::{
-    history::DayFold,
     tape::{Instrument, Series},
     tick::{Sequence, Symbol, Tick, Time},
 };
 use dirty::Dirty;
+use figures::Figures;
 use interest::{Slot, Terms};
 
 /// How many wire formats a hub may serve.
@@ -101,7 +102,7 @@ struct Watched {
     /// The newest tick that was published; `None` before the first one of all.
     latest: Option<Tick>,
     /// While somebody reads quotes: the figures of the day, up to the newest tick or on the way there.
-    day: Option<DayFold>,
+    figures: Option<Figures>,
     watchers: Vec<Watcher>,
     /// How many of the watchers read each format.
     readers: [u32; MAX_FORMATS],

@@ -41,9 +41,9 @@ impl Pacer {
     /// How far an instrument may be behind, in real time, before its missed ticks are skipped: they can be read from
     /// the tape by who wants them, so a clock that leaps ahead costs no burst.
     const LATE: Duration = Duration::from_secs(1);
-    /// How many ticks of an instrument may fall due together before they are skipped: a tape that is played fast
-    /// has more of them than anybody takes.
-    const MANY: u64 = 4096;
+    /// How many ticks of an instrument are handed out together at most: a tape that is played fast may have more of them
+    /// than anybody takes. The others come with the next flush, or are skipped when it is late.
+    const MANY: u64 = 1024;
 
     /// A pacer on a clock of this speed that hands out ticks once in each real `flush_interval`: at the multiples,
     /// since the Unix epoch, of what that is on the clock.
@@ -88,7 +88,10 @@ impl Pacer {
         for id in self.due.drain(..) {
             let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
             paced.skip_missed(boundary, self.late);
-            while paced.next.time <= boundary {
+            for _ in 0..Self::MANY {
+                if paced.next.time > boundary {
+                    break;
+                }
                 tick(id, &paced.next);
                 paced.cursor.advance();
                 let handed_out = paced.next.sequence;

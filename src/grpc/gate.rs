@@ -4,6 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use prost::Message;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_stream::StreamExt;
 use tonic::{
     Status, Streaming,
@@ -104,12 +105,24 @@ impl Gate {
             Ok(accepted) => accepted,
             Err(failure) => return Status::from(failure).into_http(),
         };
-        let deadline = deadline.map(tokio::time::sleep);
-        let request = match requests.next().await {
-            Some(Ok(request)) => request,
-            Some(Err(error)) => return Status::from(status::of_request_error(&error)).into_http(),
-            None => return Status::from(Failure::Undecodable("there is no message".to_owned())).into_http(),
+        let deadline = deadline.map(|deadline| Instant::now() + deadline);
+        let first = match deadline {
+            Some(deadline) => {
+                timeout_at(deadline, requests.next()).await.map_err(|_| Failure::DeadlineExceeded)
+            }
+            None => Ok(requests.next().await),
         };
+        let request = match first {
+            Ok(Some(Ok(request))) => Ok(request),
+            Ok(Some(Err(error))) => Err(status::of_request_error(&error)),
+            Ok(None) => Err(Failure::Undecodable("there is no message".to_owned())),
+            Err(late) => Err(late),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(failure) => return Status::from(failure).into_http(),
+        };
+        let deadline = deadline.map(sleep_until);
         let mut session = Session::new(self.feed, Format::V1);
         let mut conversation = V1::new();
         let refusal = conversation.watch(&mut session, request);

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     contract::v1::{self, SymbolStatus, SymbolStatusCode as Code},
     hub::{Delivery, Interest},
+    pacer::Clock,
 };
 
 const STRAY: &str = "after_sequence names it and symbols does not: add it there, or *";
@@ -27,6 +28,7 @@ pub(super) fn refused_symbol(symbol: &str, refusal: Refusal) -> SymbolStatus {
                 &format!("unknown symbol {symbol}{hint}; ListInstruments lists them"),
             )
         }
+        Refusal::NoQuotes => refused(symbol, Code::InvalidArgument, &Failure::NoQuotes.to_string()),
         Refusal::TooMany => refused(symbol, Code::LimitExceeded, &Failure::TooManySymbols.to_string()),
     }
 }
@@ -53,12 +55,14 @@ pub(super) fn refused(symbol: &str, code: Code, message: &str) -> SymbolStatus {
     SymbolStatus { message: message.to_owned(), ..status(symbol, code) }
 }
 
-pub(super) fn subscribed(symbol: &str, interest: Interest) -> SymbolStatus {
+/// The options are told in real time, as they were asked for.
+pub(super) fn subscribed(symbol: &str, interest: Interest, clock: Clock) -> SymbolStatus {
     let (delivery, min_interval) = match interest.delivery {
         Delivery::Latest { min_interval } => (v1::Delivery::Latest, min_interval),
         Delivery::EveryTick => (v1::Delivery::EveryTick, Duration::ZERO),
     };
-    let min_interval = (!min_interval.is_zero()).then(|| convert::duration(min_interval));
+    let min_interval =
+        (!min_interval.is_zero()).then(|| convert::duration(clock.speed().takes(min_interval)));
     let detail = match interest.format == Format::V1WithQuotes as u8 {
         true => v1::Detail::Quote,
         false => v1::Detail::Ltp,

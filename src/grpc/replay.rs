@@ -194,8 +194,9 @@ impl Replay {
     /// Makes each symbol a live subscription that goes on where the replay has got to.
     pub(super) fn go_live(self, feed: &Feed, subscriber: &Subscriber) {
         for lane in self.lanes {
-            let start = Start::At { next: lane.next, not_before: lane.not_before };
-            subscriber.subscribe(&*feed.tape, &lane.instrument, self.interest, start, feed.clock.now());
+            let Lane { instrument, next, not_before, day, .. } = lane;
+            let start = Start::At { next, not_before, day: day.map(Box::new) };
+            subscriber.subscribe(&*feed.tape, &instrument, self.interest, start, feed.clock.now());
         }
     }
 

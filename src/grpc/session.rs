@@ -3,6 +3,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     terms::Origin,
 };
 use crate::{
+    history::{CandleInterval, Day},
     hub::{Interest, Subscribed, Subscriber},
     tape::Instrument,
     tick::{Symbol, SymbolError},
@@ -33,6 +35,8 @@ pub(super) enum Refusal {
     Malformed(SymbolError),
     Unknown(Symbol, Option<Symbol>),
     TooMany,
+    /// Quotes are asked for, and its day is too long to be read for them.
+    NoQuotes,
 }
 
 impl Feed {
@@ -41,6 +45,28 @@ impl Feed {
         let symbol = symbol.parse().map_err(Refusal::Malformed)?;
         let found = self.tape.instrument(&symbol);
         found.ok_or_else(|| Refusal::Unknown(symbol, self.tape.suggest(symbol.as_str())))
+    }
+
+    /// The instrument that a client wants with an interest.
+    pub(super) fn instrument_for(
+        &self,
+        symbol: &str,
+        interest: Interest,
+    ) -> Result<Arc<Instrument>, Refusal> {
+        let instrument = self.instrument(symbol)?;
+        match interest.format == Format::V1WithQuotes as u8 && !self.has_quotes(&instrument) {
+            true => Err(Refusal::NoQuotes),
+            false => Ok(instrument),
+        }
+    }
+
+    /// Whether a day of an instrument has few enough ticks to read them all for the figures of its quotes.
+    pub(super) fn has_quotes(&self, instrument: &Instrument) -> bool {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let start = Day::start_of(self.clock.now(), instrument.day_start);
+        let series = self.tape.series(instrument);
+        let (first, end) = (series.sequence_from(start), series.sequence_from(start + DAY));
+        end.0.saturating_sub(first.0) <= CandleInterval::MOST_TICKS
     }
 }
 
@@ -60,7 +86,7 @@ impl Session {
         interest: Interest,
         origin: &Origin,
     ) -> Result<Subscribed, Refusal> {
-        let instrument = self.feed.instrument(symbol)?;
+        let instrument = self.feed.instrument_for(symbol, interest)?;
         let full = self.subscriber.named() >= super::MAX_SYMBOLS_PER_STREAM;
         if full && !self.subscriber.has_named(&instrument.symbol) {
             return Err(Refusal::TooMany);
@@ -99,6 +125,14 @@ impl Session {
         let left = tape.instruments().get(done..).unwrap_or_default();
         let now = self.feed.clock.now();
         for instrument in left.iter().take(Self::AT_A_TIME) {
+            // It is subscribed already, perhaps from where the request said.
+            if origin.named.contains(&instrument.symbol) {
+                continue;
+            }
+            let mut interest = interest;
+            if interest.format == Format::V1WithQuotes as u8 && !self.feed.has_quotes(instrument) {
+                interest.format = Format::V1 as u8;
+            }
             let start = origin.start(&self.feed, instrument);
             self.subscriber.subscribe(tape, instrument, interest, start, now);
         }

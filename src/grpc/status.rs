@@ -18,6 +18,8 @@ pub(super) enum Failure {
     UnknownSymbol(Symbol, Option<Symbol>),
     #[error("a stream holds at most {MAX_SYMBOLS_PER_STREAM} symbols: open another one")]
     TooManySymbols,
+    #[error("a day of it has more than 100 million ticks, too many to read for quotes: ask for DETAIL_LTP")]
+    NoQuotes,
     #[error(
         "a request names at most {MAX_SYMBOLS_PER_MESSAGE} symbols and this one has {0}: ask in several requests"
     )]
@@ -70,6 +72,7 @@ impl Failure {
             Refusal::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
             Refusal::Unknown(symbol, suggestion) => Self::UnknownSymbol(symbol, suggestion),
             Refusal::TooMany => Self::TooManySymbols,
+            Refusal::NoQuotes => Self::NoQuotes,
         }
     }
 }
@@ -89,9 +92,10 @@ impl From<Failure> for Status {
                 Code::ResourceExhausted,
                 Some(ErrorDetails::with_quota_failure_violation("request", &message)),
             ),
-            Failure::NothingToWatch(_) | Failure::NothingAsked | Failure::Undecodable(_) => {
-                (Code::InvalidArgument, None)
-            }
+            Failure::NoQuotes
+            | Failure::NothingToWatch(_)
+            | Failure::NothingAsked
+            | Failure::Undecodable(_) => (Code::InvalidArgument, None),
             Failure::BadPageToken(_) => (
                 Code::InvalidArgument,
                 Some(ErrorDetails::with_bad_request_violation("page_token", &message)),

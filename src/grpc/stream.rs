@@ -78,11 +78,11 @@ impl<C: Conversation> TickStream<C> {
     }
 
     fn hear_requests(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
-        if self.session.go_on() {
-            cx.waker().wake_by_ref();
-            return Ok(());
-        }
         while self.session.outbox.len() < Self::OUTBOX {
+            if self.session.go_on() {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
             let Some(requests) = &mut self.requests else { return Ok(()) };
             match Pin::new(requests).poll_next(cx) {
                 Poll::Pending => return Ok(()),

@@ -1,6 +1,9 @@
 //! What a request wants of its symbols: how they are delivered and from where on. Checked before anything is changed.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{Feed, Format, convert};
 use crate::{
@@ -8,7 +11,7 @@ use crate::{
     hub::{Delivery, Interest, Start},
     pacer::Clock,
     tape::Instrument,
-    tick::{Sequence, Time},
+    tick::{Sequence, Symbol, Time},
 };
 
 const LONGEST_MIN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -27,6 +30,8 @@ pub(super) struct Origin {
     pub(super) after: HashMap<String, u64>,
     /// From a point in time, for the others.
     pub(super) time: Option<Time>,
+    /// The symbols that the request names, for the sake of a `*` beside them.
+    pub(super) named: HashSet<Symbol>,
 }
 
 /// Why every symbol of a request is refused.
@@ -50,7 +55,8 @@ impl Terms {
         let delivery = delivery(subscription, feed.clock)?;
         let interest = Interest { delivery, format: format as u8, unnamed: false };
         let after = std::mem::take(&mut subscription.after_sequence).into_iter().collect();
-        Ok(Self { interest, format, origin: Origin { after, time } })
+        let named = subscription.symbols.iter().filter_map(|symbol| symbol.parse().ok()).collect();
+        Ok(Self { interest, format, origin: Origin { after, time, named } })
     }
 }
 

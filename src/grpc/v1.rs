@@ -1,7 +1,5 @@
 //! `ticker.v1.TickerStreamService`: the conversations of `TickerStream` and `Watch`.
 
-use std::collections::HashSet;
-
 use tonic::Status;
 
 use super::{
@@ -19,7 +17,6 @@ use crate::{
         ticker_stream_response::Event,
     },
     hub::Interest,
-    tick::Symbol,
 };
 
 /// Stands for every listed instrument.
@@ -103,7 +100,7 @@ impl V1 {
         };
         let symbols = subscription.symbols;
         let everything = symbols.iter().any(|symbol| symbol == EVERYTHING);
-        let wanted: HashSet<Symbol> = symbols.iter().filter_map(|symbol| symbol.parse().ok()).collect();
+        let wanted = &terms.origin.named;
         let mut removed = session
             .subscriber
             .retain(|symbol, interest| wanted.contains(symbol) || everything && interest.unnamed);
@@ -118,12 +115,13 @@ impl V1 {
 
     fn subscribe_on(&mut self, terms: Terms, session: &mut Session, symbols: &[String]) -> Vec<SymbolStatus> {
         let Terms { interest, origin, .. } = terms;
+        let clock = session.feed.clock;
         let (symbols, too_many) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
         let everything = symbols.iter().any(|symbol| symbol == EVERYTHING);
         let named = symbols.iter().map(|symbol| match symbol.as_str() {
-            EVERYTHING => subscribed(symbol, Interest { unnamed: true, ..interest }),
+            EVERYTHING => subscribed(symbol, Interest { unnamed: true, ..interest }, clock),
             symbol => match session.subscribe(symbol, interest, &origin) {
-                Ok(_) => subscribed(symbol, interest),
+                Ok(_) => subscribed(symbol, interest, clock),
                 Err(refusal) => refused_symbol(symbol, refusal),
             },
         });
@@ -166,10 +164,11 @@ impl V1 {
         let mut named = session.subscriber.interests();
         named.retain(|(_, interest)| !interest.unnamed);
         named.sort_unstable_by_key(|(symbol, _)| *symbol);
-        let everything = self.everything.map(|interest| subscribed(EVERYTHING, interest));
+        let clock = session.feed.clock;
+        let everything = self.everything.map(|interest| subscribed(EVERYTHING, interest, clock));
         everything
             .into_iter()
-            .chain(named.iter().map(|(symbol, interest)| subscribed(symbol.as_str(), *interest)))
+            .chain(named.iter().map(|(symbol, interest)| subscribed(symbol.as_str(), *interest, clock)))
             .collect()
     }
 }

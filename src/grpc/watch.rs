@@ -78,12 +78,12 @@ fn replayed(feed: &Feed, terms: &Terms, symbols: &[String]) -> (Vec<SymbolStatus
         }
         EVERYTHING => {
             instruments.extend(listed.iter().map(|instrument| (instrument.symbol, instrument.clone())));
-            subscribed(symbol, terms.interest)
+            subscribed(symbol, terms.interest, feed.clock)
         }
-        name => match feed.instrument(name) {
+        name => match feed.instrument_for(name, terms.interest) {
             Ok(instrument) => {
                 instruments.insert(instrument.symbol, instrument);
-                subscribed(symbol, terms.interest)
+                subscribed(symbol, terms.interest, feed.clock)
             }
             Err(refusal) => refused_symbol(symbol, refusal),
         },

@@ -31,6 +31,8 @@ impl<'hub> Flush<'hub> {
         if first_of_flush {
             published.flush = *flush;
             published.first = tick.sequence.0;
+            // What nobody reads in this flush must not be found from an earlier one.
+            published.span = Default::default();
         }
         published.last = tick.sequence.0;
         watched.latest = Some(*tick);
@@ -73,9 +75,8 @@ impl<'hub> Flush<'hub> {
 impl Watched {
     /// The quote of the tick that follows the newest one; `None` while nobody has the figures of the day up to there.
     fn next_quote(&mut self, tick: &Tick) -> Option<Quote> {
-        let day = self.day.as_mut().filter(|day| day.sequence().next() == tick.sequence)?;
-        day.advance(tick.sequence, 1);
-        Some(Quote { book: self.series.top_of_book(tick), day: *day.day() })
+        let day = self.figures.as_mut()?.follow(tick.sequence)?;
+        Some(Quote { book: self.series.top_of_book(tick), day })
     }
 }
 

@@ -31,7 +31,6 @@ pub enum Delivery {
 }
 
 /// With what a subscription begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// With the last price; then live ticks.
     Snapshot,
@@ -41,13 +40,15 @@ pub enum Start {
         next: Sequence,
         /// With a minimum interval: the least time of the tick, those before which it stands for.
         not_before: Time,
+        /// With quotes: figures of the day that have not got beyond the sequence, where there are some.
+        day: Option<Box<DayFold>>,
     },
 }
 
 impl Start {
     /// With the tick of this very sequence.
     pub fn at(next: Sequence) -> Self {
-        Self::At { next, not_before: Time::default() }
+        Self::At { next, not_before: Time::default(), day: None }
     }
 }
 

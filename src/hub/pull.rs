@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Delivery, Mark, Quote, State, Watched, WireFormat,
+    Delivery, Figures, Mark, Quote, State, Watched, WireFormat,
     dirty::Visit,
     interest::{Phase, Slot},
 };
@@ -142,24 +142,28 @@ impl Send<'_> {
         true
     }
 
-    /// The figures of the day as of a tick: those that all share for the newest one, the slot's own while it is behind.
+    /// The figures of the day as of a tick: those that all share for the newest ones, the slot's own while it is behind.
     /// `None` when that takes more work than is left for this pull.
     fn figures(&mut self, sequence: Sequence) -> Option<Day> {
         let newest = self.watched.latest.is_some_and(|latest| latest.sequence == sequence);
-        let Watched { series, instrument, day: shared, .. } = &mut *self.watched;
+        let Watched { series, instrument, figures: shared, .. } = &mut *self.watched;
+        if let Some(day) = shared.as_ref().and_then(|shared| shared.recall(sequence)) {
+            *self.day = None;
+            return Some(day);
+        }
         let begin = || DayFold::new(series.clone(), instrument.day_start, sequence);
         if newest && self.day.is_none() {
-            return shared.get_or_insert_with(begin).reach(sequence, self.fold);
+            return shared.get_or_insert_with(|| Figures::new(begin())).reach(sequence, self.fold);
         }
         // It has gone too far when ticks were to be left out before, and are wanted now.
         self.day.take_if(|own| own.sequence() > sequence);
-        let nearby = || shared.as_ref().and_then(|day| day.at(sequence)).unwrap_or_else(begin);
+        let nearby = || shared.as_ref().and_then(|shared| shared.fold_at(sequence)).unwrap_or_else(begin);
         let own = self.day.get_or_insert_with(|| Box::new(nearby()));
         let day = own.reach(sequence, self.fold)?;
         if newest && let Some(own) = self.day.take() {
             // Whoever is first at the newest tick has done the work for all.
             if shared.as_ref().is_none_or(|shared| shared.sequence() < sequence) {
-                *shared = Some(*own);
+                *shared = Some(Figures::new(*own));
             }
         }
         Some(day)

@@ -194,7 +194,7 @@ impl State {
             instrument: instrument.clone(),
             series,
             latest,
-            day: None,
+            figures: None,
             watchers: Vec::new(),
             readers: Default::default(),
         });
@@ -224,11 +224,11 @@ impl State {
             found.readers[usize::from(interest.format)] += 1;
             slot.format = interest.format;
             match start {
-                Start::At { next, not_before } => {
+                Start::At { next, not_before, day } => {
                     slot.next = next.0;
                     terms.phase = Phase::CatchingUp;
                     terms.not_before = not_before;
-                    terms.day = None;
+                    terms.day = day;
                 }
                 Start::Snapshot if terms.phase == Phase::CatchingUp => {}
                 Start::Snapshot => terms.not_before = self.now + interest.min_interval(),
@@ -241,16 +241,16 @@ impl State {
             self.forget_unread_day(watched);
             return Subscribed::Changed;
         }
-        let (phase, next, not_before) = match (start, found.latest) {
-            (Start::At { next, not_before }, _) => (Phase::CatchingUp, next, not_before),
-            (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence, Time::default()),
+        let (phase, next, not_before, day) = match (start, found.latest) {
+            (Start::At { next, not_before, day }, _) => (Phase::CatchingUp, next, not_before, day),
+            (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence, Time::default(), None),
             // Nothing was traded yet: the first tick of all will be a live one.
-            (Start::Snapshot, None) => (Phase::Live, found.series.first(), Time::default()),
+            (Start::Snapshot, None) => (Phase::Live, found.series.first(), Time::default(), None),
         };
         let plain = phase == Phase::Live && interest.min_interval().is_zero();
         let slot = Slot { next: next.0, watched, format: interest.format, plain };
         let place = found.watchers.len() as u32;
-        let terms = Terms { interest, place, phase, not_before, muted_until: None, day: None };
+        let terms = Terms { interest, place, phase, not_before, muted_until: None, day };
         let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);
         if number as usize == entry.slots.len() {
             entry.slots.push(slot);
@@ -306,7 +306,7 @@ impl State {
         let Some(found) = &mut self.watched[watched as usize] else { return };
         let mut readers = found.readers.iter().zip(&self.formats);
         if !readers.any(|(readers, format)| *readers > 0 && format.quotes()) {
-            found.day = None;
+            found.figures = None;
         }
     }
 

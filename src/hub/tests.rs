@@ -568,3 +568,47 @@ fn a_reader_of_quotes_that_wants_all_ticks_after_it_wanted_few_gets_all() {
     stage.begin(0, 0, Interest { delivery: Delivery::EveryTick, format: QUOTES, unnamed: false }, None);
     stage.check_all_read(0);
 }
+
+#[test]
+fn a_reader_that_begins_to_want_quotes_gets_none_of_an_earlier_flush() {
+    let mut stage = Stage::new();
+    let quotes = Interest { delivery: Delivery::default(), format: QUOTES, unnamed: false };
+    stage.subscribe(0, 0, Delivery::default());
+    stage.begin(1, 0, quotes, None);
+    for _ in 0..2 {
+        stage.check_all_read(0);
+        stage.check_all_read(1);
+        stage.pass(10);
+    }
+    stage.check_all_read(0);
+    let symbol = stage.tape.instruments[0].symbol;
+    stage.readers[1].expected.remove(&symbol);
+    assert!(stage.readers[1].subscriber.unsubscribe(&symbol));
+    // Nobody reads quotes in this flush.
+    stage.pass(10);
+    stage.begin(0, 0, quotes, None);
+    stage.check_all_read(0);
+}
+
+#[test]
+fn a_reader_of_quotes_who_is_a_moment_behind_has_its_figures_at_once() {
+    let mut stage = Stage::new();
+    let all = Interest { delivery: Delivery::EveryTick, format: QUOTES, unnamed: false };
+    stage.begin(0, 3, all, None);
+    stage.begin(1, 3, all, None);
+    stage.check_all_read(0);
+    stage.check_all_read(1);
+    for _ in 0..20 {
+        stage.pass(100);
+        stage.check_all_read(0);
+    }
+    // Twenty ticks are lacking: one pull brings them all, with no figures worked out again.
+    assert!(stage.pull(1, 100_000));
+    let newest = stage.tape.series(&stage.tape.instruments[3]).sequence_at(stage.now);
+    let symbol = stage.tape.instruments[3].symbol;
+    assert_eq!(stage.readers[1].expected[&symbol].last, newest.map(|newest| newest.0));
+    let state = stage.hub.lock();
+    assert!(
+        state.subscribers.iter().flatten().flat_map(|entry| &entry.terms).all(|terms| terms.day.is_none())
+    );
+}

@@ -119,3 +119,14 @@ async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
     let answer = Gate::new(feed, Routes::builder()).answer(request).await.unwrap();
     assert_eq!(Status::from_header_map(answer.headers()).unwrap().code(), Code::DeadlineExceeded);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_clients_deadline_ends_a_watch_that_never_says_what_it_wants() {
+    let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
+    let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
+    let silent = http_body_util::StreamBody::new(tokio_stream::pending::<Result<_, Status>>());
+    let mut request = request(WATCH, "").map(|_| Body::new::<http_body_util::StreamBody<_>>(silent));
+    request.headers_mut().insert("grpc-timeout", "500m".parse().unwrap());
+    let answer = Gate::new(feed, Routes::builder()).answer(request).await.unwrap();
+    assert_eq!(Status::from_header_map(answer.headers()).unwrap().code(), Code::DeadlineExceeded);
+}

@@ -268,3 +268,54 @@ async fn an_invented_instrument_is_the_same_on_every_replica() {
     assert!((one.ltp / two.ltp - 1.0).abs() < 0.01, "{one:?} {two:?}");
     assert!(one.sequence != two.sequence || one == two);
 }
+
+/// More instruments than are subscribed at a time when all are asked for.
+fn many(config: &mut ticker::server::Config) {
+    let instrument = |n| format!("[[instrument]]\nsymbol = \"S{n:05}\"\nreference_price = 10\n");
+    let universe = Universe::parse(&(0..1_000).map(instrument).collect::<String>(), "instruments").unwrap();
+    config.tape = Arc::new(Simulated::new(7, universe));
+}
+
+#[tokio::test]
+async fn what_follows_a_star_in_one_breath_is_heard_after_all_of_it() {
+    let server = Server::start_with(many);
+    let mut stream = server.stream().await;
+    stream.ask(1, Verb::Subscribe(symbols(&["*"])));
+    stream.ask(2, unsubscribe(&["*"]));
+    stream.ask(3, Verb::Ping(Ping {}));
+    while !matches!(stream.event().await, Event::Pong(_)) {}
+    // Heartbeats are all that is left.
+    for _ in 0..3 {
+        assert!(matches!(stream.event().await, Event::Heartbeat(_)));
+    }
+    stream.ask(4, Verb::Subscribe(symbols(&["*"])));
+    stream.ask(5, Verb::SetSubscriptions(symbols(&["S00999"])));
+    while stream.result().await.request_id != 5 {}
+    for _ in 0..20 {
+        assert_eq!(stream.tick().await.symbol, "S00999");
+    }
+}
+
+#[tokio::test]
+async fn a_name_beside_a_star_is_resumed_once() {
+    let server = Server::start_with(many);
+    let mut stream = server.stream().await;
+    stream.ask(1, Verb::Subscribe(symbols(&["S00999"])));
+    let last = stream.tick().await.sequence - 100;
+    let mut stream = server.stream().await;
+    let after_sequence = [("S00999".to_owned(), last)].into();
+    let delivery = Delivery::EveryTick.into();
+    stream.ask(1, Verb::Subscribe(Subscription { after_sequence, delivery, ..symbols(&["*", "S00999"]) }));
+    let (mut next, mut caught_up) = (last + 1, 0);
+    while next < last + 120 {
+        match stream.news().await {
+            Event::Tick(tick) if tick.symbol == "S00999" => {
+                assert_eq!(tick.sequence, next);
+                next += 1;
+            }
+            Event::CaughtUp(_) => caught_up += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(caught_up, 1);
+}

@@ -1,0 +1,65 @@
+//! The figures of the day of one watched instrument, for all who read its quotes.
+
+use std::collections::VecDeque;
+
+use crate::{
+    history::{Day, DayFold},
+    tick::Sequence,
+};
+
+/// Follows a day, and remembers its figures after the last few ticks for readers who are a moment behind.
+pub(super) struct Figures {
+    fold: DayFold,
+    /// Of ticks that follow each other, up to the fold's own.
+    recent: VecDeque<(Sequence, Day)>,
+}
+
+impl Figures {
+    const RECENT: usize = 64;
+
+    pub(super) fn new(fold: DayFold) -> Self {
+        Self { fold, recent: VecDeque::new() }
+    }
+
+    /// The last tick that was taken in.
+    pub(super) fn sequence(&self) -> Sequence {
+        self.fold.sequence()
+    }
+
+    /// Takes in the tick that follows; `None` when the fold has not got to the one before it.
+    pub(super) fn follow(&mut self, sequence: Sequence) -> Option<Day> {
+        if self.sequence().next() != sequence {
+            return None;
+        }
+        self.reach(sequence, &mut 1)
+    }
+
+    /// The figures after a tick, for which at most `left` ticks are taken in, and counted off; `None` when that was too
+    /// few.
+    pub(super) fn reach(&mut self, sequence: Sequence, left: &mut usize) -> Option<Day> {
+        let day = self.fold.reach(sequence, left)?;
+        let newest = self.recent.back().map(|(newest, _)| *newest);
+        if newest != Some(sequence) {
+            if newest.map(Sequence::next) != Some(sequence) {
+                self.recent.clear();
+            }
+            if self.recent.len() == Self::RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((sequence, day));
+        }
+        Some(day)
+    }
+
+    /// The figures after a tick, if it is one of the last few.
+    pub(super) fn recall(&self, sequence: Sequence) -> Option<Day> {
+        let (oldest, _) = self.recent.front()?;
+        let at = usize::try_from(sequence.0.checked_sub(oldest.0)?).ok()?;
+        self.recent.get(at).map(|(_, day)| *day)
+    }
+
+    /// A fold that is at a tick before this one, or on the way to it; `None` when that is too long ago.
+    pub(super) fn fold_at(&self, sequence: Sequence) -> Option<DayFold> {
+        self.fold.at(sequence)
+    }
+}
