@@ -4,6 +4,11 @@ use std::fs;
 
 use proptest::prelude::*;
 
+use ticker::{
+    tape::Tape,
+    tick::{Sequence, Time},
+};
+
 use crate::{fault, gzip, read, read_bytes, sample, zstd};
 
 /// What is said of a second line that comes after a good one.
@@ -58,9 +63,21 @@ fn a_sequence_that_does_not_rise_by_one_is_told() {
         let fault = fault_of_line("time,symbol,price,sequence", "5,A,1,7", line);
         assert!(fault.starts_with(&format!("my.csv:3: {told}")), "{line}: {fault}");
     }
-    let last = u64::MAX;
-    let fault = fault_of_line("time,symbol,price,sequence", &format!("5,A,1,{last}"), "5,A,1,0");
-    assert_eq!(fault, format!("my.csv:3: sequence: A has no number left after {last}"));
+}
+
+#[test]
+fn the_last_sequence_of_all_is_refused_since_no_reader_could_go_on_after_it() {
+    const HEADER: &str = "time,symbol,price,sequence";
+    let (last, before) = (format!("5,A,1,{}", u64::MAX), format!("5,A,1,{}", u64::MAX - 1));
+    let told =
+        format!("sequence: A has {}, after which there is no number: let them end before it", u64::MAX);
+    for (place, text) in [(2, format!("{HEADER}\n{last}\n")), (3, format!("{HEADER}\n{before}\n{last}\n"))] {
+        let fault = fault("my.csv", text.as_bytes());
+        assert!(fault.starts_with(&format!("my.csv:{place}: {told}")), "{fault}");
+    }
+    let tape = read_bytes("my.csv", format!("{HEADER}\n{before}\n").as_bytes()).unwrap();
+    let series = tape.series(&tape.instruments()[0]);
+    assert_eq!(series.sequence_at(Time::MAX).map(Sequence::next), Some(Sequence(u64::MAX)));
 }
 
 #[test]
