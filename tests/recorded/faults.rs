@@ -92,6 +92,17 @@ fn a_header_without_what_is_needed_is_told_with_what_is_there() {
 }
 
 #[test]
+fn what_a_watch_writes_is_refused_since_its_quantities_are_increments() {
+    let watched = "symbol,ltp,time,sequence,ltp_nanos,last_quantity,conflated,snapshot\n\
+                   A,10.5,2025-01-02T09:15:00.000000000Z,1,10500000000,12,0,true\n";
+    assert_eq!(
+        fault("my.csv", watched.as_bytes()),
+        "my.csv:1: last_quantity counts increments and no column says how large they are: `ticker record` writes a \
+         file with the column quantity"
+    );
+}
+
+#[test]
 fn what_is_no_recording_is_told_with_what_ticker_reads() {
     for bytes in [
         &b"{\"price\": 1}"[..],

@@ -38,8 +38,11 @@ pub(super) enum SymbolIn {
 const TIME: &[&str] = &["time", "timestamp", "transact_time"];
 const SYMBOL: &[&str] = &["symbol"];
 const PRICE: &[&str] = &["price", "ltp"];
-const QUANTITY: &[&str] = &["quantity", "qty", "last_quantity"];
+const QUANTITY: &[&str] = &["quantity", "qty"];
 const SEQUENCE: &[&str] = &["sequence"];
+
+/// A column of `ticker watch`, which counts increments: how large one is, the file does not say.
+const INCREMENTS: &str = "last_quantity";
 
 /// A trade without a quantity is one of one.
 const ONE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
@@ -81,6 +84,14 @@ fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
         let found = header.iter().map(shown).collect::<Vec<_>>().join(",");
         format!("there is no column {}: {READABLE}; this begins with {}", names[0], cut(&found))
     };
+    let quantity = place(QUANTITY);
+    if quantity.is_none() && place(&[INCREMENTS]).is_some() {
+        return Err(format!(
+            "{INCREMENTS} counts increments and no column says how large they are: `ticker record` writes a file \
+             with the column {}",
+            QUANTITY[0]
+        ));
+    }
     let price = place(PRICE).ok_or_else(|| missing(PRICE))?;
     let symbol = match place(SYMBOL) {
         Some(column) => SymbolIn::Column(column),
@@ -90,7 +101,7 @@ fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
         time: place(TIME).ok_or_else(|| missing(TIME))?,
         symbol,
         price,
-        quantity: place(QUANTITY),
+        quantity,
         sequence: place(SEQUENCE),
         count: header.len(),
     })
