@@ -75,7 +75,21 @@ pub enum ConfigError {
          lower --speed",
         timestamp::show(*start), timestamp::show(*play_at)
     )]
-    EndOfTime {
+    AfterTime {
+        /// A point of the tape.
+        start: Time,
+        /// When it plays.
+        play_at: Time,
+        /// How fast.
+        speed: Speed,
+    },
+    /// It is too long until the recording plays: time on the tape has not begun.
+    #[error(
+        "a tape that plays from {} at {} at speed {speed} is still before the year 1970: choose an earlier --play-at or \
+         a lower --speed",
+        timestamp::show(*start), timestamp::show(*play_at)
+    )]
+    BeforeTime {
         /// A point of the tape.
         start: Time,
         /// When it plays.

@@ -1,6 +1,6 @@
 //! The settings that play a recorded tape: which file, from where, when and how fast.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 
@@ -62,10 +62,14 @@ impl RecordingArgs {
         let play_at = self.play_at.unwrap_or(default);
         let began_now = self.play_at.is_none() && !self.looped;
         let playback = Playback { tape, start, play_at, speed: self.speed, began_now };
-        match playback.clock().now() {
-            Time::MAX => Err(ConfigError::EndOfTime { start, play_at, speed: self.speed }),
-            _ => Ok(Some(playback)),
+        // A clock whose time has not begun, or is over, stands: it would not even send heartbeats.
+        if start.before(playback.left()).is_none() {
+            return Err(ConfigError::BeforeTime { start, play_at, speed: self.speed });
         }
+        if playback.clock().now() == Time::MAX {
+            return Err(ConfigError::AfterTime { start, play_at, speed: self.speed });
+        }
+        Ok(Some(playback))
     }
 }
 
@@ -78,6 +82,12 @@ fn this_millisecond() -> Time {
 impl Playback {
     pub(super) fn clock(&self) -> Clock {
         Clock::Played { tape: self.start, wall: self.play_at, speed: self.speed }
+    }
+
+    /// How much time of the tape passes until its point plays; zero when that has played.
+    fn left(&self) -> Duration {
+        let real = self.play_at.nanos().saturating_sub(Clock::Wall.now().nanos());
+        self.speed.of(Duration::from_nanos(real))
     }
 }
 
@@ -182,5 +192,19 @@ mod tests {
             "a tape that plays from 2025-01-02T09:15:00Z at 2025-01-02T09:15:00Z at speed 1000000 is past the year \
              2554 by now: choose a later --play-at or a lower --speed"
         );
+    }
+
+    #[test]
+    fn a_tape_whose_time_would_not_have_begun_is_refused() {
+        assert_eq!(
+            load("--play-at 2500-01-01T00:00:00Z").unwrap_err(),
+            "a tape that plays from 2025-01-02T09:15:00Z at 2500-01-01T00:00:00Z at speed 1 is still before the year \
+             1970: choose an earlier --play-at or a lower --speed"
+        );
+        let in_an_hour = timestamp::show(Clock::Wall.now() + Duration::from_secs(3600));
+        let flags = format!("--play-at {in_an_hour} --speed");
+        assert!(load(&format!("{flags} 1000000")).unwrap_err().contains("is still before the year 1970"));
+        assert!(load(&format!("{flags} 1")).is_ok());
+        assert!(load("--tape-start 1970-01-01T00:00:00Z").is_ok(), "it plays from now on");
     }
 }
