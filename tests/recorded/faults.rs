@@ -5,11 +5,11 @@ use std::fs;
 use proptest::prelude::*;
 
 use ticker::{
-    tape::Tape,
+    tape::{Recorded, Tape},
     tick::{Sequence, Time},
 };
 
-use crate::{fault, gzip, read, read_bytes, sample, zstd};
+use crate::{fault, gzip, read, read_bytes, sample, ticks, zstd};
 
 /// What is said of a second line that comes after a good one.
 fn fault_of_line(header: &str, good: &str, line: &str) -> String {
@@ -47,6 +47,41 @@ fn a_bad_line_is_told_with_its_number_and_what_is_wrong() {
         let fault = fault_of_line("time,symbol,price,quantity", "5,A,1,1", line);
         assert!(fault.starts_with(&format!("my.csv:3: {told}")), "{line}: {fault}");
     }
+}
+
+#[test]
+fn a_line_is_counted_as_an_editor_counts_it() {
+    for text in [
+        "time,symbol,price\r\n1,A,1\r\n\r\n\r\n5,A,0\r\n",
+        "time,symbol,price\n1,A,1\n\n\n5,A,0",
+        "\n\n\ntime,symbol,price\n5,A,0\n",
+        "time,symbol,price\n1,A,1\n2,A,1\r\n\n5,A,0\n7,A,7\n",
+    ] {
+        assert_eq!(fault("my.csv", text.as_bytes()), "my.csv:5: price: must be positive, got 0", "{text}");
+    }
+    assert!(fault("my.csv", b"\ntime,price\n").starts_with("my.csv:2: there is no column symbol"));
+}
+
+#[test]
+fn a_line_that_has_no_end_is_told_and_is_read_no_further() {
+    const MOST: usize = 1 << 16;
+    let told = "what begins here goes on for more than 64 KiB: this is no line of CSV";
+    let endless = vec![b'7'; 1 << 22];
+    assert_eq!(fault("my.csv", &endless), format!("my.csv:1: {told}"));
+    assert_eq!(fault("my.csv.gz", &gzip(&endless)), format!("my.csv.gz:1: {told}"));
+    let after = |line: &str| ["time,symbol,price,note\n5,A,1,\n", line, "\n9,A,1,\n"].concat();
+    assert_eq!(fault("my.csv", after(&"7".repeat(MOST + 1)).as_bytes()), format!("my.csv:3: {told}"));
+    let unclosed = format!("6,A,1,\"{}", "\n7,A,1,".repeat(MOST));
+    assert_eq!(fault("my.csv", after(&unclosed).as_bytes()), format!("my.csv:3: {told}"));
+
+    let longest = format!("6,A,1,{}", "7".repeat(MOST - 6));
+    assert_eq!(ticks(&read_bytes("my.csv", after(&longest).as_bytes()).unwrap()).len(), 3);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.csv");
+    fs::write(&path, endless).unwrap();
+    let mut read = 0;
+    Recorded::read(&path, false, None, &mut |progress| read = progress.read).unwrap_err();
+    assert!(read < 1 << 20, "{read} bytes were read");
 }
 
 #[test]

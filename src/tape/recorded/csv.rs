@@ -1,13 +1,17 @@
 //! Reads trades from comma-separated values: one that names its columns, or a dump of Binance.
 
-use std::{io::Read, num::NonZeroU64};
+use std::{
+    io::{BufReader, Read},
+    num::NonZeroU64,
+};
 
-use ::csv::{ByteRecord, ErrorKind, ReaderBuilder};
+use ::csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
 use super::{
     binance,
     error::{Origin, Place, READABLE, RecordedError},
     intake::{Intake, Row},
+    lines::Lines,
     when,
 };
 use crate::{
@@ -24,6 +28,13 @@ pub(super) struct Columns {
     pub(super) sequence: Option<usize>,
     /// How many columns there are.
     pub(super) count: usize,
+}
+
+/// The rows of a file, one at a time.
+struct Rows<'a, R> {
+    origin: &'a Origin<'a>,
+    reader: Reader<Lines<BufReader<R>>>,
+    row: ByteRecord,
 }
 
 /// Where the symbol stands.
@@ -49,26 +60,18 @@ const ONE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
 
 /// Reads every line.
 pub(super) fn read(origin: &Origin, bytes: impl Read, intake: &mut Intake) -> Result<(), RecordedError> {
-    let mut reader =
-        ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(1 << 16).from_reader(bytes);
-    let failed = |error: ::csv::Error| match error.into_kind() {
-        ErrorKind::Io(error) => origin.broken(error),
-        kind => origin.fault(Place::File, format!("{kind:?}")),
-    };
-    let mut record = ByteRecord::new();
-    let mut more = reader.read_byte_record(&mut record).map_err(failed)?;
-    let line = |record: &ByteRecord| Place::Line(record.position().map_or(0, |position| position.line()));
-
-    let of_dump = binance::columns(&record, origin.path);
+    let mut rows = Rows::new(origin, bytes);
+    let mut more = rows.read()?;
+    let of_dump = binance::columns(&rows.row, origin.path);
     let is_header = of_dump.is_none();
-    let columns = of_dump.unwrap_or_else(|| named(&record, origin));
-    let columns = columns.map_err(|problem| origin.fault(Place::Line(1), problem))?;
+    let columns = of_dump.unwrap_or_else(|| named(&rows.row, origin));
+    let columns = columns.map_err(|problem| rows.fault(problem))?;
     if is_header {
-        more = reader.read_byte_record(&mut record).map_err(failed)?;
+        more = rows.read()?;
     }
     while more {
-        columns.take(&record, intake).map_err(|problem| origin.fault(line(&record), problem))?;
-        more = reader.read_byte_record(&mut record).map_err(failed)?;
+        columns.take(&rows.row, intake).map_err(|problem| rows.fault(problem))?;
+        more = rows.read()?;
     }
     Ok(())
 }
@@ -105,6 +108,34 @@ fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
         sequence: place(SEQUENCE),
         count: header.len(),
     })
+}
+
+impl<'a, R: Read> Rows<'a, R> {
+    fn new(origin: &'a Origin, bytes: R) -> Self {
+        let lines = Lines::new(BufReader::with_capacity(1 << 16, bytes));
+        let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(lines);
+        Self { origin, reader, row: ByteRecord::new() }
+    }
+
+    /// Reads the next row, if there is one.
+    fn read(&mut self) -> Result<bool, RecordedError> {
+        let line = self.reader.get_mut().begin();
+        self.reader.read_byte_record(&mut self.row).map_err(|error| match error.into_kind() {
+            ErrorKind::Io(_) if self.reader.get_ref().is_too_long() => {
+                let most = Lines::<R>::MOST >> 10;
+                let problem =
+                    format!("what begins here goes on for more than {most} KiB: this is no line of CSV");
+                self.origin.fault(Place::Line(line), problem)
+            }
+            ErrorKind::Io(error) => self.origin.broken(error),
+            kind => self.origin.fault(Place::File, format!("{kind:?}")),
+        })
+    }
+
+    /// The error of the row that was read last.
+    fn fault(&self, problem: String) -> RecordedError {
+        self.origin.fault(Place::Line(self.reader.get_ref().number()), problem)
+    }
 }
 
 impl Columns {
