@@ -1,8 +1,16 @@
 //! The settings that play a recorded tape: which file, from where, when and how fast.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use clap::{Args, builder::BoolishValueParser};
+use clap::{
+    Args,
+    builder::{BoolishValueParser, OsStringValueParser, TypedValueParser},
+};
 
 use super::ConfigError;
 use crate::{
@@ -16,19 +24,19 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct RecordingArgs {
     /// Play recorded ticks: CSV with a header, trades of Binance or DBN of Databento, also as .gz or .zst
-    #[arg(long, env = "TICKER_TAPE", value_name = "FILE", conflicts_with_all = ["seed", "any_symbol"])]
+    #[arg(long, env = "TICKER_TAPE", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub tape: Option<PathBuf>,
     /// Point of the tape to begin at, such as 2025-01-02T09:15:00Z [default: its first tick]
-    #[arg(long, env = "TICKER_TAPE_START", value_name = "TIME", requires = "tape", value_parser = timestamp::parse)]
+    #[arg(long, env = "TICKER_TAPE_START", value_name = "TIME", value_parser = timestamp::parse)]
     pub tape_start: Option<Time>,
     /// When that point plays; the same on all replicas [default: now, and with --loop at that very time]
-    #[arg(long, env = "TICKER_PLAY_AT", value_name = "TIME", requires = "tape", value_parser = timestamp::parse)]
+    #[arg(long, env = "TICKER_PLAY_AT", value_name = "TIME", value_parser = timestamp::parse)]
     pub play_at: Option<Time>,
     /// How fast the tape plays, where 10 is ten times as fast as it was recorded
-    #[arg(long, env = "TICKER_SPEED", value_name = "NUMBER", default_value_t = Speed::REAL, requires = "tape")]
+    #[arg(long, env = "TICKER_SPEED", value_name = "NUMBER", default_value_t = Speed::REAL)]
     pub speed: Speed,
     /// Begin again when the tape ends, without end
-    #[arg(long = "loop", env = "TICKER_LOOP", requires = "tape", value_parser = BoolishValueParser::new())]
+    #[arg(long = "loop", env = "TICKER_LOOP", value_parser = BoolishValueParser::new())]
     pub looped: bool,
 }
 
@@ -45,13 +53,31 @@ pub struct Playback {
 }
 
 impl RecordingArgs {
+    /// The recording, if there is one: a name of no length, as in a manifest that lists every variable, is none.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.tape.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// A flag that only a recording has a use for, and that is not at its default.
+    fn of_a_tape(&self) -> Option<&'static str> {
+        let flags = [
+            ("--tape-start", self.tape_start.is_some()),
+            ("--play-at", self.play_at.is_some()),
+            ("--speed", self.speed != Speed::REAL),
+            ("--loop", self.looped),
+        ];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+
     /// Reads the recording, if there is one.
     pub(super) fn load(
         &self,
         described: Option<&Universe>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Option<Playback>, ConfigError> {
-        let Some(path) = &self.tape else { return Ok(None) };
+        let Some(path) = self.file() else {
+            return self.of_a_tape().map_or(Ok(None), |flag| Err(ConfigError::OnlyWithTape(flag)));
+        };
         let tape = Arc::new(Recorded::read(path, self.looped, described, progress)?);
         let Extent { first, last, .. } = tape.extent();
         let start = self.tape_start.unwrap_or(first);
