@@ -127,6 +127,20 @@ fn a_header_without_what_is_needed_is_told_with_what_is_there() {
 }
 
 #[test]
+fn a_column_that_is_there_twice_is_told_unless_nothing_is_read_of_it() {
+    for (header, told) in [
+        ("time,symbol,price,price", "the columns price and price are both the price"),
+        ("time,Symbol, SYMBOL,price", "the columns Symbol and SYMBOL are both the symbol"),
+        ("time,symbol,price,timestamp", "the columns time and timestamp are both the time"),
+        ("time,symbol,ltp,qty,quantity", "the columns qty and quantity are both the quantity"),
+    ] {
+        let fault = fault("my.csv", format!("{header}\n1,2,3,4,5\n").as_bytes());
+        assert_eq!(fault, format!("my.csv:1: {told}: leave one of them out"));
+    }
+    assert!(read_bytes("my.csv", b"time,symbol,price,note,note\n1,A,3,,\n").is_ok());
+}
+
+#[test]
 fn what_a_watch_writes_is_refused_since_its_quantities_are_increments() {
     let watched = "symbol,ltp,time,sequence,ltp_nanos,last_quantity,conflated,snapshot\n\
                    A,10.5,2025-01-02T09:15:00.000000000Z,1,10500000000,12,0,true\n";

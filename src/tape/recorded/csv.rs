@@ -81,31 +81,40 @@ fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
     let place = |names: &[&str]| {
         let is_named =
             |field: &[u8]| names.iter().any(|name| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
-        header.iter().position(is_named)
+        let mut named = header.iter().enumerate().filter(|(_, field)| is_named(field));
+        match (named.next(), named.next()) {
+            (Some((_, one)), Some((_, other))) => Err(format!(
+                "the columns {} and {} are both the {}: leave one of them out",
+                shown(one.trim_ascii()),
+                shown(other.trim_ascii()),
+                names[0]
+            )),
+            (found, _) => Ok(found.map(|(at, _)| at)),
+        }
     };
     let missing = |names: &[&str]| {
         let found = header.iter().map(shown).collect::<Vec<_>>().join(",");
         format!("there is no column {}: {READABLE}; this begins with {}", names[0], cut(&found))
     };
-    let quantity = place(QUANTITY);
-    if quantity.is_none() && place(&[INCREMENTS]).is_some() {
+    let quantity = place(QUANTITY)?;
+    if quantity.is_none() && place(&[INCREMENTS])?.is_some() {
         return Err(format!(
             "{INCREMENTS} counts increments and no column says how large they are: `ticker record` writes a file \
              with the column {}",
             QUANTITY[0]
         ));
     }
-    let price = place(PRICE).ok_or_else(|| missing(PRICE))?;
-    let symbol = match place(SYMBOL) {
+    let price = place(PRICE)?.ok_or_else(|| missing(PRICE))?;
+    let symbol = match place(SYMBOL)? {
         Some(column) => SymbolIn::Column(column),
         None => SymbolIn::Name(binance::symbol(origin.path).map_err(|_| missing(SYMBOL))?),
     };
     Ok(Columns {
-        time: place(TIME).ok_or_else(|| missing(TIME))?,
+        time: place(TIME)?.ok_or_else(|| missing(TIME))?,
         symbol,
         price,
         quantity,
-        sequence: place(SEQUENCE),
+        sequence: place(SEQUENCE)?,
         count: header.len(),
     })
 }
