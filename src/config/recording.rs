@@ -153,9 +153,13 @@ mod tests {
 
     /// What is made of a tape with the ticks above and these flags.
     fn load(flags: &str) -> Result<Playback, String> {
+        load_of(TICKS, flags)
+    }
+
+    fn load_of(ticks: &str, flags: &str) -> Result<Playback, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ticks.csv");
-        fs::write(&path, TICKS).unwrap();
+        fs::write(&path, ticks).unwrap();
         let line = format!("ticker --tape {} {flags}", path.display());
         let args = Line::parse_from(line.split_whitespace()).serve.recording;
         let loaded = args.load(None, &mut |_| {});
@@ -177,6 +181,15 @@ mod tests {
         );
         let other = load(&format!("--play-at {play_at}")).unwrap();
         assert_eq!((other.start, other.play_at), (playback.start, playback.play_at));
+    }
+
+    #[test]
+    fn one_tick_is_no_ticks() {
+        let playback = load_of("time,symbol,price\n1735809300,A,1\n", "").unwrap().to_string();
+        assert!(
+            playback.starts_with("1 tick from 2025-01-02T09:15:00Z to 2025-01-02T09:15:00Z\n"),
+            "{playback}"
+        );
     }
 
     #[test]
