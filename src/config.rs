@@ -17,6 +17,9 @@ use crate::{
     timestamp,
 };
 
+/// The seed of who names none.
+const SEED: u64 = 1;
+
 /// Options of the service.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
@@ -24,7 +27,7 @@ pub struct ServeArgs {
     #[arg(long, env = "TICKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
     /// Number that the prices are made from; replicas of one service share it
-    #[arg(long, env = "TICKER_SEED", value_name = "NUMBER", default_value_t = 1)]
+    #[arg(long, env = "TICKER_SEED", value_name = "NUMBER", default_value_t = SEED)]
     pub seed: u64,
     /// TOML file of instruments to serve instead of the built-in ones; with --tape it names those of the tape
     #[arg(long, env = "TICKER_INSTRUMENTS", value_name = "FILE")]
@@ -58,6 +61,12 @@ pub enum ConfigError {
     /// The recording cannot be used.
     #[error("cannot play the file of --tape")]
     Tape(#[from] RecordedError),
+    /// There is no recording.
+    #[error("{0} is how a recording plays: name one with --tape FILE, or leave {0} out")]
+    OnlyWithTape(&'static str),
+    /// A recording needs nothing to make prices from.
+    #[error("--tape plays a recording and {0} makes prices: leave one of them out")]
+    NotWithTape(&'static str),
     /// Nothing of the recording is left to play.
     #[error(
         "the tape ends at {}: --tape-start must not be after that, and is {}",
@@ -75,7 +84,21 @@ pub enum ConfigError {
          lower --speed",
         timestamp::show(*start), timestamp::show(*play_at)
     )]
-    EndOfTime {
+    AfterTime {
+        /// A point of the tape.
+        start: Time,
+        /// When it plays.
+        play_at: Time,
+        /// How fast.
+        speed: Speed,
+    },
+    /// It is too long until the recording plays: time on the tape has not begun.
+    #[error(
+        "a tape that plays from {} at {} at speed {speed} is still before the year 1970: choose an earlier --play-at or \
+         a lower --speed",
+        timestamp::show(*start), timestamp::show(*play_at)
+    )]
+    BeforeTime {
         /// A point of the tape.
         start: Time,
         /// When it plays.
@@ -86,6 +109,13 @@ pub enum ConfigError {
 }
 
 impl ServeArgs {
+    /// A flag that a recording has no use for, and that is not at its default. Defaults are in no one's way: a manifest
+    /// may list them all.
+    fn of_no_tape(&self) -> Option<&'static str> {
+        let flags = [("--seed", self.seed != SEED), ("--any-symbol", self.any_symbol)];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+
     /// Loads what the settings name, and says how a recorded tape plays. Reading one may take seconds, of which
     /// `progress` is told.
     ///
@@ -95,6 +125,9 @@ impl ServeArgs {
         self,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(server::Config, Option<Playback>), ConfigError> {
+        if let Some(flag) = self.of_no_tape().filter(|_| self.recording.file().is_some()) {
+            return Err(ConfigError::NotWithTape(flag));
+        }
         let listed = self.instruments.as_deref().map(Universe::read).transpose()?;
         let playback = self.recording.load(listed.as_ref(), progress)?;
         let (tape, clock): (Arc<dyn Tape>, Clock) = match &playback {
@@ -140,7 +173,57 @@ fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, Strin
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    /// Whether a server of these flags would play a recording.
+    fn plays(flags: &[&str]) -> Result<bool, String> {
+        let args =
+            Line::try_parse_from(iter::once(&"ticker").chain(flags)).map_err(|error| error.to_string())?;
+        let loaded = args.serve.load(&mut |_| {});
+        loaded.map(|(_, playback)| playback.is_some()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_setting_of_a_recording_without_one_is_refused_unless_it_is_the_default() {
+        for none in [&[][..], &["--tape", ""]] {
+            let plays = |flags: &[&str]| plays(&[none, flags].concat());
+            assert_eq!(plays(&["--speed", "1.0"]), Ok(false));
+            for flags in [
+                &["--loop"][..],
+                &["--speed", "10"],
+                &["--play-at", "2025-01-02T09:15:00Z"],
+                &["--tape-start", "2025-01-02T09:15:00Z"],
+            ] {
+                let told = format!(
+                    "{0} is how a recording plays: name one with --tape FILE, or leave {0} out",
+                    flags[0]
+                );
+                assert_eq!(plays(flags), Err(told));
+            }
+        }
+    }
+
+    #[test]
+    fn a_recording_with_a_setting_of_made_prices_is_refused_unless_it_is_the_default() {
+        let tape = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recorded/ticks.csv");
+        let plays = |flags: &[&str]| plays(&[&["--tape", tape], flags].concat());
+        assert_eq!(plays(&["--seed", "1"]), Ok(true));
+        for flags in [&["--seed", "7"][..], &["--any-symbol"]] {
+            let told =
+                format!("--tape plays a recording and {} makes prices: leave one of them out", flags[0]);
+            assert_eq!(plays(flags), Err(told));
+        }
+    }
 
     #[test]
     fn intervals_out_of_range_are_refused_with_the_range() {

@@ -277,6 +277,25 @@ fn one_of_several_endpoints_is_enough() {
 }
 
 #[test]
+fn a_manifest_may_list_the_settings_of_either_tape_at_their_defaults() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recorded/ticks.csv");
+    let recorded = |tape| [("TICKER_TAPE", tape), ("TICKER_LOOP", "false"), ("TICKER_SPEED", "1")];
+    let simulated = [("TICKER_SEED", "1"), ("TICKER_ANY_SYMBOL", "false")];
+    for tape in ["", file] {
+        let mut serve = ticker(&["--listen", "127.0.0.1:0"]);
+        serve.envs(recorded(tape)).envs(simulated).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut server = serve.spawn().unwrap();
+        let banner = BufReader::new(server.stdout.take().unwrap()).lines().next();
+        server.kill().unwrap();
+        let output = server.wait_with_output().unwrap();
+        assert!(banner.is_some_and(|line| line.unwrap().starts_with("ticker serves")), "{}", stderr(&output));
+    }
+    let output = ticker(&[]).envs(recorded("")).env("TICKER_LOOP", "true").output().unwrap();
+    let told = "error: --loop is how a recording plays: name one with --tape FILE, or leave --loop out\n";
+    assert_eq!((code(&output), stderr(&output)), (Some(1), told));
+}
+
+#[test]
 fn bad_usage_exits_with_2() {
     for arguments in [
         &["watch"][..],

@@ -1,8 +1,16 @@
 //! The settings that play a recorded tape: which file, from where, when and how fast.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use clap::{Args, builder::BoolishValueParser};
+use clap::{
+    Args,
+    builder::{BoolishValueParser, OsStringValueParser, TypedValueParser},
+};
 
 use super::ConfigError;
 use crate::{
@@ -16,19 +24,19 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct RecordingArgs {
     /// Play recorded ticks: CSV with a header, trades of Binance or DBN of Databento, also as .gz or .zst
-    #[arg(long, env = "TICKER_TAPE", value_name = "FILE", conflicts_with_all = ["seed", "any_symbol"])]
+    #[arg(long, env = "TICKER_TAPE", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub tape: Option<PathBuf>,
     /// Point of the tape to begin at, such as 2025-01-02T09:15:00Z [default: its first tick]
-    #[arg(long, env = "TICKER_TAPE_START", value_name = "TIME", requires = "tape", value_parser = timestamp::parse)]
+    #[arg(long, env = "TICKER_TAPE_START", value_name = "TIME", value_parser = timestamp::parse)]
     pub tape_start: Option<Time>,
     /// When that point plays; the same on all replicas [default: now, and with --loop at that very time]
-    #[arg(long, env = "TICKER_PLAY_AT", value_name = "TIME", requires = "tape", value_parser = timestamp::parse)]
+    #[arg(long, env = "TICKER_PLAY_AT", value_name = "TIME", value_parser = timestamp::parse)]
     pub play_at: Option<Time>,
     /// How fast the tape plays, where 10 is ten times as fast as it was recorded
-    #[arg(long, env = "TICKER_SPEED", value_name = "NUMBER", default_value_t = Speed::REAL, requires = "tape")]
+    #[arg(long, env = "TICKER_SPEED", value_name = "NUMBER", default_value_t = Speed::REAL)]
     pub speed: Speed,
     /// Begin again when the tape ends, without end
-    #[arg(long = "loop", env = "TICKER_LOOP", requires = "tape", value_parser = BoolishValueParser::new())]
+    #[arg(long = "loop", env = "TICKER_LOOP", value_parser = BoolishValueParser::new())]
     pub looped: bool,
 }
 
@@ -45,13 +53,31 @@ pub struct Playback {
 }
 
 impl RecordingArgs {
+    /// The recording, if there is one: a name of no length, as in a manifest that lists every variable, is none.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.tape.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// A flag that only a recording has a use for, and that is not at its default.
+    fn of_a_tape(&self) -> Option<&'static str> {
+        let flags = [
+            ("--tape-start", self.tape_start.is_some()),
+            ("--play-at", self.play_at.is_some()),
+            ("--speed", self.speed != Speed::REAL),
+            ("--loop", self.looped),
+        ];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+
     /// Reads the recording, if there is one.
     pub(super) fn load(
         &self,
         described: Option<&Universe>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Option<Playback>, ConfigError> {
-        let Some(path) = &self.tape else { return Ok(None) };
+        let Some(path) = self.file() else {
+            return self.of_a_tape().map_or(Ok(None), |flag| Err(ConfigError::OnlyWithTape(flag)));
+        };
         let tape = Arc::new(Recorded::read(path, self.looped, described, progress)?);
         let Extent { first, last, .. } = tape.extent();
         let start = self.tape_start.unwrap_or(first);
@@ -62,10 +88,14 @@ impl RecordingArgs {
         let play_at = self.play_at.unwrap_or(default);
         let began_now = self.play_at.is_none() && !self.looped;
         let playback = Playback { tape, start, play_at, speed: self.speed, began_now };
-        match playback.clock().now() {
-            Time::MAX => Err(ConfigError::EndOfTime { start, play_at, speed: self.speed }),
-            _ => Ok(Some(playback)),
+        // A clock whose time has not begun, or is over, stands: it would not even send heartbeats.
+        if start.before(playback.left()).is_none() {
+            return Err(ConfigError::BeforeTime { start, play_at, speed: self.speed });
         }
+        if playback.clock().now() == Time::MAX {
+            return Err(ConfigError::AfterTime { start, play_at, speed: self.speed });
+        }
+        Ok(Some(playback))
     }
 }
 
@@ -78,6 +108,12 @@ fn this_millisecond() -> Time {
 impl Playback {
     pub(super) fn clock(&self) -> Clock {
         Clock::Played { tape: self.start, wall: self.play_at, speed: self.speed }
+    }
+
+    /// How much time of the tape passes until its point plays; zero when that has played.
+    fn left(&self) -> Duration {
+        let real = self.play_at.nanos().saturating_sub(Clock::Wall.now().nanos());
+        self.speed.of(Duration::from_nanos(real))
     }
 }
 
@@ -117,9 +153,13 @@ mod tests {
 
     /// What is made of a tape with the ticks above and these flags.
     fn load(flags: &str) -> Result<Playback, String> {
+        load_of(TICKS, flags)
+    }
+
+    fn load_of(ticks: &str, flags: &str) -> Result<Playback, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ticks.csv");
-        fs::write(&path, TICKS).unwrap();
+        fs::write(&path, ticks).unwrap();
         let line = format!("ticker --tape {} {flags}", path.display());
         let args = Line::parse_from(line.split_whitespace()).serve.recording;
         let loaded = args.load(None, &mut |_| {});
@@ -141,6 +181,15 @@ mod tests {
         );
         let other = load(&format!("--play-at {play_at}")).unwrap();
         assert_eq!((other.start, other.play_at), (playback.start, playback.play_at));
+    }
+
+    #[test]
+    fn one_tick_is_no_ticks() {
+        let playback = load_of("time,symbol,price\n1735809300,A,1\n", "").unwrap().to_string();
+        assert!(
+            playback.starts_with("1 tick from 2025-01-02T09:15:00Z to 2025-01-02T09:15:00Z\n"),
+            "{playback}"
+        );
     }
 
     #[test]
@@ -182,5 +231,19 @@ mod tests {
             "a tape that plays from 2025-01-02T09:15:00Z at 2025-01-02T09:15:00Z at speed 1000000 is past the year \
              2554 by now: choose a later --play-at or a lower --speed"
         );
+    }
+
+    #[test]
+    fn a_tape_whose_time_would_not_have_begun_is_refused() {
+        assert_eq!(
+            load("--play-at 2500-01-01T00:00:00Z").unwrap_err(),
+            "a tape that plays from 2025-01-02T09:15:00Z at 2500-01-01T00:00:00Z at speed 1 is still before the year \
+             1970: choose an earlier --play-at or a lower --speed"
+        );
+        let in_an_hour = timestamp::show(Clock::Wall.now() + Duration::from_secs(3600));
+        let flags = format!("--play-at {in_an_hour} --speed");
+        assert!(load(&format!("{flags} 1000000")).unwrap_err().contains("is still before the year 1970"));
+        assert!(load(&format!("{flags} 1")).is_ok());
+        assert!(load("--tape-start 1970-01-01T00:00:00Z").is_ok(), "it plays from now on");
     }
 }

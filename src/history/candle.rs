@@ -132,7 +132,11 @@ impl Past {
             if open_time >= times.end {
                 break;
             }
-            let end = self.series.sequence_from(interval.close_time(open_time)).max(at.next());
+            let end = match interval.close_time(open_time) {
+                // Time ends before the interval does: what is left is all of it.
+                Time::MAX => self.ticks.end,
+                close_time => self.series.sequence_from(close_time).max(at.next()),
+            };
             let ticks = end.0 - at.0;
             if page.candles.len() >= most || !page.candles.is_empty() && ticks > budget {
                 page.next = Some(open_time);

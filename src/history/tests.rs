@@ -356,6 +356,24 @@ fn candles_of_too_many_ticks_are_refused_with_the_interval_that_would_do() {
 }
 
 #[test]
+fn the_candle_in_which_time_ends_has_every_tick_to_the_last_moment_of_all() {
+    let tick = |(sequence, before): (u64, u64)| Tick {
+        sequence: Sequence(sequence),
+        time: Time::from_nanos(u64::MAX - before),
+        price: Price::from_nanos(1).unwrap(),
+        quantity: NonZeroU64::MIN,
+    };
+    let ticks: Arc<[Tick]> = [(0, 100 * HOUR), (1, HOUR), (2, 1), (3, 0), (4, 0)].map(tick).into();
+    for seconds in [1, 60, 86_400] {
+        let interval = interval(seconds);
+        let times = Time::default()..Time::MAX;
+        let page = past(&ticks, Time::MAX).candles(interval, times.clone(), 10, &CancellationToken::new());
+        let expected = candles(&ticks, interval, times);
+        assert_eq!(page.unwrap(), CandlePage { candles: expected, next: None }, "{seconds}");
+    }
+}
+
+#[test]
 fn work_that_nobody_waits_for_ends_soon() {
     let abandoned = CancellationToken::new();
     abandoned.cancel();

@@ -1,6 +1,6 @@
 //! The tape of ticks that took place elsewhere and were recorded in a file.
 //!
-//! `file` undoes compression and tells formats, `csv`, `binance` and `dbn` read them, `when` reads times; `intake` holds
+//! `file` undoes compression and tells formats, `csv` (over `lines`), `binance` and `dbn` read them, `when` reads times; `intake` holds
 //! what they read to the rules of a tape. `column` and `ticks` keep it in little memory, and `series` reads it, once or
 //! again and again.
 
@@ -11,6 +11,7 @@ mod dbn;
 mod error;
 mod file;
 mod intake;
+mod lines;
 mod series;
 mod ticks;
 mod when;

@@ -4,7 +4,12 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use crate::{fault, gzip, read, read_bytes, sample, zstd};
+use ticker::{
+    tape::{Recorded, Tape},
+    tick::{Sequence, Time},
+};
+
+use crate::{fault, gzip, read, read_bytes, sample, ticks, zstd};
 
 /// What is said of a second line that comes after a good one.
 fn fault_of_line(header: &str, good: &str, line: &str) -> String {
@@ -45,6 +50,41 @@ fn a_bad_line_is_told_with_its_number_and_what_is_wrong() {
 }
 
 #[test]
+fn a_line_is_counted_as_an_editor_counts_it() {
+    for text in [
+        "time,symbol,price\r\n1,A,1\r\n\r\n\r\n5,A,0\r\n",
+        "time,symbol,price\n1,A,1\n\n\n5,A,0",
+        "\n\n\ntime,symbol,price\n5,A,0\n",
+        "time,symbol,price\n1,A,1\n2,A,1\r\n\n5,A,0\n7,A,7\n",
+    ] {
+        assert_eq!(fault("my.csv", text.as_bytes()), "my.csv:5: price: must be positive, got 0", "{text}");
+    }
+    assert!(fault("my.csv", b"\ntime,price\n").starts_with("my.csv:2: there is no column symbol"));
+}
+
+#[test]
+fn a_line_that_has_no_end_is_told_and_is_read_no_further() {
+    const MOST: usize = 1 << 16;
+    let told = "what begins here goes on for more than 64 KiB: this is no line of CSV";
+    let endless = vec![b'7'; 1 << 22];
+    assert_eq!(fault("my.csv", &endless), format!("my.csv:1: {told}"));
+    assert_eq!(fault("my.csv.gz", &gzip(&endless)), format!("my.csv.gz:1: {told}"));
+    let after = |line: &str| ["time,symbol,price,note\n5,A,1,\n", line, "\n9,A,1,\n"].concat();
+    assert_eq!(fault("my.csv", after(&"7".repeat(MOST + 1)).as_bytes()), format!("my.csv:3: {told}"));
+    let unclosed = format!("6,A,1,\"{}", "\n7,A,1,".repeat(MOST));
+    assert_eq!(fault("my.csv", after(&unclosed).as_bytes()), format!("my.csv:3: {told}"));
+
+    let longest = format!("6,A,1,{}", "7".repeat(MOST - 6));
+    assert_eq!(ticks(&read_bytes("my.csv", after(&longest).as_bytes()).unwrap()).len(), 3);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.csv");
+    fs::write(&path, endless).unwrap();
+    let mut read = 0;
+    Recorded::read(&path, false, None, &mut |progress| read = progress.read).unwrap_err();
+    assert!(read < 1 << 20, "{read} bytes were read");
+}
+
+#[test]
 fn a_sequence_that_does_not_rise_by_one_is_told() {
     for (line, told) in [
         (
@@ -58,9 +98,21 @@ fn a_sequence_that_does_not_rise_by_one_is_told() {
         let fault = fault_of_line("time,symbol,price,sequence", "5,A,1,7", line);
         assert!(fault.starts_with(&format!("my.csv:3: {told}")), "{line}: {fault}");
     }
-    let last = u64::MAX;
-    let fault = fault_of_line("time,symbol,price,sequence", &format!("5,A,1,{last}"), "5,A,1,0");
-    assert_eq!(fault, format!("my.csv:3: sequence: A has no number left after {last}"));
+}
+
+#[test]
+fn the_last_sequence_of_all_is_refused_since_no_reader_could_go_on_after_it() {
+    const HEADER: &str = "time,symbol,price,sequence";
+    let (last, before) = (format!("5,A,1,{}", u64::MAX), format!("5,A,1,{}", u64::MAX - 1));
+    let told =
+        format!("sequence: A has {}, after which there is no number: let them end before it", u64::MAX);
+    for (place, text) in [(2, format!("{HEADER}\n{last}\n")), (3, format!("{HEADER}\n{before}\n{last}\n"))] {
+        let fault = fault("my.csv", text.as_bytes());
+        assert!(fault.starts_with(&format!("my.csv:{place}: {told}")), "{fault}");
+    }
+    let tape = read_bytes("my.csv", format!("{HEADER}\n{before}\n").as_bytes()).unwrap();
+    let series = tape.series(&tape.instruments()[0]);
+    assert_eq!(series.sequence_at(Time::MAX).map(Sequence::next), Some(Sequence(u64::MAX)));
 }
 
 #[test]
@@ -72,6 +124,31 @@ fn a_header_without_what_is_needed_is_told_with_what_is_there() {
         assert!(fault.starts_with(&format!("my.csv:1: there is no column {column}: ")), "{fault}");
         assert!(fault.ends_with(&format!("this begins with {header}")), "{fault}");
     }
+}
+
+#[test]
+fn a_column_that_is_there_twice_is_told_unless_nothing_is_read_of_it() {
+    for (header, told) in [
+        ("time,symbol,price,price", "the columns price and price are both the price"),
+        ("time,Symbol, SYMBOL,price", "the columns Symbol and SYMBOL are both the symbol"),
+        ("time,symbol,price,timestamp", "the columns time and timestamp are both the time"),
+        ("time,symbol,ltp,qty,quantity", "the columns qty and quantity are both the quantity"),
+    ] {
+        let fault = fault("my.csv", format!("{header}\n1,2,3,4,5\n").as_bytes());
+        assert_eq!(fault, format!("my.csv:1: {told}: leave one of them out"));
+    }
+    assert!(read_bytes("my.csv", b"time,symbol,price,note,note\n1,A,3,,\n").is_ok());
+}
+
+#[test]
+fn what_a_watch_writes_is_refused_since_its_quantities_are_increments() {
+    let watched = "symbol,ltp,time,sequence,ltp_nanos,last_quantity,conflated,snapshot\n\
+                   A,10.5,2025-01-02T09:15:00.000000000Z,1,10500000000,12,0,true\n";
+    assert_eq!(
+        fault("my.csv", watched.as_bytes()),
+        "my.csv:1: last_quantity counts increments and no column says how large they are: `ticker record` writes a \
+         file with the column quantity"
+    );
 }
 
 #[test]

@@ -31,9 +31,7 @@ fn columns_come_in_any_order_and_form_and_what_is_optional_may_be_missing() {
         "price,venue,Symbol, TIME \r\n 10.50 ,X,A,1735809300\r\n11.0,Y,A,2025-01-02T14:45:01+05:30\r\n",
         "\u{feff}\"symbol\",\"time\",\"ltp\"\n\"A\",\"1735809300000000\",\"1050e-2\"\n\nA,1735809301.000,11",
         "symbol,quantity,time,price,sequence\nA,1,1735809300000000000,10.5,1\nA,1,1735809301000000000,11,2\n",
-        "symbol,ltp,time,sequence,ltp_nanos,last_quantity,conflated,snapshot\n\
-         A,10.5,2025-01-02T09:15:00.000000000Z,1,10500000000,1,0,true\n\
-         A,11.0,2025-01-02T09:15:01.000000000Z,2,11000000000,1,0,false\n",
+        "time,symbol,ltp,last_quantity,quantity\n1735809300,A,10.5,100,1\n1735809301,A,11,100,1\n",
     ];
     let first = read_bytes("any.csv", same[0].as_bytes()).unwrap();
     assert_eq!(ticks(&first), ["A 1 2025-01-02T09:15:00Z 10.5 1", "A 2 2025-01-02T09:15:01Z 11 1"]);

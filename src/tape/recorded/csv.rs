@@ -1,13 +1,17 @@
 //! Reads trades from comma-separated values: one that names its columns, or a dump of Binance.
 
-use std::{io::Read, num::NonZeroU64};
+use std::{
+    io::{BufReader, Read},
+    num::NonZeroU64,
+};
 
-use ::csv::{ByteRecord, ErrorKind, ReaderBuilder};
+use ::csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
 use super::{
     binance,
     error::{Origin, Place, READABLE, RecordedError},
     intake::{Intake, Row},
+    lines::Lines,
     when,
 };
 use crate::{
@@ -26,6 +30,13 @@ pub(super) struct Columns {
     pub(super) count: usize,
 }
 
+/// The rows of a file, one at a time.
+struct Rows<'a, R> {
+    origin: &'a Origin<'a>,
+    reader: Reader<Lines<BufReader<R>>>,
+    row: ByteRecord,
+}
+
 /// Where the symbol stands.
 pub(super) enum SymbolIn {
     /// In a column.
@@ -38,34 +49,29 @@ pub(super) enum SymbolIn {
 const TIME: &[&str] = &["time", "timestamp", "transact_time"];
 const SYMBOL: &[&str] = &["symbol"];
 const PRICE: &[&str] = &["price", "ltp"];
-const QUANTITY: &[&str] = &["quantity", "qty", "last_quantity"];
+const QUANTITY: &[&str] = &["quantity", "qty"];
 const SEQUENCE: &[&str] = &["sequence"];
+
+/// A column of `ticker watch`, which counts increments: how large one is, the file does not say.
+const INCREMENTS: &str = "last_quantity";
 
 /// A trade without a quantity is one of one.
 const ONE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
 
 /// Reads every line.
 pub(super) fn read(origin: &Origin, bytes: impl Read, intake: &mut Intake) -> Result<(), RecordedError> {
-    let mut reader =
-        ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(1 << 16).from_reader(bytes);
-    let failed = |error: ::csv::Error| match error.into_kind() {
-        ErrorKind::Io(error) => origin.broken(error),
-        kind => origin.fault(Place::File, format!("{kind:?}")),
-    };
-    let mut record = ByteRecord::new();
-    let mut more = reader.read_byte_record(&mut record).map_err(failed)?;
-    let line = |record: &ByteRecord| Place::Line(record.position().map_or(0, |position| position.line()));
-
-    let of_dump = binance::columns(&record, origin.path);
+    let mut rows = Rows::new(origin, bytes);
+    let mut more = rows.read()?;
+    let of_dump = binance::columns(&rows.row, origin.path);
     let is_header = of_dump.is_none();
-    let columns = of_dump.unwrap_or_else(|| named(&record, origin));
-    let columns = columns.map_err(|problem| origin.fault(Place::Line(1), problem))?;
+    let columns = of_dump.unwrap_or_else(|| named(&rows.row, origin));
+    let columns = columns.map_err(|problem| rows.fault(problem))?;
     if is_header {
-        more = reader.read_byte_record(&mut record).map_err(failed)?;
+        more = rows.read()?;
     }
     while more {
-        columns.take(&record, intake).map_err(|problem| origin.fault(line(&record), problem))?;
-        more = reader.read_byte_record(&mut record).map_err(failed)?;
+        columns.take(&rows.row, intake).map_err(|problem| rows.fault(problem))?;
+        more = rows.read()?;
     }
     Ok(())
 }
@@ -75,25 +81,70 @@ fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
     let place = |names: &[&str]| {
         let is_named =
             |field: &[u8]| names.iter().any(|name| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
-        header.iter().position(is_named)
+        let mut named = header.iter().enumerate().filter(|(_, field)| is_named(field));
+        match (named.next(), named.next()) {
+            (Some((_, one)), Some((_, other))) => Err(format!(
+                "the columns {} and {} are both the {}: leave one of them out",
+                shown(one.trim_ascii()),
+                shown(other.trim_ascii()),
+                names[0]
+            )),
+            (found, _) => Ok(found.map(|(at, _)| at)),
+        }
     };
     let missing = |names: &[&str]| {
         let found = header.iter().map(shown).collect::<Vec<_>>().join(",");
         format!("there is no column {}: {READABLE}; this begins with {}", names[0], cut(&found))
     };
-    let price = place(PRICE).ok_or_else(|| missing(PRICE))?;
-    let symbol = match place(SYMBOL) {
+    let quantity = place(QUANTITY)?;
+    if quantity.is_none() && place(&[INCREMENTS])?.is_some() {
+        return Err(format!(
+            "{INCREMENTS} counts increments and no column says how large they are: `ticker record` writes a file \
+             with the column {}",
+            QUANTITY[0]
+        ));
+    }
+    let price = place(PRICE)?.ok_or_else(|| missing(PRICE))?;
+    let symbol = match place(SYMBOL)? {
         Some(column) => SymbolIn::Column(column),
         None => SymbolIn::Name(binance::symbol(origin.path).map_err(|_| missing(SYMBOL))?),
     };
     Ok(Columns {
-        time: place(TIME).ok_or_else(|| missing(TIME))?,
+        time: place(TIME)?.ok_or_else(|| missing(TIME))?,
         symbol,
         price,
-        quantity: place(QUANTITY),
-        sequence: place(SEQUENCE),
+        quantity,
+        sequence: place(SEQUENCE)?,
         count: header.len(),
     })
+}
+
+impl<'a, R: Read> Rows<'a, R> {
+    fn new(origin: &'a Origin, bytes: R) -> Self {
+        let lines = Lines::new(BufReader::with_capacity(1 << 16, bytes));
+        let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(lines);
+        Self { origin, reader, row: ByteRecord::new() }
+    }
+
+    /// Reads the next row, if there is one.
+    fn read(&mut self) -> Result<bool, RecordedError> {
+        let line = self.reader.get_mut().begin();
+        self.reader.read_byte_record(&mut self.row).map_err(|error| match error.into_kind() {
+            ErrorKind::Io(_) if self.reader.get_ref().is_too_long() => {
+                let most = Lines::<R>::MOST >> 10;
+                let problem =
+                    format!("what begins here goes on for more than {most} KiB: this is no line of CSV");
+                self.origin.fault(Place::Line(line), problem)
+            }
+            ErrorKind::Io(error) => self.origin.broken(error),
+            kind => self.origin.fault(Place::File, format!("{kind:?}")),
+        })
+    }
+
+    /// The error of the row that was read last.
+    fn fault(&self, problem: String) -> RecordedError {
+        self.origin.fault(Place::Line(self.reader.get_ref().number()), problem)
+    }
 }
 
 impl Columns {

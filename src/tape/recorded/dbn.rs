@@ -38,7 +38,7 @@ struct Named {
 /// Bytes that are taken from the front.
 struct Fields<'a>(&'a [u8]);
 
-/// The header is shorter than it says.
+/// There is less than there should be.
 struct Short;
 
 /// The number of the schema `trades`, and that of a file of several.
@@ -73,7 +73,8 @@ pub(super) fn read(origin: &Origin, mut bytes: impl Read, intake: &mut Intake) -
             ErrorKind::UnexpectedEof => fault("the file ends in the middle of it; fetch it again".to_owned()),
             _ => origin.broken(error),
         })?;
-        if let Some(trade) = Trade::of(rest) {
+        let short = |_| fault(format!("a trade of {length} bytes is too short; the file is damaged"));
+        if let Some(trade) = Trade::of(rest).map_err(short)? {
             header.take(&trade, intake).map_err(fault)?;
         }
     }
@@ -91,15 +92,16 @@ struct Trade {
 
 impl Trade {
     /// `None` when the record, of which the first byte is left out, is no trade.
-    fn of(record: &[u8]) -> Option<Self> {
+    fn of(record: &[u8]) -> Result<Option<Self>, Short> {
         let mut fields = Fields(record);
-        let kind = fields.u8().ok()?;
-        fields.skip(2).ok()?; // the publisher
-        let (instrument, event) = (fields.u32().ok()?, fields.u64().ok()?);
-        let (price, size) = (fields.u64().ok()? as i64, fields.u32().ok()?);
-        fields.skip(4).ok()?; // action, side, flags and depth
-        let received = fields.u64().ok()?;
-        (kind == TRADE).then_some(Self { instrument, event, received, price, size })
+        if fields.u8()? != TRADE {
+            return Ok(None);
+        }
+        fields.skip(2)?; // the publisher
+        let (instrument, event) = (fields.u32()?, fields.u64()?);
+        let (price, size) = (fields.u64()? as i64, fields.u32()?);
+        fields.skip(4)?; // action, side, flags and depth
+        Ok(Some(Self { instrument, event, received: fields.u64()?, price, size }))
     }
 }
 
@@ -107,9 +109,9 @@ impl Header {
     fn read(origin: &Origin, bytes: &mut impl Read) -> Result<Self, RecordedError> {
         let fault = |problem: String| origin.fault(Place::File, problem);
         let short = |_| fault("the header is not whole; fetch the file again".to_owned());
-        let mut start = [0; 8];
-        bytes.read_exact(&mut start).map_err(|error| origin.broken(error))?;
-        let [_, _, _, version, length @ ..] = start;
+        let mut start = Vec::new();
+        bytes.by_ref().take(8).read_to_end(&mut start).map_err(|error| origin.broken(error))?;
+        let [_, _, _, version, length @ ..] = Fields(&start).array::<8>().map_err(short)?;
         if !(1..=3).contains(&version) {
             return Err(fault(format!(
                 "DBN of version {version}: ticker reads 1 to 3; convert it with `dbn`"

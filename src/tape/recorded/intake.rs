@@ -39,8 +39,12 @@ pub(super) enum RowError {
          without the column they are counted from 1"
     )]
     Sequence { symbol: Symbol, next: Sequence, found: Sequence },
-    #[error("sequence: {0} has no number left after {last}", last = u64::MAX)]
-    NoneLeft(Symbol),
+    #[error(
+        "sequence: {symbol} has {last}, after which there is no number: let them end before it, or leave out the column, \
+         without which they are counted from 1",
+        last = u64::MAX
+    )]
+    LastOfAll { symbol: Symbol },
 }
 
 /// What has been read so far.
@@ -76,9 +80,13 @@ impl Intake {
     pub(super) fn take(&mut self, row: &Row) -> Result<(), RowError> {
         let place = self.place(row)?;
         let Some(one) = self.symbols.get_mut(place) else { return Ok(()) };
-        let next = one.ticks.next().ok_or(RowError::NoneLeft(one.symbol))?;
+        let next = one.ticks.next();
         if let Some(found) = row.sequence.filter(|found| *found != next) {
             return Err(RowError::Sequence { symbol: one.symbol, next, found });
+        }
+        // Readers go on after the last tick that they have seen: the last number of all has none after it.
+        if next == Sequence(u64::MAX) {
+            return Err(RowError::LastOfAll { symbol: one.symbol });
         }
         if row.time < one.last {
             return Err(RowError::GoesBack { symbol: one.symbol, last: one.last, time: row.time });

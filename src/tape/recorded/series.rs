@@ -53,8 +53,8 @@ impl Loop {
 
 impl RecordedSeries {
     pub(super) fn new(ticks: Arc<Ticks>, looped: Option<Loop>) -> Self {
-        let mut series = Self { last: Sequence(u64::MAX), ticks, looped };
-        // A loop goes on to the end of time.
+        // A loop goes on to the end of time, or to the last sequence that has one after it.
+        let mut series = Self { last: Sequence(u64::MAX - 1), ticks, looped };
         series.last = series.sequence_at(Time::MAX).unwrap_or(series.first());
         series
     }
@@ -91,7 +91,7 @@ impl Series for RecordedSeries {
         let of_passes = u128::from(passes) * self.ticks.len() as u128;
         let count = of_passes + self.ticks.count_up_to(time) as u128;
         let last = u128::from(self.first().0) + count.checked_sub(1)?;
-        Some(u64::try_from(last).map_or(self.last, Sequence))
+        Some(u64::try_from(last).map_or(self.last, Sequence).min(self.last))
     }
 
     fn tick(&self, sequence: Sequence) -> Tick {

@@ -91,9 +91,9 @@ impl TicksBuilder {
         }
     }
 
-    /// The sequence of the next tick; `None` when there is none left.
-    pub(super) fn next(&self) -> Option<Sequence> {
-        self.ticks.first.0.checked_add(self.ticks.len as u64).map(Sequence)
+    /// The sequence of the next tick.
+    pub(super) fn next(&self) -> Sequence {
+        Sequence(self.ticks.first.0.saturating_add(self.ticks.len as u64))
     }
 
     /// Takes in the next tick, with its quantity in nanos. `full` sees the raw columns of each block that is full.
