@@ -76,6 +76,8 @@ pub enum Change {
 struct State {
     limits: Limits,
     formats: Vec<Box<dyn WireFormat>>,
+    /// Whether their ticks come with quotes, by format.
+    quotes: Vec<bool>,
     /// The ticks of the last flush, encoded, by format.
     pages: Vec<Vec<u8>>,
     /// The number of the last flush.
@@ -156,6 +158,7 @@ impl Hub {
         debug_assert!(formats.len() <= MAX_FORMATS);
         let state = State {
             limits,
+            quotes: formats.iter().map(|format| format.quotes()).collect(),
             pages: vec![Vec::new(); formats.len()],
             formats,
             flush: 0,

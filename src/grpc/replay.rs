@@ -247,7 +247,7 @@ impl Lane {
             quote = Some(Quote { book: self.series.top_of_book(tick), day });
         }
         let conflated = tick.sequence.0.saturating_sub(self.next.0);
-        format.tick(&self.instrument, tick, Mark { conflated, snapshot: false }, quote, out);
+        format.tick(&self.instrument, tick, Mark { conflated, snapshot: false }, quote.as_ref(), out);
         self.next = tick.sequence.next();
         self.not_before = tick.time + interest.min_interval();
         true

@@ -47,7 +47,7 @@ pub(super) fn put_message(message: &impl Message, out: &mut Vec<u8>) {
 }
 
 impl WireFormat for Gogen {
-    fn tick(&mut self, instrument: &Instrument, tick: &Tick, _: Mark, _: Option<Quote>, out: &mut Vec<u8>) {
+    fn tick(&mut self, instrument: &Instrument, tick: &Tick, _: Mark, _: Option<&Quote>, out: &mut Vec<u8>) {
         let (second, nanos) = tick.time.parts();
         if self.second != Some(second) {
             self.text = convert::rfc3339_to_the_second(second);
@@ -83,7 +83,7 @@ impl WireFormat for V1 {
         instrument: &Instrument,
         tick: &Tick,
         mark: Mark,
-        quote: Option<Quote>,
+        quote: Option<&Quote>,
         out: &mut Vec<u8>,
     ) {
         let Some(quote) = quote else {
@@ -91,7 +91,7 @@ impl WireFormat for V1 {
         };
         self.scratch.clear();
         put_tick(instrument, tick, mark, &mut self.scratch);
-        message::encode(9, &convert::quote(&quote), &mut self.scratch);
+        message::encode(9, &convert::quote(quote), &mut self.scratch);
         framed(out, |out| put_bytes(1, &self.scratch, out));
     }
 
@@ -249,7 +249,7 @@ mod tests {
             let book = sizes.map(|(bid_quantity, ask_quantity)| TopOfBook { bid: price(1), bid_quantity, ask: price(2), ask_quantity });
             let quote = Quote { book, day };
             let mut out = Vec::new();
-            V1::with_quotes("t").tick(&instrument(&symbol), &tick, Mark::default(), Some(quote), &mut out);
+            V1::with_quotes("t").tick(&instrument(&symbol), &tick, Mark::default(), Some(&quote), &mut out);
             let expected = v1::Tick { quote: Some(convert::quote(&quote)), ..convert::tick(&symbol, &tick) };
             let mut bytes = Vec::new();
             put_message(&TickerStreamResponse { event: Some(Event::Tick(expected.clone())) }, &mut bytes);

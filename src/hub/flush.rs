@@ -24,7 +24,7 @@ impl<'hub> Flush<'hub> {
 
     /// Publishes a tick of a watched instrument. The ticks of one instrument come together and in order.
     pub fn publish(&mut self, id: u32, tick: &Tick) {
-        let State { watched, published, formats, pages, subscribers, flush, .. } = &mut *self.state;
+        let State { watched, published, formats, quotes, pages, subscribers, flush, .. } = &mut *self.state;
         let Some(watched) = watched.get_mut(id as usize).and_then(Option::as_mut) else { return };
         let published = &mut published[id as usize];
         let first_of_flush = published.flush != *flush;
@@ -42,8 +42,8 @@ impl<'hub> Flush<'hub> {
             if first_of_flush {
                 published.span[at] = (page.len() as u32, page.len() as u32);
             }
-            let quote = quote.filter(|_| format.quotes());
-            if quote.is_some() || !format.quotes() {
+            let quote = quote.as_ref().filter(|_| quotes[at]);
+            if quote.is_some() || !quotes[at] {
                 format.tick(&watched.instrument, tick, Mark::default(), quote, page);
                 published.span[at].1 = page.len() as u32;
             }

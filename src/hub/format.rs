@@ -37,7 +37,7 @@ pub trait WireFormat: Send {
         instrument: &Instrument,
         tick: &Tick,
         mark: Mark,
-        quote: Option<Quote>,
+        quote: Option<&Quote>,
         out: &mut Vec<u8>,
     );
 

@@ -137,7 +137,7 @@ impl Send<'_> {
             let Some(day) = self.figures(tick.sequence) else { return false };
             quote = Some(Quote { book: self.watched.series.top_of_book(tick), day });
         }
-        self.format.tick(&self.watched.instrument, tick, mark, quote, self.out);
+        self.format.tick(&self.watched.instrument, tick, mark, quote.as_ref(), self.out);
         self.slot.next = tick.sequence.next().0;
         true
     }

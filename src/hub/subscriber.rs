@@ -304,8 +304,8 @@ impl State {
     /// Follows the day of an instrument no longer when nobody reads its quotes.
     fn forget_unread_day(&mut self, watched: u32) {
         let Some(found) = &mut self.watched[watched as usize] else { return };
-        let mut readers = found.readers.iter().zip(&self.formats);
-        if !readers.any(|(readers, format)| *readers > 0 && format.quotes()) {
+        let mut readers = found.readers.iter().zip(&self.quotes);
+        if !readers.any(|(readers, quotes)| *readers > 0 && *quotes) {
             found.figures = None;
         }
     }

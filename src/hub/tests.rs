@@ -137,13 +137,13 @@ impl WireFormat for Text {
         instrument: &Instrument,
         tick: &Tick,
         mark: Mark,
-        quote: Option<Quote>,
+        quote: Option<&Quote>,
         out: &mut Vec<u8>,
     ) {
         assert_eq!(tick.price.nanos(), tick.sequence.0 as i64 + 1);
         assert_eq!(quote.is_some(), self.quotes);
         if let Some(Quote { day, .. }) = quote {
-            check_day(&day, instrument, tick);
+            check_day(day, instrument, tick);
         }
         let Mark { conflated, snapshot } = mark;
         let line =
