@@ -83,9 +83,9 @@ impl Span {
         let end = time("end_time", request.end_time)?;
         let speed = match request.speed {
             0.0 => None,
-            speed => {
-                Some(Speed::try_from(speed).map_err(|error| Objection::invalid(format!("speed: {error}")))?)
-            }
+            speed => Some(Speed::try_from(speed).map_err(|error| {
+                Objection::invalid(format!("speed: {error}; 0 is as fast as the reader takes it"))
+            })?),
         };
         match (start, end) {
             (None, None) if speed.is_none() => Ok(None),

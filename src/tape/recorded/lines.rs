@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use memchr::memchr;
+
 /// Lines that are read no further ahead than to the end of one.
 pub(super) struct Lines<B> {
     bytes: B,
@@ -45,7 +47,7 @@ impl<B: BufRead> Read for Lines<B> {
         }
         let bytes = self.bytes.fill_buf()?;
         let most = bytes.len().min(buffer.len()).min(self.left);
-        let end = bytes.iter().take(most).position(|byte| *byte == b'\n');
+        let end = memchr(b'\n', &bytes[..most]);
         let read = (&bytes[..end.map_or(most, |end| end + 1)]).read(buffer)?;
         self.bytes.consume(read);
         if read > 0 {
