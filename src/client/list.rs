@@ -146,7 +146,7 @@ impl Record {
             price_increment: decimal(instrument.price_increment_nanos),
             quantity_increment: decimal(instrument.quantity_increment_nanos),
             annual_volatility: instrument.annual_volatility,
-            tick_interval: duration::show(interval.unwrap_or_default()),
+            tick_interval: interval.map(duration::show).unwrap_or_default(),
             name: instrument.name,
         }
     }
@@ -155,6 +155,9 @@ impl Record {
         // A double prints with the fewest digits that tell it from others: those of the decimal it came from.
         let increment = self.price_increment.to_string();
         let decimals = increment.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        // Of a recorded instrument neither is known.
+        let volatility =
+            (!self.tick_interval.is_empty()).then(|| format!("{:.1} %", self.annual_volatility * 100.0));
         [
             self.symbol.clone(),
             self.kind.clone(),
@@ -162,7 +165,7 @@ impl Record {
             format!("{:.decimals$}", self.reference_price),
             increment,
             self.quantity_increment.to_string(),
-            format!("{:.1} %", self.annual_volatility * 100.0),
+            volatility.unwrap_or_default(),
             self.tick_interval.clone(),
             self.name.clone(),
         ]
@@ -210,6 +213,13 @@ mod tests {
              M&M      equity  INR         3690.40       0.05         1      24.0 %     250ms  Mahindra & Mahindra\n\
              EUR-INR  equity  INR        102.6925     0.0025    0.0001      24.0 %        1s  Euro, in rupees\n"
         );
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_recorded_instrument_is_left_blank() {
+        let recorded = v1::Instrument { symbol: "BTCUSDT".to_owned(), ..v1::Instrument::default() };
+        let cells = Record::of(recorded).cells();
+        assert_eq!((cells[0].as_str(), cells[6].as_str(), cells[7].as_str()), ("BTCUSDT", "", ""));
     }
 
     #[test]
