@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
-    Feed, Format, convert,
+    Feed, Format, MAX_SYMBOLS_PER_STREAM, convert,
     session::Refusal,
     status::{Failure, Hint, cut},
     terms::{Objection, Origin},
@@ -15,6 +15,7 @@ use crate::{
     pacer::Clock,
 };
 
+const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
 const STRAY: &str = "after_sequence names it and symbols does not: add it there, or *";
 
 pub(super) fn refused_symbol(symbol: &str, refusal: Refusal) -> SymbolStatus {
@@ -37,7 +38,27 @@ pub(super) fn refused_symbol(symbol: &str, refusal: Refusal) -> SymbolStatus {
 pub(super) fn refused_all(symbols: &[String], objection: &Objection) -> Vec<SymbolStatus> {
     let none = [String::new()];
     let symbols = if symbols.is_empty() { none.as_slice() } else { symbols };
-    symbols.iter().map(|symbol| refused(symbol, objection.code, &objection.message)).collect()
+    refused_each(symbols, objection.code, &objection.message)
+}
+
+/// The symbols of a message beyond the most that it may name.
+pub(super) fn too_many(symbols: &[String]) -> Vec<SymbolStatus> {
+    refused_each(symbols, Code::LimitExceeded, TOO_MANY_IN_MESSAGE)
+}
+
+/// A status for each symbol, and one for all those together that are more than an answer may hold: a request may name
+/// tens of thousands that are empty.
+fn refused_each(symbols: &[String], code: Code, message: &str) -> Vec<SymbolStatus> {
+    let (listed, others) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_STREAM));
+    let mut statuses: Vec<_> = listed.iter().map(|symbol| refused(symbol, code, message)).collect();
+    if !others.is_empty() {
+        statuses.push(refused(
+            "",
+            code,
+            &format!("{message}; {} more symbols are refused too", others.len()),
+        ));
+    }
+    statuses
 }
 
 /// The entries of `after_sequence` whose symbol was left out: they are not passed over in silence.

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use super::{
     MAX_SYMBOLS_PER_MESSAGE, convert,
-    outcome::{refused, refused_all, refused_symbol, status, strays, subscribed},
+    outcome::{refused, refused_all, refused_symbol, status, strays, subscribed, too_many},
     session::{Refusal, Session},
     stream::Conversation,
     terms::Terms,
@@ -116,7 +116,7 @@ impl V1 {
     fn subscribe_on(&mut self, terms: Terms, session: &mut Session, symbols: &[String]) -> Vec<SymbolStatus> {
         let Terms { interest, origin, .. } = terms;
         let clock = session.feed.clock;
-        let (symbols, too_many) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
+        let (symbols, others) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
         let everything = symbols.iter().any(|symbol| symbol == EVERYTHING);
         let named = symbols.iter().map(|symbol| match symbol.as_str() {
             EVERYTHING => subscribed(symbol, Interest { unnamed: true, ..interest }, clock),
@@ -126,8 +126,7 @@ impl V1 {
             },
         });
         let mut statuses: Vec<SymbolStatus> = named.collect();
-        statuses
-            .extend(too_many.iter().map(|symbol| refused(symbol, Code::LimitExceeded, TOO_MANY_IN_MESSAGE)));
+        statuses.extend(too_many(others));
         statuses.extend(strays(&session.feed, &origin, symbols));
         if everything {
             let interest = Interest { unnamed: true, ..interest };
@@ -141,10 +140,7 @@ impl V1 {
         if symbols.is_empty() {
             return vec![refused("", Code::InvalidArgument, NO_SYMBOL)];
         }
-        let one = |(at, symbol): (usize, &String)| {
-            if at >= MAX_SYMBOLS_PER_MESSAGE {
-                return refused(symbol, Code::LimitExceeded, TOO_MANY_IN_MESSAGE);
-            }
+        let one = |symbol: &String| {
             if symbol == EVERYTHING {
                 self.everything = None;
                 let removed = session.subscriber.retain(|_, _| false);
@@ -157,7 +153,8 @@ impl V1 {
                 Err(error) => refused_symbol(symbol, Refusal::Malformed(error)),
             }
         };
-        symbols.iter().enumerate().map(one).collect()
+        let (symbols, others) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
+        symbols.iter().map(one).chain(too_many(others)).collect()
     }
 
     fn list(&self, session: &Session) -> Vec<SymbolStatus> {
@@ -174,8 +171,6 @@ impl V1 {
 }
 
 pub(super) const NO_SYMBOL: &str = "the request names no symbol";
-pub(super) const TOO_MANY_IN_MESSAGE: &str =
-    "a message names at most 1,000 symbols: send the others in another one";
 
 pub(super) fn result(session: &Session, request_id: u64, statuses: Vec<SymbolStatus>) -> Event {
     let tape_id = session.feed.tape.identity().tape_id.clone();

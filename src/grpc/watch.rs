@@ -6,12 +6,12 @@ use tonic::Status;
 
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM,
-    outcome::{refused, refused_all, refused_symbol, strays, subscribed},
+    outcome::{refused, refused_all, refused_symbol, strays, subscribed, too_many},
     replay::{Replay, Span},
     session::Session,
     status::Failure,
     terms::Terms,
-    v1::{EVERYTHING, NO_SYMBOL, TOO_MANY_IN_MESSAGE, V1, result},
+    v1::{EVERYTHING, NO_SYMBOL, V1, result},
     wire,
 };
 use crate::{
@@ -88,9 +88,9 @@ fn replayed(feed: &Feed, terms: &Terms, symbols: &[String]) -> (Vec<SymbolStatus
             Err(refusal) => refused_symbol(symbol, refusal),
         },
     };
-    let (symbols, too_many) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
+    let (symbols, others) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
     let mut statuses: Vec<SymbolStatus> = symbols.iter().map(&mut one).collect();
-    statuses.extend(too_many.iter().map(|symbol| refused(symbol, Code::LimitExceeded, TOO_MANY_IN_MESSAGE)));
+    statuses.extend(too_many(others));
     statuses.extend(strays(feed, &terms.origin, symbols));
     (statuses, instruments.into_values().collect())
 }

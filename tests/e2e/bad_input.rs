@@ -108,3 +108,20 @@ async fn a_stream_holds_ten_thousand_symbols_and_refuses_the_next_one() {
     }
     assert_eq!(subscribed, 10_000);
 }
+
+#[tokio::test]
+async fn a_message_of_tens_of_thousands_of_symbols_has_an_answer_that_a_client_can_read() {
+    let server = Server::start();
+    let mut stream = server.stream().await;
+    let many = Subscription { symbols: vec![String::new(); 60_000], ..Subscription::default() };
+    stream.ask(1, Verb::Subscribe(many.clone()));
+    let statuses = stream.result().await.statuses;
+    assert_eq!(statuses.len(), 1_000 + 10_000 + 1);
+    let last = statuses.last().unwrap();
+    assert_eq!(last.code(), Code::LimitExceeded);
+    assert!(last.message.contains("49000 more symbols"), "{}", last.message);
+    stream.ask(2, Verb::Subscribe(Subscription { detail: 9, ..many }));
+    assert!(stream.result().await.statuses.last().unwrap().message.contains("50000 more symbols"));
+    stream.ask(3, Verb::Subscribe(symbols(&["TCS"])));
+    assert_eq!(stream.tick().await.symbol, "TCS");
+}
