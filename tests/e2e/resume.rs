@@ -79,6 +79,8 @@ async fn a_client_goes_on_at_another_replica_with_the_tick_after_its_last() {
     stream.ask(2, Verb::Subscribe(Subscription { tape_id, ..wanted }));
     read_on(&mut stream, "FAST", fast).await;
     stream.ask(3, Verb::Subscribe(after(&[("TCS", tcs)], every_tick(&["TCS"]))));
+    // Until then TCS goes on where it was.
+    assert_eq!(stream.result().await.request_id, 3);
     read_on(&mut stream, "TCS", tcs).await;
 }
 
