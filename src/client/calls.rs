@@ -31,12 +31,29 @@ impl Client {
     /// # Errors
     /// The server refuses, or does not answer in time.
     pub async fn every_instrument(&self) -> Result<Vec<Instrument>, ClientError> {
-        let (mut instruments, mut token) = (Vec::new(), String::new());
+        let mut instruments = Vec::new();
+        let collect = |page| {
+            instruments.extend(page);
+            Ok::<_, ClientError>(())
+        };
+        self.each_page_of_instruments(collect).await?;
+        Ok(instruments)
+    }
+
+    /// Hands over all instruments, ordered by symbol, page by page: not all of a million at once.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer in time; or `take` fails.
+    pub async fn each_page_of_instruments<E: From<ClientError>>(
+        &self,
+        mut take: impl FnMut(Vec<Instrument>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut token = String::new();
         loop {
             let (page, next) = self.instruments(token).await?;
-            instruments.extend(page);
+            take(page)?;
             if next.is_empty() {
-                return Ok(instruments);
+                return Ok(());
             }
             token = next;
         }

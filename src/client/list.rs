@@ -96,15 +96,8 @@ async fn show(client: &Client, output: Output, mut to: impl Write) -> anyhow::Re
 
 /// Hands over every page of instruments.
 async fn pages(client: &Client, mut show: impl FnMut(Vec<Record>) -> io::Result<()>) -> anyhow::Result<()> {
-    let mut token = String::new();
-    loop {
-        let (instruments, next) = client.instruments(token).await?;
-        show(instruments.into_iter().map(Record::of).collect())?;
-        if next.is_empty() {
-            return Ok(());
-        }
-        token = next;
-    }
+    let show = |page: Vec<v1::Instrument>| Ok(show(page.into_iter().map(Record::of).collect())?);
+    client.each_page_of_instruments(show).await
 }
 
 fn write_json(records: Vec<Record>, to: &mut impl Write) -> io::Result<()> {
