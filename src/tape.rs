@@ -5,6 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sha2::{Digest, Sha256};
+
 use crate::tick::{Sequence, Symbol, Tick, Time};
 
 mod book;
@@ -87,6 +89,11 @@ pub struct Identity {
     pub seed: u64,
     /// The version of the engine that makes the ticks.
     pub engine_version: &'static str,
+}
+
+/// The identity that a digest of all that makes the ticks gives to a tape: its first 16 bytes in hexadecimal.
+fn tape_id(digest: Sha256) -> String {
+    digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the ticks of a tape come from.

@@ -25,7 +25,7 @@ use series::Loop;
 pub use series::RecordedSeries;
 use sha2::Digest;
 
-use super::{Identity, Instrument, Kind, Series, Tape, Universe};
+use super::{Identity, Instrument, Kind, Series, Tape, Universe, tape_id};
 use crate::tick::{Symbol, Time};
 
 /// The version of how a recording becomes a tape. It moves whenever any tick of any recording does.
@@ -81,7 +81,7 @@ impl Recorded {
 
         digest.update(ENGINE_VERSION);
         digest.update([looped.is_some().into()]);
-        let tape_id = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let tape_id = tape_id(digest);
         Self {
             universe,
             series: ticks.into_iter().map(|ticks| Arc::new(RecordedSeries::new(ticks, looped))).collect(),

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use series::SimulatedSeries;
 
-use super::{Identity, Instrument, Kind, Series, Tape, Universe};
+use super::{Identity, Instrument, Kind, Series, Tape, Universe, tape_id};
 use crate::tick::Symbol;
 
 /// The version of the construction. It moves whenever any tick of any tape does, and the golden vectors with it.
@@ -40,7 +40,7 @@ impl Simulated {
         digest.update([0]);
         digest.update(seed.to_le_bytes());
         universe.digest_into(&mut digest);
-        let tape_id = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let tape_id = tape_id(digest);
         Self {
             universe,
             identity: Identity { tape_id, kind: Kind::Simulated, seed, engine_version: ENGINE_VERSION },
