@@ -69,15 +69,10 @@ impl Gate {
         B::Error: Into<tonic::codegen::StdError>,
     {
         let deadline = deadline(request.headers());
-        let answer = self.routes.call(request);
-        let answered = match deadline {
-            Some(deadline) => tokio::time::timeout(deadline, answer).await,
-            None => Ok(answer.await),
-        };
-        match answered {
+        match within(deadline, self.routes.call(request)).await {
             Ok(Ok(response)) => Ok(plainly(response)),
             Ok(Err(never)) => match never {},
-            Err(_) => Ok(Status::from(Failure::DeadlineExceeded).into_http()),
+            Err(late) => Ok(Status::from(late).into_http()),
         }
     }
 
@@ -92,7 +87,7 @@ impl Gate {
             Err(failure) => return Status::from(failure).into_http(),
         };
         let session = Session::new(self.feed, format);
-        let deadline = deadline.map(tokio::time::sleep);
+        let deadline = deadline.map(sleep_until);
         respond(TickStream::new(conversation, session, Some(requests), deadline))
     }
 
@@ -105,22 +100,13 @@ impl Gate {
             Ok(accepted) => accepted,
             Err(failure) => return Status::from(failure).into_http(),
         };
-        let deadline = deadline.map(|deadline| Instant::now() + deadline);
-        let first = match deadline {
-            Some(deadline) => {
-                timeout_at(deadline, requests.next()).await.map_err(|_| Failure::DeadlineExceeded)
+        let request = match within(deadline, requests.next()).await {
+            Ok(Some(Ok(request))) => request,
+            Ok(Some(Err(error))) => return Status::from(status::of_request_error(&error)).into_http(),
+            Ok(None) => {
+                return Status::from(Failure::Undecodable("there is no message".to_owned())).into_http();
             }
-            None => Ok(requests.next().await),
-        };
-        let request = match first {
-            Ok(Some(Ok(request))) => Ok(request),
-            Ok(Some(Err(error))) => Err(status::of_request_error(&error)),
-            Ok(None) => Err(Failure::Undecodable("there is no message".to_owned())),
-            Err(late) => Err(late),
-        };
-        let request = match request {
-            Ok(request) => request,
-            Err(failure) => return Status::from(failure).into_http(),
+            Err(late) => return Status::from(late).into_http(),
         };
         let deadline = deadline.map(sleep_until);
         let mut session = Session::new(self.feed, Format::V1);
@@ -131,7 +117,7 @@ impl Gate {
 }
 
 /// The deadline of a call and the stream of its requests.
-fn accept<M, B>(request: Request<B>) -> Result<(Option<Duration>, Streaming<M>), Failure>
+fn accept<M, B>(request: Request<B>) -> Result<(Option<Instant>, Streaming<M>), Failure>
 where
     M: Message + Default + 'static,
     B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
@@ -181,9 +167,17 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// How long the client waits for the end of the call.
-fn deadline(headers: &HeaderMap) -> Option<Duration> {
-    headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?))
+/// Until when the client waits for the end of the call; `None` for as long as it takes, and for longer than time lasts.
+fn deadline(headers: &HeaderMap) -> Option<Instant> {
+    Instant::now().checked_add(headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?))?)
+}
+
+/// Waits for work, but not beyond the deadline of its call.
+async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Failure> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, work).await.map_err(|_| Failure::DeadlineExceeded),
+        None => Ok(work.await),
+    }
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit, as the gRPC protocol over HTTP/2 defines it.
