@@ -101,11 +101,7 @@ impl Bound {
     /// A part of the server could not be started, or a worker was lost.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ServerError> {
         let Self { config, listener } = self;
-        let mut health = HealthReporter::new();
-        for service in SERVICES {
-            health.set_service_status(service, ServingStatus::Serving).await;
-        }
-
+        let mut health = serving().await;
         let offload = Offload::default();
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
@@ -153,10 +149,7 @@ pub async fn serve_accepted<C>(
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let health = HealthReporter::new();
-    for service in SERVICES {
-        health.set_service_status(service, ServingStatus::Serving).await;
-    }
+    let health = serving().await;
     let (feed, gate) = feed_and_gate(&config, &health, &Offload::default())?;
     let stopped = async {
         shutdown.cancelled().await;
@@ -165,6 +158,15 @@ where
     let connections = TaskTracker::new();
     worker::run(feed, gate, config.flush_interval, accepted, connection::serve, stopped, connections).await;
     Ok(())
+}
+
+/// The health of a server that serves.
+async fn serving() -> HealthReporter {
+    let health = HealthReporter::new();
+    for service in SERVICES {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
+    health
 }
 
 /// What a worker answers from, and its way in.
