@@ -22,7 +22,7 @@ pub use gate::Gate;
 pub use offload::Offload;
 
 use crate::{
-    hub::{Hub, Limits, Subscriber},
+    hub::{Hub, Interest, Limits, Subscriber},
     pacer::Clock,
     tape::Tape,
 };
@@ -56,6 +56,13 @@ enum Format {
     Gogen = 0,
     V1 = 1,
     V1WithQuotes = 2,
+}
+
+impl Format {
+    /// Whether an interest is in this format.
+    fn is_of(self, interest: &Interest) -> bool {
+        interest.format == self as u8
+    }
 }
 
 impl Feed {

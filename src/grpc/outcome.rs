@@ -84,7 +84,7 @@ pub(super) fn subscribed(symbol: &str, interest: Interest, clock: Clock) -> Symb
     };
     let min_interval =
         (!min_interval.is_zero()).then(|| convert::duration(clock.speed().takes(min_interval)));
-    let detail = match interest.format == Format::V1WithQuotes as u8 {
+    let detail = match Format::V1WithQuotes.is_of(&interest) {
         true => v1::Detail::Quote,
         false => v1::Detail::Ltp,
     };

@@ -3,12 +3,7 @@
 //! It is read as it is sent and holds a cursor per symbol, so it costs the same however long it is. One that is open
 //! goes on as a live subscription when it has reached the present.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{pin::Pin, sync::Arc, task::Context, time::Duration};
 
 use prost_types::Timestamp;
 use tokio::time::{Instant, Sleep, sleep};
@@ -65,8 +60,8 @@ struct Lane {
 
 /// What a replay came to.
 pub(super) enum Replayed {
-    /// There is something to send.
-    Data,
+    /// More is to come: at once, or when the waker says so.
+    More,
     /// The end that was asked for.
     End,
     /// The present: what follows is live.
@@ -121,9 +116,9 @@ impl Replay {
     /// A replay of instruments, which are all different. What was asked for and was never on the tape is a gap.
     pub(super) fn new(feed: &Feed, span: Span, terms: &Terms, instruments: Vec<Arc<Instrument>>) -> Self {
         let tape_id = &feed.tape.identity().tape_id;
-        let mut format = match terms.format {
-            Format::V1WithQuotes => V1::with_quotes(tape_id),
-            Format::V1 | Format::Gogen => V1::new(tape_id),
+        let mut format = match Format::V1WithQuotes.is_of(&terms.interest) {
+            true => V1::with_quotes(tape_id),
+            false => V1::new(tape_id),
         };
         let mut gaps = Vec::new();
         let lane = |instrument: Arc<Instrument>| {
@@ -134,7 +129,7 @@ impl Replay {
                 Start::Snapshot => series.sequence_from(span.start),
             };
             if next < first {
-                format.gap(&instrument.symbol, next, Sequence(first.0.saturating_sub(1)), &mut gaps);
+                format.gap(&instrument.symbol, next, first.previous(), &mut gaps);
                 next = first;
             }
             Lane { instrument, series, next, not_before: Time::default(), day: None }
@@ -146,14 +141,14 @@ impl Replay {
     }
 
     /// Appends ticks to `out` until it holds `budget` bytes, the end or the present is reached, or the next one is
-    /// not due. Pending when nothing was appended.
+    /// not due.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         clock: &Clock,
         budget: usize,
         out: &mut Vec<u8>,
-    ) -> Poll<Replayed> {
+    ) -> Replayed {
         let (now, position) = (clock.now(), self.span.position(self.began.elapsed()));
         let before = out.len();
         out.append(&mut self.gaps);
@@ -162,17 +157,19 @@ impl Replay {
             let next = self.merge.peek().map(|(at, tick)| (at, *tick));
             let Some((at, tick)) = next.filter(|(_, tick)| !self.span.is_over(tick.time)) else {
                 let bounded = self.span.end.is_some();
-                return Poll::Ready(if bounded { Replayed::End } else { Replayed::Present });
+                return if bounded { Replayed::End } else { Replayed::Present };
             };
             if tick.time > now {
                 if self.span.end.is_none() {
-                    return Poll::Ready(Replayed::Present);
+                    return Replayed::Present;
                 }
                 self.say_caught_up(out);
             }
             if tick.time > now.min(position) {
-                let wait = clock.until(tick.time).max(self.span.until(tick.time, position));
-                return self.wait(cx, wait, out.len() > before);
+                if out.len() == before {
+                    self.wait(cx, clock.until(tick.time).max(self.span.until(tick.time, position)));
+                }
+                return Replayed::More;
             }
             let sent = match self.lanes.get_mut(at) {
                 Some(lane) => lane.send(&tick, self.interest, &mut self.format, &mut read, out),
@@ -183,12 +180,11 @@ impl Replay {
             }
             self.merge.advance();
         }
-        if out.len() > before {
-            return Poll::Ready(Replayed::Data);
+        if out.len() == before {
+            // There is more to read before there is something to send: others take their turn first.
+            cx.waker().wake_by_ref();
         }
-        // There is more to read before there is something to send: others take their turn first.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        Replayed::More
     }
 
     /// Makes each symbol a live subscription that goes on where the replay has got to.
@@ -203,21 +199,16 @@ impl Replay {
     fn say_caught_up(&mut self, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.said_caught_up, true) {
             for lane in &self.lanes {
-                let last = Sequence(lane.next.0.saturating_sub(1));
-                self.format.caught_up(&lane.instrument.symbol, last, out);
+                self.format.caught_up(&lane.instrument.symbol, lane.next.previous(), out);
             }
         }
     }
 
-    fn wait(&mut self, cx: &mut Context<'_>, wait: Duration, appended: bool) -> Poll<Replayed> {
-        if appended {
-            return Poll::Ready(Replayed::Data);
-        }
+    fn wait(&mut self, cx: &mut Context<'_>, wait: Duration) {
         let alarm = self.alarm.insert(Box::pin(sleep(wait)));
         if alarm.as_mut().poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
-        Poll::Pending
     }
 }
 
@@ -244,7 +235,7 @@ impl Lane {
             let Some(day) = self.day.get_or_insert_with(begin).reach(tick.sequence, read) else {
                 return false;
             };
-            quote = Some(Quote { book: self.series.top_of_book(tick), day });
+            quote = Some(Quote::after(tick, day, &*self.series));
         }
         let conflated = tick.sequence.0.saturating_sub(self.next.0);
         format.tick(&self.instrument, tick, Mark { conflated, snapshot: false }, quote.as_ref(), out);

@@ -1,10 +1,6 @@
 //! What the conversations of both packages share: the subscriber of a stream and its answers.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, task::Context};
 
 use super::{
     Feed, Format,
@@ -12,7 +8,7 @@ use super::{
     terms::Origin,
 };
 use crate::{
-    history::{CandleInterval, Day},
+    history::DayFold,
     hub::{Interest, Subscribed, Subscriber},
     tape::Instrument,
     tick::{Symbol, SymbolError},
@@ -54,19 +50,15 @@ impl Feed {
         interest: Interest,
     ) -> Result<Arc<Instrument>, Refusal> {
         let instrument = self.instrument(symbol)?;
-        match interest.format == Format::V1WithQuotes as u8 && !self.has_quotes(&instrument) {
+        match Format::V1WithQuotes.is_of(&interest) && !self.has_quotes(&instrument) {
             true => Err(Refusal::NoQuotes),
             false => Ok(instrument),
         }
     }
 
-    /// Whether a day of an instrument has few enough ticks to read them all for the figures of its quotes.
-    pub(super) fn has_quotes(&self, instrument: &Instrument) -> bool {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        let start = Day::start_of(self.clock.now(), instrument.day_start);
+    fn has_quotes(&self, instrument: &Instrument) -> bool {
         let series = self.tape.series(instrument);
-        let (first, end) = (series.sequence_from(start), series.sequence_from(start + DAY));
-        end.0.saturating_sub(first.0) <= CandleInterval::MOST_TICKS
+        DayFold::is_feasible(&*series, instrument.day_start, self.clock.now())
     }
 }
 
@@ -106,13 +98,13 @@ impl Session {
     pub(super) fn poll_replay(&mut self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> bool {
         let Some(replay) = &mut self.replay else { return true };
         match replay.poll(cx, &self.feed.clock, budget, out) {
-            Poll::Ready(Replayed::End) => return false,
-            Poll::Ready(Replayed::Present) => {
+            Replayed::End => return false,
+            Replayed::Present => {
                 if let Some(replay) = self.replay.take() {
                     replay.go_live(&self.feed, &self.subscriber);
                 }
             }
-            Poll::Ready(Replayed::Data) | Poll::Pending => {}
+            Replayed::More => {}
         }
         true
     }
@@ -130,7 +122,7 @@ impl Session {
                 continue;
             }
             let mut interest = interest;
-            if interest.format == Format::V1WithQuotes as u8 && !self.feed.has_quotes(instrument) {
+            if Format::V1WithQuotes.is_of(&interest) && !self.feed.has_quotes(instrument) {
                 interest.format = Format::V1 as u8;
             }
             let start = origin.start(&self.feed, instrument);

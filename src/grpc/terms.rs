@@ -19,7 +19,6 @@ const LONGEST_MIN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The terms of one request, the same for all of its symbols.
 pub(super) struct Terms {
     pub(super) interest: Interest,
-    pub(super) format: Format,
     pub(super) origin: Origin,
 }
 
@@ -51,12 +50,11 @@ impl Terms {
             Some(time) => Some(convert::time(time).ok_or_else(|| malformed_time("start_time"))?),
             None => None,
         };
-        let format = format(subscription)?;
         let delivery = delivery(subscription, feed.clock)?;
-        let interest = Interest { delivery, format: format as u8, unnamed: false };
+        let interest = Interest { delivery, format: format(subscription)? as u8, unnamed: false };
         let after = std::mem::take(&mut subscription.after_sequence).into_iter().collect();
         let named = subscription.symbols.iter().filter_map(|symbol| symbol.parse().ok()).collect();
-        Ok(Self { interest, format, origin: Origin { after, time, named } })
+        Ok(Self { interest, origin: Origin { after, time, named } })
     }
 }
 

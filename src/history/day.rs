@@ -26,6 +26,9 @@ pub struct Day {
 }
 
 impl Day {
+    /// How long a day lasts.
+    pub(super) const LENGTH: Duration = Duration::from_nanos(DAY);
+
     /// When the day of a time began, on an instrument whose days begin so long after 00:00 UTC. What is before the
     /// first beginning of all is a day too.
     pub fn start_of(time: Time, day_start: Duration) -> Time {

@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Day;
+use super::{CandleInterval, Day};
 use crate::{
     tape::{Cursor, Series},
-    tick::Sequence,
+    tick::{Sequence, Time},
 };
 
-/// The figures of the day as of one tick, which moves on with [`DayFold::advance`].
+/// The figures of the day as of one tick, which moves on with [`DayFold::reach`].
 ///
 /// A fold remembers the figures every 4,096 ticks, 512 times a day at most: when there would be more it forgets every
 /// other one and goes on twice as far apart. They take at most 36 KiB, and half of that after a day at 100 ms.
@@ -37,6 +37,13 @@ struct Checkpoints {
 }
 
 impl DayFold {
+    /// Whether the day that holds a time has few enough ticks to take them all in, at most as many as a candle may have.
+    pub fn is_feasible(series: &dyn Series, day_start: Duration, time: Time) -> bool {
+        let start = Day::start_of(time, day_start);
+        let (first, end) = (series.sequence_from(start), series.sequence_from(start + Day::LENGTH));
+        end.0.saturating_sub(first.0) <= CandleInterval::MOST_TICKS
+    }
+
     /// Begins with the first tick of the day that holds the tick `upto`; days begin so long after 00:00 UTC.
     pub fn new(series: Arc<dyn Series>, day_start: Duration, upto: Sequence) -> Self {
         let first = series.sequence_from(Day::start_of(series.tick(upto).time, day_start));
@@ -59,7 +66,7 @@ impl DayFold {
 
     /// Takes in the ticks up to `upto`, at most so many of them. True when the figures are those after `upto`, which
     /// they never are when it is earlier than [`Self::sequence`]: a fold does not go back.
-    pub fn advance(&mut self, upto: Sequence, most: usize) -> bool {
+    pub(super) fn advance(&mut self, upto: Sequence, most: usize) -> bool {
         let upto = upto.min(self.series.last());
         if self.left_until(upto) > most as u64 {
             self.skip_to_the_day_of(upto);
@@ -80,7 +87,8 @@ impl DayFold {
     }
 
     /// The figures after the last tick that was taken in.
-    pub fn day(&self) -> &Day {
+    #[cfg(test)]
+    pub(super) fn day(&self) -> &Day {
         &self.now.day
     }
 

@@ -76,7 +76,7 @@ impl Watched {
     /// The quote of the tick that follows the newest one; `None` while nobody has the figures of the day up to there.
     fn next_quote(&mut self, tick: &Tick) -> Option<Quote> {
         let day = self.figures.as_mut()?.follow(tick.sequence)?;
-        Some(Quote { book: self.series.top_of_book(tick), day })
+        Some(Quote::after(tick, day, &*self.series))
     }
 }
 

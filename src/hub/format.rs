@@ -2,7 +2,7 @@
 
 use crate::{
     history::Day,
-    tape::{Instrument, TopOfBook},
+    tape::{Instrument, Series, TopOfBook},
     tick::{Sequence, Symbol, Tick, Time},
 };
 
@@ -22,6 +22,13 @@ pub struct Quote {
     pub book: Option<TopOfBook>,
     /// The figures of the day.
     pub day: Day,
+}
+
+impl Quote {
+    /// The quote after a tick of a series, with the figures of the day up to there.
+    pub fn after(tick: &Tick, day: Day, series: &dyn Series) -> Self {
+        Self { book: series.top_of_book(tick), day }
+    }
 }
 
 /// Appends the messages of one wire format to a buffer, each complete and ready to send.

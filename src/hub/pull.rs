@@ -135,7 +135,7 @@ impl Send<'_> {
         let mut quote = None;
         if self.format.quotes() {
             let Some(day) = self.figures(tick.sequence) else { return false };
-            quote = Some(Quote { book: self.watched.series.top_of_book(tick), day });
+            quote = Some(Quote::after(tick, day, &*self.watched.series));
         }
         self.format.tick(&self.watched.instrument, tick, mark, quote.as_ref(), self.out);
         self.slot.next = tick.sequence.next().0;
@@ -171,8 +171,8 @@ impl Send<'_> {
 
     /// Announces the ticks before `next` as a gap.
     fn skip_to(&mut self, next: Sequence) {
-        let last = Sequence(next.0.saturating_sub(1));
-        self.format.gap(&self.watched.instrument.symbol, Sequence(self.slot.next), last, self.out);
+        let symbol = &self.watched.instrument.symbol;
+        self.format.gap(symbol, Sequence(self.slot.next), next.previous(), self.out);
         self.slot.next = next.0;
     }
 
@@ -231,7 +231,7 @@ impl Send<'_> {
 
     /// Says that what follows is live.
     fn caught_up(&mut self) {
-        let last = Sequence(self.slot.next.saturating_sub(1));
+        let last = Sequence(self.slot.next).previous();
         self.format.caught_up(&self.watched.instrument.symbol, last, self.out);
     }
 }
