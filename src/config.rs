@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::{
     duration,
     pacer::{Clock, Speed},
-    server,
+    server::{self, Patience},
     tape::{Progress, RecordedError, Simulated, Tape, Universe, UniverseError},
     tick::Time,
     timestamp,
@@ -50,6 +50,15 @@ pub struct ServeArgs {
     /// Threads that serve connections [default: one per core]
     #[arg(long, env = "TICKER_WORKERS", value_name = "NUMBER")]
     pub workers: Option<NonZeroUsize>,
+    /// Connections at the same time; an address may have half of them [default: as many as there are file descriptors]
+    #[arg(long, env = "TICKER_MAX_CONNECTIONS", value_name = "NUMBER")]
+    pub max_connections: Option<NonZeroUsize>,
+    /// A connection without streams is closed after this time
+    #[arg(long, env = "TICKER_MAX_CONNECTION_IDLE", value_name = "DURATION", default_value = "5m", value_parser = patience)]
+    pub max_connection_idle: Duration,
+    /// An answer that the client does not read is given up after this time, and so is a connection that takes nothing
+    #[arg(long, env = "TICKER_STALL_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = patience)]
+    pub stall_timeout: Duration,
 }
 
 /// Why the settings make no server.
@@ -145,6 +154,8 @@ impl ServeArgs {
             flush_interval: self.flush_interval,
             max_lag: self.max_lag,
             heartbeat_interval: self.heartbeat_interval,
+            max_connections: self.max_connections.unwrap_or_else(default_max_connections),
+            patience: Patience { max_idle: self.max_connection_idle, stall_timeout: self.stall_timeout },
             workers: self
                 .workers
                 .or_else(|| thread::available_parallelism().ok())
@@ -160,6 +171,24 @@ fn flush_interval(text: &str) -> Result<Duration, String> {
 
 fn heartbeat_interval(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_millis(100), Duration::from_secs(60 * 60))
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_millis(100), Duration::from_secs(24 * 60 * 60))
+}
+
+/// As many as there are file descriptors, without those that the server itself needs.
+fn default_max_connections() -> NonZeroUsize {
+    const OWN: usize = 64;
+    const MOST: usize = 100_000;
+    #[cfg(target_os = "linux")]
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(target_os = "linux"))]
+    let descriptors: Option<u64> = Some(1024);
+    let descriptors = descriptors.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MOST);
+    // With few descriptors, half of them.
+    let connections = descriptors.saturating_sub(OWN).max(descriptors / 2).min(MOST);
+    NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {

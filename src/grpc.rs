@@ -1,5 +1,7 @@
 //! The gRPC face of the ticker: RPC methods, conversions, the mapping of errors to statuses.
 
+mod change;
+mod context;
 mod convert;
 mod gate;
 mod gogen;
@@ -8,18 +10,27 @@ mod offload;
 mod outcome;
 mod reference;
 mod replay;
+mod reply;
+mod requests;
+mod room;
 mod session;
 mod status;
 mod stream;
 mod terms;
+mod turns;
 mod v1;
 mod watch;
 mod wire;
 
 use std::sync::Arc;
 
+pub use context::{ConnectionContext, Notice};
 pub use gate::Gate;
 pub use offload::Offload;
+pub use reply::{Reply, Ticks};
+pub use requests::RequestBody;
+pub use room::Room;
+pub use turns::{Ticket, Turn, Turns};
 
 use crate::{
     hub::{Hub, Interest, Limits, Subscriber},
@@ -48,6 +59,8 @@ pub struct Feed {
     pub clock: Clock,
     /// Where long work is done.
     pub offload: Offload,
+    /// The turns of the worker, in which everything but live ticks is done.
+    pub turns: Turns,
 }
 
 /// A wire format's place among the formats of the hub.
@@ -77,7 +90,7 @@ impl Feed {
                 Box::new(wire::V1::with_quotes(tape_id)),
             ],
         ));
-        Self { tape, hub, clock, offload }
+        Self { tape, hub, clock, offload, turns: Turns::default() }
     }
 
     fn join(&self, format: Format) -> Subscriber {

@@ -1,7 +1,10 @@
 //! Puts the rooms together: a listener, one worker per core, health and reflection; and takes them down again.
 
+mod admission;
 mod connection;
+mod frames;
 mod listener;
+mod reply;
 mod worker;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
@@ -13,7 +16,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::{
     ServingStatus,
@@ -28,6 +31,8 @@ use crate::{
     pacer::Clock,
     tape::Tape,
 };
+use admission::Admission;
+pub use connection::Patience;
 use listener::Listener;
 use worker::Worker;
 
@@ -48,6 +53,10 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// How many threads serve connections.
     pub workers: NonZeroUsize,
+    /// How many connections there may be.
+    pub max_connections: NonZeroUsize,
+    /// How long a connection may be of no use.
+    pub patience: Patience,
 }
 
 /// A server whose address is taken and that does not serve yet: clients that connect wait.
@@ -103,18 +112,19 @@ impl Bound {
         let Self { config, listener } = self;
         let mut health = serving().await;
         let offload = Offload::default();
+        let admission = Admission::new(config.max_connections.get());
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
             let (feed, gate) = feed_and_gate(&config, &health, &offload)?;
-            let (worker, run) = Worker::start(feed, gate, config.flush_interval)
+            let (worker, run) = Worker::start(feed, gate, config.flush_interval, config.patience)
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
             threads.spawn_blocking(run);
         }
 
         let ended = tokio::select! {
-            dealt = listener.deal_to(&workers) => dealt.map_err(|error| ServerError::Start("the listener", error.into())),
+            dealt = listener.deal_to(&workers, &admission) => dealt.map_err(|error| ServerError::Start("the listener", error.into())),
             () = shutdown.cancelled() => Ok(()),
             _ = threads.join_next() => Err(ServerError::WorkerLost),
         };
@@ -123,6 +133,7 @@ impl Bound {
             health.set_service_status(service, ServingStatus::NotServing).await;
         }
         let deadline = Instant::now() + Self::GRACE;
+        admission.drain();
         for worker in workers {
             worker.stop(deadline);
         }
@@ -143,7 +154,7 @@ impl Bound {
 /// A part of the server could not be started.
 pub async fn serve_accepted<C>(
     config: Config,
-    accepted: mpsc::Receiver<C>,
+    mut accepted: mpsc::Receiver<C>,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError>
 where
@@ -151,12 +162,30 @@ where
 {
     let health = serving().await;
     let (feed, gate) = feed_and_gate(&config, &health, &Offload::default())?;
-    let stopped = async {
-        shutdown.cancelled().await;
-        Instant::now() + Bound::GRACE
+    let admission = Admission::new(usize::MAX);
+    let stopped = {
+        let admission = admission.clone();
+        async move {
+            shutdown.cancelled().await;
+            admission.drain();
+            Instant::now() + Bound::GRACE
+        }
     };
-    let connections = TaskTracker::new();
-    worker::run(feed, gate, config.flush_interval, accepted, connection::serve, stopped, connections).await;
+    let (admit, admitted) = mpsc::channel(1);
+    let admitting = async {
+        while let Some(stream) = accepted.recv().await {
+            let Ok(admitted) = admission.admit(None, Arc::default()) else { break };
+            if admit.send((stream, admitted)).await.is_err() {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let run = worker::run(feed, gate, config.flush_interval, config.patience, admitted, Ok, stopped);
+    tokio::select! {
+        () = run => {}
+        () = admitting => {}
+    }
     Ok(())
 }
 

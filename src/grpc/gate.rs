@@ -1,30 +1,28 @@
 //! Where requests come in: what is gRPC and what is not, and which RPC it is.
 
-use std::{convert::Infallible, time::Duration};
+use std::{future::poll_fn, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use prost::Message;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tokio_stream::StreamExt;
 use tonic::{
-    Status, Streaming,
+    Status,
     body::Body,
-    codec::BufferSettings,
     service::{Routes, RoutesBuilder},
 };
-use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use super::{
-    Feed, Format, MAX_REQUEST_BYTES,
+    ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply,
     gogen::Gogen,
     reference::Reference,
+    requests::{Released, RequestBody, Requests},
     session::Session,
     status::{self, Failure},
     stream::{Conversation, TickStream},
     v1::V1,
+    watch::Watch,
 };
-use crate::contract::v1::{WatchRequest, server::ticker_stream_service_server::TickerStreamServiceServer};
+use crate::contract::v1::server::ticker_stream_service_server::TickerStreamServiceServer;
 
 /// Serves the RPCs of one worker: the streams of ticks itself, the others through tonic's router.
 #[derive(Clone)]
@@ -41,97 +39,81 @@ impl Gate {
         Self { feed, routes: others.routes().prepare() }
     }
 
-    /// Answers a request.
-    pub async fn answer<B>(self, request: Request<B>) -> Result<Response<Body>, Infallible>
-    where
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-        B::Error: Into<tonic::codegen::StdError>,
-    {
+    /// Answers a request of a connection.
+    pub async fn answer<B: RequestBody>(
+        self,
+        request: Request<B>,
+        context: ConnectionContext,
+    ) -> Response<Reply> {
         if request.method() != Method::POST {
-            return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, Some((header::ALLOW, "POST"))));
+            return plain(context, StatusCode::METHOD_NOT_ALLOWED, (header::ALLOW, "POST"));
         }
         if !is_grpc(request.headers()) {
-            return Ok(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, Some((header::ACCEPT, "application/grpc"))));
+            return plain(context, StatusCode::UNSUPPORTED_MEDIA_TYPE, (header::ACCEPT, "application/grpc"));
         }
         match request.uri().path() {
-            "/gogen.TickerStreamService/TickerStream" => Ok(self.converse(Gogen, Format::Gogen, request)),
+            "/gogen.TickerStreamService/TickerStream" => {
+                self.converse(Gogen, Format::Gogen, request, context)
+            }
             "/ticker.v1.TickerStreamService/TickerStream" => {
-                Ok(self.converse(V1::new(), Format::V1, request))
+                self.converse(V1::default(), Format::V1, request, context)
             }
-            "/ticker.v1.TickerStreamService/Watch" => Ok(self.watch(request).await),
-            _ => self.answer_once(request).await,
+            "/ticker.v1.TickerStreamService/Watch" => {
+                self.converse(Watch::default(), Format::V1, request, context)
+            }
+            _ => self.answer_once(request, context).await,
         }
     }
 
-    async fn answer_once<B>(mut self, request: Request<B>) -> Result<Response<Body>, Infallible>
-    where
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-        B::Error: Into<tonic::codegen::StdError>,
-    {
+    async fn answer_once<B: RequestBody>(
+        mut self,
+        mut request: Request<B>,
+        context: ConnectionContext,
+    ) -> Response<Reply> {
         let deadline = deadline(request.headers());
-        match within(deadline, self.routes.call(request)).await {
-            Ok(Ok(response)) => Ok(plainly(response)),
+        let busy = context.work();
+        let mut unsent = context.unsent();
+        request.extensions_mut().insert(context);
+        let turns = self.feed.turns.clone();
+        let request = request.map(|body| Released::new(body, turns.ticket()));
+        let answered = within(deadline, async {
+            poll_fn(|cx| unsent.poll_room(cx)).await;
+            self.routes.call(request).await
+        });
+        let mut response = match answered.await {
+            Ok(Ok(response)) => plainly(response),
             Ok(Err(never)) => match never {},
-            Err(late) => Ok(Status::from(late).into_http()),
+            Err(late) => Status::from(late).into_http(),
+        };
+        response.extensions_mut().clear();
+        response.map(|body| Reply::Answer { body, unsent, _busy: busy })
+    }
+
+    fn converse<C, B>(
+        self,
+        conversation: C,
+        format: Format,
+        request: Request<B>,
+        context: ConnectionContext,
+    ) -> Response<Reply>
+    where
+        C: Conversation,
+        B: RequestBody,
+    {
+        let headers = request.headers();
+        let encoding = headers.get("grpc-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()));
+        if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
+            let failure = Failure::Compressed(status::cut(&encoding));
+            return once(context, Status::from(failure).into_http());
         }
+        let deadline = deadline(headers).map(sleep_until);
+        let session = Session::new(self.feed, format, &context);
+        let requests = Requests::new(request.into_body());
+        let stream = TickStream::new(conversation, session, requests, context, deadline);
+        let mut response = Response::new(Reply::Ticks(Box::new(stream)));
+        response.headers_mut().insert(header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+        response
     }
-
-    fn converse<C, B>(self, conversation: C, format: Format, request: Request<B>) -> Response<Body>
-    where
-        C: Conversation + Send + 'static,
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-        B::Error: Into<tonic::codegen::StdError>,
-    {
-        let (deadline, requests) = match accept(request) {
-            Ok(accepted) => accepted,
-            Err(failure) => return Status::from(failure).into_http(),
-        };
-        let session = Session::new(self.feed, format);
-        let deadline = deadline.map(sleep_until);
-        respond(TickStream::new(conversation, session, Some(requests), deadline))
-    }
-
-    async fn watch<B>(self, request: Request<B>) -> Response<Body>
-    where
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-        B::Error: Into<tonic::codegen::StdError>,
-    {
-        let (deadline, mut requests) = match accept::<WatchRequest, B>(request) {
-            Ok(accepted) => accepted,
-            Err(failure) => return Status::from(failure).into_http(),
-        };
-        let request = match within(deadline, requests.next()).await {
-            Ok(Some(Ok(request))) => request,
-            Ok(Some(Err(error))) => return Status::from(status::of_request_error(&error)).into_http(),
-            Ok(None) => {
-                return Status::from(Failure::Undecodable("there is no message".to_owned())).into_http();
-            }
-            Err(late) => return Status::from(late).into_http(),
-        };
-        let deadline = deadline.map(sleep_until);
-        let mut session = Session::new(self.feed, Format::V1);
-        let mut conversation = V1::new();
-        let refusal = conversation.watch(&mut session, request);
-        respond(TickStream::new(conversation, session, None, deadline).ending(refusal))
-    }
-}
-
-/// The deadline of a call and the stream of its requests.
-fn accept<M, B>(request: Request<B>) -> Result<(Option<Instant>, Streaming<M>), Failure>
-where
-    M: Message + Default + 'static,
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    B::Error: Into<tonic::codegen::StdError>,
-{
-    let headers = request.headers();
-    let encoding = headers.get("grpc-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()));
-    if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
-        return Err(Failure::Compressed(status::cut(&encoding)));
-    }
-    let deadline = deadline(headers);
-    // Requests are small and rare, and there may be ten thousand streams: no buffer of 8 KiB for each.
-    let decoder = ProstCodec::<(), M>::raw_decoder(BufferSettings::new(512, 1024));
-    Ok((deadline, Streaming::new_request(decoder, request.into_body(), None, Some(MAX_REQUEST_BYTES))))
 }
 
 /// tonic calls a request that is too large OUT_OF_RANGE and one that cannot be decoded INTERNAL. Nothing that is served
@@ -146,19 +128,20 @@ fn plainly(response: Response<Body>) -> Response<Body> {
     }
 }
 
-fn respond<C: Conversation + Send + 'static>(stream: TickStream<C>) -> Response<Body> {
-    let mut response = Response::new(Body::new(stream));
-    response.headers_mut().insert(header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-    response
+/// A response that is made at once.
+fn once(context: ConnectionContext, response: Response<Body>) -> Response<Reply> {
+    response.map(|body| Reply::Answer { body, unsent: context.unsent(), _busy: context.work() })
 }
 
-fn plain(status: StatusCode, header: Option<(header::HeaderName, &'static str)>) -> Response<Body> {
+fn plain(
+    context: ConnectionContext,
+    status: StatusCode,
+    (name, value): (header::HeaderName, &'static str),
+) -> Response<Reply> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    if let Some((name, value)) = header {
-        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
-    }
-    response
+    response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+    once(context, response)
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

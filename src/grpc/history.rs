@@ -83,7 +83,8 @@ impl Feed {
 
     /// The instrument that a client names, and its ticks up to now.
     fn past(&self, symbol: &str, now: Time) -> Result<(Arc<Instrument>, Past), Failure> {
-        let instrument = self.instrument(symbol).map_err(|refusal| Failure::of_symbol(symbol, refusal))?;
+        let instrument =
+            self.instrument(symbol).map_err(|refusal| Failure::of_symbol(self, symbol, refusal))?;
         let past = Past::new(self.tape.series(&instrument), now);
         Ok((instrument, past))
     }

@@ -2,74 +2,169 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use prost::encoding::message;
+
 use super::{
-    Feed, Format, MAX_SYMBOLS_PER_STREAM, convert,
+    Feed, Format, convert,
     session::Refusal,
     status::{Failure, Hint, cut},
     terms::{Objection, Origin},
     v1::EVERYTHING,
+    wire,
 };
 use crate::{
     contract::v1::{self, SymbolStatus, SymbolStatusCode as Code},
     hub::{Delivery, Interest},
     pacer::Clock,
+    tick::Symbol,
 };
 
 const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
 const STRAY: &str = "after_sequence names it and symbols does not: add it there, or *";
+/// A request may name tens of thousands of symbols that are empty.
+const MAX_STATUSES: usize = 10_000;
 
-pub(super) fn refused_symbol(symbol: &str, refusal: Refusal) -> SymbolStatus {
-    match refusal {
-        Refusal::Malformed(error) => refused(symbol, Code::InvalidArgument, &error.to_string()),
-        Refusal::Unknown(_, suggestion) => {
-            let hint = Hint(&suggestion);
-            refused(
-                symbol,
-                Code::UnknownSymbol,
-                &format!("unknown symbol {symbol}{hint}; ListInstruments lists them"),
-            )
+/// The statuses of one result, encoded as they come.
+pub(super) struct Statuses {
+    encoded: Vec<u8>,
+    texts: Texts,
+    has_subscribed: bool,
+    first_refusal: Option<String>,
+}
+
+/// The texts of one answer. However many symbols are refused, they take bounded room and time.
+pub(super) struct Texts {
+    /// How many bytes they may still have.
+    bytes: usize,
+    /// How many times a symbol that was meant may still be looked for.
+    suggestions: usize,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self { bytes: Self::BYTES, suggestions: Self::SUGGESTIONS }
+    }
+}
+
+impl Texts {
+    const BYTES: usize = 16 * 1024;
+    const SUGGESTIONS: usize = 8;
+
+    /// The status of a symbol that is refused.
+    pub(super) fn refused(&mut self, feed: &Feed, symbol: &str, refusal: Refusal) -> SymbolStatus {
+        let (code, message) = match refusal {
+            Refusal::Malformed(error) => (Code::InvalidArgument, error.to_string()),
+            Refusal::Unknown(unknown) => {
+                let hint = self.suggest(feed, &unknown);
+                let message = format!("unknown symbol {symbol}{}; ListInstruments lists them", Hint(&hint));
+                (Code::UnknownSymbol, message)
+            }
+            Refusal::NoQuotes => (Code::InvalidArgument, Failure::NoQuotes.to_string()),
+            Refusal::TooMany => (Code::LimitExceeded, Failure::TooManySymbols.to_string()),
+        };
+        self.cut(refused(symbol, code, &message))
+    }
+
+    /// The same status without its text when those before it took all the room.
+    fn cut(&mut self, mut status: SymbolStatus) -> SymbolStatus {
+        match self.bytes.checked_sub(status.message.len()) {
+            Some(left) => self.bytes = left,
+            None => {
+                self.bytes = 0;
+                status.message.clear();
+            }
         }
-        Refusal::NoQuotes => refused(symbol, Code::InvalidArgument, &Failure::NoQuotes.to_string()),
-        Refusal::TooMany => refused(symbol, Code::LimitExceeded, &Failure::TooManySymbols.to_string()),
+        status
+    }
+
+    fn suggest(&mut self, feed: &Feed, symbol: &Symbol) -> Option<Symbol> {
+        self.suggestions = self.suggestions.checked_sub(1)?;
+        feed.tape.suggest(symbol.as_str())
     }
 }
 
-/// Every symbol of a request, refused for the same reason; the request as a whole when it names none.
-pub(super) fn refused_all(symbols: &[String], objection: &Objection) -> Vec<SymbolStatus> {
-    let none = [String::new()];
-    let symbols = if symbols.is_empty() { none.as_slice() } else { symbols };
-    refused_each(symbols, objection.code, &objection.message)
-}
+impl Statuses {
+    /// The field of a subscription result that they are.
+    const FIELD: u32 = 3;
 
-/// The symbols of a message beyond the most that it may name.
-pub(super) fn too_many(symbols: &[String]) -> Vec<SymbolStatus> {
-    refused_each(symbols, Code::LimitExceeded, TOO_MANY_IN_MESSAGE)
-}
-
-/// A status for each symbol, and one for all those together that are more than an answer may hold: a request may name
-/// tens of thousands that are empty.
-fn refused_each(symbols: &[String], code: Code, message: &str) -> Vec<SymbolStatus> {
-    let (listed, others) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_STREAM));
-    let mut statuses: Vec<_> = listed.iter().map(|symbol| refused(symbol, code, message)).collect();
-    if !others.is_empty() {
-        statuses.push(refused(
-            "",
-            code,
-            &format!("{message}; {} more symbols are refused too", others.len()),
-        ));
+    pub(super) fn new() -> Self {
+        Self { encoded: Vec::new(), texts: Texts::default(), has_subscribed: false, first_refusal: None }
     }
-    statuses
-}
 
-/// The entries of `after_sequence` whose symbol was left out: they are not passed over in silence.
-pub(super) fn strays(feed: &Feed, origin: &Origin, symbols: &[String]) -> Vec<SymbolStatus> {
-    let asked: HashSet<&str> = symbols.iter().map(String::as_str).collect();
-    let listed = feed.tape.instruments();
-    let is_listed = |symbol: &str| listed.binary_search_by(|one| one.symbol.as_str().cmp(symbol)).is_ok();
-    let mut strays: Vec<&str> = origin.after.keys().map(String::as_str).collect();
-    strays.retain(|symbol| !(asked.contains(symbol) || asked.contains(EVERYTHING) && is_listed(symbol)));
-    strays.sort_unstable();
-    strays.into_iter().map(|symbol| refused(symbol, Code::InvalidArgument, STRAY)).collect()
+    pub(super) fn push(&mut self, status: SymbolStatus) {
+        let status = self.texts.cut(status);
+        self.put(&status);
+    }
+
+    pub(super) fn refused(&mut self, feed: &Feed, symbol: &str, refusal: Refusal) {
+        let status = self.texts.refused(feed, symbol, refusal);
+        self.put(&status);
+    }
+
+    /// Every symbol of a request, refused for the same reason; the request as a whole when it names none.
+    pub(super) fn refused_all(&mut self, symbols: &[String], objection: &Objection) {
+        match symbols.is_empty() {
+            true => self.push(refused("", objection.code, &objection.message)),
+            false => self.refused_each(symbols, objection.code, &objection.message),
+        }
+    }
+
+    /// The symbols of a message beyond the most that it may name.
+    pub(super) fn too_many(&mut self, symbols: &[String]) {
+        self.refused_each(symbols, Code::LimitExceeded, TOO_MANY_IN_MESSAGE);
+    }
+
+    /// The entries of `after_sequence` whose symbol was left out: they are reported, not ignored.
+    pub(super) fn strays(&mut self, feed: &Feed, origin: &Origin, symbols: &[String]) {
+        if origin.after.is_empty() {
+            return;
+        }
+        let asked: HashSet<&str> = symbols.iter().map(String::as_str).collect();
+        let listed = feed.tape.instruments();
+        let is_listed = |symbol: &str| listed.binary_search_by(|one| one.symbol.as_str().cmp(symbol)).is_ok();
+        let is_stray =
+            |symbol: &&str| !(asked.contains(symbol) || asked.contains(EVERYTHING) && is_listed(symbol));
+        for symbol in origin.after.keys().map(String::as_str).filter(is_stray) {
+            self.push(refused(symbol, Code::InvalidArgument, STRAY));
+        }
+    }
+
+    /// Whether a symbol is subscribed.
+    pub(super) fn has_subscribed(&self) -> bool {
+        self.has_subscribed
+    }
+
+    /// The text of the first refusal.
+    pub(super) fn first_refusal(&self) -> &str {
+        self.first_refusal.as_deref().unwrap_or_default()
+    }
+
+    /// Appends the result that has these statuses.
+    pub(super) fn finish(&self, feed: &Feed, request_id: u64, out: &mut Vec<u8>) {
+        wire::put_subscription_result(request_id, &feed.tape.identity().tape_id, &self.encoded, out);
+    }
+
+    /// A status for each symbol, and one for all those together that are more than an answer may hold.
+    fn refused_each(&mut self, symbols: &[String], code: Code, message: &str) {
+        let (listed, others) = symbols.split_at(symbols.len().min(MAX_STATUSES));
+        for symbol in listed {
+            self.push(refused(symbol, code, message));
+        }
+        if !others.is_empty() {
+            let status =
+                refused("", code, &format!("{message}; {} more symbols are refused too", others.len()));
+            self.put(&status);
+        }
+    }
+
+    fn put(&mut self, status: &SymbolStatus) {
+        match status.code() {
+            Code::Subscribed => self.has_subscribed = true,
+            _ if self.first_refusal.is_none() => self.first_refusal = Some(status.message.clone()),
+            _ => {}
+        }
+        message::encode(Self::FIELD, status, &mut self.encoded);
+    }
 }
 
 pub(super) fn refused(symbol: &str, code: Code, message: &str) -> SymbolStatus {

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
-    outcome::refused_symbol,
+    outcome::Texts,
     status::{Failure, cut},
 };
 use crate::{
@@ -54,10 +54,11 @@ impl TickerStreamService for Reference {
             response.ticks = page.iter().filter_map(|instrument| self.last_price(instrument)).collect();
             response.next_page_token = next_page_token;
         }
+        let mut texts = Texts::default();
         for symbol in symbols {
             match self.feed.instrument(&symbol) {
                 Ok(instrument) => response.ticks.extend(self.last_price(&instrument)),
-                Err(refusal) => response.statuses.push(refused_symbol(&symbol, refusal)),
+                Err(refusal) => response.statuses.push(texts.refused(&self.feed, &symbol, refusal)),
             }
         }
         Ok(Response::new(response))

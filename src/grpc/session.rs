@@ -1,15 +1,18 @@
 //! What the conversations of both packages share: the subscriber of a stream and its answers.
 
-use std::{sync::Arc, task::Context};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use super::{
-    Feed, Format,
+    ConnectionContext, Feed, Format, Turn,
     replay::{Replay, Replayed},
     terms::Origin,
 };
 use crate::{
     history::DayFold,
-    hub::{Interest, Subscribed, Subscriber},
+    hub::{Interest, Pulled, Subscribed, Subscriber},
     tape::Instrument,
     tick::{Symbol, SymbolError},
 };
@@ -29,7 +32,7 @@ pub(super) struct Session {
 /// Why a symbol is refused.
 pub(super) enum Refusal {
     Malformed(SymbolError),
-    Unknown(Symbol, Option<Symbol>),
+    Unknown(Symbol),
     TooMany,
     /// Quotes are asked for, and its day is too long to be read for them.
     NoQuotes,
@@ -39,8 +42,12 @@ impl Feed {
     /// The instrument that a client names.
     pub(super) fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, Refusal> {
         let symbol = symbol.parse().map_err(Refusal::Malformed)?;
-        let found = self.tape.instrument(&symbol);
-        found.ok_or_else(|| Refusal::Unknown(symbol, self.tape.suggest(symbol.as_str())))
+        self.tape.instrument(&symbol).ok_or(Refusal::Unknown(symbol))
+    }
+
+    /// Whether a symbol is one of those that `*` stands for.
+    pub(super) fn is_listed(&self, symbol: &Symbol) -> bool {
+        self.tape.instruments().binary_search_by_key(symbol, |instrument| instrument.symbol).is_ok()
     }
 
     /// The instrument that a client wants with an interest.
@@ -63,10 +70,10 @@ impl Feed {
 }
 
 impl Session {
-    /// So many instruments are subscribed at a time when all are asked for.
-    const AT_A_TIME: usize = 256;
+    /// How many instruments are subscribed between two looks at the clock.
+    const PIECE: usize = 16;
 
-    pub(super) fn new(feed: Feed, format: Format) -> Self {
+    pub(super) fn new(feed: Feed, format: Format, _context: &ConnectionContext) -> Self {
         let subscriber = feed.join(format);
         Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None }
     }
@@ -87,18 +94,27 @@ impl Session {
         Ok(self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, start, self.feed.clock.now()))
     }
 
-    /// Subscribes to every listed instrument, some now and the others in [`Self::go_on`].
+    /// Subscribes to every listed instrument, in [`Self::go_on`].
     pub(super) fn subscribe_all(&mut self, interest: Interest, origin: Origin) {
         self.subscribing_all = Some((0, interest, origin));
-        self.go_on();
     }
 
-    /// Appends what is to be replayed to `out`, until it holds `budget` bytes. False when there is nothing to come
-    /// after it, ever.
-    pub(super) fn poll_replay(&mut self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> bool {
-        let Some(replay) = &mut self.replay else { return true };
+    /// Whether [`Self::go_on`] has something to do.
+    pub(super) fn is_subscribing_all(&self) -> bool {
+        self.subscribing_all.is_some()
+    }
+
+    /// Appends what is to be replayed to `out`, until it holds `budget` bytes.
+    pub(super) fn poll_replay(
+        &mut self,
+        cx: &mut Context<'_>,
+        budget: usize,
+        _reads: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Caught {
+        let Some(replay) = &mut self.replay else { return Caught::Up };
         match replay.poll(cx, &self.feed.clock, budget, out) {
-            Replayed::End => return false,
+            Replayed::End => return Caught::Closed,
             Replayed::Present => {
                 if let Some(replay) = self.replay.take() {
                     replay.go_live(&self.feed, &self.subscriber);
@@ -106,17 +122,34 @@ impl Session {
             }
             Replayed::More => {}
         }
-        true
+        Caught::Up
     }
 
-    /// Goes on with what was begun. True when there is more to do, which must be done before the next request is
-    /// heard.
-    pub(super) fn go_on(&mut self) -> bool {
-        let Some((done, interest, origin)) = self.subscribing_all.take() else { return false };
+    /// Appends ticks of what is subscribed to `out`, until it holds `budget` bytes.
+    pub(super) fn poll_live(
+        &mut self,
+        cx: &mut Context<'_>,
+        budget: usize,
+        _reads: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Caught {
+        match self.subscriber.poll_pull(cx, budget, out) {
+            Poll::Ready(Pulled::Closed) => Caught::Closed,
+            Poll::Ready(Pulled::Data) | Poll::Pending => Caught::Up,
+        }
+    }
+
+    /// Goes on with the subscription of every instrument while the turn lasts. True when it is done.
+    pub(super) fn go_on(&mut self, turn: Turn) -> bool {
+        let Some((mut done, interest, origin)) = self.subscribing_all.take() else { return true };
         let tape = &*self.feed.tape;
-        let left = tape.instruments().get(done..).unwrap_or_default();
         let now = self.feed.clock.now();
-        for instrument in left.iter().take(Self::AT_A_TIME) {
+        while let Some(instrument) = tape.instruments().get(done) {
+            if done.is_multiple_of(Self::PIECE) && turn.is_over() {
+                self.subscribing_all = Some((done, interest, origin));
+                return false;
+            }
+            done += 1;
             // It is subscribed already, perhaps from where the request said.
             if origin.named.contains(&instrument.symbol) {
                 continue;
@@ -128,10 +161,18 @@ impl Session {
             let start = origin.start(&self.feed, instrument);
             self.subscriber.subscribe(tape, instrument, interest, start, now);
         }
-        let more = left.len() > Self::AT_A_TIME;
-        if more {
-            self.subscribing_all = Some((done + Self::AT_A_TIME, interest, origin));
-        }
-        more
+        true
     }
+}
+
+/// How far a stream has got with what it has to send.
+pub(super) enum Caught {
+    /// It has everything that is due, or as much as there is room for.
+    Up,
+    /// There is more to read than was allowed.
+    Behind,
+    /// There is nothing more to send, ever.
+    Closed,
+    /// It has asked for nothing for too long.
+    Idle,
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, session::Refusal};
+use super::{Feed, MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, session::Refusal};
 use crate::tick::{Symbol, SymbolError};
 
 /// Why an RPC ends.
@@ -49,6 +49,10 @@ pub(super) enum Failure {
     DeadlineExceeded,
     #[error("the call was cancelled")]
     Cancelled,
+    #[error(
+        "the stream has asked for nothing for too long: subscribe, or open it when there is something to ask for"
+    )]
+    Idle,
     #[error("the server is stopping: reconnect, to another replica if there is one")]
     Stopping,
 }
@@ -67,10 +71,10 @@ impl std::fmt::Display for Hint<'_> {
 
 impl Failure {
     /// The refusal of the one symbol of an RPC.
-    pub(super) fn of_symbol(symbol: &str, refusal: Refusal) -> Self {
+    pub(super) fn of_symbol(feed: &Feed, symbol: &str, refusal: Refusal) -> Self {
         match refusal {
             Refusal::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
-            Refusal::Unknown(symbol, suggestion) => Self::UnknownSymbol(symbol, suggestion),
+            Refusal::Unknown(symbol) => Self::UnknownSymbol(symbol, feed.tape.suggest(symbol.as_str())),
             Refusal::TooMany => Self::TooManySymbols,
             Refusal::NoQuotes => Self::NoQuotes,
         }
@@ -105,6 +109,7 @@ impl From<Failure> for Status {
             }
             Failure::Compressed(_) | Failure::NotYet(_) => (Code::Unimplemented, None),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, None),
+            Failure::Idle => (Code::ResourceExhausted, None),
             Failure::Cancelled => (Code::Cancelled, None),
             Failure::Stopping => {
                 (Code::Unavailable, Some(ErrorDetails::with_retry_info(Some(Duration::from_millis(100)))))

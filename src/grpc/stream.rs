@@ -1,7 +1,8 @@
 //! The body of a streaming response: one state machine that hears requests, pulls ticks and ends in trailers.
 //!
 //! It runs when the transport has room or a signal arrives. There is no task and no queue besides: when the reader
-//! does not read, requests are not heard and ticks are not pulled.
+//! does not read, requests are not heard and ticks are not pulled. Ticks that are due are pulled at any time; everything
+//! else is done in a turn of the worker ([`Turns`](super::Turns)).
 
 use std::{
     pin::Pin,
@@ -13,34 +14,53 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use prost::Message;
 use tokio::time::Sleep;
-use tokio_stream::Stream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use super::{
-    session::Session,
-    status::{self, Failure},
+    ConnectionContext, Ticket, Turn,
+    context::{BusyStream, Unsent},
+    reply::Ticks,
+    requests::{Heard, RequestBody, Requests},
+    session::{Caught, Session},
+    status::Failure,
 };
-use crate::hub::Pulled;
 
 /// What one kind of stream understands and answers.
-pub(super) trait Conversation {
-    type Request: Message + Default;
+pub(super) trait Conversation: Send + 'static {
+    type Request: Message + Default + 'static;
 
-    /// Acts on a request; answers go to the session's outbox. An error ends the stream.
+    /// The first request is the only one.
+    const HEARS_ONCE: bool = false;
+
+    /// Begins to act on a request. An error ends the stream.
     fn hear(&mut self, session: &mut Session, request: Self::Request) -> Result<(), Status>;
+
+    /// Goes on with the request that was heard last, while the turn lasts; its answer goes to the session's outbox. True
+    /// when all is done. An error ends the stream.
+    fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status>;
+
+    /// Whether there is something to go on with.
+    fn is_at_work(&self) -> bool;
 
     /// Says that the server is about to stop, if there is a word for it.
     fn say_draining(&self, out: &mut Vec<u8>);
 }
 
 /// A live stream of ticks as a response body.
-pub(super) struct TickStream<C: Conversation> {
+pub(super) struct TickStream<C: Conversation, B> {
     conversation: C,
     session: Session,
     /// `None` once the client has half-closed.
-    requests: Option<Streaming<C::Request>>,
-    /// The client has said something.
-    heard: bool,
+    requests: Option<Requests<C::Request, B>>,
+    context: ConnectionContext,
+    /// Since the client has asked for something.
+    busy: Option<BusyStream>,
+    ticket: Ticket,
+    /// What the stream lacks takes more reading than is done without a turn.
+    is_behind: bool,
+    /// The rest of the answers that are being sent.
+    answers: Bytes,
+    unsent: Unsent,
     deadline: Option<Pin<Box<Sleep>>>,
     state: State,
     /// How many bytes the last frame had: the next one is likely to have as many.
@@ -53,86 +73,168 @@ enum State {
     Over,
 }
 
-impl<C: Conversation> TickStream<C> {
+impl<C: Conversation, B: RequestBody> TickStream<C, B> {
     /// At most so many bytes leave at once; with the last message they fit one HTTP/2 frame of 16 KiB.
     const BUDGET: usize = 15 * 1024;
     /// While answers of so many bytes wait to be sent, no further request is heard.
     const OUTBOX: usize = 64 * 1024;
+    /// Ticks that may be read from the tape at once, without a turn and with one.
+    const READS: usize = 256;
+    const READS_OF_A_TURN: usize = 4096;
 
     pub(super) fn new(
         conversation: C,
         session: Session,
-        requests: Option<Streaming<C::Request>>,
+        requests: Requests<C::Request, B>,
+        context: ConnectionContext,
         deadline: Option<Sleep>,
     ) -> Self {
-        let deadline = deadline.map(Box::pin);
-        Self { conversation, session, requests, heard: false, deadline, state: State::Live, usual: 0 }
-    }
-
-    /// The same stream, ending with `status` once the answers that wait are sent.
-    pub(super) fn ending(mut self, status: Option<Status>) -> Self {
-        if let Some(status) = status {
-            self.state = State::Ending(status);
+        Self {
+            ticket: session.feed.turns.ticket(),
+            unsent: context.unsent(),
+            conversation,
+            session,
+            requests: Some(requests),
+            context,
+            busy: None,
+            is_behind: false,
+            answers: Bytes::new(),
+            deadline: deadline.map(Box::pin),
+            state: State::Live,
+            usual: 0,
         }
-        self
     }
 
-    fn hear_requests(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
-        while self.session.outbox.len() < Self::OUTBOX {
-            if self.session.go_on() {
-                cx.waker().wake_by_ref();
+    /// Whether there is something to do that needs a turn.
+    fn wants_turn(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_behind || self.is_at_work() || self.may_hear(cx)
+    }
+
+    /// Whether a request is under way.
+    fn is_at_work(&self) -> bool {
+        self.conversation.is_at_work() || self.session.is_subscribing_all()
+    }
+
+    /// Whether there is a request, and room for its answer.
+    fn may_hear(&mut self, cx: &mut Context<'_>) -> bool {
+        self.requests.as_ref().is_some_and(Requests::is_ready)
+            && self.session.outbox.len() + self.answers.len() < Self::OUTBOX
+            && self.unsent.poll_room(cx).is_ready()
+    }
+
+    /// Hears requests and acts on them while the turn lasts.
+    fn work(&mut self, cx: &mut Context<'_>, turn: Turn) -> Result<(), Status> {
+        loop {
+            if !self.conversation.go_on(&mut self.session, turn)? || !self.session.go_on(turn) {
                 return Ok(());
             }
-            let Some(requests) = &mut self.requests else { return Ok(()) };
-            match Pin::new(requests).poll_next(cx) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Some(Ok(request))) => {
-                    self.heard = true;
-                    self.conversation.hear(&mut self.session, request)?;
-                }
-                Poll::Ready(Some(Err(error))) => return Err(status::of_request_error(&error).into()),
-                Poll::Ready(None) => {
+            if turn.is_over() || !self.may_hear(cx) {
+                return Ok(());
+            }
+            self.hear()?;
+            self.unsent.set(self.session.outbox.len() + self.answers.len());
+        }
+    }
+
+    fn hear(&mut self) -> Result<(), Status> {
+        let Some(requests) = &mut self.requests else { return Ok(()) };
+        match requests.next()? {
+            None => Ok(()),
+            Some(Heard::Request(request)) => {
+                if C::HEARS_ONCE {
                     self.requests = None;
-                    // Without a subscription there is nothing more to say, ever.
-                    match self.session.subscriber.is_idle() {
-                        true if self.heard => return Err(Status::ok("")),
-                        true => return Err(Failure::NothingAsked.into()),
-                        false => {}
-                    }
+                }
+                self.busy.get_or_insert_with(|| self.context.work());
+                self.conversation.hear(&mut self.session, request)
+            }
+            Some(Heard::End) => {
+                self.requests = None;
+                // Without a subscription there is nothing more to say, ever.
+                match self.session.subscriber.is_idle() {
+                    true if self.busy.is_some() => Err(Status::ok("")),
+                    true => Err(Failure::NothingAsked.into()),
+                    false => Ok(()),
                 }
             }
         }
-        Ok(())
     }
 
-    /// Appends what there is to send; pending when there is nothing.
+    /// Moves what there is to send to `out`: answers first, then ticks. Pending when there is nothing.
     fn live(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), Status>> {
         if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
         }
-        let heard = self.hear_requests(cx);
-        out.append(&mut self.session.outbox);
-        if let Err(status) = heard {
-            return Poll::Ready(Err(status));
+        if let Some(requests) = &mut self.requests {
+            requests.take_in(cx);
         }
-        if !self.session.poll_replay(cx, Self::BUDGET, out) {
-            return Poll::Ready(Err(Status::ok("")));
+        let turn = match self.wants_turn(cx) {
+            true => self.ticket.poll_turn(cx),
+            false => Poll::Pending,
+        };
+        let mut done = match turn {
+            Poll::Ready(turn) => self.work(cx, turn),
+            Poll::Pending => Ok(()),
+        };
+        self.put_answers(out);
+        // What was asked for before a tick is answered before it.
+        if done.is_ok() && self.answers.is_empty() && !self.conversation.is_at_work() {
+            let reads = match turn {
+                Poll::Ready(turn) if !turn.is_over() => Self::READS_OF_A_TURN,
+                _ if self.is_behind => 0,
+                _ => Self::READS,
+            };
+            done = self.pull(cx, reads, out);
         }
-        match self.session.subscriber.poll_pull(cx, Self::BUDGET, out) {
-            Poll::Ready(Pulled::Closed) => {
-                self.conversation.say_draining(out);
-                Poll::Ready(Err(Failure::Stopping.into()))
+        if turn.is_ready() {
+            self.ticket.give_up();
+        }
+        match done {
+            Err(status) => Poll::Ready(Err(status)),
+            Ok(()) => {
+                if self.wants_turn(cx) && self.ticket.poll_turn(cx).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+                if out.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) }
             }
-            Poll::Pending if out.is_empty() => Poll::Pending,
-            Poll::Ready(Pulled::Data) | Poll::Pending => Poll::Ready(Ok(())),
         }
+    }
+
+    /// Appends answers to `out`, at most a frame of them.
+    fn put_answers(&mut self, out: &mut Vec<u8>) {
+        if self.answers.is_empty() {
+            self.answers = std::mem::take(&mut self.session.outbox).into();
+        }
+        let piece = self.answers.split_to(self.answers.len().min(Self::BUDGET));
+        out.extend_from_slice(&piece);
+        // The piece counts until the next one is asked for, which is when it is sent.
+        self.unsent.set(piece.len() + self.answers.len() + self.session.outbox.len());
+    }
+
+    /// Appends ticks to `out`, for which at most `reads` ticks are read from the tape.
+    fn pull(&mut self, cx: &mut Context<'_>, mut reads: usize, out: &mut Vec<u8>) -> Result<(), Status> {
+        let replayed = self.session.poll_replay(cx, Self::BUDGET, &mut reads, out);
+        match self.session.poll_live(cx, Self::BUDGET, &mut reads, out) {
+            Caught::Up => self.is_behind = false,
+            Caught::Behind => self.is_behind = true,
+            Caught::Closed => {
+                self.conversation.say_draining(out);
+                return Err(Failure::Stopping.into());
+            }
+            Caught::Idle => return Err(Failure::Idle.into()),
+        }
+        match replayed {
+            Caught::Closed => return Err(Status::ok("")),
+            Caught::Behind => self.is_behind = true,
+            Caught::Up | Caught::Idle => {}
+        }
+        Ok(())
     }
 }
 
 // Nothing in it is pinned in place.
-impl<C: Conversation> Unpin for TickStream<C> {}
+impl<C: Conversation, B> Unpin for TickStream<C, B> {}
 
-impl<C: Conversation> Body for TickStream<C> {
+impl<C: Conversation, B: RequestBody> Body for TickStream<C, B> {
     type Data = Bytes;
     type Error = Status;
 
@@ -144,10 +246,16 @@ impl<C: Conversation> Body for TickStream<C> {
             match this.live(cx, &mut out) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(status)) => this.state = State::Ending(status),
+                Poll::Ready(Err(status)) => {
+                    // Nothing is left but to send what is said and to end.
+                    this.ticket.give_up();
+                    this.requests = None;
+                    this.state = State::Ending(status);
+                }
             }
-        } else {
-            out = std::mem::take(&mut this.session.outbox);
+        }
+        if out.is_empty() {
+            this.put_answers(&mut out);
         }
         if !out.is_empty() {
             this.usual = out.len();
@@ -161,6 +269,22 @@ impl<C: Conversation> Body for TickStream<C> {
 
     fn is_end_stream(&self) -> bool {
         matches!(self.state, State::Over)
+    }
+}
+
+impl<C: Conversation, B: RequestBody> Ticks for TickStream<C, B> {
+    fn take_in(&mut self, cx: &mut Context<'_>) {
+        if let Some(requests) = &mut self.requests {
+            requests.take_in(cx);
+        }
+        // A turn that has come is of no use while nothing can be sent.
+        if self.ticket.has_turn() {
+            self.ticket.give_up();
+        }
+    }
+
+    fn has_answers(&self) -> bool {
+        self.unsent.bytes() > 0
     }
 }
 

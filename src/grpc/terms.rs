@@ -1,7 +1,7 @@
 //! What a request wants of its symbols: how they are delivered and from where on. Checked before anything is changed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Terms {
 #[derive(Default)]
 pub(super) struct Origin {
     /// After the last sequence that the client has seen.
-    pub(super) after: HashMap<String, u64>,
+    pub(super) after: BTreeMap<String, u64>,
     /// From a point in time, for the others.
     pub(super) time: Option<Time>,
     /// The symbols that the request names, for the sake of a `*` beside them.
@@ -52,7 +52,7 @@ impl Terms {
         };
         let delivery = delivery(subscription, feed.clock)?;
         let interest = Interest { delivery, format: format(subscription)? as u8, unnamed: false };
-        let after = std::mem::take(&mut subscription.after_sequence).into_iter().collect();
+        let after = std::mem::take(&mut subscription.after_sequence);
         let named = subscription.symbols.iter().filter_map(|symbol| symbol.parse().ok()).collect();
         Ok(Self { interest, origin: Origin { after, time, named } })
     }

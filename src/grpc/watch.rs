@@ -1,61 +1,56 @@
 //! `ticker.v1.TickerStreamService/Watch`: one request, then a stream; or a replay of the past.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use tonic::Status;
 
 use super::{
-    Feed, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM,
-    outcome::{refused, refused_all, refused_symbol, strays, subscribed, too_many},
-    replay::{Replay, Span},
-    session::Session,
-    status::Failure,
-    terms::Terms,
-    v1::{EVERYTHING, NO_SYMBOL, V1, result},
-    wire,
+    Turn, change::Change, replay::Span, session::Session, status::Failure, stream::Conversation, v1,
 };
 use crate::{
-    contract::v1::{
-        Subscription, SymbolStatus, SymbolStatusCode as Code, TickerStreamResponse, WatchRequest,
-    },
-    tape::Instrument,
+    contract::v1::{Subscription, WatchRequest},
+    hub::Interest,
 };
 
-const TOO_MANY_TO_REPLAY: &str =
-    "a replay has at most 10,000 symbols and there are more: name those you want";
+/// The conversation of one watch.
+#[derive(Default)]
+pub(super) struct Watch {
+    everything: Option<Interest>,
+    change: Option<Box<Change>>,
+}
 
-impl V1 {
-    /// Hears the one request of a watch. Returns why the stream must end when it can have nothing to say.
-    pub(super) fn watch(&mut self, session: &mut Session, request: WatchRequest) -> Option<Status> {
-        let statuses = self.begin(session, request);
-        let refusal = match statuses.iter().all(|status| status.code() != Code::Subscribed) {
-            true => statuses.first().map(|first| Failure::NothingToWatch(first.message.clone()).into()),
-            false => None,
+impl Conversation for Watch {
+    type Request = WatchRequest;
+    const HEARS_ONCE: bool = true;
+
+    fn hear(&mut self, session: &mut Session, request: WatchRequest) -> Result<(), Status> {
+        let span = Span::of(&request).transpose();
+        let subscription = Subscription::from(request);
+        let change = match span {
+            None => Change::subscribe(&session.feed, 0, subscription),
+            Some(span) => Change::replay(&session.feed, subscription, span),
         };
-        let event = result(session, 0, statuses);
-        wire::put_message(&TickerStreamResponse { event: Some(event) }, &mut session.outbox);
-        refusal
+        self.change = Some(Box::new(change));
+        Ok(())
     }
 
-    /// Subscribes the symbols of a watch, or begins their replay.
-    fn begin(&mut self, session: &mut Session, request: WatchRequest) -> Vec<SymbolStatus> {
-        let span = Span::of(&request);
-        let mut subscription = Subscription::from(request);
-        let span = match span {
-            Ok(Some(span)) => span,
-            Ok(None) => return self.subscribe(session, subscription),
-            Err(objection) => return refused_all(&subscription.symbols, &objection),
-        };
-        let terms = match Terms::of(&session.feed, &mut subscription) {
-            Ok(terms) => terms,
-            Err(objection) => return refused_all(&subscription.symbols, &objection),
-        };
-        if subscription.symbols.is_empty() {
-            return vec![refused("", Code::InvalidArgument, NO_SYMBOL)];
+    fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
+        let Some(change) = &mut self.change else { return Ok(true) };
+        if !change.go_on(session, &mut self.everything, turn) {
+            return Ok(false);
         }
-        let (statuses, instruments) = replayed(&session.feed, &terms, &subscription.symbols);
-        session.replay = Some(Box::new(Replay::new(&session.feed, span, &terms, instruments)));
-        statuses
+        let statuses = change.statuses();
+        if !statuses.has_subscribed() {
+            return Err(Failure::NothingToWatch(statuses.first_refusal().to_owned()).into());
+        }
+        self.change = None;
+        Ok(true)
+    }
+
+    fn is_at_work(&self) -> bool {
+        self.change.is_some()
+    }
+
+    fn say_draining(&self, out: &mut Vec<u8>) {
+        v1::say_draining(out);
     }
 }
 
@@ -66,31 +61,4 @@ impl From<WatchRequest> for Subscription {
         } = request;
         Self { symbols, delivery, min_interval, after_sequence, start_time, tape_id, detail }
     }
-}
-
-/// The instruments that a replay is asked for, each once, and what became of each symbol.
-fn replayed(feed: &Feed, terms: &Terms, symbols: &[String]) -> (Vec<SymbolStatus>, Vec<Arc<Instrument>>) {
-    let listed = feed.tape.instruments();
-    let mut instruments = BTreeMap::new();
-    let mut one = |symbol: &String| match symbol.as_str() {
-        EVERYTHING if listed.len() > MAX_SYMBOLS_PER_STREAM => {
-            refused(symbol, Code::LimitExceeded, TOO_MANY_TO_REPLAY)
-        }
-        EVERYTHING => {
-            instruments.extend(listed.iter().map(|instrument| (instrument.symbol, instrument.clone())));
-            subscribed(symbol, terms.interest, feed.clock)
-        }
-        name => match feed.instrument_for(name, terms.interest) {
-            Ok(instrument) => {
-                instruments.insert(instrument.symbol, instrument);
-                subscribed(symbol, terms.interest, feed.clock)
-            }
-            Err(refusal) => refused_symbol(symbol, refusal),
-        },
-    };
-    let (symbols, others) = symbols.split_at(symbols.len().min(MAX_SYMBOLS_PER_MESSAGE));
-    let mut statuses: Vec<SymbolStatus> = symbols.iter().map(&mut one).collect();
-    statuses.extend(too_many(others));
-    statuses.extend(strays(feed, &terms.origin, symbols));
-    (statuses, instruments.into_values().collect())
 }

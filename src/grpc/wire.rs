@@ -46,6 +46,18 @@ pub(super) fn put_message(message: &impl Message, out: &mut Vec<u8>) {
     framed(out, |out| message.encode_raw(out));
 }
 
+/// Appends a `ticker.v1.SubscriptionResult` whose statuses are encoded, each with the key of its field and its length.
+pub(super) fn put_subscription_result(request_id: u64, tape_id: &str, statuses: &[u8], out: &mut Vec<u8>) {
+    let mut head = Vec::with_capacity(16 + tape_id.len());
+    put_varint(1, request_id, &mut head);
+    put_bytes(2, tape_id.as_bytes(), &mut head);
+    framed(out, |out| {
+        put_key_and_len(2, head.len() + statuses.len(), out);
+        out.extend_from_slice(&head);
+        out.extend_from_slice(statuses);
+    });
+}
+
 impl WireFormat for Gogen {
     fn tick(&mut self, instrument: &Instrument, tick: &Tick, _: Mark, _: Option<&Quote>, out: &mut Vec<u8>) {
         let (second, nanos) = tick.time.parts();
@@ -258,6 +270,28 @@ mod tests {
             prop_assert_eq!(quote.previous_close_nanos, close.unwrap_or(0));
             prop_assert_eq!(quote.change_percent.is_some(), close.is_some());
             prop_assert_eq!(quote.bid_nanos, i64::from(sizes.is_some()));
+        }
+    }
+
+    #[test]
+    fn a_subscription_result_is_what_the_generated_code_writes() {
+        for (request_id, count) in [(0, 0), (7, 1), (u64::MAX, 300)] {
+            let status =
+                |at: i32| v1::SymbolStatus { symbol: format!("S{at}"), code: at % 7, ..Default::default() };
+            let result = v1::SubscriptionResult {
+                request_id,
+                tape_id: "t".to_owned(),
+                statuses: (0..count).map(status).collect(),
+            };
+            let mut statuses = Vec::new();
+            result.statuses.iter().for_each(|status| message::encode(3, status, &mut statuses));
+            let (mut out, mut expected) = (Vec::new(), Vec::new());
+            put_subscription_result(request_id, "t", &statuses, &mut out);
+            put_message(
+                &TickerStreamResponse { event: Some(Event::SubscriptionResult(result)) },
+                &mut expected,
+            );
+            assert_eq!(out, expected);
         }
     }
 

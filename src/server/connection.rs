@@ -1,18 +1,42 @@
 //! One connection: HTTP/2 with the limits that a service in the open needs.
 
-use std::{net, pin::pin, time::Duration};
-
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
 };
-use tokio_util::sync::CancellationToken;
+
+use bytes::Bytes;
+use h2::{PingPong, Reason, server};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    time::{Instant, Sleep, sleep_until, timeout},
+};
 use tracing::debug;
 
-use crate::grpc::Gate;
+use super::{
+    admission::Admitted,
+    frames::{Activity, Frames, HEAD, PREFACE},
+    reply,
+};
+use crate::grpc::{ConnectionContext, Gate, Notice, Turns};
+
+/// How long a connection may be of no use before it is closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Without streams.
+    pub max_idle: Duration,
+    /// While the peer takes nothing of what there is to send. An answer that stalls so long is given up too.
+    pub stall_timeout: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { max_idle: Duration::from_secs(5 * 60), stall_timeout: Duration::from_secs(30) }
+    }
+}
 
 /// Streams of one connection. A client that wants more opens another connection.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
@@ -25,48 +49,217 @@ const MAX_SEND_BUFFER: usize = 16 * 1024;
 const MAX_HEADERS: u32 = 16 * 1024;
 /// What a client may send before it is read: requests are small.
 const RECEIVE_WINDOW: u32 = 256 * 1024;
-/// A connection on which nothing was said for so long is closed.
-const FIRST_WORD: Duration = Duration::from_secs(5);
+/// What h2 may hold of small frames that are not read, at 256 bytes each. Streams take what has arrived before more is
+/// read from the socket, so only calls that wait hold some.
+const DATA_FRAME_BUDGET: usize = 1024 * 1024;
+/// A connection begins with the preface and SETTINGS, within this time.
+const OPENING: Duration = Duration::from_secs(5);
+/// A peer from which nothing has come for so long is asked for a sign of life.
+const QUIET: Duration = Duration::from_secs(60);
+/// It has so long to answer.
+const PONG: Duration = Duration::from_secs(20);
 
-/// Serves a connection of the listener until it closes, if the client says anything on it.
-pub(super) async fn serve_tcp(stream: net::TcpStream, gate: Gate, stopping: CancellationToken) {
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => return debug!(%error, "a connection cannot be served"),
-    };
-    // hyper waits for the client's preface as long as it takes.
-    if !matches!(timeout(FIRST_WORD, stream.readable()).await, Ok(Ok(()))) {
-        return debug!("a connection said nothing");
-    }
-    serve(stream, gate, stopping).await;
-}
-
-/// Serves a connection until it closes. Once `stopping` is cancelled it takes no new streams, and closes when those
-/// that are open have ended.
-pub(super) async fn serve<C>(stream: C, gate: Gate, stopping: CancellationToken)
+/// Serves a connection until it closes. Once it is told to drain it takes no new streams, and closes when those that are
+/// open have ended.
+pub(super) async fn serve<C>(mut io: C, admitted: Admitted, gate: Gate, turns: Turns, patience: Patience)
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let service = service_fn(move |request: http::Request<Incoming>| gate.clone().answer(request));
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .max_send_buf_size(MAX_SEND_BUFFER)
-        .max_header_list_size(MAX_HEADERS)
-        .initial_stream_window_size(RECEIVE_WINDOW)
-        .initial_connection_window_size(RECEIVE_WINDOW)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let context = &admitted.context;
+    let opening = tokio::select! {
+        opening = timeout(OPENING, opening(&mut io)) => opening,
+        () = noticed(context) => return,
     };
+    let opening = match opening {
+        Ok(Ok(opening)) => opening,
+        Ok(Err(error)) => return debug!(%error, "a connection did not begin with HTTP/2"),
+        Err(_) => return debug!("a connection did not begin in time"),
+    };
+    // From here on it takes tens of kilobytes: connections begin one after the other.
+    let mut ticket = turns.ticket();
+    ticket.turn().await;
+    let frames = Frames::new(io, opening);
+    let activity = frames.activity();
+    let handshake = server::Builder::new()
+        .initial_window_size(RECEIVE_WINDOW)
+        .initial_connection_window_size(RECEIVE_WINDOW)
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .max_header_list_size(MAX_HEADERS)
+        .data_frame_budget(DATA_FRAME_BUDGET)
+        .handshake::<_, Bytes>(frames);
+    let http = match handshake.await {
+        Ok(http) => http,
+        Err(error) => return debug!(%error, "a connection ended in its handshake"),
+    };
+    drop(ticket);
+    let ended = Connection::new(http, activity, context.clone(), gate, patience).await;
     if let Err(error) = ended {
         debug!(%error, "a connection ended with an error");
+    }
+}
+
+/// Reads the preface and the head of the first frame, which is SETTINGS.
+async fn opening(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    const SETTINGS: u8 = 4;
+    let mut opening = vec![0; PREFACE.len() + HEAD];
+    io.read_exact(&mut opening).await?;
+    let begins = opening.starts_with(PREFACE) && opening.get(PREFACE.len() + 3) == Some(&SETTINGS);
+    begins
+        .then_some(opening)
+        .ok_or_else(|| io::Error::other("its first bytes are not the preface and SETTINGS"))
+}
+
+/// Waits for a notice.
+async fn noticed(context: &ConnectionContext) {
+    std::future::poll_fn(|cx| {
+        context.listen(cx.waker());
+        if context.notice().is_some() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// An open connection. The future ends when it is closed.
+struct Connection<C> {
+    http: server::Connection<Frames<C>, Bytes>,
+    activity: Arc<Activity>,
+    context: ConnectionContext,
+    gate: Gate,
+    patience: Patience,
+    alarm: Pin<Box<Sleep>>,
+    ping: Option<PingPong>,
+    /// When the ping was sent that is not answered.
+    pinged: Option<Instant>,
+    is_listening: bool,
+    /// What it was told to do, and does.
+    heeded: Option<Notice>,
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
+    fn new(
+        mut http: server::Connection<Frames<C>, Bytes>,
+        activity: Arc<Activity>,
+        context: ConnectionContext,
+        gate: Gate,
+        patience: Patience,
+    ) -> Self {
+        let ping = http.ping_pong();
+        let alarm = Box::pin(sleep_until(Instant::now() + QUIET));
+        Self {
+            http,
+            activity,
+            context,
+            gate,
+            patience,
+            alarm,
+            ping,
+            pinged: None,
+            is_listening: false,
+            heeded: None,
+        }
+    }
+
+    fn heed(&mut self, notice: Notice) {
+        if self.heeded == Some(notice) {
+            return;
+        }
+        self.heeded = Some(notice);
+        match notice {
+            Notice::Drain => self.http.graceful_shutdown(),
+            Notice::Evict => self.http.abrupt_shutdown(Reason::NO_ERROR),
+        }
+    }
+
+    fn accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        loop {
+            match self.http.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    let (gate, context) = (self.gate.clone(), self.context.clone());
+                    let answer = reply::answer(request, respond, gate, context, self.patience.stall_timeout);
+                    tokio::spawn(answer);
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The next moment at which something is to be done if nothing happens until then.
+    fn next_look(&self) -> Instant {
+        let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
+        let idle = self.idle_since().map(|since| since + self.patience.max_idle);
+        let stalled = self.activity.blocked_since().map(|since| since + self.patience.stall_timeout);
+        [idle, stalled].into_iter().flatten().fold(quiet, Instant::min)
+    }
+
+    /// Since when it has no streams; `None` while it has some, or is closing anyway.
+    fn idle_since(&self) -> Option<Instant> {
+        match self.context.streams() == 0 && self.heeded.is_none() {
+            true => self.context.idle_since(),
+            false => None,
+        }
+    }
+
+    /// Does what is to be done at this moment. False when the connection is to be cut.
+    fn look(&mut self, now: Instant) -> bool {
+        let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
+        if is_over(self.activity.blocked_since(), self.patience.stall_timeout) {
+            debug!(peer = ?self.context.peer(), "a connection is closed that takes nothing of what it is sent");
+            return false;
+        }
+        if self.pinged.is_some_and(|pinged| self.activity.last_read() > pinged) {
+            self.pinged = None;
+        }
+        if is_over(self.pinged, PONG) {
+            debug!(peer = ?self.context.peer(), "a connection is closed whose peer is gone");
+            return false;
+        }
+        if self.pinged.is_none() && now >= self.activity.last_read() + QUIET {
+            self.pinged = Some(now);
+            if let Some(ping) = &mut self.ping {
+                // Fails only while the ping before is not answered.
+                let _ = ping.send_ping(h2::Ping::opaque());
+            }
+        }
+        if is_over(self.idle_since(), self.patience.max_idle) {
+            self.heed(Notice::Drain);
+        }
+        true
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C> {
+    type Output = Result<(), h2::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if !std::mem::replace(&mut this.is_listening, true) {
+            this.context.listen(cx.waker());
+        }
+        if let Some(notice) = this.context.notice() {
+            this.heed(notice);
+        }
+        loop {
+            if let Poll::Ready(ended) = this.accept(cx) {
+                return Poll::Ready(ended);
+            }
+            let next_look = this.next_look();
+            if next_look < this.alarm.deadline() {
+                this.alarm.as_mut().reset(next_look);
+            }
+            if this.alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if !this.look(now) {
+                return Poll::Ready(Ok(()));
+            }
+            // At least a moment later, so that this cannot go on without end.
+            let next_look = this.next_look().max(now + Duration::from_millis(1));
+            this.alarm.as_mut().reset(next_look);
+        }
     }
 }

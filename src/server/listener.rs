@@ -8,9 +8,9 @@ use std::{
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::worker::Worker;
+use super::{admission::Admission, worker::Worker};
 
 /// A socket that listens.
 pub(super) struct Listener {
@@ -24,6 +24,8 @@ impl Listener {
     const UNSENT: u32 = 16 * 1024;
     /// A peer that acknowledges nothing for so long is gone, even if its receive window is shut.
     const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+    /// How far the kernel's probes of a silent peer are apart.
+    const PROBES: Duration = Duration::from_secs(10);
     const FIRST_BACK_OFF: Duration = Duration::from_millis(10);
     const LAST_BACK_OFF: Duration = Duration::from_secs(1);
 
@@ -43,11 +45,11 @@ impl Listener {
         self.address
     }
 
-    /// Deals connections to the worker that has the fewest, for ever.
+    /// Deals connections to the worker that has the fewest, for ever. Those that are not admitted are closed at once.
     ///
     /// # Errors
     /// The runtime cannot watch the socket.
-    pub(super) async fn deal_to(self, workers: &[Worker]) -> io::Result<()> {
+    pub(super) async fn deal_to(self, workers: &[Worker], admission: &Admission) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let mut back_off = Self::FIRST_BACK_OFF;
         loop {
@@ -55,11 +57,12 @@ impl Listener {
                 Ok((stream, peer)) => {
                     back_off = Self::FIRST_BACK_OFF;
                     let prepared = prepare(&stream).and_then(|()| stream.into_std());
-                    let idlest = workers.iter().min_by_key(|worker| worker.connections());
-                    match (prepared, idlest) {
-                        (Ok(stream), Some(worker)) => worker.hand_over(stream).await,
-                        (Err(error), _) => warn!(%peer, %error, "a connection could not be prepared"),
-                        (Ok(_), None) => return Ok(()),
+                    let Some(worker) = Worker::idlest(workers) else { return Ok(()) };
+                    let admitted = admission.admit(Some(peer.ip()), worker.load().clone());
+                    match (prepared, admitted) {
+                        (Ok(stream), Ok(admitted)) => worker.hand_over(stream, admitted).await,
+                        (Err(error), _) => debug!(%peer, %error, "a connection could not be prepared"),
+                        (_, Err(refused)) => debug!(%peer, ?refused, "a connection is refused"),
                     }
                 }
                 Err(error) => {
@@ -77,7 +80,11 @@ impl Listener {
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Listener::UNACKNOWLEDGED))?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Listener::UNACKNOWLEDGED)
+        .with_interval(Listener::PROBES)
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     {
         socket.set_tcp_notsent_lowat(Listener::UNSENT)?;

@@ -1,9 +1,19 @@
 //! One thread that serves connections: its own runtime, its own hub, its own pacer. Workers share nothing that
 //! changes, so a tick never crosses from one thread to another.
 
-use std::{io, net::TcpStream, pin::pin, time::Duration};
+use std::{
+    io,
+    net::TcpStream,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     runtime,
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -11,7 +21,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use super::connection;
+use super::{
+    admission::Admitted,
+    connection::{self, Patience},
+};
 use crate::{
     grpc::{Feed, Gate},
     hub::{Change, Hub},
@@ -21,9 +34,9 @@ use crate::{
 
 /// A worker as the listener sees it.
 pub(super) struct Worker {
-    incoming: mpsc::Sender<TcpStream>,
+    incoming: mpsc::Sender<(TcpStream, Admitted)>,
     stop: oneshot::Sender<Instant>,
-    connections: TaskTracker,
+    load: Arc<AtomicUsize>,
 }
 
 impl Worker {
@@ -36,29 +49,32 @@ impl Worker {
         feed: Feed,
         gate: Gate,
         flush_interval: Duration,
+        patience: Patience,
     ) -> io::Result<(Self, impl FnOnce() + Send + 'static)> {
         let runtime =
             runtime::Builder::new_current_thread().event_interval(Self::TURNS).enable_all().build()?;
         let (incoming, accepted) = mpsc::channel(64);
         let (stop, stopped) = oneshot::channel();
-        let connections = TaskTracker::new();
         let run = {
-            let connections = connections.clone();
             let stopped = async { stopped.await.unwrap_or_else(|_| Instant::now()) };
-            let serve = connection::serve_tcp;
-            move || runtime.block_on(run(feed, gate, flush_interval, accepted, serve, stopped, connections))
+            move || runtime.block_on(run(feed, gate, flush_interval, patience, accepted, from_std, stopped))
         };
-        Ok((Self { incoming, stop, connections }, run))
+        Ok((Self { incoming, stop, load: Arc::default() }, run))
     }
 
-    /// How many connections it serves.
-    pub(super) fn connections(&self) -> usize {
-        self.connections.len()
+    /// How many connections it was given and still has. Whoever gives it one counts it.
+    pub(super) fn load(&self) -> &Arc<AtomicUsize> {
+        &self.load
+    }
+
+    /// The worker that has the fewest connections.
+    pub(super) fn idlest(workers: &[Self]) -> Option<&Self> {
+        workers.iter().min_by_key(|worker| worker.load.load(Relaxed))
     }
 
     /// Gives it a connection to serve.
-    pub(super) async fn hand_over(&self, stream: TcpStream) {
-        if self.incoming.send(stream).await.is_err() {
+    pub(super) async fn hand_over(&self, stream: TcpStream, admitted: Admitted) {
+        if self.incoming.send((stream, admitted)).await.is_err() {
             debug!("a connection came for a worker that has ended");
         }
     }
@@ -70,37 +86,56 @@ impl Worker {
     }
 }
 
-/// Works until it is stopped: then connections have until the instant of `stopped` to close.
-pub(super) async fn run<C, S>(
+/// Registers a socket with the runtime of this thread.
+fn from_std(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
+    tokio::net::TcpStream::from_std(stream)
+}
+
+/// Works until it is stopped: then connections have until the instant of `stopped` to close. `register` makes a connection
+/// of this runtime of one that was accepted elsewhere.
+pub(super) async fn run<A, C>(
     feed: Feed,
     gate: Gate,
     flush_interval: Duration,
-    mut accepted: mpsc::Receiver<C>,
-    serve: impl Fn(C, Gate, CancellationToken) -> S,
+    patience: Patience,
+    mut accepted: mpsc::Receiver<(A, Admitted)>,
+    register: impl Fn(A) -> io::Result<C>,
     stopped: impl Future<Output = Instant>,
-    connections: TaskTracker,
 ) where
-    S: Future<Output = ()> + Send + 'static,
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let hub = feed.hub.clone();
+    let (hub, turns) = (feed.hub.clone(), feed.turns.clone());
     let stopping = CancellationToken::new();
+    let granting = tokio::spawn(turns.clone().grant());
     // A task of its own, so that it takes its turn after the streams that it has woken.
     let pacing = tokio::spawn(pace(feed, flush_interval, stopping.clone()));
+    let connections = TaskTracker::new();
     let mut stopped = pin!(stopped);
+    let mut ticket = turns.ticket();
     let deadline = loop {
-        tokio::select! {
-            Some(stream) = accepted.recv() => {
-                connections.spawn(serve(stream, gate.clone(), stopping.clone()));
+        let (stream, admitted) = tokio::select! {
+            Some(accepted) = accepted.recv() => accepted,
+            deadline = &mut stopped => break deadline,
+        };
+        match register(stream) {
+            Ok(stream) => {
+                connections.spawn(connection::serve(stream, admitted, gate.clone(), turns.clone(), patience));
             }
+            Err(error) => debug!(%error, "a connection cannot be served"),
+        }
+        // Connections come one after the other, however many come at once.
+        tokio::select! {
+            _ = ticket.turn() => ticket.give_up(),
             deadline = &mut stopped => break deadline,
         }
     };
     hub.close();
-    stopping.cancel();
     connections.close();
     if timeout_at(deadline, connections.wait()).await.is_err() {
         debug!(left = connections.len(), "connections are cut that did not close in time");
     }
+    stopping.cancel();
+    granting.abort();
     if pacing.await.is_err() {
         debug!("the pacer ended in a panic");
     }

@@ -1,20 +1,14 @@
 //! What is not gRPC, or not the contract's messages: an answer that says so, and the server lives.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use prost::Message;
-use ticker::{
-    contract::v1::{GetTapeRequest, ListCandlesRequest},
-    grpc::{Feed, Gate, Offload},
-    hub::Limits,
-    pacer::Clock,
-};
-use tonic::{Code, Status, body::Body, client::GrpcService, service::Routes, transport::Channel};
+use ticker::contract::v1::{GetTapeRequest, ListCandlesRequest};
+use tokio::net::TcpStream;
+use tonic::{Code, Status, body::Body, client::GrpcService, transport::Channel};
 
-use crate::server::{Server, tape};
+use crate::server::Server;
 
 const STREAM: &str = "/ticker.v1.TickerStreamService/TickerStream";
 const GOGEN: &str = "/gogen.TickerStreamService/TickerStream";
@@ -101,11 +95,30 @@ async fn what_is_not_grpc_is_told_so() {
     assert_eq!(call(&mut channel, compressed).await.1.unwrap().code(), Code::Unimplemented);
 }
 
-/// Straight to the gate: tonic's client would end the call without the server's help.
+/// The status of a call by a client that keeps no deadline itself: tonic's would end the call without the server's help.
+async fn call_without_a_clock(
+    server: &Server,
+    path: &str,
+    body: Option<Vec<u8>>,
+    grpc_timeout: &str,
+) -> Status {
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = request(&format!("http://{}{path}", server.address), "").map(|_| ());
+    request.headers_mut().insert("grpc-timeout", grpc_timeout.parse().unwrap());
+    let (response, mut stream) = client.send_request(request, false).unwrap();
+    if let Some(body) = body {
+        stream.send_data(body.into(), true).unwrap();
+    }
+    let (head, mut body) = response.await.unwrap().into_parts();
+    let trailers = body.trailers().await.unwrap();
+    Status::from_header_map(trailers.as_ref().unwrap_or(&head.headers)).unwrap()
+}
+
 #[tokio::test]
 async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
-    let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
-    let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
+    let server = Server::start();
     // A candle of 17 million ticks.
     let candle = ListCandlesRequest {
         symbol: "FAST".to_owned(),
@@ -114,19 +127,15 @@ async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
         ..ListCandlesRequest::default()
     };
     let path = "/ticker.v1.TickerStreamService/ListCandles";
-    let mut request = request(path, framed(&candle.encode_to_vec()));
-    request.headers_mut().insert("grpc-timeout", "1m".parse().unwrap());
-    let answer = Gate::new(feed, Routes::builder()).answer(request).await.unwrap();
-    assert_eq!(Status::from_header_map(answer.headers()).unwrap().code(), Code::DeadlineExceeded);
+    let status = call_without_a_clock(&server, path, Some(framed(&candle.encode_to_vec())), "1m").await;
+    assert_eq!(status.code(), Code::DeadlineExceeded);
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_clients_deadline_ends_a_watch_that_never_says_what_it_wants() {
-    let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
-    let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
-    let silent = http_body_util::StreamBody::new(tokio_stream::pending::<Result<_, Status>>());
-    let mut request = request(WATCH, "").map(|_| Body::new::<http_body_util::StreamBody<_>>(silent));
-    request.headers_mut().insert("grpc-timeout", "500m".parse().unwrap());
-    let answer = Gate::new(feed, Routes::builder()).answer(request).await.unwrap();
-    assert_eq!(Status::from_header_map(answer.headers()).unwrap().code(), Code::DeadlineExceeded);
+#[tokio::test]
+async fn the_clients_deadline_ends_a_stream_that_never_says_what_it_wants() {
+    let server = Server::start();
+    for path in [WATCH, STREAM, GOGEN, UNARY] {
+        let status = call_without_a_clock(&server, path, None, "100m").await;
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{path}");
+    }
 }

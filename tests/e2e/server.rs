@@ -18,7 +18,7 @@ use ticker::{
         },
     },
     pacer::Clock,
-    server::{Bound, Config, ServerError},
+    server::{Bound, Config, Patience, ServerError},
     tape::{Simulated, Tape, Universe},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -78,6 +78,8 @@ impl Server {
             max_lag: Duration::from_secs(300),
             heartbeat_interval: Duration::from_millis(200),
             workers: NonZeroUsize::new(2).unwrap(),
+            max_connections: NonZeroUsize::new(1_000).unwrap(),
+            patience: Patience::default(),
         };
         change(&mut config);
         let bound = Bound::bind(config).unwrap();

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use ticker::{
     client::{Client, Connection, Delivery, Endpoints, Event, Network, Settings, Task, Wanted},
     pacer::Clock,
-    server::{Config, serve_accepted},
+    server::{Config, Patience, serve_accepted},
     tape::{Simulated, Tape, Universe},
     tick::Time,
 };
@@ -81,6 +81,8 @@ async fn serve() -> turmoil::Result {
         max_lag: Duration::from_secs(300),
         heartbeat_interval: Duration::from_millis(500),
         workers: NonZeroUsize::MIN,
+        max_connections: NonZeroUsize::MAX,
+        patience: Patience::default(),
     };
     let (deal, accepted) = mpsc::channel(16);
     let accept = async {

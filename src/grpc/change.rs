@@ -1,0 +1,314 @@
+//! One request that names symbols, from its beginning to its result. It is done in pieces, so that a request of a thousand
+//! symbols takes several turns and delays nobody.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Feed, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, Turn,
+    outcome::{Statuses, refused, status, subscribed},
+    replay::{Replay, Span},
+    session::{Refusal, Session},
+    terms::{Objection, Terms},
+    v1::EVERYTHING,
+};
+use crate::{
+    contract::v1::{Subscription, SymbolStatusCode as Code},
+    hub::Interest,
+    tape::Instrument,
+    tick::Symbol,
+};
+
+/// A request under way.
+pub(super) struct Change {
+    request_id: u64,
+    symbols: Vec<String>,
+    /// The first symbol that is not done.
+    next: usize,
+    step: Step,
+    /// What `set_subscriptions` has removed.
+    removed: Vec<Symbol>,
+    statuses: Statuses,
+}
+
+enum Step {
+    /// Every symbol is refused.
+    Refuse(Objection),
+    /// Looks for a symbol that can be subscribed, before any other is removed.
+    Check(Terms),
+    /// Removes what is not wanted any more.
+    Remove(Terms),
+    Subscribe(Terms),
+    Replay(Terms, Span, BTreeMap<Symbol, Arc<Instrument>>),
+    Unsubscribe,
+    Done,
+}
+
+const NO_SYMBOL: &str = "the request names no symbol";
+const TOO_MANY_TO_REPLAY: &str =
+    "a replay has at most 10,000 symbols and there are more: name those you want";
+
+/// How many symbols are done between two looks at the clock.
+const PIECE: usize = 8;
+
+impl Change {
+    /// Adds symbols.
+    pub(super) fn subscribe(feed: &Feed, request_id: u64, mut subscription: Subscription) -> Self {
+        let step = match Terms::of(feed, &mut subscription) {
+            _ if subscription.symbols.is_empty() => Step::Refuse(Objection::invalid(NO_SYMBOL)),
+            Ok(terms) => Step::Subscribe(terms),
+            Err(objection) => Step::Refuse(objection),
+        };
+        Self::new(request_id, subscription.symbols, step)
+    }
+
+    /// Makes the symbols exactly this set. A request of which every symbol is refused changes nothing.
+    pub(super) fn set(feed: &Feed, request_id: u64, mut subscription: Subscription) -> Self {
+        let step = match Terms::of(feed, &mut subscription) {
+            Ok(terms) if subscription.symbols.is_empty() => Step::Remove(terms),
+            Ok(terms) => Step::Check(terms),
+            Err(objection) => Step::Refuse(objection),
+        };
+        Self::new(request_id, subscription.symbols, step)
+    }
+
+    /// Begins a replay.
+    pub(super) fn replay(feed: &Feed, mut subscription: Subscription, span: Result<Span, Objection>) -> Self {
+        let step = match (Terms::of(feed, &mut subscription), span) {
+            _ if subscription.symbols.is_empty() => Step::Refuse(Objection::invalid(NO_SYMBOL)),
+            (Err(objection), _) | (_, Err(objection)) => Step::Refuse(objection),
+            (Ok(terms), Ok(span)) => Step::Replay(terms, span, BTreeMap::new()),
+        };
+        Self::new(0, subscription.symbols, step)
+    }
+
+    /// Removes symbols.
+    pub(super) fn unsubscribe(request_id: u64, symbols: Vec<String>) -> Self {
+        let step = match symbols.is_empty() {
+            true => Step::Refuse(Objection::invalid(NO_SYMBOL)),
+            false => Step::Unsubscribe,
+        };
+        Self::new(request_id, symbols, step)
+    }
+
+    fn new(request_id: u64, symbols: Vec<String>, step: Step) -> Self {
+        Self { request_id, symbols, next: 0, step, removed: Vec::new(), statuses: Statuses::new() }
+    }
+
+    /// Goes on while the turn lasts; true when the result is in the outbox. `everything` is what is wanted of every
+    /// instrument, when that was asked for.
+    pub(super) fn go_on(
+        &mut self,
+        session: &mut Session,
+        everything: &mut Option<Interest>,
+        turn: Turn,
+    ) -> bool {
+        loop {
+            match std::mem::replace(&mut self.step, Step::Done) {
+                Step::Done => return true,
+                Step::Refuse(objection) => {
+                    self.statuses.refused_all(&self.symbols, &objection);
+                    self.finish(session);
+                }
+                Step::Check(terms) => match self.check(session, &terms, turn) {
+                    None => self.step = Step::Check(terms),
+                    Some(false) => self.step = Step::Subscribe(terms),
+                    Some(true) => self.step = Step::Remove(terms),
+                },
+                Step::Remove(terms) => {
+                    self.step = match self.remove(session, everything, &terms, turn) {
+                        true => Step::Subscribe(terms),
+                        false => Step::Remove(terms),
+                    }
+                }
+                Step::Subscribe(terms) => match self.subscribe_named(session, &terms, turn) {
+                    true => self.finish_subscribe(session, everything, terms),
+                    false => self.step = Step::Subscribe(terms),
+                },
+                Step::Replay(terms, span, mut instruments) => {
+                    match self.find_replayed(session, &terms, &mut instruments, turn) {
+                        true => self.finish_replay(session, &terms, span, instruments),
+                        false => self.step = Step::Replay(terms, span, instruments),
+                    }
+                }
+                Step::Unsubscribe => match self.unsubscribe_named(session, everything, turn) {
+                    true => self.finish_unsubscribe(session),
+                    false => self.step = Step::Unsubscribe,
+                },
+            }
+            if turn.is_over() {
+                return matches!(self.step, Step::Done);
+            }
+        }
+    }
+
+    /// What became of the symbols.
+    pub(super) fn statuses(&self) -> &Statuses {
+        &self.statuses
+    }
+
+    /// How many symbols of the request are looked at; those after them are refused.
+    fn len(&self) -> usize {
+        self.symbols.len().min(MAX_SYMBOLS_PER_MESSAGE)
+    }
+
+    /// Does each symbol that is left, as long as the turn lasts; true when all are done.
+    fn each(&mut self, turn: Turn, mut act: impl FnMut(&mut Statuses, &str)) -> bool {
+        let len = self.len();
+        while self.next < len {
+            let piece = self.next..len.min(self.next + PIECE);
+            self.next = piece.end;
+            for symbol in self.symbols.get(piece).unwrap_or_default() {
+                act(&mut self.statuses, symbol);
+            }
+            if turn.is_over() {
+                break;
+            }
+        }
+        self.next == len
+    }
+
+    /// Whether a symbol can be subscribed; `None` when that is not known yet.
+    fn check(&mut self, session: &Session, terms: &Terms, turn: Turn) -> Option<bool> {
+        let mut found = false;
+        let all = self.each(turn, |_, symbol| {
+            found =
+                found || symbol == EVERYTHING || session.feed.instrument_for(symbol, terms.interest).is_ok();
+        });
+        let known = found || all;
+        if known {
+            self.next = 0;
+        }
+        known.then_some(found)
+    }
+
+    fn remove(
+        &mut self,
+        session: &Session,
+        everything: &mut Option<Interest>,
+        terms: &Terms,
+        _turn: Turn,
+    ) -> bool {
+        let wanted = &terms.origin.named;
+        let all = self.names_everything();
+        let removed = session.subscriber.retain(|symbol, interest| {
+            wanted.contains(symbol) || all && (interest.unnamed || session.feed.is_listed(symbol))
+        });
+        self.removed.extend(removed);
+        if !all {
+            *everything = None;
+        }
+        true
+    }
+
+    fn subscribe_named(&mut self, session: &Session, terms: &Terms, turn: Turn) -> bool {
+        let clock = session.feed.clock;
+        self.each(turn, |statuses, symbol| match symbol {
+            EVERYTHING => {
+                statuses.push(subscribed(symbol, Interest { unnamed: true, ..terms.interest }, clock));
+            }
+            symbol => match session.subscribe(symbol, terms.interest, &terms.origin) {
+                Ok(_) => statuses.push(subscribed(symbol, terms.interest, clock)),
+                Err(refusal) => statuses.refused(&session.feed, symbol, refusal),
+            },
+        })
+    }
+
+    fn finish_subscribe(&mut self, session: &mut Session, everything: &mut Option<Interest>, terms: Terms) {
+        self.put_rest(&session.feed, &terms);
+        self.removed.sort_unstable();
+        for symbol in &self.removed {
+            self.statuses.push(status(symbol.as_str(), Code::Unsubscribed));
+        }
+        if self.names_everything() {
+            let interest = Interest { unnamed: true, ..terms.interest };
+            *everything = Some(interest);
+            session.subscribe_all(interest, terms.origin);
+        }
+        self.finish(session);
+    }
+
+    /// The instruments that a replay is asked for, each once.
+    fn find_replayed(
+        &mut self,
+        session: &Session,
+        terms: &Terms,
+        instruments: &mut BTreeMap<Symbol, Arc<Instrument>>,
+        turn: Turn,
+    ) -> bool {
+        let feed = &session.feed;
+        let listed = feed.tape.instruments();
+        self.each(turn, |statuses, symbol| match symbol {
+            EVERYTHING if listed.len() > MAX_SYMBOLS_PER_STREAM => {
+                statuses.push(refused(symbol, Code::LimitExceeded, TOO_MANY_TO_REPLAY));
+            }
+            EVERYTHING => {
+                instruments.extend(listed.iter().map(|instrument| (instrument.symbol, instrument.clone())));
+                statuses.push(subscribed(symbol, terms.interest, feed.clock));
+            }
+            name => match feed.instrument_for(name, terms.interest) {
+                Ok(instrument) => {
+                    instruments.insert(instrument.symbol, instrument);
+                    statuses.push(subscribed(symbol, terms.interest, feed.clock));
+                }
+                Err(refusal) => statuses.refused(feed, symbol, refusal),
+            },
+        })
+    }
+
+    fn finish_replay(
+        &mut self,
+        session: &mut Session,
+        terms: &Terms,
+        span: Span,
+        instruments: BTreeMap<Symbol, Arc<Instrument>>,
+    ) {
+        self.put_rest(&session.feed, terms);
+        if self.statuses.has_subscribed() {
+            let instruments = instruments.into_values().collect();
+            session.replay = Some(Box::new(Replay::new(&session.feed, span, terms, instruments)));
+        }
+        self.finish(session);
+    }
+
+    fn unsubscribe_named(
+        &mut self,
+        session: &Session,
+        everything: &mut Option<Interest>,
+        turn: Turn,
+    ) -> bool {
+        self.each(turn, |statuses, symbol| {
+            if symbol == EVERYTHING {
+                *everything = None;
+                let removed = session.subscriber.retain(|_, _| false);
+                let code = if removed.is_empty() { Code::NotSubscribed } else { Code::Unsubscribed };
+                return statuses.push(status(symbol, code));
+            }
+            match symbol.parse().map(|parsed| session.subscriber.unsubscribe(&parsed)) {
+                Ok(true) => statuses.push(status(symbol, Code::Unsubscribed)),
+                Ok(false) => statuses.push(status(symbol, Code::NotSubscribed)),
+                Err(error) => statuses.refused(&session.feed, symbol, Refusal::Malformed(error)),
+            }
+        })
+    }
+
+    fn finish_unsubscribe(&mut self, session: &mut Session) {
+        let others = self.symbols.get(self.len()..).unwrap_or_default();
+        self.statuses.too_many(others);
+        self.finish(session);
+    }
+
+    /// The statuses of what is in the request and was not looked at.
+    fn put_rest(&mut self, feed: &Feed, terms: &Terms) {
+        let (symbols, others) = self.symbols.split_at(self.len());
+        self.statuses.too_many(others);
+        self.statuses.strays(feed, &terms.origin, symbols);
+    }
+
+    fn finish(&self, session: &mut Session) {
+        self.statuses.finish(&session.feed, self.request_id, &mut session.outbox);
+    }
+
+    fn names_everything(&self) -> bool {
+        self.symbols.iter().take(self.len()).any(|symbol| symbol == EVERYTHING)
+    }
+}

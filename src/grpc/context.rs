@@ -1,0 +1,209 @@
+//! What is known of one connection: who is there, what it holds of the server, and whether it should close.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use tokio::time::Instant;
+
+use super::room::{Place, Room};
+
+/// One connection, as it is known to the server, to its streams and to its calls. Clones are the same connection.
+#[derive(Clone)]
+pub struct ConnectionContext(Arc<Shared>);
+
+struct Shared {
+    id: u64,
+    peer: Option<IpAddr>,
+    /// When it began; `idle_since` counts from here.
+    began: Instant,
+    /// Milliseconds, or [`BUSY`].
+    idle_since: AtomicU64,
+    streams: AtomicUsize,
+    /// Streams that have asked for something.
+    busy: AtomicUsize,
+    /// Bytes of answers that are not sent, of this connection.
+    unsent: Arc<Room>,
+    /// The same, of the server.
+    unsent_of_all: Arc<Room>,
+    notice: AtomicU8,
+    task: Mutex<Option<Waker>>,
+}
+
+/// What a connection is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Take no new streams, and close when those that are open have ended.
+    Drain = 1,
+    /// Close now, to make room for others.
+    Evict = 2,
+}
+
+const BUSY: u64 = u64::MAX;
+
+impl ConnectionContext {
+    /// Bytes of answers that may wait to be sent on a connection before no further answer is made for it.
+    pub const MAX_UNSENT: usize = 256 * 1024;
+
+    /// A connection of a peer that has no streams. Its answers count among those of the whole server.
+    pub fn new(id: u64, peer: Option<IpAddr>, unsent_of_all: Arc<Room>) -> Self {
+        Self(Arc::new(Shared {
+            id,
+            peer,
+            began: Instant::now(),
+            idle_since: AtomicU64::new(0),
+            streams: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            unsent: Arc::new(Room::new(Self::MAX_UNSENT)),
+            unsent_of_all,
+            notice: AtomicU8::new(0),
+            task: Mutex::new(None),
+        }))
+    }
+
+    /// A number that no other connection of this server has had.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// The address of the peer; `None` on a network that has none.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.0.peer
+    }
+
+    /// How many streams are open.
+    pub fn streams(&self) -> usize {
+        self.0.streams.load(Relaxed)
+    }
+
+    /// Since when nothing has been asked for on this connection; `None` while a stream or a call is at work.
+    pub fn idle_since(&self) -> Option<Instant> {
+        match self.0.idle_since.load(Relaxed) {
+            BUSY => None,
+            millis => Some(self.0.began + std::time::Duration::from_millis(millis)),
+        }
+    }
+
+    /// Counts a stream until the returned guard is dropped.
+    pub fn open_stream(&self) -> OpenStream {
+        self.0.streams.fetch_add(1, Relaxed);
+        OpenStream(self.clone())
+    }
+
+    /// Counts a stream that has asked for something until the returned guard is dropped.
+    pub fn work(&self) -> BusyStream {
+        if self.0.busy.fetch_add(1, Relaxed) == 0 {
+            self.0.idle_since.store(BUSY, Relaxed);
+        }
+        BusyStream(self.clone())
+    }
+
+    /// Bytes of answers of one stream or call, none so far.
+    pub fn unsent(&self) -> Unsent {
+        let place = self.0.unsent.place();
+        let place_of_all = self.0.unsent_of_all.place();
+        Unsent { context: self.clone(), bytes: 0, place, place_of_all }
+    }
+
+    /// Whether the server holds as many unsent bytes as it may, so that answers that stall must give way.
+    pub fn is_server_full(&self) -> bool {
+        !self.0.unsent_of_all.has_room()
+    }
+
+    /// Tells the connection's task.
+    pub fn notify(&self, notice: Notice) {
+        self.0.notice.fetch_max(notice as u8, Relaxed);
+        let task = self.0.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// What the connection was told, the strongest if several things.
+    pub fn notice(&self) -> Option<Notice> {
+        match self.0.notice.load(Relaxed) {
+            0 => None,
+            1 => Some(Notice::Drain),
+            _ => Some(Notice::Evict),
+        }
+    }
+
+    /// Names the task that [`Self::notify`] wakes, once.
+    pub fn listen(&self, task: &Waker) {
+        *self.0.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone());
+    }
+}
+
+/// An open stream of a connection.
+pub struct OpenStream(ConnectionContext);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A stream of a connection that has asked for something.
+pub struct BusyStream(ConnectionContext);
+
+impl Drop for BusyStream {
+    fn drop(&mut self) {
+        let shared = &*self.0.0;
+        if shared.busy.fetch_sub(1, Relaxed) == 1 {
+            shared.idle_since.store(shared.began.elapsed().as_millis() as u64, Relaxed);
+        }
+    }
+}
+
+/// Bytes of answers of one stream or call that wait to be sent. They count against the connection and the server.
+pub struct Unsent {
+    context: ConnectionContext,
+    bytes: usize,
+    place: Place,
+    place_of_all: Place,
+}
+
+impl Unsent {
+    /// Says how many there are now.
+    pub fn set(&mut self, bytes: usize) {
+        if bytes == self.bytes {
+            return;
+        }
+        let shared = &*self.context.0;
+        for room in [&shared.unsent, &shared.unsent_of_all] {
+            match bytes > self.bytes {
+                true => room.take(bytes - self.bytes),
+                false => room.give_back(self.bytes - bytes),
+            }
+        }
+        self.bytes = bytes;
+    }
+
+    /// Waits until another answer may be made: until enough of those before it are sent. A connection that holds nothing
+    /// waits for nothing.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.context.0.unsent.used() == 0 {
+            return Poll::Ready(());
+        }
+        match self.place.poll_room(cx) {
+            Poll::Ready(()) => self.place_of_all.poll_room(cx),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// How many there are.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}

@@ -1,0 +1,78 @@
+//! The body of a response, as the connection sends it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tonic::{Status, body::Body as TonicBody};
+
+use super::context::{BusyStream, Unsent};
+
+/// What a stream of ticks is for the connection, beside the body of a response.
+pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
+    /// Takes the requests that have arrived from the transport, while the transport has no room to send anything.
+    fn take_in(&mut self, cx: &mut Context<'_>);
+
+    /// Whether answers to requests wait to be sent.
+    fn has_answers(&self) -> bool;
+}
+
+/// The body of a response.
+pub enum Reply {
+    /// A stream of ticks, which is made as it is sent.
+    Ticks(Box<dyn Ticks>),
+    /// An answer that is made before it is sent.
+    Answer {
+        /// The answer.
+        body: TonicBody,
+        /// The bytes of it that wait.
+        unsent: Unsent,
+        /// The connection is at work until it is sent.
+        _busy: BusyStream,
+    },
+}
+
+impl Reply {
+    /// Takes the requests that have arrived from the transport, while the transport has no room to send anything.
+    pub fn take_in(&mut self, cx: &mut Context<'_>) {
+        if let Self::Ticks(ticks) = self {
+            ticks.take_in(cx);
+        }
+    }
+
+    /// Whether what waits to be sent is held in memory until it is. (Ticks are not: they are read again from the tape.)
+    pub fn has_answers(&self) -> bool {
+        match self {
+            Self::Ticks(ticks) => ticks.has_answers(),
+            Self::Answer { .. } => true,
+        }
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.get_mut() {
+            Self::Ticks(ticks) => Pin::new(ticks).poll_frame(cx),
+            Self::Answer { body, unsent, .. } => {
+                // It is asked for the next frame when the last one is sent.
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                unsent.set(data.map_or(0, Bytes::len));
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Ticks(ticks) => ticks.is_end_stream(),
+            Self::Answer { body, .. } => body.is_end_stream(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A bound on what is held at the same time, such as bytes that are not sent.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    task::{Context, Poll, Waker},
+};
+
+/// Counts what is held against a maximum. Whoever wants more waits while the maximum is reached. The size of an answer is
+/// known only when it is made, so the last one may exceed the maximum.
+pub struct Room {
+    max: usize,
+    used: AtomicUsize,
+    next_place: AtomicU64,
+    is_waited_for: AtomicBool,
+    waiting: Mutex<BTreeMap<u64, Waker>>,
+}
+
+/// A place among those that wait for room. Dropping it gives the place up.
+pub struct Place {
+    room: Arc<Room>,
+    number: u64,
+    is_waiting: bool,
+}
+
+impl Room {
+    /// Room for this much.
+    pub fn new(max: usize) -> Self {
+        Self {
+            max,
+            used: AtomicUsize::new(0),
+            next_place: AtomicU64::new(0),
+            is_waited_for: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// How much is held.
+    pub fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    /// Whether more may be held.
+    pub fn has_room(&self) -> bool {
+        self.used.load(SeqCst) < self.max
+    }
+
+    /// Holds so much more.
+    pub fn take(&self, amount: usize) {
+        self.used.fetch_add(amount, SeqCst);
+    }
+
+    /// Holds so much less. When there is room again, all who wait for it are woken.
+    pub fn give_back(&self, amount: usize) {
+        let before = self.used.fetch_sub(amount, SeqCst);
+        if before >= self.max && self.has_room() && self.is_waited_for.swap(false, SeqCst) {
+            let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            waiting.into_values().for_each(Waker::wake);
+        }
+    }
+
+    /// A place that waits for nothing yet.
+    pub fn place(self: &Arc<Self>) -> Place {
+        Place { room: self.clone(), number: self.next_place.fetch_add(1, Relaxed), is_waiting: false }
+    }
+}
+
+impl Place {
+    /// Ready when there is room, which is not taken yet; otherwise the task is woken when there is.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let room = &*self.room;
+        if room.has_room() {
+            return Poll::Ready(());
+        }
+        room.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(self.number, cx.waker().clone());
+        self.is_waiting = true;
+        room.is_waited_for.store(true, SeqCst);
+        // What was given back before the line above woke nobody.
+        if room.has_room() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_waiting {
+            self.room.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn those_who_wait_for_room_are_woken_once_when_there_is_some() {
+        let room = Arc::new(Room::new(10));
+        let (mut one, mut gone) = (room.place(), room.place());
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        room.take(9);
+        assert!(one.poll_room(&mut cx).is_ready());
+        room.take(25);
+        assert!(one.poll_room(&mut cx).is_pending() && one.poll_room(&mut cx).is_pending());
+        assert!(gone.poll_room(&mut cx).is_pending());
+        drop(gone);
+        room.give_back(24);
+        assert_eq!((room.used(), woken.0.load(Relaxed)), (10, 0));
+        room.give_back(1);
+        assert_eq!(woken.0.load(Relaxed), 1);
+        room.give_back(9);
+        assert_eq!((room.used(), woken.0.load(Relaxed)), (0, 1));
+        assert!(one.poll_room(&mut cx).is_ready());
+    }
+}

@@ -1,0 +1,224 @@
+//! Which connections there are, and which may come: each takes a descriptor and memory, and there is only so much.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use tokio::time::Instant;
+
+use crate::grpc::{ConnectionContext, Notice, Room};
+
+/// The connections of one server. Clones share them.
+#[derive(Clone)]
+pub(super) struct Admission(Arc<Shared>);
+
+struct Shared {
+    max: usize,
+    /// Bytes of answers that are not sent, of all connections.
+    unsent: Arc<Room>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next_id: u64,
+    open: HashMap<u64, ConnectionContext>,
+    by_peer: HashMap<IpAddr, usize>,
+    is_draining: bool,
+}
+
+/// A connection that may stay until this is dropped.
+pub(super) struct Admitted {
+    pub(super) context: ConnectionContext,
+    admission: Admission,
+    /// How many connections its worker has.
+    load: Arc<AtomicUsize>,
+}
+
+/// Why a connection may not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The server has as many as it may, and each is at work.
+    Full,
+    /// The peer has its share.
+    Share,
+}
+
+impl Admission {
+    /// Bytes of answers that may wait to be sent on all connections together before further ones wait to be made.
+    const MAX_UNSENT: usize = 32 * 1024 * 1024;
+    /// So many are closed together to make room, since looking for the longest idle ones takes a while.
+    const EVICTED_TOGETHER: usize = 16;
+
+    /// For a server that may have this many connections.
+    pub(super) fn new(max: usize) -> Self {
+        let unsent = Arc::new(Room::new(Self::MAX_UNSENT));
+        Self(Arc::new(Shared { max, unsent, state: Mutex::default() }))
+    }
+
+    /// Admits a connection to a worker, and makes room for it if need be: the connections that have been idle for longest
+    /// are closed. One address may have half of the connections; beyond that, only its own make room for it.
+    pub(super) fn admit(&self, peer: Option<IpAddr>, load: Arc<AtomicUsize>) -> Result<Admitted, Refused> {
+        let state = &mut *self.lock();
+        let of_peer = peer.and_then(|peer| state.by_peer.get(&peer).copied()).unwrap_or(0);
+        // Those that were told to close hold their places a moment longer.
+        let room = Self::EVICTED_TOGETHER.min(self.0.max / 4);
+        if of_peer >= self.share() {
+            state.evict(room, |context| context.peer() == peer);
+        } else if state.open.len() + room >= self.0.max {
+            state.evict(room, |_| true);
+        }
+        if of_peer >= self.share() + room {
+            return Err(Refused::Share);
+        }
+        if state.open.len() >= self.0.max {
+            return Err(Refused::Full);
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        let context = ConnectionContext::new(id, peer, self.0.unsent.clone());
+        if state.is_draining {
+            context.notify(Notice::Drain);
+        }
+        state.open.insert(id, context.clone());
+        if let Some(peer) = peer {
+            *state.by_peer.entry(peer).or_default() += 1;
+        }
+        load.fetch_add(1, Relaxed);
+        Ok(Admitted { context, admission: self.clone(), load })
+    }
+
+    /// Tells every connection, and those that are yet to come, to take no new streams and to close when those that are
+    /// open have ended.
+    pub(super) fn drain(&self) {
+        let state = &mut *self.lock();
+        state.is_draining = true;
+        for context in state.open.values() {
+            context.notify(Notice::Drain);
+        }
+    }
+
+    /// How many connections one address may have.
+    fn share(&self) -> usize {
+        (self.0.max / 2).max(1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Tells those that have been idle for longest to close, until so many of those that may be evicted are about to.
+    fn evict(&mut self, most: usize, may_evict: impl Fn(&ConnectionContext) -> bool) {
+        let mut idle: Vec<(Instant, u64)> = Vec::new();
+        let mut left = most;
+        for context in self.open.values().filter(|context| may_evict(context)) {
+            if context.notice() == Some(Notice::Evict) {
+                left = left.saturating_sub(1);
+            } else if let Some(since) = context.idle_since() {
+                idle.push((since, context.id()));
+            }
+        }
+        // So that not each newcomer has to look at all of them.
+        if left < most.div_ceil(2) {
+            return;
+        }
+        if idle.len() > left {
+            idle.select_nth_unstable(left);
+        }
+        for context in idle.iter().take(left).filter_map(|(_, id)| self.open.get(id)) {
+            context.notify(Notice::Evict);
+        }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.load.fetch_sub(1, Relaxed);
+        let state = &mut *self.admission.lock();
+        state.open.remove(&self.context.id());
+        if let Some(peer) = self.context.peer()
+            && let Some(count) = state.by_peer.get_mut(&peer)
+        {
+            *count -= 1;
+            if *count == 0 {
+                state.by_peer.remove(&peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
+    use super::*;
+
+    fn peer(number: u8) -> Option<IpAddr> {
+        Some(Ipv4Addr::new(127, 0, 0, number).into())
+    }
+
+    fn admit(admission: &Admission, number: u8) -> Result<Admitted, Refused> {
+        admission.admit(peer(number), Arc::default())
+    }
+
+    fn is_evicted(admitted: &Admitted) -> bool {
+        admitted.context.notice() == Some(Notice::Evict)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_server_closes_those_that_have_been_idle_for_longest() {
+        let admission = Admission::new(100);
+        let mut open = Vec::new();
+        for number in 0..84 {
+            open.push(admit(&admission, number).unwrap());
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        let busy = open[0].context.work();
+        assert!(!open.iter().any(is_evicted));
+        let newcomer = admit(&admission, 200).unwrap();
+        assert!(
+            !is_evicted(&open[0]) && open[1..17].iter().all(is_evicted) && !open[17..].iter().any(is_evicted)
+        );
+        // No more are closed as long as those have not left.
+        let another = admit(&admission, 201).unwrap();
+        assert_eq!(open.iter().filter(|open| is_evicted(open)).count(), 16);
+        drop((busy, newcomer, another));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_has_half_and_makes_room_for_itself_only() {
+        let admission = Admission::new(100);
+        let other = admit(&admission, 1).unwrap();
+        tokio::time::advance(Duration::from_millis(10)).await;
+        let own: Vec<_> = (0..50).map(|_| admit(&admission, 2).unwrap()).collect();
+        assert!(!own.iter().any(is_evicted));
+        let beyond: Vec<_> = (0..16).map(|_| admit(&admission, 2).unwrap()).collect();
+        assert_eq!(own.iter().filter(|open| is_evicted(open)).count(), 16);
+        assert!(!is_evicted(&other) && !beyond.iter().any(is_evicted));
+        assert_eq!(admit(&admission, 2).err(), Some(Refused::Share));
+        assert!(admit(&admission, 1).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_connections_are_all_at_work_is_full() {
+        let admission = Admission::new(4);
+        let mut open = Vec::new();
+        for number in 0..4 {
+            open.push(admit(&admission, number).unwrap());
+            open.last().map(|open| std::mem::forget(open.context.work()));
+        }
+        assert_eq!(admit(&admission, 9).err(), Some(Refused::Full));
+        drop(open.pop());
+        assert!(admit(&admission, 9).is_ok());
+        admission.drain();
+        drop(open);
+        assert_eq!(admit(&admission, 9).unwrap().context.notice(), Some(Notice::Drain));
+    }
+}

@@ -1,0 +1,347 @@
+//! The bytes of a connection, with a bound on what its peer can make the server do by sending frames.
+//!
+//! HTTP/2 has frames that cost the sender nothing and that no flow control limits: PRIORITY, unknown types, SETTINGS, PING,
+//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive. A connection that has sent many at once lets others take
+//! their turn before more is read, and one that sends more than a rate is read no faster than that.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+/// A connection that is read frame by frame.
+pub(super) struct Frames<C> {
+    io: C,
+    /// What was read before HTTP/2 began.
+    opening: Vec<u8>,
+    scanner: Scanner,
+    /// How much work may still be read before others take their turn.
+    left: u32,
+    rate: Rate,
+    pause: Option<Pin<Box<Sleep>>>,
+    activity: Arc<Activity>,
+}
+
+/// When a connection was last of use.
+pub(super) struct Activity {
+    began: Instant,
+    /// Milliseconds since it began.
+    last_read: AtomicU64,
+    /// The same, or [`NOT_BLOCKED`].
+    blocked_since: AtomicU64,
+}
+
+/// Finds the beginnings of frames in a stream of bytes.
+#[derive(Default)]
+struct Scanner {
+    head: [u8; HEAD],
+    /// How many bytes of the head have come.
+    head_len: usize,
+    /// How many bytes of the payload are left.
+    payload: usize,
+}
+
+/// What the frames of some bytes cost.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+struct Cost {
+    /// The work that they make at once, in small frames.
+    work: u32,
+    /// The same, of those that no flow control limits.
+    unlimited: u32,
+}
+
+/// A bucket of tokens.
+struct Rate {
+    tokens: u32,
+    filled: Instant,
+}
+
+/// What a client says first.
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Length, type, flags and stream of a frame.
+pub(super) const HEAD: usize = 9;
+const NOT_BLOCKED: u64 = u64::MAX;
+/// How many bytes are read at once.
+const PIECE: usize = 4096;
+
+impl<C> Frames<C> {
+    /// How much work is read before others take their turn.
+    const WORK: u32 = 256;
+
+    /// Reads `opening` first, which was read before, and then from `io`.
+    pub(super) fn new(io: C, opening: Vec<u8>) -> Self {
+        let now = Instant::now();
+        let mut scanner = Scanner::default();
+        scanner.scan(opening.strip_prefix(PREFACE).unwrap_or(&opening));
+        Self {
+            io,
+            opening,
+            scanner,
+            left: Self::WORK,
+            rate: Rate { tokens: Rate::BURST, filled: now },
+            pause: None,
+            activity: Arc::new(Activity::new()),
+        }
+    }
+
+    /// When the connection was last of use, to be looked at from outside.
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        self.activity.clone()
+    }
+}
+
+impl Activity {
+    fn new() -> Self {
+        let (last_read, blocked_since) = (AtomicU64::new(0), AtomicU64::new(NOT_BLOCKED));
+        Self { began: Instant::now(), last_read, blocked_since }
+    }
+
+    /// When something was last read.
+    pub(super) fn last_read(&self) -> Instant {
+        self.began + Duration::from_millis(self.last_read.load(Relaxed))
+    }
+
+    /// Since when the peer takes nothing of what there is to write; `None` when nothing waits.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        match self.blocked_since.load(Relaxed) {
+            NOT_BLOCKED => None,
+            millis => Some(self.began + Duration::from_millis(millis)),
+        }
+    }
+
+    fn note_read(&self) {
+        self.last_read.store(self.now(), Relaxed);
+    }
+
+    fn note_write(&self, polled: &Poll<io::Result<usize>>) {
+        let is_blocked = self.blocked_since.load(Relaxed) != NOT_BLOCKED;
+        match polled {
+            Poll::Pending if !is_blocked => self.blocked_since.store(self.now(), Relaxed),
+            Poll::Ready(_) if is_blocked => self.blocked_since.store(NOT_BLOCKED, Relaxed),
+            _ => {}
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+}
+
+impl Cost {
+    fn of(kind: u8) -> Self {
+        const DATA: u8 = 0;
+        const HEADERS: u8 = 1;
+        const RST_STREAM: u8 = 3;
+        const SETTINGS: u8 = 4;
+        const CONTINUATION: u8 = 9;
+        match kind {
+            DATA => Self { work: 1, unlimited: 0 },
+            // Each may open a stream; how many is limited.
+            HEADERS => Self { work: 8, unlimited: 0 },
+            CONTINUATION => Self { work: 8, unlimited: 8 },
+            RST_STREAM => Self { work: 4, unlimited: 4 },
+            // It may change the window of every stream, and wake them.
+            SETTINGS => Self { work: 64, unlimited: 64 },
+            _ => Self { work: 1, unlimited: 1 },
+        }
+    }
+}
+
+impl Scanner {
+    /// What the frames that begin in these bytes cost.
+    fn scan(&mut self, mut bytes: &[u8]) -> Cost {
+        let mut cost = Cost::default();
+        while !bytes.is_empty() {
+            if self.payload > 0 {
+                let skipped = self.payload.min(bytes.len());
+                self.payload -= skipped;
+                bytes = &bytes[skipped..];
+                continue;
+            }
+            let taken = (HEAD - self.head_len).min(bytes.len());
+            let (head, rest) = bytes.split_at(taken);
+            self.head[self.head_len..self.head_len + taken].copy_from_slice(head);
+            self.head_len += taken;
+            bytes = rest;
+            if self.head_len == HEAD {
+                self.head_len = 0;
+                let [a, b, c, kind, ..] = self.head;
+                self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+                let frame = Cost::of(kind);
+                cost.work += frame.work;
+                cost.unlimited += frame.unlimited;
+            }
+        }
+        cost
+    }
+}
+
+impl Rate {
+    const BURST: u32 = 16_384;
+    const PER_SECOND: u32 = 16_384;
+
+    /// Takes tokens; `None` when there were enough, otherwise how long it takes until there are some again.
+    fn take(&mut self, amount: u32) -> Option<Duration> {
+        if amount == 0 {
+            return None;
+        }
+        let now = Instant::now();
+        if self.tokens < Self::BURST / 2 {
+            let filled =
+                now.saturating_duration_since(self.filled).as_secs_f64() * f64::from(Self::PER_SECOND);
+            self.tokens = self.tokens.saturating_add(filled as u32).min(Self::BURST);
+            self.filled = now;
+        }
+        match self.tokens.checked_sub(amount) {
+            Some(left) => {
+                self.tokens = left;
+                None
+            }
+            None => {
+                let pause = f64::from(amount - self.tokens) / f64::from(Self::PER_SECOND);
+                let pause = Duration::from_secs_f64(pause);
+                // What comes in meanwhile is taken already.
+                (self.tokens, self.filled) = (0, now + pause);
+                Some(pause)
+            }
+        }
+    }
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Frames<C> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.opening.is_empty() {
+            let len = this.opening.len().min(buf.remaining());
+            buf.put_slice(&this.opening[..len]);
+            this.opening.drain(..len);
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(pause) = &mut this.pause {
+            ready!(pause.as_mut().poll(cx));
+            this.pause = None;
+        }
+        if this.left == 0 {
+            this.left = Self::WORK;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut piece = [const { MaybeUninit::uninit() }; PIECE];
+        let len = PIECE.min(buf.remaining());
+        let mut piece = ReadBuf::uninit(&mut piece[..len]);
+        ready!(Pin::new(&mut this.io).poll_read(cx, &mut piece))?;
+        let bytes = piece.filled();
+        buf.put_slice(bytes);
+        if !bytes.is_empty() {
+            this.activity.note_read();
+        }
+        let cost = this.scanner.scan(bytes);
+        this.left = this.left.saturating_sub(cost.work);
+        this.pause = this.rate.take(cost.unlimited).map(|pause| Box::pin(sleep(pause)));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Frames<C> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.activity.note_write(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.activity.note_write(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    const PRIORITY: u8 = 2;
+    const SETTINGS: u8 = 4;
+
+    fn frame(kind: u8, payload: usize) -> Vec<u8> {
+        let mut frame = (payload as u32).to_be_bytes()[1..].to_vec();
+        frame.extend([kind, 0, 0, 0, 0, 1]);
+        frame.resize(HEAD + payload, 0xff);
+        frame
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_is_counted_once_however_the_bytes_are_cut(
+            frames in prop::collection::vec((0u8..12, 0usize..300), 0..40), cuts in prop::collection::vec(1usize..50, 1..200),
+        ) {
+            let bytes: Vec<u8> = frames.iter().flat_map(|(kind, payload)| frame(*kind, *payload)).collect();
+            let (mut scanner, mut rest, mut work) = (Scanner::default(), &bytes[..], 0);
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (piece, after) = rest.split_at((*cut).min(rest.len()));
+                work += scanner.scan(piece).work;
+                rest = after;
+            }
+            prop_assert_eq!(work, frames.iter().map(|(kind, _)| Cost::of(*kind).work).sum::<u32>());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_that_no_flow_control_limits_are_read_at_a_rate() {
+        let flood: Vec<u8> = frame(PRIORITY, 5).repeat(100_000);
+        let mut frames = Frames::new(&flood[..], Vec::new());
+        let began = Instant::now();
+        let mut read = Vec::new();
+        frames.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, flood);
+        let least = f64::from(100_000 - Rate::BURST) / f64::from(Rate::PER_SECOND);
+        let took = began.elapsed().as_secs_f64();
+        assert!((least..least + 1.0).contains(&took), "{took} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_small_requests_is_read_at_once() {
+        let burst = frame(0, 12).repeat(10_000);
+        let mut frames = Frames::new(&burst[..], frame(SETTINGS, 0));
+        let began = Instant::now();
+        let mut read = Vec::new();
+        frames.read_to_end(&mut read).await.unwrap();
+        assert_eq!((read.len(), began.elapsed()), (burst.len() + HEAD, Duration::ZERO));
+    }
+}

@@ -1,0 +1,190 @@
+//! One stream of a connection: its request is answered, and the answer is sent as the client makes room for it.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use http::Request;
+use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::grpc::{ConnectionContext, Gate, Reply, RequestBody};
+
+/// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
+/// takes nothing of an answer for `stall_timeout`.
+pub(super) async fn answer(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    gate: Gate,
+    context: ConnectionContext,
+    stall_timeout: Duration,
+) {
+    let _open = context.open_stream();
+    let response = {
+        let mut answering = pin!(gate.answer(request.map(Incoming), context.clone()));
+        let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        });
+        answered.await
+    };
+    let Some(response) = response else { return };
+    let (parts, body) = response.into_parts();
+    let is_over = body.is_end_stream();
+    // Fails when the stream was reset, or the connection is gone.
+    let Ok(stream) = respond.send_response(http::Response::from_parts(parts, ()), is_over) else { return };
+    if !is_over {
+        Sending { stream, body, data: Bytes::new(), stall: None, context, stall_timeout }.await;
+    }
+}
+
+/// The body of a response on its way to the client.
+struct Sending {
+    stream: SendStream<Bytes>,
+    body: Reply,
+    /// What was taken from the body and waits for room.
+    data: Bytes,
+    stall: Option<Stall>,
+    context: ConnectionContext,
+    stall_timeout: Duration,
+}
+
+/// An answer waits to be sent, and the client makes no room for it.
+struct Stall {
+    since: Instant,
+    /// How many bytes were sent since.
+    sent: usize,
+    next_look: Pin<Box<Sleep>>,
+}
+
+impl Stall {
+    /// Fewer bytes than this are no progress.
+    const PROGRESS: usize = 1024;
+    const LOOK: Duration = Duration::from_secs(1);
+
+    fn new() -> Self {
+        Self { since: Instant::now(), sent: 0, next_look: Box::pin(sleep(Self::LOOK)) }
+    }
+}
+
+impl Sending {
+    /// Waits until the data is handed to the connection. Ready with false when nothing can be sent any more.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            match self.stream.capacity() {
+                0 => match self.stream.poll_capacity(cx) {
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(_) => return Poll::Ready(false),
+                    Poll::Pending => return self.poll_stall(cx),
+                },
+                room => {
+                    let piece = self.data.split_to(room.min(self.data.len()));
+                    let sent = piece.len();
+                    if self.stream.send_data(piece, false).is_err() {
+                        return Poll::Ready(false);
+                    }
+                    if self.data.is_empty() {
+                        self.stall = None;
+                        return Poll::Ready(true);
+                    }
+                    if let Some(stall) = &mut self.stall {
+                        stall.sent += sent;
+                        if stall.sent >= Stall::PROGRESS {
+                            self.stall = None;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for room. Ready when the client has made none for too long; ticks wait as long as it takes.
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.body.take_in(cx);
+        if !self.body.has_answers() {
+            return Poll::Pending;
+        }
+        let stall = self.stall.get_or_insert_with(Stall::new);
+        while stall.next_look.as_mut().poll(cx).is_ready() {
+            // While the server holds as much as it may, answers that nobody takes give way to others at once.
+            if stall.since.elapsed() >= self.stall_timeout || self.context.is_server_full() {
+                self.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+                return Poll::Ready(false);
+            }
+            let left = self.stall_timeout.saturating_sub(stall.since.elapsed());
+            stall.next_look.as_mut().reset(Instant::now() + left.min(Stall::LOOK));
+        }
+        Poll::Pending
+    }
+}
+
+impl Future for Sending {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if this.stream.poll_reset(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        loop {
+            if !this.data.is_empty() && !ready!(this.poll_data(cx)) {
+                return Poll::Ready(());
+            }
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        this.stream.reserve_capacity(data.len());
+                        this.data = data;
+                    }
+                    Err(frame) => {
+                        if let Ok(trailers) = frame.into_trailers() {
+                            // Fails only when there is nobody to send them to.
+                            let _ = this.stream.send_trailers(trailers);
+                        }
+                        return Poll::Ready(());
+                    }
+                },
+                Some(Err(_)) => {
+                    this.stream.send_reset(Reason::INTERNAL_ERROR);
+                    return Poll::Ready(());
+                }
+                None => {
+                    let _ = this.stream.send_data(Bytes::new(), true);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
+
+/// The body of a request.
+struct Incoming(RecvStream);
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        // Trailers of a request mean nothing in gRPC.
+        Poll::Ready(ready!(self.0.poll_data(cx)).map(|data| data.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
+
+impl RequestBody for Incoming {
+    fn release(&mut self, bytes: usize) {
+        // Fails only for more than was received.
+        let _ = self.0.flow_control().release_capacity(bytes);
+    }
+}
