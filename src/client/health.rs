@@ -15,8 +15,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Client, ClientError, Endpoint, Settings, output};
-use crate::duration;
+use super::{Client, ClientError, Endpoint, Settings, output, usage};
 
 /// The flags of `ticker health`.
 #[derive(Args, Debug)]
@@ -35,7 +34,7 @@ pub struct HealthArgs {
     pub service: String,
 
     /// How long all of it may take.
-    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = duration::parse)]
+    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = usage::longer_than_zero)]
     pub timeout: Duration,
 }
 
