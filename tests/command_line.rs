@@ -309,6 +309,8 @@ fn bad_usage_exits_with_2() {
         &["watch", "TCS", "--from", "yesterday"],
         &["watch", "TCS", "--from", "2026-01-01T00:00:00Z", "--speed", "-1"],
         &["watch", "TCS", "-n", "0"],
+        &["record", "TCS", "--out", "never.csv", "--count", "0"],
+        &["record", "TCS", "--out", "never.csv", "--duration", "0s"],
         &["list", "-n", "0"],
         &["health", "--timeout", "0s"],
     ] {
@@ -373,6 +375,56 @@ fn a_comparison_takes_two_different_replicas_and_some_ticks() {
     assert_eq!(code(&output), Some(1));
     let told = stderr(&output);
     assert!(told.contains("--from 2500-01-01T00:00:00Z is not before the present of the replicas"), "{told}");
+}
+
+#[test]
+fn a_recording_has_every_symbol_or_is_not_made() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ticks.csv");
+    let record = |symbols: &[&str]| {
+        let mut record = server.client(&[&["record"], symbols].concat());
+        record.args(["-n", "3", "--out", file.to_str().unwrap()]).output().unwrap()
+    };
+    let output = record(&["TCS", "RELAINCE"]);
+    assert_eq!((code(&output), stdout(&output)), (Some(1), ""));
+    let told = stderr(&output);
+    assert!(told.contains("RELAINCE; did you mean RELIANCE?"), "{told}");
+    assert!(
+        told.ends_with("error: 1 symbol was refused, so nothing is recorded: correct it or leave it out\n"),
+        "{told}"
+    );
+    assert!(!file.exists(), "the corrected command may use the name");
+    let output = record(&["TCS", "RELIANCE", "TCS"]);
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1 + 3, "each tick once");
+}
+
+#[test]
+fn a_recording_goes_to_standard_output_as_its_ticks_come() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        server.client(&["record", "TCS", "--out", "-", "-n", "3"]).current_dir(&folder).output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    let lines: Vec<_> = stdout(&output).lines().collect();
+    assert_eq!(lines[0], "time,symbol,price,quantity,sequence");
+    assert!(lines.len() == 4 && lines[1..].iter().all(|line| line.contains("Z,TCS,")), "{lines:?}");
+    assert_eq!(stderr(&output), "recorded 3 ticks of 1 symbol to standard output\n");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no file is made");
+
+    let mut record = server.client(&["record", "TCS", "--out", "-"]);
+    let mut record = record.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(record.stdout.take().unwrap()).lines();
+    // Live: rows come although the recording has no end.
+    assert!(lines.nth(2).unwrap().unwrap().contains(",TCS,"));
+    drop(lines);
+    let output = record.wait_with_output().unwrap();
+    assert_eq!((code(&output), stderr(&output)), (Some(0), ""), "whoever closes the pipe has seen enough");
+
+    let output = server.client(&["record", "TCS", "--out", "/dev/stdout"]).output().unwrap();
+    assert_eq!(code(&output), Some(1));
+    assert!(stderr(&output).contains("use --out - and redirect"), "{}", stderr(&output));
 }
 
 #[test]
