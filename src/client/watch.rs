@@ -216,6 +216,7 @@ async fn as_text<W: Write>(mut feed: Feed, records: io::Result<Records<W>>) -> a
 
 async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
     let mut stop = Stop::new().context("cannot listen to signals")?;
+    let mut continued = screen::continued().context("cannot listen to signals")?;
     let tape = feed.subscription.tape().clone();
     let started = Instant::now();
     let mut frames = interval(FRAME);
@@ -231,7 +232,14 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
             _ = frames.tick() => match screen.show(&board, Now { elapsed: started.elapsed(), time: tape.now() }) {
                 Ok(Wish::Stay | Wish::Scroll(_)) => {}
                 Ok(Wish::Leave) => break Ok(()),
+                Ok(Wish::Suspend) => if let Err(error) = screen.suspend() {
+                    break Err(anyhow::Error::new(error).context("cannot suspend"));
+                },
                 Err(error) => break Err(anyhow::Error::new(error).context("cannot draw on the terminal")),
+            },
+            // Another program may have had the terminal in the meantime.
+            _ = continued.recv() => if let Err(error) = screen.reopen() {
+                break Err(anyhow::Error::new(error).context("cannot take over the terminal again"));
             },
             () = stop.asked() => break Ok(()),
         }
