@@ -267,7 +267,9 @@ fn one_of_several_endpoints_is_enough() {
         }
         // Health is that of each of them.
         let output = ticker(&["health"]).env("TICKER_ENDPOINT", &endpoints).output().unwrap();
-        assert_eq!(code(&output), Some(1), "{}", stdout(&output));
+        let serving = format!("http://{}  SERVING\n", server.address);
+        assert_eq!((code(&output), stdout(&output)), (Some(1), serving.as_str()));
+        assert!(stderr(&output).contains("cannot connect to http://127.0.0.1:1"), "{}", stderr(&output));
     }
     let output =
         ticker(&["list", "--endpoint", "127.0.0.1:1", "--endpoint", "127.0.0.1:2"]).output().unwrap();
