@@ -51,6 +51,7 @@ mod seeker;
 mod settings;
 mod subscription;
 mod tape;
+mod usage;
 pub mod verify;
 pub mod watch;
 

@@ -267,7 +267,9 @@ fn one_of_several_endpoints_is_enough() {
         }
         // Health is that of each of them.
         let output = ticker(&["health"]).env("TICKER_ENDPOINT", &endpoints).output().unwrap();
-        assert_eq!(code(&output), Some(1), "{}", stdout(&output));
+        let serving = format!("http://{}  SERVING\n", server.address);
+        assert_eq!((code(&output), stdout(&output)), (Some(1), serving.as_str()));
+        assert!(stderr(&output).contains("cannot connect to http://127.0.0.1:1"), "{}", stderr(&output));
     }
     let output =
         ticker(&["list", "--endpoint", "127.0.0.1:1", "--endpoint", "127.0.0.1:2"]).output().unwrap();
@@ -307,10 +309,124 @@ fn bad_usage_exits_with_2() {
         &["verify", "TCS"],
         &["watch", "TCS", "--to", "2026-01-01T00:00:00Z"],
         &["watch", "TCS", "--from", "yesterday"],
+        &["watch", "TCS", "--from", "2026-01-01T00:00:00Z", "--speed", "-1"],
+        &["watch", "TCS", "-n", "0"],
+        &["record", "TCS", "--out", "never.csv", "--count", "0"],
+        &["record", "TCS", "--out", "never.csv", "--duration", "0s"],
+        &["list", "-n", "0"],
+        &["health", "--timeout", "0s"],
     ] {
         let output = ticker(arguments).output().unwrap();
         assert_eq!(code(&output), Some(2), "{arguments:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn times_in_the_wrong_order_are_bad_usage_and_told_what_to_do() {
+    let reversed = ["--from", "2026-02-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z"];
+    let empty = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z"];
+    for command in [&["watch", "TCS"][..], &["verify", "TCS", "--endpoint", "127.0.0.1:1,127.0.0.1:2"]] {
+        for (times, told) in [
+            (reversed, "error: --from 2026-02-01T00:00:00Z is after --to 2026-01-01T00:00:00Z: swap them\n"),
+            (
+                empty,
+                "error: --from and --to are both 2026-01-01T00:00:00Z, and --to is exclusive: choose a later --to\n",
+            ),
+        ] {
+            let output = ticker(&[command, &times[..]].concat()).output().unwrap();
+            assert_eq!((code(&output), stderr(&output)), (Some(2), told), "{command:?}");
+        }
+    }
+}
+
+#[test]
+fn a_comparison_takes_two_different_replicas_and_some_ticks() {
+    let server = Server::start(&[]);
+    let port = server.address.port();
+    let verify = |endpoints: String, times: &[&str]| {
+        let arguments = [&["verify", "TCS", "--endpoint", endpoints.as_str()][..], times].concat();
+        ticker(&arguments).output().unwrap()
+    };
+    let output = verify(format!("127.0.0.1:{port},http://127.0.0.1:{port}/"), &[]);
+    let told = format!(
+        "error: http://127.0.0.1:{port} is named twice: name two different replicas with --endpoint A --endpoint B\n"
+    );
+    assert_eq!((code(&output), stdout(&output), stderr(&output)), (Some(2), "", told.as_str()));
+    for other in ["localhost", "0.0.0.0", "[::ffff:127.0.0.1]"] {
+        let output = verify(format!("127.0.0.1:{port},{other}:{port}"), &[]);
+        let told = format!(
+            "error: http://127.0.0.1:{port} and http://{other}:{port} are the same replica, 127.0.0.1:{port}: name two \
+             different replicas with --endpoint A --endpoint B\n"
+        );
+        assert_eq!((code(&output), stdout(&output), stderr(&output)), (Some(2), "", told.as_str()));
+    }
+
+    let another = Server::start(&[]);
+    let both = format!("{},{}", server.address, another.address);
+    let output = verify(both.clone(), &["--from", "2026-01-01T09:15:00Z", "--to", "2026-01-01T09:15:10Z"]);
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).ends_with("of 1 symbol: the replicas are the same\n"), "{}", stdout(&output));
+    // Less than a tick.
+    let output =
+        verify(both.clone(), &["--from", "2026-01-01T09:15:00Z", "--to", "2026-01-01T09:15:00.000000001Z"]);
+    assert_eq!(code(&output), Some(1));
+    assert!(
+        stdout(&output).ends_with("0 ticks of 1 symbol: there is nothing to compare; choose other times\n")
+    );
+    let output = verify(both, &["--from", "2500-01-01T00:00:00Z"]);
+    assert_eq!(code(&output), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains("--from 2500-01-01T00:00:00Z is not before the present of the replicas"), "{told}");
+}
+
+#[test]
+fn a_recording_has_every_symbol_or_is_not_made() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ticks.csv");
+    let record = |symbols: &[&str]| {
+        let mut record = server.client(&[&["record"], symbols].concat());
+        record.args(["-n", "3", "--out", file.to_str().unwrap()]).output().unwrap()
+    };
+    let output = record(&["TCS", "RELAINCE"]);
+    assert_eq!((code(&output), stdout(&output)), (Some(1), ""));
+    let told = stderr(&output);
+    assert!(told.contains("RELAINCE; did you mean RELIANCE?"), "{told}");
+    assert!(
+        told.ends_with("error: 1 symbol was refused, so nothing is recorded: correct it or leave it out\n"),
+        "{told}"
+    );
+    assert!(!file.exists(), "the corrected command may use the name");
+    let output = record(&["TCS", "RELIANCE", "TCS"]);
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1 + 3, "each tick once");
+}
+
+#[test]
+fn a_recording_goes_to_standard_output_as_its_ticks_come() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        server.client(&["record", "TCS", "--out", "-", "-n", "3"]).current_dir(&folder).output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    let lines: Vec<_> = stdout(&output).lines().collect();
+    assert_eq!(lines[0], "time,symbol,price,quantity,sequence");
+    assert!(lines.len() == 4 && lines[1..].iter().all(|line| line.contains("Z,TCS,")), "{lines:?}");
+    assert_eq!(stderr(&output), "recorded 3 ticks of 1 symbol to standard output\n");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no file is made");
+
+    let mut record = server.client(&["record", "TCS", "--out", "-"]);
+    let mut record = record.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(record.stdout.take().unwrap()).lines();
+    // Live: rows come although the recording has no end.
+    assert!(lines.nth(2).unwrap().unwrap().contains(",TCS,"));
+    drop(lines);
+    let output = record.wait_with_output().unwrap();
+    assert_eq!((code(&output), stderr(&output)), (Some(0), ""), "whoever closes the pipe has seen enough");
+
+    let output = server.client(&["record", "TCS", "--out", "/dev/stdout"]).output().unwrap();
+    assert_eq!(code(&output), Some(1));
+    assert!(stderr(&output).contains("use --out - and redirect"), "{}", stderr(&output));
 }
 
 #[test]

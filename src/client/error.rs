@@ -154,7 +154,10 @@ pub(super) fn said(status: &tonic::Status) -> String {
     if parts.is_empty() {
         parts.push(status.code().description().to_owned())
     }
-    format!("{} ({})", parts.join(": "), code_name(status.code()))
+    let mut said = format!("{} ({})", parts.join(": "), code_name(status.code()));
+    // The text is the server's: it must not steer the terminal.
+    said.retain(|letter| !letter.is_control());
+    said
 }
 
 /// The name that the gRPC specification gives to a code.
@@ -207,6 +210,7 @@ mod tests {
     #[test]
     fn a_status_is_told_in_one_line_with_the_name_of_its_code() {
         assert_eq!(said(&Status::unavailable("the server stops")), "the server stops (UNAVAILABLE)");
+        assert_eq!(said(&Status::unavailable("\u{1b}[2Jgone\r\n")), "[2Jgone (UNAVAILABLE)");
         assert_eq!(
             said(&Status::new(Code::DeadlineExceeded, "")),
             "Deadline expired before operation could complete (DEADLINE_EXCEEDED)"

@@ -15,8 +15,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Client, ClientError, Endpoint, Settings, output};
-use crate::duration;
+use super::{Client, ClientError, Endpoint, Settings, output, usage, watch::warn};
 
 /// The flags of `ticker health`.
 #[derive(Args, Debug)]
@@ -35,14 +34,14 @@ pub struct HealthArgs {
     pub service: String,
 
     /// How long all of it may take.
-    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = duration::parse)]
+    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = usage::longer_than_zero)]
     pub timeout: Duration,
 }
 
-/// Asks and prints the answer.
+/// Asks and prints the answer: of several servers a line for each, with its address.
 ///
 /// # Errors
-/// The server cannot be reached or does not answer in time.
+/// The server, if it is one, cannot be reached or does not answer in time.
 pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     let mut endpoints = args.endpoints;
     if endpoints.is_empty() {
@@ -52,13 +51,26 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     }
     let mut code = ExitCode::SUCCESS;
     for endpoint in &endpoints {
-        let found = timeout(args.timeout, check(endpoint, args.service.clone()))
-            .await
-            .with_context(|| format!("{endpoint} did not answer within {:?}", args.timeout))??;
+        let answer = timeout(args.timeout, check(endpoint, args.service.clone())).await;
+        let answer = answer.with_context(|| format!("{endpoint} did not answer within {:?}", args.timeout));
+        let found = match answer.and_then(|answer| Ok(answer?)) {
+            Ok(found) => found,
+            // The others are asked all the same.
+            Err(error) if endpoints.len() > 1 => {
+                warn(&format!("{error:#}"));
+                code = ExitCode::FAILURE;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if found != ServingStatus::Serving {
             code = ExitCode::FAILURE;
         }
-        if let Err(error) = writeln!(io::stdout(), "{}", found.as_str_name()) {
+        let written = match endpoints.len() {
+            1 => writeln!(io::stdout(), "{}", found.as_str_name()),
+            _ => writeln!(io::stdout(), "{endpoint}  {}", found.as_str_name()),
+        };
+        if let Err(error) = written {
             return output::exit_code(Err(error.into()));
         }
     }

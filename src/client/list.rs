@@ -131,16 +131,18 @@ impl Record {
     fn of(instrument: v1::Instrument) -> Self {
         let decimal = |nanos| Price::from_nanos(nanos).map_or(0.0, Price::to_f64);
         let interval = instrument.tick_interval.and_then(|interval| Duration::try_from(interval).ok());
+        // The text is the server's: it must not steer the terminal.
+        let text = |text: String| text.replace(char::is_control, "");
         Self {
-            symbol: instrument.symbol,
-            kind: instrument.kind,
-            currency: instrument.currency,
+            symbol: text(instrument.symbol),
+            kind: text(instrument.kind),
+            currency: text(instrument.currency),
             reference_price: decimal(instrument.reference_price_nanos),
             price_increment: decimal(instrument.price_increment_nanos),
             quantity_increment: decimal(instrument.quantity_increment_nanos),
             annual_volatility: instrument.annual_volatility,
             tick_interval: interval.map(duration::show).unwrap_or_default(),
-            name: instrument.name,
+            name: text(instrument.name),
         }
     }
 
@@ -206,6 +208,16 @@ mod tests {
              M&M      equity  INR         3690.40       0.05         1      24.0 %     250ms  Mahindra & Mahindra\n\
              EUR-INR  equity  INR        102.6925     0.0025    0.0001      24.0 %        1s  Euro, in rupees\n"
         );
+    }
+
+    #[test]
+    fn a_server_cannot_steer_the_terminal() {
+        let name = "\u{1b}[2JTata\r\n".to_owned();
+        let steering = v1::Instrument { symbol: "TCS".to_owned(), name, ..v1::Instrument::default() };
+        let mut text = Vec::new();
+        write_table(&[Record::of(steering)], &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.ends_with("[2JTata\n") && text.lines().count() == 2, "{text:?}");
     }
 
     #[test]

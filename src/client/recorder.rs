@@ -1,11 +1,11 @@
-//! `ticker record`: writes every tick of some symbols to a file that `ticker serve --tape` plays.
+//! `ticker record`: writes every tick of some symbols to a file that `ticker serve --tape` plays, or to standard output.
 
 use std::{
     collections::HashMap,
     future,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     num::NonZeroU64,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::pin,
     process::ExitCode,
     time::Duration,
@@ -17,21 +17,23 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::recording::Recording;
 use super::{
-    Client, ClientError, Delivery, EndpointArgs, Event, Settings, Subscription, Wanted,
+    Client, ClientError, Delivery, EndpointArgs, Event, Settings, Subscription, Wanted, output, usage,
     watch::{notices, warn},
 };
-use crate::{contract::v1::Instrument, duration, tick::Symbol};
+use crate::{contract::v1::Instrument, tick::Symbol};
 
 mod recording;
 
 /// The arguments of `ticker record`.
 #[derive(Args, Debug)]
 pub struct RecordArgs {
-    /// Symbols, such as RELIANCE or BTC-USD; '*' stands for every instrument.
+    /// Symbols, such as RELIANCE or BTC-USD; '*' stands for every instrument. When the server refuses one of them,
+    /// nothing is recorded.
     #[arg(required = true, value_name = "SYMBOL")]
     pub symbols: Vec<String>,
 
-    /// The file to write, which must not be there yet: CSV, compressed when its name ends in .gz or .zst.
+    /// The file to write, which must not be there yet: CSV, compressed when its name ends in .gz or .zst; - is standard
+    /// output.
     #[arg(long, env = "TICKER_OUT", value_name = "FILE")]
     pub out: PathBuf,
 
@@ -40,11 +42,11 @@ pub struct RecordArgs {
     pub endpoints: EndpointArgs,
 
     /// Stop after so many ticks.
-    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER")]
+    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::count)]
     pub count: Option<NonZeroU64>,
 
     /// Stop after so long, such as 10m.
-    #[arg(long, env = "TICKER_DURATION", value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, env = "TICKER_DURATION", value_name = "DURATION", value_parser = usage::longer_than_zero)]
     pub duration: Option<Duration>,
 }
 
@@ -59,7 +61,7 @@ struct Begun {
 /// Records until `stop`, the count or the duration ends it. The file is whole whatever ends it.
 ///
 /// # Errors
-/// The server cannot be reached, refuses every symbol, leaves ticks out or ends the stream, or the file is there already
+/// The server cannot be reached, refuses a symbol, leaves ticks out or ends the stream, or the file is there already
 /// or cannot be written.
 pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     let mut stop = pin!(stop);
@@ -67,8 +69,16 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
         begun = begin(&args) => begun?,
         () = &mut stop => bail!("stopped before the server had answered: there is no recording"),
     };
-    let mut recording = Recording::create(&args.out, increments, args.count)?;
-    let bar = ProgressBar::new_spinner().with_style(look());
+    let to_stdout = args.out == Path::new("-");
+    let mut recording = match to_stdout {
+        true => Recording::to_stdout(increments, args.count)?,
+        false => Recording::create(&args.out, increments, args.count)?,
+    };
+    // On a terminal the progress would be drawn over the rows.
+    let bar = match to_stdout && io::stdout().is_terminal() {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new_spinner().with_style(look()),
+    };
     let mut time_is_up = pin!(async {
         match args.duration {
             Some(duration) => tokio::time::sleep(duration).await,
@@ -99,6 +109,13 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
     };
     bar.finish_and_clear();
     let recorded = recording.to_string();
+    if to_stdout {
+        let written = ended.and(recording.finish().map_err(anyhow::Error::new));
+        if written.is_ok() {
+            let _ = writeln!(io::stderr(), "recorded {recorded} to standard output");
+        }
+        return output::exit_code(written.map(|()| ExitCode::SUCCESS));
+    }
     recording.finish().with_context(|| format!("cannot finish {}", args.out.display()))?;
     // The file is there whether or not anybody reads this.
     let _ = writeln!(io::stdout(), "recorded {recorded} to {}", args.out.display());
@@ -109,7 +126,8 @@ fn look() -> ProgressStyle {
     ProgressStyle::with_template("recording {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// Subscribes, and waits until the server has answered for every symbol.
+/// Subscribes, and waits until the server has accepted every symbol: a recording that lacks one of them would look
+/// complete.
 async fn begin(args: &RecordArgs) -> anyhow::Result<Begun> {
     let client = Client::connect(&args.endpoints.clone().into(), Settings::default()).await?;
     let increments = quantity_increments(&client).await?;
@@ -119,11 +137,16 @@ async fn begin(args: &RecordArgs) -> anyhow::Result<Begun> {
     while subscription.unanswered() > 0 {
         subscription.next_batch(&mut events).await?;
     }
-    let subscribed =
-        |event: &Event| matches!(event, Event::Answer { subscribed, .. } if !subscribed.is_empty());
-    if !events.iter().any(subscribed) {
-        events.iter().flat_map(notices).for_each(|notice| warn(&notice));
-        bail!("every symbol was refused: there is nothing to record");
+    let answers = events.iter().filter(|event| matches!(event, Event::Answer { .. }));
+    let refused: Vec<_> = answers.flat_map(notices).collect();
+    if !refused.is_empty() {
+        refused.iter().for_each(|notice| warn(notice));
+        match refused.len() {
+            1 => bail!("1 symbol was refused, so nothing is recorded: correct it or leave it out"),
+            count => {
+                bail!("{count} symbols were refused, so nothing is recorded: correct them or leave them out")
+            }
+        }
     }
     Ok(Begun { subscription, events, increments })
 }

@@ -5,16 +5,17 @@ mod compare;
 use std::{
     collections::BTreeSet,
     io::{self, BufWriter, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::Range,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::bail;
-use clap::{Args, error::ErrorKind};
+use clap::Args;
 
 use self::compare::{Comparison, Difference, compare};
-use super::{Client, Endpoint, Settings, Tape, output};
+use super::{Client, Endpoint, Settings, Tape, output, usage};
 use crate::{
     tick::{Tick, Time},
     timestamp,
@@ -27,7 +28,7 @@ pub struct VerifyArgs {
     #[arg(required = true, value_name = "SYMBOL")]
     pub symbols: Vec<String>,
 
-    /// A replica; at least two of them: repeat the flag or use commas. All are compared with the first
+    /// A replica; at least two different ones: repeat the flag or use commas. All are compared with the first
     #[arg(
         long = "endpoint",
         env = "TICKER_ENDPOINT",
@@ -52,6 +53,9 @@ struct Replica {
     tape: Tape,
 }
 
+/// What to do when there is only one replica to compare.
+const TWO: &str = "name two different replicas with --endpoint A --endpoint B";
+
 /// So much is compared when nothing else is asked for.
 const USUAL: Duration = Duration::from_secs(60 * 60);
 
@@ -60,13 +64,18 @@ const USUAL: Duration = Duration::from_secs(60 * 60);
 /// # Errors
 /// A replica cannot be reached or refuses, or the lines cannot be written.
 pub async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
-    if args.endpoints.len() < 2 {
-        let message = "it takes two replicas to compare: --endpoint A --endpoint B\n";
-        clap::Error::raw(ErrorKind::TooFewValues, message).exit();
-    }
-    let mut replicas = Vec::new();
+    let checked = check_endpoints(&args.endpoints).and_then(|()| usage::check_times(args.from, args.to));
+    checked.unwrap_or_else(|message| usage::refuse(message));
+    let mut replicas: Vec<Replica> = Vec::new();
     for endpoint in &args.endpoints {
         let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
+        let address = reached(client.replica.address);
+        if let Some(other) =
+            replicas.iter().position(|other| reached(other.client.replica.address) == address)
+        {
+            let other = &args.endpoints[other];
+            usage::refuse(format_args!("{other} and {endpoint} are the same replica, {address}: {TWO}"));
+        }
         let tape = client.tape().await?;
         replicas.push(Replica { client, tape });
     }
@@ -82,11 +91,35 @@ fn times(args: &VerifyArgs, replicas: &[Replica]) -> anyhow::Result<Range<Time>>
     let from = args.from.unwrap_or_else(|| to.before(USUAL).unwrap_or_default());
     if from >= to {
         let (from, to) = (timestamp::show(from), timestamp::show(to));
-        bail!(
-            "there is nothing between {from} and {to}, where the comparison ends: choose an earlier --from"
-        );
+        // Those of the command line are in order, so it is the present that ends the comparison, or the year 1970.
+        match args.from {
+            Some(_) => bail!(
+                "--from {from} is not before the present of the replicas, {to}: choose an earlier --from"
+            ),
+            None => bail!("there is nothing before {to}, where the comparison ends: choose a later --to"),
+        }
     }
     Ok(from..to)
+}
+
+/// Checks that there are two endpoints at least, each of them once.
+fn check_endpoints(endpoints: &[Endpoint]) -> Result<(), String> {
+    if endpoints.len() < 2 {
+        return Err(format!("one replica cannot be compared: {TWO}"));
+    }
+    let again = endpoints.iter().enumerate().find(|(at, endpoint)| endpoints[..*at].contains(endpoint));
+    again.map_or(Ok(()), |(_, endpoint)| Err(format!("{endpoint} is named twice: {TWO}")))
+}
+
+/// One spelling of an address: without an address of IPv4 inside one of IPv6, and with the loopback address in place of
+/// the unspecified one, which connects to it.
+fn reached(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip().to_canonical() {
+        ip if !ip.is_unspecified() => ip,
+        ip if ip.is_ipv4() => Ipv4Addr::LOCALHOST.into(),
+        _ => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 async fn verify(
@@ -124,12 +157,14 @@ async fn verify(
     let of = if listed.len() == 1 { "symbol" } else { "symbols" };
     write!(to, "{ticks} ticks of {} {of}: ", listed.len())?;
     match (same, differing) {
+        // That nothing differs says nothing then.
+        (true, 0) if ticks == 0 => writeln!(to, "there is nothing to compare; choose other times")?,
         (true, 0) => writeln!(to, "the replicas are the same")?,
         (false, 0) => writeln!(to, "the ticks are the same, the tapes are not")?,
         _ => writeln!(to, "not the same for {differing}")?,
     }
     to.flush()?;
-    Ok(same && differing == 0)
+    Ok(same && differing == 0 && ticks > 0)
 }
 
 /// The symbols to compare, each once; and of those that a star stands for, which replica does not list which.
@@ -177,4 +212,31 @@ fn show(difference: &Difference, to: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_spellings_of_one_address_reach_one_replica() {
+        let reached = |text: &str| reached(text.parse().unwrap()).to_string();
+        for text in ["127.0.0.1:50051", "0.0.0.0:50051", "[::ffff:127.0.0.1]:50051", "[::ffff:0.0.0.0]:50051"]
+        {
+            assert_eq!(reached(text), "127.0.0.1:50051", "{text}");
+        }
+        assert_eq!(reached("[::]:50051"), "[::1]:50051");
+        assert_eq!(reached("10.0.0.1:50052"), "10.0.0.1:50052");
+    }
+
+    #[test]
+    fn it_takes_two_different_replicas() {
+        let check = |texts: &[&str]| {
+            check_endpoints(&texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>())
+        };
+        assert_eq!(check(&["a:1", "a:2"]), Ok(()));
+        assert!(check(&["a:1"]).unwrap_err().starts_with("one replica cannot be compared"));
+        let twice = "http://a:1 is named twice: name two different replicas with --endpoint A --endpoint B";
+        assert_eq!(check(&["a:1", "b:1", "http://a:1/"]), Err(twice.to_owned()));
+    }
 }

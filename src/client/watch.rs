@@ -1,6 +1,8 @@
 //! `ticker watch`: live ticks as a table on a terminal, and as text in a pipe.
 
 use std::{
+    env,
+    ffi::OsStr,
     io::{self, BufWriter, IsTerminal, Write},
     num::NonZeroU64,
     process::ExitCode,
@@ -20,6 +22,7 @@ use super::{
     Client, Delivery, EndpointArgs, Event, Refusal, Replay, Settings, Subscription, Wanted,
     output::{self, Output},
     record::Records,
+    usage,
 };
 use crate::{duration, tick::Time, timestamp};
 
@@ -39,7 +42,7 @@ pub struct WatchArgs {
     #[command(flatten)]
     pub endpoints: EndpointArgs,
 
-    /// How to show the ticks [default: table on a terminal, lines in a pipe].
+    /// How to show the ticks [default: table on a terminal, lines in a pipe and where TERM is unset or dumb].
     #[arg(long, short, env = "TICKER_OUTPUT")]
     pub output: Option<Output>,
 
@@ -64,13 +67,15 @@ pub struct WatchArgs {
         long,
         env = "TICKER_REPLAY_SPEED",
         value_name = "NUMBER",
-        default_value_t = 1.0,
+        default_value = "1",
+        value_parser = usage::speed,
+        allow_negative_numbers = true,
         requires = "from"
     )]
     pub speed: f64,
 
     /// Stop after so many ticks.
-    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER")]
+    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::count)]
     pub count: Option<NonZeroU64>,
 }
 
@@ -82,6 +87,17 @@ struct Feed {
     remaining: Option<u64>,
 }
 
+/// What standard output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stdout {
+    /// A terminal whose cursor can be moved: it can show a table.
+    Screen,
+    /// A terminal with TERM unset or `dumb`, such as the shell of an editor: it can show lines.
+    DumbTerminal,
+    /// A file or a pipe.
+    NoTerminal,
+}
+
 /// The table is drawn this often.
 const FRAME: Duration = Duration::from_millis(100);
 
@@ -90,13 +106,11 @@ const FRAME: Duration = Duration::from_millis(100);
 /// # Errors
 /// The server cannot be reached, refuses every symbol or ends the stream, or the ticks cannot be shown.
 pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
-    let terminal = io::stdout().is_terminal();
-    let output = args.output.unwrap_or(if terminal { Output::Table } else { Output::Lines });
-    if output == Output::Table && !terminal {
-        bail!("a live table needs a terminal: use --output lines, json or csv");
-    }
-    if args.from.zip(args.to).is_some_and(|(from, to)| to < from) {
-        bail!("--to is before --from: swap them");
+    usage::check_times(args.from, args.to).unwrap_or_else(|message| usage::refuse(message));
+    let stdout = Stdout::of_process();
+    let output = args.output.unwrap_or(if stdout == Stdout::Screen { Output::Table } else { Output::Lines });
+    if output == Output::Table {
+        stdout.check_table()?;
     }
     let wanted = Wanted { symbols: args.symbols, delivery: args.delivery, min_interval: args.min_interval };
     let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
@@ -110,14 +124,45 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         remaining: args.count.map(NonZeroU64::get),
     };
 
+    let mut board = Board::new(client.endpoint(), &wanted.symbols);
+    if let Some(notice) = args.from.and_then(|from| early(from, feed.subscription.tape().now())) {
+        match output {
+            Output::Table => board.tell(notice),
+            Output::Lines | Output::Json | Output::Csv => warn(&notice),
+        }
+    }
     let stdout = || BufWriter::new(io::stdout().lock());
     let shown = match output {
-        Output::Table => on_screen(feed, Board::new(client.endpoint(), &wanted.symbols)).await,
+        Output::Table => on_screen(feed, board).await,
         Output::Lines => as_text(feed, Ok(Records::lines(stdout()))).await,
         Output::Json => as_text(feed, Ok(Records::json(stdout()))).await,
         Output::Csv => as_text(feed, Records::csv(stdout())).await,
     };
     output::exit_code(shown.map(|()| ExitCode::SUCCESS))
+}
+
+impl Stdout {
+    fn of_process() -> Self {
+        Self::of(io::stdout().is_terminal(), env::var_os("TERM").as_deref())
+    }
+
+    fn of(is_terminal: bool, term: Option<&OsStr>) -> Self {
+        match term {
+            _ if !is_terminal => Self::NoTerminal,
+            Some(term) if !term.is_empty() && term != "dumb" => Self::Screen,
+            _ => Self::DumbTerminal,
+        }
+    }
+
+    fn check_table(self) -> anyhow::Result<()> {
+        match self {
+            Self::Screen => Ok(()),
+            Self::DumbTerminal => bail!(
+                "a live table needs a terminal with a cursor, and TERM is unset or dumb: use --output lines, json or csv"
+            ),
+            Self::NoTerminal => bail!("a live table needs a terminal: use --output lines, json or csv"),
+        }
+    }
 }
 
 impl Feed {
@@ -171,6 +216,7 @@ async fn as_text<W: Write>(mut feed: Feed, records: io::Result<Records<W>>) -> a
 
 async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
     let mut stop = Stop::new().context("cannot listen to signals")?;
+    let mut continued = screen::continued().context("cannot listen to signals")?;
     let tape = feed.subscription.tape().clone();
     let started = Instant::now();
     let mut frames = interval(FRAME);
@@ -186,7 +232,14 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
             _ = frames.tick() => match screen.show(&board, Now { elapsed: started.elapsed(), time: tape.now() }) {
                 Ok(Wish::Stay | Wish::Scroll(_)) => {}
                 Ok(Wish::Leave) => break Ok(()),
+                Ok(Wish::Suspend) => if let Err(error) = screen.suspend() {
+                    break Err(anyhow::Error::new(error).context("cannot suspend"));
+                },
                 Err(error) => break Err(anyhow::Error::new(error).context("cannot draw on the terminal")),
+            },
+            // Another program may have had the terminal in the meantime.
+            _ = continued.recv() => if let Err(error) = screen.reopen() {
+                break Err(anyhow::Error::new(error).context("cannot take over the terminal again"));
             },
             () = stop.asked() => break Ok(()),
         }
@@ -195,6 +248,12 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
     drop(screen);
     board.notices().rev().for_each(warn);
     ended
+}
+
+/// What the user must know of a replay that cannot begin yet: until it does, nothing comes.
+fn early(from: Time, present: Time) -> Option<String> {
+    let [shown_from, shown_present] = [from, present].map(|time| timestamp::show_with_decimals(time, 0));
+    (from > present).then(|| format!("--from {shown_from} is in the future: the tape is at {shown_present}"))
 }
 
 /// What the user must know of an event that is no tick.
@@ -233,6 +292,27 @@ pub(super) fn warn(notice: &str) {
 mod tests {
     use super::*;
     use crate::tick::Sequence;
+
+    #[test]
+    fn a_terminal_without_a_cursor_shows_lines() {
+        let of = |term: Option<&str>| Stdout::of(true, term.map(OsStr::new));
+        assert_eq!((of(Some("xterm-256color")), of(Some("vt100"))), (Stdout::Screen, Stdout::Screen));
+        assert_eq!([of(None), of(Some("")), of(Some("dumb"))], [Stdout::DumbTerminal; 3]);
+        assert_eq!(Stdout::of(false, Some(OsStr::new("xterm"))), Stdout::NoTerminal);
+        assert!(Stdout::Screen.check_table().is_ok());
+        assert!(
+            Stdout::DumbTerminal.check_table().unwrap_err().to_string().contains("TERM is unset or dumb")
+        );
+    }
+
+    #[test]
+    fn a_replay_of_the_future_is_told() {
+        let [early_time, late] =
+            ["2026-01-01T00:00:00.5Z", "2026-02-01T00:00:00Z"].map(|text| timestamp::parse(text).unwrap());
+        assert_eq!(early(early_time, late).or(early(late, late)), None);
+        let told = "--from 2026-02-01T00:00:00Z is in the future: the tape is at 2026-01-01T00:00:00Z";
+        assert_eq!(early(late, early_time).as_deref(), Some(told));
+    }
 
     #[test]
     fn what_is_lost_or_refused_is_told() {

@@ -101,33 +101,122 @@ def test_bad_usage_exits_with_two(shell, line):
     assert ran.stderr and "panicked" not in ran.stderr
 
 
+class Typewriter:
+    """The user's side of a terminal: what is shown on it, and the keys."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+        self.shown = b""
+
+    def read_until(self, done, timeout=10):
+        """Reads what is shown until `done()`."""
+        deadline = time.monotonic() + timeout
+        while not done():
+            assert time.monotonic() < deadline, self.shown
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                try:
+                    self.shown += os.read(self.terminal, 65_536)
+                except OSError:
+                    # Nobody has it open any more.
+                    assert done(), self.shown
+                    return
+
+    def press(self, keys):
+        """Types, and forgets what was shown before."""
+        self.shown = b""
+        os.write(self.terminal, keys)
+
+
+ON_ALTERNATE_SCREEN, BACK_ON_THE_FIRST = b"\x1b[?1049h", b"\x1b[?1049l"
+HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
+
+
 @pytest.mark.parametrize("stop", ["Ctrl-C", signal.SIGTERM])
 def test_a_live_table_gives_the_terminal_back(binary, server, stop):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     before = termios.tcgetattr(theirs)
     command = [binary, "watch", "RELIANCE", "TCS", "BTC-USD", "--endpoint", f"http://{server.address}"]
-    watching = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-    shown, deadline = b"", time.monotonic() + 10
-
-    def read_until(done):
-        nonlocal shown
-        while not done() and time.monotonic() < deadline:
-            if select.select([ours], [], [], 0.1)[0]:
-                shown += os.read(ours, 65_536)
-
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    watching = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environment
+    )
+    user = Typewriter(ours)
     try:
-        read_until(lambda: all(symbol in shown for symbol in (b"RELIANCE", b"TCS", b"BTC-USD")))
+        user.read_until(lambda: all(symbol in user.shown for symbol in (b"RELIANCE", b"TCS", b"BTC-USD")))
         assert termios.tcgetattr(theirs) != before, "a live table takes the terminal over"
         if stop == "Ctrl-C":
             os.write(ours, b"\x03")
         else:
             watching.send_signal(stop)
-        read_until(lambda: watching.poll() is not None and not select.select([ours], [], [], 0)[0])
-        assert watching.wait(5) == 0, shown
+        user.read_until(lambda: watching.poll() is not None and not select.select([ours], [], [], 0)[0])
+        assert watching.wait(5) == 0, user.shown
     finally:
         watching.kill()
     assert termios.tcgetattr(theirs) == before
-    entered, left = shown.rfind(b"\x1b[?1049h"), shown.rfind(b"\x1b[?1049l")
+    entered, left = user.shown.rfind(ON_ALTERNATE_SCREEN), user.shown.rfind(BACK_ON_THE_FIRST)
     assert -1 < entered < left, "back on the screen that was there"
-    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l"), "with its cursor"
+    assert user.shown.rfind(SHOW_CURSOR) > user.shown.rfind(HIDE_CURSOR), "with its cursor"
+
+
+def test_ctrl_z_stops_a_live_table_and_fg_goes_on_with_it(binary, server):
+    # A shell with job control that does not touch the settings of the terminal itself.
+    script = """
+        set -m
+        echo "before $(stty -g)."
+        "$TICKER" watch BTC-USD --endpoint "$ENDPOINT"
+        echo "code $?."
+        echo "after $(stty -g)."
+        stty -a
+        echo "stopped."
+        read -r
+        fg >/dev/null
+        echo "at the end $(stty -g)."
+    """
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "TERM": "xterm-256color",
+        "TICKER": binary,
+        "ENDPOINT": f"http://{server.address}",
+    }
+    shell, terminal = pty.fork()
+    if shell == 0:
+        os.execve("/bin/bash", ["bash", "-c", script], environment)
+    user = Typewriter(terminal)
+    termios.tcsetwinsize(terminal, (24, 100))
+
+    def settings(name):
+        return re.search(rf"{name} ([0-9a-f:]+)\.".encode(), user.shown).group(1)
+
+    try:
+        user.read_until(lambda: b"BTC-USD" in user.shown)
+        before = settings("before")
+        user.press(b"\x1a")
+        user.read_until(lambda: b"stopped." in user.shown)
+        assert f"code {128 + signal.SIGTSTP}.".encode() in user.shown, user.shown
+        assert settings("after") == before
+        assert re.search(rb"[ \n]icanon", user.shown) and re.search(rb"[ \n]echo ", user.shown), user.shown
+        assert BACK_ON_THE_FIRST in user.shown
+        assert user.shown.rfind(SHOW_CURSOR) > user.shown.rfind(HIDE_CURSOR)
+        user.press(b"\n")
+        # The whole table is drawn again.
+        user.read_until(lambda: ON_ALTERNATE_SCREEN in user.shown and b"SYMBOL" in user.shown and b"q quits" in user.shown)
+        assert not termios.tcgetattr(terminal)[3] & termios.ICANON, "the keys are the table's again"
+        user.press(b"q")
+        user.read_until(lambda: b"at the end" in user.shown and user.shown.endswith(b".\r\n"))
+        assert settings("at the end") == before
+    finally:
+        os.kill(shell, signal.SIGKILL)
+        os.waitpid(shell, 0)
+        os.close(terminal)
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {}])
+def test_a_terminal_without_a_cursor_gets_lines(binary, server, environment):
+    ours, theirs = pty.openpty()
+    command = [binary, "watch", "BTC-USD", "-n", "3", "--endpoint", f"http://{server.address}"]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as watching:
+        user = Typewriter(ours)
+        user.read_until(lambda: watching.poll() is not None and not select.select([ours], [], [], 0)[0])
+    assert watching.returncode == 0
+    assert user.shown.count(b" BTC-USD ") == 3 and b"\x1b" not in user.shown, user.shown

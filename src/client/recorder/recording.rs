@@ -1,4 +1,4 @@
-//! The file of a recording: CSV, perhaps compressed, in which no tick is missing.
+//! The rows of a recording: CSV, perhaps compressed, in which no tick is missing.
 
 use std::{
     collections::HashMap,
@@ -29,8 +29,9 @@ pub(super) struct Recording {
     remaining: Option<u64>,
 }
 
-/// A file as its name says.
+/// Where the rows go: to standard output, or to a file as its name says.
 enum Packed {
+    Stdout(BufWriter<io::Stdout>),
     Plain(BufWriter<File>),
     Gzip(GzEncoder<BufWriter<File>>),
     Zstd(zstd::Encoder<'static, BufWriter<File>>),
@@ -40,6 +41,14 @@ enum Packed {
 const ONE: u64 = 1_000_000_000;
 
 impl Recording {
+    /// Writes to standard output, where someone may read along.
+    pub(super) fn to_stdout(
+        increments: HashMap<Symbol, u64>,
+        count: Option<NonZeroU64>,
+    ) -> anyhow::Result<Self> {
+        Self::begin(Packed::Stdout(BufWriter::new(io::stdout())), increments, count)
+    }
+
     /// Makes the file.
     pub(super) fn create(
         path: &Path,
@@ -48,11 +57,24 @@ impl Recording {
     ) -> anyhow::Result<Self> {
         let file = match OpenOptions::new().write(true).create_new(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if path.metadata().is_ok_and(|found| !found.is_file()) {
+                    bail!(
+                        "{} is not a regular file: use --out - and redirect standard output",
+                        path.display()
+                    )
+                }
                 bail!("{} is there already: name another file with --out, or remove it first", path.display())
             }
             made => made.with_context(|| format!("cannot make {}", path.display()))?,
         };
-        let packed = Packed::new(path, BufWriter::new(file))?;
+        Self::begin(Packed::new(path, BufWriter::new(file))?, increments, count)
+    }
+
+    fn begin(
+        packed: Packed,
+        increments: HashMap<Symbol, u64>,
+        count: Option<NonZeroU64>,
+    ) -> anyhow::Result<Self> {
         let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(packed);
         rows.write_record(["time", "symbol", "price", "quantity", "sequence"]).map_err(written)?;
         let remaining = count.map(NonZeroU64::get);
@@ -60,11 +82,15 @@ impl Recording {
     }
 
     /// Takes events in; false when there are as many ticks as were asked for.
-    pub(super) fn take(
-        &mut self,
-        events: &mut Vec<Event>,
-        mut warn: impl FnMut(&str),
-    ) -> anyhow::Result<bool> {
+    pub(super) fn take(&mut self, events: &mut Vec<Event>, warn: impl FnMut(&str)) -> anyhow::Result<bool> {
+        let more = self.take_each(events, warn)?;
+        if matches!(self.rows.get_ref(), Packed::Stdout(_)) {
+            self.rows.flush()?;
+        }
+        Ok(more)
+    }
+
+    fn take_each(&mut self, events: &mut Vec<Event>, mut warn: impl FnMut(&str)) -> anyhow::Result<bool> {
         for event in events.drain(..) {
             match event {
                 Event::Tick(live) => self.write(&live)?,
@@ -125,6 +151,7 @@ impl Packed {
 
     fn finish(self) -> io::Result<()> {
         let mut file = match self {
+            Self::Stdout(mut stdout) => return stdout.flush(),
             Self::Plain(file) => file,
             Self::Gzip(encoder) => encoder.finish()?,
             Self::Zstd(encoder) => encoder.finish()?,
@@ -136,6 +163,7 @@ impl Packed {
 impl Write for Packed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
+            Self::Stdout(stdout) => stdout.write(bytes),
             Self::Plain(file) => file.write(bytes),
             Self::Gzip(encoder) => encoder.write(bytes),
             Self::Zstd(encoder) => encoder.write(bytes),
@@ -144,6 +172,7 @@ impl Write for Packed {
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
+            Self::Stdout(stdout) => stdout.flush(),
             Self::Plain(file) => file.flush(),
             Self::Gzip(encoder) => encoder.flush(),
             Self::Zstd(encoder) => encoder.flush(),

@@ -54,7 +54,9 @@ impl Board {
     const NOTICES: usize = 1000;
 
     pub(super) fn new(endpoint: &Endpoint, named: &[String]) -> Self {
-        let places = named.iter().enumerate().filter_map(|(place, name)| Some((name.parse().ok()?, place)));
+        // The first place of a symbol that is named twice.
+        let places = named.iter().enumerate().rev();
+        let places = places.filter_map(|(place, name)| Some((name.parse().ok()?, place)));
         Self {
             endpoint: endpoint.clone(),
             attempt: None,
@@ -72,10 +74,7 @@ impl Board {
 
     /// Takes in an event, so long after the start.
     pub(super) fn take(&mut self, event: Event, elapsed: Duration) {
-        for notice in notices(&event) {
-            self.notices.truncate(Self::NOTICES - 1);
-            self.notices.push_front(notice);
-        }
+        notices(&event).into_iter().for_each(|notice| self.tell(notice));
         match event {
             Event::Tick(live) => self.tick(&live, elapsed),
             Event::Answer { tape_id, subscribed, .. } => {
@@ -93,6 +92,12 @@ impl Board {
             }
             Event::Gap { .. } | Event::CaughtUp { .. } | Event::Draining | Event::End => {}
         }
+    }
+
+    /// Adds what the user must know.
+    pub(super) fn tell(&mut self, notice: String) {
+        self.notices.truncate(Self::NOTICES - 1);
+        self.notices.push_front(notice);
     }
 
     /// The rows in their order.
@@ -171,7 +176,7 @@ pub(super) mod tests {
 
     #[test]
     fn rows_stand_in_the_order_of_the_command_line_and_then_by_name() {
-        let mut board = board(&["TCS", "INFY", "*"]);
+        let mut board = board(&["TCS", "INFY", "*", "TCS"]);
         for symbol in ["ZEEL", "INFY", "ACC", "TCS"] {
             board.take(tick(symbol, 1_000_000_000), Duration::ZERO);
         }

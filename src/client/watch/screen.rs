@@ -1,11 +1,21 @@
 //! Takes over the terminal, and gives it back whatever happens.
 
-use std::{io, thread, time::Duration};
+use std::{
+    io::{self, stdout},
+    thread,
+    time::Duration,
+};
 
 use ratatui::{
-    DefaultTerminal,
-    crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers},
+    DefaultTerminal, Terminal,
+    backend::CrosstermBackend,
+    crossterm::{
+        event::{self, Event, KeyCode, KeyEvent, KeyModifiers},
+        execute,
+        terminal::{Clear, ClearType, EnterAlternateScreen, disable_raw_mode, enable_raw_mode},
+    },
 };
+use rustix::process::{Signal as Number, kill_current_process_group};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
@@ -24,6 +34,7 @@ pub(super) struct Screen {
 pub(super) enum Wish {
     Stay,
     Leave,
+    Suspend,
     Scroll(Scroll),
 }
 
@@ -40,19 +51,42 @@ impl Screen {
         Ok(Self { terminal, view: View::default() })
     }
 
-    /// Does what the keys ask for, draws, and tells whether the user wants to leave.
+    /// Does what the keys ask for and draws. Tells whether the user wants to leave or to suspend the program.
     pub(super) fn show(&mut self, board: &Board, now: Now) -> io::Result<Wish> {
         while event::poll(Duration::ZERO)? {
             // A new size is seen when drawing.
             let Event::Key(key) = event::read()? else { continue };
-            match wish(key) {
-                Wish::Leave => return Ok(Wish::Leave),
+            let wish = wish(key);
+            match wish {
+                Wish::Leave | Wish::Suspend => return Ok(wish),
                 Wish::Scroll(scroll) => self.view.scroll(scroll),
                 Wish::Stay => {}
             }
         }
         self.terminal.draw(|frame| table::draw(frame, board, &mut self.view, now))?;
         Ok(Wish::Stay)
+    }
+
+    /// Gives the terminal back and stops this process, as Ctrl-Z does with a program that does not read keys. Returns
+    /// with the terminal taken over again: when the process is continued, or at once where there is no shell that could
+    /// continue it.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        self.terminal.show_cursor()?;
+        ratatui::try_restore()?;
+        // The whole process group, as the terminal would have done: a program that has started this one must stop too.
+        let stopped = kill_current_process_group(Number::TSTP);
+        self.reopen()?;
+        Ok(stopped?)
+    }
+
+    /// Takes the terminal over anew, whatever has become of it, and forgets what is on it.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        // What was set before does not hold any more, but crossterm goes by it.
+        disable_raw_mode()?;
+        enable_raw_mode()?;
+        execute!(stdout(), EnterAlternateScreen, Clear(ClearType::All))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 }
 
@@ -84,13 +118,19 @@ impl Stop {
     }
 }
 
+/// The signal that this process goes on after it was stopped.
+pub(super) fn continued() -> io::Result<Signal> {
+    signal(SignalKind::from_raw(Number::CONT.as_raw()))
+}
+
 fn wish(key: KeyEvent) -> Wish {
     if !key.is_press() && !key.is_repeat() {
         return Wish::Stay;
     }
     match key.code {
-        // A raw terminal sends Ctrl-C as a key.
+        // A raw terminal sends Ctrl-C and Ctrl-Z as keys.
         KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Wish::Leave,
+        KeyCode::Char('z') if key.modifiers.contains(KeyModifiers::CONTROL) => Wish::Suspend,
         KeyCode::Char('q') | KeyCode::Esc => Wish::Leave,
         KeyCode::Up | KeyCode::Char('k') => Wish::Scroll(Scroll::Up),
         KeyCode::Down | KeyCode::Char('j') => Wish::Scroll(Scroll::Down),
@@ -107,12 +147,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn q_escape_and_ctrl_c_leave_and_nothing_else_does() {
+    fn q_escape_and_ctrl_c_leave_and_ctrl_z_suspends() {
         let plain = |code| wish(KeyEvent::new(code, KeyModifiers::NONE));
         assert_eq!(plain(KeyCode::Char('q')), Wish::Leave);
         assert_eq!(plain(KeyCode::Esc), Wish::Leave);
         assert_eq!(wish(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Wish::Leave);
-        assert_eq!(plain(KeyCode::Char('c')), Wish::Stay);
+        assert_eq!(wish(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL)), Wish::Suspend);
+        assert_eq!((plain(KeyCode::Char('c')), plain(KeyCode::Char('z'))), (Wish::Stay, Wish::Stay));
         assert_eq!(plain(KeyCode::Down), Wish::Scroll(Scroll::Down));
     }
 }

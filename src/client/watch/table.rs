@@ -10,7 +10,7 @@ use ratatui::{
     widgets::{Cell, Row, Table},
 };
 
-use super::board::{Board, Prices};
+use super::board::{self, Board};
 use crate::tick::{Symbol, Time};
 
 /// The part of the board that is in sight.
@@ -42,8 +42,33 @@ pub(super) struct Now {
     pub(super) time: Time,
 }
 
-const HEADINGS: [&str; 6] = ["SYMBOL", "LTP", "CHANGE", "CHANGE %", "TICKS/S", "AGE"];
-const WIDTHS: [u16; 5] = [14, 12, 9, 8, 7];
+/// What the rows show, the most important first: a narrow terminal shows fewer columns.
+const COLUMNS: [Column; 6] = [
+    Column { heading: "SYMBOL", least: 0, usual: 0 },
+    Column { heading: "LTP", least: 0, usual: 14 },
+    Column { heading: "CHANGE", least: 8, usual: 12 },
+    Column { heading: "CHANGE %", least: 8, usual: 9 },
+    Column { heading: "TICKS/S", least: 7, usual: 8 },
+    Column { heading: "AGE", least: 5, usual: 7 },
+];
+
+/// A column. It is as wide as its widest text, and at least as wide as its heading.
+struct Column {
+    heading: &'static str,
+    /// It has this width even when its texts are shorter, so that columns do not come and go with them.
+    least: usize,
+    /// It is made as wide as this when there is room.
+    usual: usize,
+}
+
+/// The texts of a row, and the color of each.
+type Texts = [(String, Style); COLUMNS.len()];
+
+/// Stands for a text that has no room. A part of a price would be another price.
+const NO_ROOM: &str = "…";
+
+/// Between two columns.
+const GAP: usize = 1;
 
 impl View {
     pub(super) fn scroll(&mut self, scroll: Scroll) {
@@ -70,39 +95,83 @@ pub(super) fn draw(frame: &mut Frame, board: &Board, view: &mut View, now: Now) 
 }
 
 fn draw_rows(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now) {
-    let mut symbol_width = HEADINGS[0].len();
-    let mut rows = Vec::with_capacity(view.rows);
-    for (symbol, row) in board.rows().skip(view.top).take(view.rows) {
-        symbol_width = symbol_width.max(symbol.as_str().len());
-        let rate = row.rate.per_second(now.elapsed);
-        let rate = right(rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}")), Style::new());
-        rows.push(match &row.prices {
-            Some(prices) => priced(symbol, prices, row.decimals, rate, now),
-            None => Row::new([Cell::from(symbol.to_string()), right("-", Style::new())]),
-        });
-    }
-    let mut headings = vec![Cell::from(HEADINGS[0])];
-    headings.extend(HEADINGS[1..].iter().map(|heading| right(*heading, Style::new())));
-    let symbol_width = u16::try_from(symbol_width).unwrap_or(u16::MAX);
-    let widths = [symbol_width].into_iter().chain(WIDTHS).map(Constraint::Length);
-    frame.render_widget(Table::new(rows, widths).header(Row::new(headings).bold()), area);
+    let rows = board.rows().skip(view.top).take(view.rows);
+    let rows: Vec<_> = rows.map(|(symbol, row)| texts(symbol, row, now)).collect();
+    let widths = widths(&rows, area.width.into());
+    let cells = |texts: &Texts| {
+        let cells = texts.iter().zip(widths).enumerate();
+        Row::new(cells.filter(|(_, (_, width))| *width > 0).map(|(column, ((text, style), width))| {
+            match column {
+                0 => Cell::from(shortened(text, width)),
+                _ if text.chars().count() > width => right(NO_ROOM, Style::new()),
+                _ => right(text.clone(), *style),
+            }
+        }))
+    };
+    let header = cells(&COLUMNS.map(|column| (column.heading.to_owned(), Style::new()))).bold();
+    let shown = widths.into_iter().filter(|width| *width > 0);
+    let shown = shown.map(|width| Constraint::Length(u16::try_from(width).unwrap_or(u16::MAX)));
+    frame.render_widget(Table::new(rows.iter().map(cells), shown).header(header), area);
 }
 
-fn priced<'a>(symbol: &Symbol, prices: &Prices, decimals: usize, rate: Cell<'a>, now: Now) -> Row<'a> {
+fn texts(symbol: &Symbol, row: &board::Row, now: Now) -> Texts {
+    let plain = |text: String| (text, Style::new());
+    let Some(prices) = &row.prices else {
+        let [change, percent, rate, age] = [const { String::new() }; 4].map(plain);
+        return [plain(symbol.to_string()), plain("-".to_owned()), change, percent, rate, age];
+    };
     let change = prices.last.nanos() - prices.first.nanos();
     let percent = change as f64 / prices.first.nanos() as f64 * 100.0;
     let moved = prices.last.nanos() - prices.before.nanos();
     let age = Duration::from_nanos(now.time.nanos().saturating_sub(prices.time.nanos()));
-    let price = decimal(prices.last.nanos(), decimals);
+    let rate = row.rate.per_second(now.elapsed);
     let sign = if change > 0 { "+" } else { "" };
-    Row::new([
-        Cell::from(symbol.to_string()),
-        right(price, color(moved)),
-        right(format!("{sign}{}", decimal(change, decimals)), color(change)),
-        right(format!("{sign}{percent:.3}"), color(change)),
-        rate,
-        right(rough(age), Style::new()),
-    ])
+    [
+        plain(symbol.to_string()),
+        (decimal(prices.last.nanos(), row.decimals), color(moved)),
+        (format!("{sign}{}", decimal(change, row.decimals)), color(change)),
+        (format!("{sign}{percent:.3}"), color(change)),
+        plain(rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"))),
+        plain(rough(age)),
+    ]
+}
+
+/// The width of each column in an area of this width, 0 for a column that is left out. A shown column other than the
+/// symbol has room for all of its texts, except a price in an area that is narrower than the price.
+fn widths(rows: &[Texts], area: usize) -> [usize; COLUMNS.len()] {
+    let mut needed = COLUMNS.map(|column| column.least.max(column.heading.len()));
+    for texts in rows {
+        for (needed, (text, _)) in needed.iter_mut().zip(texts) {
+            *needed = text.chars().count().max(*needed);
+        }
+    }
+    let mut widths = [0; COLUMNS.len()];
+    // The price first; the symbol has what the price leaves.
+    widths[1] = needed[1].min(area);
+    widths[0] = needed[0].min(area.saturating_sub(widths[1] + GAP));
+    let mut left = area.saturating_sub(widths[0] + widths[1] + GAP);
+    for column in 2..COLUMNS.len() {
+        // Behind a column that has no room there is none, however narrow.
+        if widths[0] < needed[0] || left < needed[column] + GAP {
+            break;
+        }
+        widths[column] = needed[column];
+        left -= needed[column] + GAP;
+    }
+    for (width, column) in widths.iter_mut().zip(COLUMNS).filter(|(width, _)| **width > 0) {
+        let wider = column.usual.saturating_sub(*width).min(left);
+        *width += wider;
+        left -= wider;
+    }
+    widths
+}
+
+/// A text that is at most this wide. One that was longer ends in an ellipsis.
+fn shortened(text: &str, width: usize) -> String {
+    match text.chars().count() <= width {
+        true => text.to_owned(),
+        false => text.chars().take(width.saturating_sub(1)).chain(NO_ROOM.chars()).collect(),
+    }
 }
 
 fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now) {
@@ -130,16 +199,35 @@ fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: N
         reconnects => totals.push(format!("{reconnects} reconnects")),
     }
     let mut news = vec![Span::from("q quits").dim()];
-    if board.len() > view.rows {
+    let rows = (board.len() > view.rows).then(|| {
         let last = (view.top + view.rows).min(board.len());
-        news.push(
-            Span::from(format!("  rows {}-{last} of {}, arrows scroll", view.top + 1, board.len())).dim(),
-        );
-    }
+        format!("  rows {}-{last} of {}, arrows scroll", view.top + 1, board.len())
+    });
+    // Part of a number would be another number.
+    news.extend(
+        rows.filter(|rows| "q quits".len() + rows.len() <= area.width.into())
+            .map(|rows| Span::from(rows).dim()),
+    );
     if let Some(notice) = board.notices().next() {
         news.push(Span::from(format!("  {notice}")).yellow());
     }
-    frame.render_widget(Text::from(vec![Line::from(totals.join("  ")).reversed(), Line::from(news)]), area);
+    let totals = Line::from(fitting(&totals, area.width.into())).reversed();
+    frame.render_widget(Text::from(vec![totals, Line::from(news)]), area);
+}
+
+/// The texts that fit into a line of this width. The first one is there in any case, shortened if it must be.
+fn fitting(texts: &[String], width: usize) -> String {
+    let (first, others) =
+        texts.split_first().map_or(("", &[][..]), |(first, others)| (first.as_str(), others));
+    let mut line = shortened(first, width);
+    for text in others {
+        if line.chars().count() + 2 + text.chars().count() > width {
+            break;
+        }
+        line.push_str("  ");
+        line.push_str(text);
+    }
+    line
 }
 
 fn right<'a>(text: impl Into<Span<'a>>, style: Style) -> Cell<'a> {
@@ -195,7 +283,7 @@ mod tests {
     fn lines(buffer: &Buffer) -> Vec<String> {
         let width = usize::from(buffer.area.width);
         let cells: Vec<_> = buffer.content().iter().map(|cell| cell.symbol()).collect();
-        cells.chunks(width).map(|line| line.concat().trim_end().to_owned()).collect()
+        cells.chunks(width.max(1)).map(|line| line.concat().trim_end().to_owned()).collect()
     }
 
     #[test]
@@ -280,10 +368,95 @@ mod tests {
     }
 
     #[test]
+    fn no_width_cuts_a_number() {
+        let mut board = board(&["BTC-USD", "RELIANCE", "X"]);
+        for (symbol, before, last) in [
+            ("BTC-USD", 71_389_870_000_000, 71_489_870_000_000),
+            ("RELIANCE", 2_931_600_000_000, 2_930_550_000_000),
+            ("A-SYMBOL-OF-32-LETTERS-OR-DIGITS", 100_000_000_000, 100_000_000_000),
+            ("X", i64::MAX - 1, i64::MAX),
+        ] {
+            board.take(tick(symbol, before), Duration::ZERO);
+            board.take(tick(symbol, last), Duration::from_millis(1200));
+        }
+        let rows = |width| -> Vec<Vec<String>> {
+            let lines = lines(&drawn(&board, &mut View::default(), (width, 7)));
+            let words = |line: &String| line.split_whitespace().map(str::to_owned).collect();
+            lines.iter().take(5).map(words).collect()
+        };
+        let is_number = |word: &&String| word.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+        let whole = rows(200);
+        assert!(whole.iter().skip(1).all(|row| row.len() == 6), "{whole:?}");
+        let mut most = 0;
+        for width in 0..200 {
+            for (shown, whole) in rows(width).iter().zip(&whole).skip(1) {
+                assert!(
+                    shown.iter().filter(is_number).all(|number| whole.contains(number)),
+                    "{width}: {shown:?}"
+                );
+                let price = &whole[1];
+                let has_room = price.len() <= usize::from(width);
+                assert_eq!(shown.contains(price), has_room, "{width}: {shown:?}");
+            }
+            let numbers = rows(width).iter().flatten().filter(is_number).count();
+            assert!(numbers >= most, "{width}: a wider terminal shows as much or more");
+            most = numbers;
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_the_price_and_leaves_out_what_matters_less() {
+        let mut board = board(&[]);
+        board.take(tick("BTC-USD", 71_389_870_000_000), Duration::ZERO);
+        board.take(tick("BTC-USD", 71_489_870_000_000), Duration::from_millis(1200));
+        for (width, shown) in [
+            (
+                62,
+                [
+                    "SYMBOL             LTP       CHANGE  CHANGE %  TICKS/S     AGE",
+                    "BTC-USD       71489.87      +100.00    +0.140      1.0   250ms",
+                    "http://localhost:50051  tape   1 symbols  2 ticks  1/s",
+                ],
+            ),
+            (
+                48,
+                [
+                    "SYMBOL       LTP   CHANGE CHANGE % TICKS/S   AGE",
+                    "BTC-USD 71489.87  +100.00   +0.140     1.0 250ms",
+                    "http://localhost:50051  tape   1 symbols",
+                ],
+            ),
+            (
+                42,
+                [
+                    "SYMBOL       LTP   CHANGE CHANGE % TICKS/S",
+                    "BTC-USD 71489.87  +100.00   +0.140     1.0",
+                    "http://localhost:50051  tape   1 symbols",
+                ],
+            ),
+            (
+                34,
+                [
+                    "SYMBOL       LTP   CHANGE CHANGE %",
+                    "BTC-USD 71489.87  +100.00   +0.140",
+                    "http://localhost:50051  tape",
+                ],
+            ),
+            (25, ["SYMBOL       LTP   CHANGE", "BTC-USD 71489.87  +100.00", "http://localhost:50051"]),
+            (16, ["SYMBOL       LTP", "BTC-USD 71489.87", "http://localhos…"]),
+            (12, ["SY…      LTP", "BT… 71489.87", "http://loca…"]),
+            (8, ["     LTP", "71489.87", "http://…"]),
+            (7, ["    LTP", "      …", "http:/…"]),
+        ] {
+            assert_eq!(lines(&drawn(&board, &mut View::default(), (width, 4)))[..3], shown, "{width}");
+        }
+    }
+
+    #[test]
     fn no_terminal_is_too_small() {
         let mut board = board(&[]);
         board.take(tick("RELIANCE", 2_930_550_000_000), Duration::ZERO);
-        for size in [(1, 1), (2, 2), (10, 3), (300, 1)] {
+        for size in [(0, 0), (0, 9), (1, 1), (2, 2), (10, 3), (300, 1)] {
             drawn(&board, &mut View::default(), size);
         }
     }

@@ -1,0 +1,87 @@
+//! What the arguments of the commands must be, beyond what clap checks by itself.
+
+use std::{fmt::Display, num::NonZeroU64, time::Duration};
+
+use clap::error::ErrorKind;
+
+use crate::{duration, tick::Time, timestamp};
+
+/// Ends the process as clap does for bad usage: the message on standard error and exit code 2.
+pub(super) fn refuse(message: impl Display) -> ! {
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{message}\n")).exit()
+}
+
+/// Reads the number of ticks after which a command stops.
+pub(super) fn count(text: &str) -> Result<NonZeroU64, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number from 1 on; leave it out to go on without a limit".to_owned())
+}
+
+/// Reads how long a command may take.
+pub(super) fn longer_than_zero(text: &str) -> Result<Duration, String> {
+    match duration::parse(text) {
+        Ok(Duration::ZERO) => Err("expected a duration longer than zero, such as 10s".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
+/// Reads the speed of a replay. Which speeds there are is up to the server.
+pub(super) fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed >= 0.0);
+    speed.ok_or_else(|| {
+        "expected a number from 0 on: 1 is as it took place, 10 is ten times as fast, 0 is as fast as possible"
+            .to_owned()
+    })
+}
+
+/// Checks that --from is before --to, where both are given.
+pub(super) fn check_times(from: Option<Time>, to: Option<Time>) -> Result<(), String> {
+    let Some((from, to)) = from.zip(to) else { return Ok(()) };
+    let [shown_from, shown_to] = [from, to].map(timestamp::show);
+    if to < from {
+        return Err(format!("--from {shown_from} is after --to {shown_to}: swap them"));
+    }
+    if to == from {
+        return Err(format!(
+            "--from and --to are both {shown_from}, and --to is exclusive: choose a later --to"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_zero_is_refused_and_told_what_is_allowed() {
+        assert_eq!(count("1"), Ok(NonZeroU64::MIN));
+        for text in ["0", "-1", "1.5", "many", "", "99999999999999999999"] {
+            assert!(count(text).unwrap_err().contains("from 1 on"), "{text}");
+        }
+        assert_eq!(longer_than_zero("1ms"), Ok(Duration::from_millis(1)));
+        assert!(longer_than_zero("0s").unwrap_err().contains("longer than zero"));
+        assert!(longer_than_zero("10").unwrap_err().contains("with its unit"));
+    }
+
+    #[test]
+    fn a_speed_is_a_number_that_is_not_negative() {
+        assert_eq!((speed("0"), speed("2.5")), (Ok(0.0), Ok(2.5)));
+        for text in ["-1", "nan", "inf", "fast"] {
+            assert!(speed(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_in_the_wrong_order_are_named_with_what_to_do() {
+        let [early, late] =
+            ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"].map(|text| timestamp::parse(text).ok());
+        assert_eq!(check_times(early, late), Ok(()));
+        assert_eq!(check_times(late, None).and(check_times(None, early)), Ok(()));
+        let reversed = "--from 2026-02-01T00:00:00Z is after --to 2026-01-01T00:00:00Z: swap them";
+        assert_eq!(check_times(late, early), Err(reversed.to_owned()));
+        let equal =
+            "--from and --to are both 2026-01-01T00:00:00Z, and --to is exclusive: choose a later --to";
+        assert_eq!(check_times(early, early), Err(equal.to_owned()));
+    }
+}
