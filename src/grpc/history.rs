@@ -154,7 +154,7 @@ fn from_token(range: Range<Sequence>, order: Order, token: &str) -> Result<Range
     if token.is_empty() {
         return Ok(range);
     }
-    let next = token.parse().ok().map(Sequence).filter(|next| range.contains(next));
+    let next = number(token).map(Sequence).filter(|next| range.contains(next));
     let next = next.ok_or_else(|| Failure::BadPageToken(cut(token)))?;
     Ok(match order {
         Order::OldestFirst => next..range.end,
@@ -172,7 +172,14 @@ fn candles_from_token(
         return Ok(times);
     }
     let begins = |seconds: u64| Some(Time::from_nanos(seconds.checked_mul(1_000_000_000)?));
-    let next = token.parse().ok().and_then(begins);
+    let next = number(token).and_then(begins);
     let next = next.filter(|next| times.contains(next) && interval.open_time(*next) == *next);
     Ok(next.ok_or_else(|| Failure::BadPageToken(cut(token)))?..times.end)
+}
+
+/// The number that a page token is. A token has one spelling: what this service has not written, such as `+7` or `07`, is
+/// none of its tokens.
+fn number(token: &str) -> Option<u64> {
+    let canonical = token == "0" || token.starts_with(|first: char| matches!(first, '1'..='9'));
+    token.parse().ok().filter(|_| canonical)
 }
