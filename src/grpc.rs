@@ -4,7 +4,7 @@ mod convert;
 mod gate;
 mod gogen;
 mod history;
-mod offload;
+mod history_pool;
 mod outcome;
 mod reference;
 mod replay;
@@ -19,7 +19,7 @@ mod wire;
 use std::sync::Arc;
 
 pub use gate::Gate;
-pub use offload::Offload;
+pub use history_pool::{CallerId, HistoryPool};
 
 use crate::{
     hub::{Hub, Interest, Limits, Subscriber},
@@ -46,8 +46,8 @@ pub struct Feed {
     pub hub: Arc<Hub>,
     /// The time.
     pub clock: Clock,
-    /// Where long work is done.
-    pub offload: Offload,
+    /// Where history is made.
+    pub history: HistoryPool,
 }
 
 /// A wire format's place among the formats of the hub.
@@ -67,7 +67,7 @@ impl Format {
 
 impl Feed {
     /// A feed with a hub that speaks both packages' formats.
-    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits, offload: Offload) -> Self {
+    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits, history: HistoryPool) -> Self {
         let tape_id = &tape.identity().tape_id;
         let hub = Arc::new(Hub::new(
             limits,
@@ -77,7 +77,7 @@ impl Feed {
                 Box::new(wire::V1::with_quotes(tape_id)),
             ],
         ));
-        Self { tape, hub, clock, offload }
+        Self { tape, hub, clock, history }
     }
 
     fn join(&self, format: Format) -> Subscriber {

@@ -6,7 +6,10 @@ use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, session::Refusal};
+use super::{
+    MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, history_pool::Overload,
+    session::Refusal,
+};
 use crate::tick::{Symbol, SymbolError};
 
 /// Why an RPC ends.
@@ -47,8 +50,8 @@ pub(super) enum Failure {
     NotYet(&'static str),
     #[error("the deadline of the call is over")]
     DeadlineExceeded,
-    #[error("the call was cancelled")]
-    Cancelled,
+    #[error(transparent)]
+    TooMuchHistory(#[from] Overload),
     #[error("the server is stopping: reconnect, to another replica if there is one")]
     Stopping,
 }
@@ -105,7 +108,9 @@ impl From<Failure> for Status {
             }
             Failure::Compressed(_) | Failure::NotYet(_) => (Code::Unimplemented, None),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, None),
-            Failure::Cancelled => (Code::Cancelled, None),
+            Failure::TooMuchHistory(_) => {
+                (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(Duration::from_secs(1)))))
+            }
             Failure::Stopping => {
                 (Code::Unavailable, Some(ErrorDetails::with_retry_info(Some(Duration::from_millis(100)))))
             }

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use prost::Message;
 use ticker::{
     contract::v1::{GetTapeRequest, ListCandlesRequest},
-    grpc::{Feed, Gate, Offload},
+    grpc::{Feed, Gate, HistoryPool},
     hub::Limits,
     pacer::Clock,
 };
@@ -105,7 +105,7 @@ async fn what_is_not_grpc_is_told_so() {
 #[tokio::test]
 async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
     let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
-    let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
+    let feed = Feed::new(tape(7), Clock::Wall, limits, HistoryPool::default());
     // A candle of 17 million ticks.
     let candle = ListCandlesRequest {
         symbol: "FAST".to_owned(),
@@ -123,7 +123,7 @@ async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
 #[tokio::test(start_paused = true)]
 async fn the_clients_deadline_ends_a_watch_that_never_says_what_it_wants() {
     let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
-    let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
+    let feed = Feed::new(tape(7), Clock::Wall, limits, HistoryPool::default());
     let silent = http_body_util::StreamBody::new(tokio_stream::pending::<Result<_, Status>>());
     let mut request = request(WATCH, "").map(|_| Body::new::<http_body_util::StreamBody<_>>(silent));
     request.headers_mut().insert("grpc-timeout", "500m".parse().unwrap());
