@@ -18,7 +18,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The ticks of an instrument that trades every 100 ms: 864,000 a day.
 fn series() -> Result<Arc<dyn Series>, Box<dyn Error>> {
     let tape = Simulated::new(7, Universe::builtin()?);
-    let reliance = tape.instrument(&"RELIANCE".parse()?).ok_or("RELIANCE is built in")?;
+    let reliance = tape.instrument(&"RELIANCE".parse()?)?;
     Ok(tape.series(&reliance))
 }
 

@@ -6,7 +6,7 @@ use std::{hint::black_box, num::NonZeroU64, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ticker::{
-    tape::{Instrument, Series, SimulatedSeries, Universe},
+    tape::{Instrument, Lease, Series, SimulatedSeries, Universe},
     tick::{Price, Sequence, Time},
 };
 
@@ -22,6 +22,7 @@ fn instrument() -> Option<Instrument> {
         annual_volatility: 0.25,
         tick_interval: Duration::from_millis(100),
         day_start: Duration::ZERO,
+        lease: Lease::default(),
     })
 }
 

@@ -30,6 +30,7 @@ pub(super) fn refused_symbol(symbol: &str, refusal: Refusal) -> SymbolStatus {
             )
         }
         Refusal::NoQuotes => refused(symbol, Code::InvalidArgument, &Failure::NoQuotes.to_string()),
+        Refusal::NoRoom(missing) => refused(symbol, Code::LimitExceeded, &missing.to_string()),
         Refusal::TooMany => refused(symbol, Code::LimitExceeded, &Failure::TooManySymbols.to_string()),
     }
 }

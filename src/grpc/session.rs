@@ -10,7 +10,7 @@ use super::{
 use crate::{
     history::DayFold,
     hub::{Interest, Subscribed, Subscriber},
-    tape::Instrument,
+    tape::{Instrument, Missing},
     tick::{Symbol, SymbolError},
 };
 
@@ -31,6 +31,8 @@ pub(super) enum Refusal {
     Malformed(SymbolError),
     Unknown(Symbol, Option<Symbol>),
     TooMany,
+    /// The tape has no room for it: it is invented, and as many as may be are.
+    NoRoom(Missing),
     /// Quotes are asked for, and its day is too long to be read for them.
     NoQuotes,
 }
@@ -39,8 +41,10 @@ impl Feed {
     /// The instrument that a client names.
     pub(super) fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, Refusal> {
         let symbol = symbol.parse().map_err(Refusal::Malformed)?;
-        let found = self.tape.instrument(&symbol);
-        found.ok_or_else(|| Refusal::Unknown(symbol, self.tape.suggest(symbol.as_str())))
+        self.tape.instrument(&symbol).map_err(|missing| match missing {
+            Missing::Unknown => Refusal::Unknown(symbol, self.tape.suggest(symbol.as_str())),
+            Missing::NoRoom { .. } => Refusal::NoRoom(missing),
+        })
     }
 
     /// The instrument that a client wants with an interest.

@@ -10,7 +10,10 @@ use super::{
     MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, history_pool::Overload,
     session::Refusal,
 };
-use crate::tick::{Symbol, SymbolError};
+use crate::{
+    tape::Missing,
+    tick::{Symbol, SymbolError},
+};
 
 /// Why an RPC ends.
 #[derive(Debug, Error)]
@@ -21,6 +24,8 @@ pub(super) enum Failure {
     UnknownSymbol(Symbol, Option<Symbol>),
     #[error("a stream holds at most {MAX_SYMBOLS_PER_STREAM} symbols: open another one")]
     TooManySymbols,
+    #[error("{0}")]
+    NoRoom(Missing),
     #[error("a day of it has more than 100 million ticks, too many to read for quotes: ask for DETAIL_LTP")]
     NoQuotes,
     #[error(
@@ -75,6 +80,7 @@ impl Failure {
             Refusal::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
             Refusal::Unknown(symbol, suggestion) => Self::UnknownSymbol(symbol, suggestion),
             Refusal::TooMany => Self::TooManySymbols,
+            Refusal::NoRoom(missing) => Self::NoRoom(missing),
             Refusal::NoQuotes => Self::NoQuotes,
         }
     }
@@ -91,7 +97,10 @@ impl From<Failure> for Status {
                 Code::NotFound,
                 Some(ErrorDetails::with_resource_info("symbol", symbol.as_str(), "", &message)),
             ),
-            Failure::TooManySymbols | Failure::TooManySymbolsInRequest(_) | Failure::TooLarge => (
+            Failure::TooManySymbols
+            | Failure::NoRoom(_)
+            | Failure::TooManySymbolsInRequest(_)
+            | Failure::TooLarge => (
                 Code::ResourceExhausted,
                 Some(ErrorDetails::with_quota_failure_violation("request", &message)),
             ),
