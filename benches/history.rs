@@ -10,7 +10,6 @@ use ticker::{
     tape::{Series, Simulated, Tape, Universe},
     tick::{Sequence, Time},
 };
-use tokio_util::sync::CancellationToken;
 
 /// 2026-11-20, as nanoseconds.
 const TODAY: u64 = 20_777 * 86_400_000_000_000;
@@ -19,7 +18,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The ticks of an instrument that trades every 100 ms: 864,000 a day.
 fn series() -> Result<Arc<dyn Series>, Box<dyn Error>> {
     let tape = Simulated::new(7, Universe::builtin()?);
-    let reliance = tape.instrument(&"RELIANCE".parse()?).ok_or("RELIANCE is built in")?;
+    let reliance = tape.instrument(&"RELIANCE".parse()?)?;
     Ok(tape.series(&reliance))
 }
 
@@ -27,7 +26,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let series = series()?;
     let (start, end) = (Time::from_nanos(TODAY), Time::from_nanos(TODAY) + DAY);
     let past = Past::new(series.clone(), end);
-    let waited_for = CancellationToken::new();
     let Sequence(first) = series.sequence_from(start);
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("history");
@@ -36,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for seconds in [86_400, 60, 1] {
         let interval = CandleInterval::new(Duration::from_secs(seconds)).ok_or("it divides a day")?;
         group.bench_function(format!("a day in candles of {seconds}s"), |bencher| {
-            bencher.iter(|| black_box(past.candles(interval, start..end, 100_000, &waited_for)));
+            bencher.iter(|| black_box(past.candles(interval, start..end, 100_000).finish()));
         });
     }
     group.bench_function("the figures of a day", |bencher| {
@@ -50,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     group.throughput(Throughput::Elements(1 << 20));
     group.bench_function("a digest of 2^20 ticks", |bencher| {
         let past = Past::new(series.clone(), end + DAY);
-        bencher.iter(|| black_box(past.digest(Sequence(first)..Sequence(u64::MAX), &waited_for)));
+        bencher.iter(|| black_box(past.digest(Sequence(first)..Sequence(u64::MAX)).finish()));
     });
 
     group.throughput(Throughput::Elements(10_000));

@@ -1,4 +1,4 @@
-//! What a tick of the simulated tape costs, in sequence and at random.
+//! What a tick of the simulated tape costs, in sequence and at random; and a symbol that it does not have.
 
 #![allow(missing_docs)]
 
@@ -6,7 +6,7 @@ use std::{hint::black_box, num::NonZeroU64, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ticker::{
-    tape::{Instrument, Series, SimulatedSeries},
+    tape::{Instrument, Lease, Series, SimulatedSeries, Universe},
     tick::{Price, Sequence, Time},
 };
 
@@ -22,6 +22,7 @@ fn instrument() -> Option<Instrument> {
         annual_volatility: 0.25,
         tick_interval: Duration::from_millis(100),
         day_start: Duration::ZERO,
+        lease: Lease::default(),
     })
 }
 
@@ -64,5 +65,21 @@ fn tape(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, tape);
+/// What the search for the symbol that was meant costs.
+fn suggestions(criterion: &mut Criterion) {
+    let many = |n: usize| format!("[[instrument]]\nsymbol = 'S{n}'\nreference_price = 1\n");
+    let many: String = (0..20_000).map(many).collect();
+    let (Ok(builtin), Ok(many)) = (Universe::builtin(), Universe::parse(&many, "many")) else { return };
+    let mut group = criterion.benchmark_group("unknown symbol");
+    for (name, universe) in [("of the built-in list", builtin), ("of 20,000", many)] {
+        for text in ["SQZWV", "S1234X", "RELAINCE"] {
+            group.bench_function(format!("{text} {name}"), |bencher| {
+                bencher.iter(|| black_box(universe.nearest(black_box(text))));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tape, suggestions);
 criterion_main!(benches);

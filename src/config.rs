@@ -143,7 +143,8 @@ impl ServeArgs {
             Some(playback) => (playback.tape.clone(), playback.clock()),
             None => {
                 let universe = listed.map_or_else(Universe::builtin, Ok)?;
-                let universe = if self.any_symbol { universe.with_any_symbol() } else { universe };
+                let universe =
+                    if self.any_symbol { universe.with_any_symbol(Universe::MAX_INVENTED) } else { universe };
                 (Arc::new(Simulated::new(self.seed, universe)), Clock::Wall)
             }
         };

@@ -6,7 +6,7 @@ mod convert;
 mod gate;
 mod gogen;
 mod history;
-mod offload;
+mod history_pool;
 mod outcome;
 mod reference;
 mod replay;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use context::{ConnectionContext, Notice};
 pub use gate::Gate;
-pub use offload::Offload;
+pub use history_pool::{CallerId, HistoryPool};
 pub use reply::{Reply, Ticks};
 pub use requests::RequestBody;
 pub use room::Room;
@@ -57,8 +57,8 @@ pub struct Feed {
     pub hub: Arc<Hub>,
     /// The time.
     pub clock: Clock,
-    /// Where long work is done.
-    pub offload: Offload,
+    /// Where history is made.
+    pub history: HistoryPool,
     /// The turns of the worker, in which everything but live ticks is done.
     pub turns: Turns,
 }
@@ -80,7 +80,7 @@ impl Format {
 
 impl Feed {
     /// A feed with a hub that speaks both packages' formats.
-    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits, offload: Offload) -> Self {
+    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits, history: HistoryPool) -> Self {
         let tape_id = &tape.identity().tape_id;
         let hub = Arc::new(Hub::new(
             limits,
@@ -90,7 +90,7 @@ impl Feed {
                 Box::new(wire::V1::with_quotes(tape_id)),
             ],
         ));
-        Self { tape, hub, clock, offload, turns: Turns::default() }
+        Self { tape, hub, clock, history, turns: Turns::default() }
     }
 
     fn join(&self, format: Format) -> Subscriber {

@@ -9,9 +9,9 @@ mod past;
 #[cfg(test)]
 mod tests;
 
-pub use candle::{Candle, CandleInterval, CandlePage};
+pub use candle::{Candle, CandleFold, CandleInterval, CandlePage};
 pub use day::Day;
 pub use day_fold::DayFold;
-pub use digest::TickDigest;
+pub use digest::{DigestFold, TickDigest};
 pub use merge::Merge;
 pub use past::{HistoryError, Order, Past, TickPage};

@@ -26,7 +26,7 @@ use tonic_health::{
 
 use crate::{
     contract::DESCRIPTORS,
-    grpc::{Feed, Gate, Offload, SERVICES},
+    grpc::{Feed, Gate, HistoryPool, SERVICES},
     hub::Limits,
     pacer::Clock,
     tape::Tape,
@@ -111,12 +111,12 @@ impl Bound {
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ServerError> {
         let Self { config, listener } = self;
         let mut health = serving().await;
-        let offload = Offload::default();
+        let history = HistoryPool::default();
         let admission = Admission::new(config.max_connections.get());
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
-            let (feed, gate) = feed_and_gate(&config, &health, &offload)?;
+            let (feed, gate) = feed_and_gate(&config, &health, &history)?;
             let (worker, run) = Worker::start(feed, gate, config.flush_interval, config.patience)
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
@@ -161,7 +161,7 @@ where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let health = serving().await;
-    let (feed, gate) = feed_and_gate(&config, &health, &Offload::default())?;
+    let (feed, gate) = feed_and_gate(&config, &health, &HistoryPool::default())?;
     let admission = Admission::new(usize::MAX);
     let stopped = {
         let admission = admission.clone();
@@ -202,13 +202,13 @@ async fn serving() -> HealthReporter {
 fn feed_and_gate(
     config: &Config,
     health: &HealthReporter,
-    offload: &Offload,
+    history: &HistoryPool,
 ) -> Result<(Feed, Gate), ServerError> {
     let limits = Limits {
         max_lag: config.clock.span(config.max_lag),
         heartbeat_interval: config.clock.span(config.heartbeat_interval),
     };
-    let feed = Feed::new(config.tape.clone(), config.clock, limits, offload.clone());
+    let feed = Feed::new(config.tape.clone(), config.clock, limits, history.clone());
     let gate = Gate::new(feed.clone(), shared_services(health)?);
     Ok((feed, gate))
 }

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 use crate::tick::{Sequence, Symbol, Tick, Time};
 
@@ -16,7 +17,7 @@ mod simulated;
 mod universe;
 
 pub use book::TopOfBook;
-pub use instrument::Instrument;
+pub use instrument::{Instrument, Lease};
 pub use recorded::{Extent, Packing, Place, Progress, Recorded, RecordedError, RecordedSeries};
 pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
 pub use universe::{Universe, UniverseError};
@@ -29,14 +30,34 @@ pub trait Tape: Send + Sync {
     /// The instruments that the tape lists, ordered by symbol.
     fn instruments(&self) -> &[Arc<Instrument>];
 
-    /// The instrument of a symbol, listed or not; `None` when the tape has none.
-    fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>>;
+    /// The instrument of a symbol, listed or not.
+    ///
+    /// # Errors
+    /// The tape has no such instrument, or no room for it now.
+    fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing>;
 
     /// The symbol that somebody who asked for `text` is likely to have meant.
     fn suggest(&self, text: &str) -> Option<Symbol>;
 
     /// The ticks of one instrument, which must be one of this tape's.
     fn series(&self, instrument: &Instrument) -> Arc<dyn Series>;
+}
+
+/// Why a tape gives no instrument for a symbol.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Missing {
+    /// The tape has none of this symbol.
+    #[error("the tape has no such instrument")]
+    Unknown,
+    /// It would be invented, and as many as may be are in use.
+    #[error(
+        "the symbol is not listed, and {most} instruments are invented already, which is the most: use a listed symbol, \
+         or try again when others have left"
+    )]
+    NoRoom {
+        /// How many instruments may be invented at a time.
+        most: usize,
+    },
 }
 
 /// The ticks of one instrument: `time` never falls and `sequence` rises by one. There is at least one tick.

@@ -12,7 +12,7 @@ use tonic::{
 use tower_service::Service;
 
 use super::{
-    ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply,
+    CallerId, ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply,
     gogen::Gogen,
     reference::Reference,
     requests::{Released, RequestBody, Requests},
@@ -73,7 +73,7 @@ impl Gate {
         let deadline = deadline(request.headers());
         let busy = context.work();
         let mut unsent = context.unsent();
-        request.extensions_mut().insert(context);
+        request.extensions_mut().insert(CallerId(context.id()));
         let turns = self.feed.turns.clone();
         let request = request.map(|body| Released::new(body, turns.ticket()));
         let answered = within(deadline, async {

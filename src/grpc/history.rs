@@ -1,4 +1,4 @@
-//! The RPCs of `ticker.v1` about the past: ticks, candles and digests. The work is done away from the worker's thread,
+//! The RPCs of `ticker.v1` about the past: ticks, candles and digests. The work is done in the history pool,
 //! responses are encoded there too, and every page has an end.
 
 use std::{ops::Range, sync::Arc};
@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 use prost_types::Timestamp;
 
 use super::{
-    Feed, convert,
+    CallerId, Feed, convert,
     status::{Failure, cut},
 };
 use crate::{
@@ -17,33 +17,42 @@ use crate::{
             ListTicksRequest, ListTicksResponse,
         },
     },
-    history::{CandleInterval, HistoryError, Order, Past},
+    history::{CandleInterval, CandlePage, HistoryError, Order, Past},
     tape::Instrument,
     tick::{Sequence, Time},
 };
 
 /// The most ticks or candles of a page.
 const LARGEST_PAGE: usize = 10_000;
+/// Ticks that are read between two looks at the clock, of candles and digests: some 100 µs.
+const STEP: u64 = 2_048;
 
 impl Feed {
-    pub(super) async fn list_ticks(&self, request: ListTicksRequest) -> Result<Encoded, Failure> {
+    pub(super) async fn list_ticks(
+        &self,
+        caller: CallerId,
+        request: ListTicksRequest,
+    ) -> Result<Encoded, Failure> {
         let (instrument, past) = self.past(&request.symbol, self.clock.now())?;
         let order = if request.newest_first { Order::NewestFirst } else { Order::OldestFirst };
         let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
         let most = convert::page_size(request.page_size, LARGEST_PAGE);
-        self.offload
-            .run(move |_| {
-                let page = past.page(range, order, most);
-                let symbol = instrument.symbol.as_str();
-                Ok(Encoded::of(&ListTicksResponse {
-                    ticks: page.ticks.iter().map(|tick| convert::tick(symbol, tick)).collect(),
-                    next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
-                }))
+        let page = move || {
+            let page = past.page(range.clone(), order, most);
+            let symbol = instrument.symbol.as_str();
+            Encoded::of(&ListTicksResponse {
+                ticks: page.ticks.iter().map(|tick| convert::tick(symbol, tick)).collect(),
+                next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
             })
-            .await
+        };
+        self.history.run(caller, move || Some(Ok(page()))).await
     }
 
-    pub(super) async fn list_candles(&self, request: ListCandlesRequest) -> Result<Encoded, Failure> {
+    pub(super) async fn list_candles(
+        &self,
+        caller: CallerId,
+        request: ListCandlesRequest,
+    ) -> Result<Encoded, Failure> {
         let now = self.clock.now();
         let (_, past) = self.past(&request.symbol, now)?;
         let interval = interval(request.interval)?;
@@ -54,25 +63,27 @@ impl Feed {
         let asked = times(request.start_time, request.end_time)?;
         let times = candles_from_token(asked, interval, &request.page_token)?;
         let most = convert::page_size(request.page_size, LARGEST_PAGE);
-        self.offload
-            .run(move |abandoned| {
-                let page = past.candles(interval, times, most, abandoned)?;
-                let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
-                Ok(Encoded::of(&ListCandlesResponse {
-                    candles: page.candles.iter().map(candle).collect(),
-                    next_page_token: page.next.map(|next| next.parts().0.to_string()).unwrap_or_default(),
-                }))
+        let mut fold = past.candles(interval, times, most);
+        let response = move |page: CandlePage| {
+            let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
+            Encoded::of(&ListCandlesResponse {
+                candles: page.candles.iter().map(candle).collect(),
+                next_page_token: page.next.map(|next| next.parts().0.to_string()).unwrap_or_default(),
             })
-            .await
+        };
+        let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
+        self.history.run(caller, step).await
     }
 
     pub(super) async fn digest_ticks(
         &self,
+        caller: CallerId,
         request: DigestTicksRequest,
     ) -> Result<DigestTicksResponse, Failure> {
         let (_, past) = self.past(&request.symbol, self.clock.now())?;
         let range = sequences(request.start_sequence, request.end_sequence)?;
-        let digest = self.offload.run(move |abandoned| Ok(past.digest(range, abandoned)?)).await?;
+        let mut fold = past.digest(range);
+        let digest = self.history.run(caller, move || fold.step(STEP).map(Ok)).await?;
         Ok(DigestTicksResponse {
             tape_id: self.tape.identity().tape_id.clone(),
             start_sequence: digest.range.start.0,
@@ -93,7 +104,6 @@ impl Feed {
 impl From<HistoryError> for Failure {
     fn from(error: HistoryError) -> Self {
         match error {
-            HistoryError::Abandoned => Self::Cancelled,
             HistoryError::TooManyTicks { .. } => Self::Invalid("interval", format!("is too long: {error}")),
         }
     }
@@ -155,7 +165,7 @@ fn from_token(range: Range<Sequence>, order: Order, token: &str) -> Result<Range
     if token.is_empty() {
         return Ok(range);
     }
-    let next = token.parse().ok().map(Sequence).filter(|next| range.contains(next));
+    let next = number(token).map(Sequence).filter(|next| range.contains(next));
     let next = next.ok_or_else(|| Failure::BadPageToken(cut(token)))?;
     Ok(match order {
         Order::OldestFirst => next..range.end,
@@ -173,7 +183,14 @@ fn candles_from_token(
         return Ok(times);
     }
     let begins = |seconds: u64| Some(Time::from_nanos(seconds.checked_mul(1_000_000_000)?));
-    let next = token.parse().ok().and_then(begins);
+    let next = number(token).and_then(begins);
     let next = next.filter(|next| times.contains(next) && interval.open_time(*next) == *next);
     Ok(next.ok_or_else(|| Failure::BadPageToken(cut(token)))?..times.end)
+}
+
+/// The number that a page token is. A token has one spelling: what this service has not written, such as `+7` or `07`, is
+/// none of its tokens.
+fn number(token: &str) -> Option<u64> {
+    let canonical = token == "0" || token.starts_with(|first: char| matches!(first, '1'..='9'));
+    token.parse().ok().filter(|_| canonical)
 }

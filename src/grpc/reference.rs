@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
+    CallerId, Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
     outcome::Texts,
     status::{Failure, cut},
 };
@@ -77,18 +77,21 @@ impl TickerStreamService for Reference {
     }
 
     async fn list_ticks(&self, request: Request<ListTicksRequest>) -> Result<Response<Encoded>, Status> {
-        Ok(Response::new(self.feed.list_ticks(request.into_inner()).await?))
+        let caller = caller(&request);
+        Ok(Response::new(self.feed.list_ticks(caller, request.into_inner()).await?))
     }
 
     async fn list_candles(&self, request: Request<ListCandlesRequest>) -> Result<Response<Encoded>, Status> {
-        Ok(Response::new(self.feed.list_candles(request.into_inner()).await?))
+        let caller = caller(&request);
+        Ok(Response::new(self.feed.list_candles(caller, request.into_inner()).await?))
     }
 
     async fn digest_ticks(
         &self,
         request: Request<DigestTicksRequest>,
     ) -> Result<Response<DigestTicksResponse>, Status> {
-        Ok(Response::new(self.feed.digest_ticks(request.into_inner()).await?))
+        let caller = caller(&request);
+        Ok(Response::new(self.feed.digest_ticks(caller, request.into_inner()).await?))
     }
 
     async fn publish(
@@ -126,4 +129,9 @@ impl Reference {
         let newest = series.sequence_at(self.feed.clock.now())?;
         Some(convert::tick(instrument.symbol.as_str(), &series.tick(newest)))
     }
+}
+
+/// Whose turn it is when history is made for a request.
+fn caller<T>(request: &Request<T>) -> CallerId {
+    request.extensions().get().copied().unwrap_or_default()
 }

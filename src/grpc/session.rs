@@ -13,7 +13,7 @@ use super::{
 use crate::{
     history::DayFold,
     hub::{Interest, Pulled, Subscribed, Subscriber},
-    tape::Instrument,
+    tape::{Instrument, Missing},
     tick::{Symbol, SymbolError},
 };
 
@@ -34,6 +34,8 @@ pub(super) enum Refusal {
     Malformed(SymbolError),
     Unknown(Symbol),
     TooMany,
+    /// The tape has no room for it: it is invented, and as many as may be are.
+    NoRoom(Missing),
     /// Quotes are asked for, and its day is too long to be read for them.
     NoQuotes,
 }
@@ -42,7 +44,10 @@ impl Feed {
     /// The instrument that a client names.
     pub(super) fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, Refusal> {
         let symbol = symbol.parse().map_err(Refusal::Malformed)?;
-        self.tape.instrument(&symbol).ok_or(Refusal::Unknown(symbol))
+        self.tape.instrument(&symbol).map_err(|missing| match missing {
+            Missing::Unknown => Refusal::Unknown(symbol),
+            Missing::NoRoom { .. } => Refusal::NoRoom(missing),
+        })
     }
 
     /// Whether a symbol is one of those that `*` stands for.

@@ -6,8 +6,14 @@ use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{Feed, MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, session::Refusal};
-use crate::tick::{Symbol, SymbolError};
+use super::{
+    Feed, MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, history_pool::Overload,
+    session::Refusal,
+};
+use crate::{
+    tape::Missing,
+    tick::{Symbol, SymbolError},
+};
 
 /// Why an RPC ends.
 #[derive(Debug, Error)]
@@ -18,6 +24,8 @@ pub(super) enum Failure {
     UnknownSymbol(Symbol, Option<Symbol>),
     #[error("a stream holds at most {MAX_SYMBOLS_PER_STREAM} symbols: open another one")]
     TooManySymbols,
+    #[error("{0}")]
+    NoRoom(Missing),
     #[error("a day of it has more than 100 million ticks, too many to read for quotes: ask for DETAIL_LTP")]
     NoQuotes,
     #[error(
@@ -47,8 +55,8 @@ pub(super) enum Failure {
     NotYet(&'static str),
     #[error("the deadline of the call is over")]
     DeadlineExceeded,
-    #[error("the call was cancelled")]
-    Cancelled,
+    #[error(transparent)]
+    TooMuchHistory(#[from] Overload),
     #[error(
         "the stream has asked for nothing for too long: subscribe, or open it when there is something to ask for"
     )]
@@ -76,6 +84,7 @@ impl Failure {
             Refusal::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
             Refusal::Unknown(symbol) => Self::UnknownSymbol(symbol, feed.tape.suggest(symbol.as_str())),
             Refusal::TooMany => Self::TooManySymbols,
+            Refusal::NoRoom(missing) => Self::NoRoom(missing),
             Refusal::NoQuotes => Self::NoQuotes,
         }
     }
@@ -92,7 +101,10 @@ impl From<Failure> for Status {
                 Code::NotFound,
                 Some(ErrorDetails::with_resource_info("symbol", symbol.as_str(), "", &message)),
             ),
-            Failure::TooManySymbols | Failure::TooManySymbolsInRequest(_) | Failure::TooLarge => (
+            Failure::TooManySymbols
+            | Failure::NoRoom(_)
+            | Failure::TooManySymbolsInRequest(_)
+            | Failure::TooLarge => (
                 Code::ResourceExhausted,
                 Some(ErrorDetails::with_quota_failure_violation("request", &message)),
             ),
@@ -110,7 +122,9 @@ impl From<Failure> for Status {
             Failure::Compressed(_) | Failure::NotYet(_) => (Code::Unimplemented, None),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, None),
             Failure::Idle => (Code::ResourceExhausted, None),
-            Failure::Cancelled => (Code::Cancelled, None),
+            Failure::TooMuchHistory(_) => {
+                (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(Duration::from_secs(1)))))
+            }
             Failure::Stopping => {
                 (Code::Unavailable, Some(ErrorDetails::with_retry_info(Some(Duration::from_millis(100)))))
             }

@@ -1,13 +1,11 @@
 //! Candles: what was traded in intervals of time.
 
-use std::{ops::Range, time::Duration};
-
-use tokio_util::sync::CancellationToken;
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use super::{HistoryError, Past};
 use crate::{
-    tape::Cursor,
-    tick::{Price, Tick, Time},
+    tape::{Cursor, Series},
+    tick::{Price, Sequence, Tick, Time},
 };
 
 /// The trades of one interval.
@@ -104,72 +102,135 @@ impl CandleInterval {
     }
 }
 
+/// Makes a page of candles, in pieces of a bounded number of ticks.
+pub struct CandleFold {
+    series: Arc<dyn Series>,
+    /// The first tick that has not taken place.
+    end: Sequence,
+    interval: CandleInterval,
+    /// The end of the times at which candles may begin.
+    until: Time,
+    /// Candles of a page, at most.
+    most: usize,
+    /// Ticks that the page may still be made of.
+    budget: u64,
+    /// Stands at `at`.
+    cursor: Box<dyn Cursor>,
+    /// The next tick to take in.
+    at: Sequence,
+    begun: Option<Begun>,
+    page: CandlePage,
+}
+
+/// The candle that ticks are taken into.
+struct Begun {
+    candle: Candle,
+    /// How many ticks are still to be taken in.
+    left: u64,
+    /// The first tick of the next candle.
+    end: Sequence,
+}
+
 impl Past {
     /// The candles of a page are made of so many ticks, or it has only one: that takes less than half a second.
     const TICKS_OF_A_PAGE: u64 = 1 << 24;
 
     /// The candles that begin in a range of times, at most so many and fewer when they are made of many ticks. The first
     /// is the one that holds the start of the range. An interval without ticks has no candle.
-    ///
-    /// # Errors
-    /// The candles are too long for so many ticks, or nobody waits for them any more.
-    pub fn candles(
-        &self,
-        interval: CandleInterval,
-        times: Range<Time>,
-        most: usize,
-        abandoned: &CancellationToken,
-    ) -> Result<CandlePage, HistoryError> {
-        let mut page = CandlePage::default();
-        if times.is_empty() {
-            return Ok(page);
+    pub fn candles(&self, interval: CandleInterval, times: Range<Time>, most: usize) -> CandleFold {
+        let at = self.series.sequence_from(interval.open_time(times.start));
+        CandleFold {
+            series: self.series.clone(),
+            // No candle begins in no time.
+            end: if times.is_empty() { at } else { self.ticks.end },
+            interval,
+            until: times.end,
+            most,
+            budget: Self::TICKS_OF_A_PAGE,
+            cursor: self.series.cursor(at),
+            at,
+            begun: None,
+            page: CandlePage::default(),
         }
-        let mut budget = Self::TICKS_OF_A_PAGE;
-        let mut at = self.series.sequence_from(interval.open_time(times.start));
-        let mut cursor = self.series.cursor(at);
-        while at < self.ticks.end {
-            let open_time = interval.open_time(cursor.tick().time);
-            if open_time >= times.end {
-                break;
-            }
-            let end = match interval.close_time(open_time) {
-                // Time ends before the interval does: what is left is all of it.
-                Time::MAX => self.ticks.end,
-                close_time => self.series.sequence_from(close_time).max(at.next()),
-            };
-            let ticks = end.0 - at.0;
-            if page.candles.len() >= most || !page.candles.is_empty() && ticks > budget {
-                page.next = Some(open_time);
-                break;
-            }
-            if ticks > CandleInterval::MOST_TICKS {
-                return Err(interval.too_many(ticks));
-            }
-            budget = budget.saturating_sub(ticks);
-            let taken_place = end.min(self.ticks.end).0 - at.0;
-            page.candles.push(fold(open_time, &mut *cursor, taken_place, abandoned)?);
-            at = end;
-        }
-        Ok(page)
     }
 }
 
-/// The candle of so many ticks, at least one; the cursor is left at the tick after them.
-fn fold(
-    open_time: Time,
-    cursor: &mut dyn Cursor,
-    ticks: u64,
-    abandoned: &CancellationToken,
-) -> Result<Candle, HistoryError> {
-    let mut candle = Candle::open(open_time, &cursor.tick());
-    cursor.advance();
-    for _ in 1..ticks {
-        let tick = cursor.tick();
-        if tick.sequence.0.is_multiple_of(4_096) && abandoned.is_cancelled() {
-            return Err(HistoryError::Abandoned);
+impl CandleFold {
+    /// What it costs to begin a candle, in ticks: its end has to be found.
+    const BEGINNING: u64 = 8;
+
+    /// Takes in about `ticks` more ticks. Returns the page once it is complete.
+    ///
+    /// # Errors
+    /// A candle would be made of too many ticks.
+    pub fn step(&mut self, ticks: u64) -> Result<Option<CandlePage>, HistoryError> {
+        let mut left = ticks;
+        loop {
+            let Some(mut begun) = self.begun.take() else {
+                if self.begin()? {
+                    return Ok(Some(std::mem::take(&mut self.page)));
+                }
+                left = left.saturating_sub(Self::BEGINNING);
+                continue;
+            };
+            let now = begun.left.min(left);
+            for _ in 0..now {
+                begun.candle.take(&self.cursor.tick());
+                self.cursor.advance();
+            }
+            left -= now;
+            begun.left -= now;
+            if begun.left > 0 {
+                self.begun = Some(begun);
+                return Ok(None);
+            }
+            self.page.candles.push(begun.candle);
+            self.at = begun.end;
+            if left == 0 {
+                return Ok(None);
+            }
         }
-        candle.take(&tick);
-        cursor.advance();
     }
-    Ok(candle)
+
+    /// The page, made in one piece.
+    ///
+    /// # Errors
+    /// A candle would be made of too many ticks.
+    pub fn finish(mut self) -> Result<CandlePage, HistoryError> {
+        loop {
+            if let Some(page) = self.step(u64::MAX)? {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// Begins the next candle with its first tick. True when the page has no further candle.
+    fn begin(&mut self) -> Result<bool, HistoryError> {
+        if self.at >= self.end {
+            return Ok(true);
+        }
+        let tick = self.cursor.tick();
+        let open_time = self.interval.open_time(tick.time);
+        if open_time >= self.until {
+            return Ok(true);
+        }
+        let end = match self.interval.close_time(open_time) {
+            // Time ends before the interval does: what is left is all of it.
+            Time::MAX => self.end,
+            close_time => self.series.sequence_from(close_time).max(self.at.next()),
+        };
+        let ticks = end.0 - self.at.0;
+        if self.page.candles.len() >= self.most || !self.page.candles.is_empty() && ticks > self.budget {
+            self.page.next = Some(open_time);
+            return Ok(true);
+        }
+        if ticks > CandleInterval::MOST_TICKS {
+            return Err(self.interval.too_many(ticks));
+        }
+        self.budget = self.budget.saturating_sub(ticks);
+        let taken_place = end.min(self.end).0 - self.at.0;
+        self.begun = Some(Begun { candle: Candle::open(open_time, &tick), left: taken_place - 1, end });
+        self.cursor.advance();
+        Ok(false)
+    }
 }

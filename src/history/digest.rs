@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 
-use super::{HistoryError, Past};
-use crate::tick::{Sequence, Tick};
+use super::Past;
+use crate::{
+    tape::Cursor,
+    tick::{Sequence, Tick},
+};
 
 /// A digest and what it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,30 +19,49 @@ pub struct TickDigest {
     pub sha256: [u8; 32],
 }
 
+/// Digests ticks, in pieces of a bounded number of them.
+pub struct DigestFold {
+    range: Range<Sequence>,
+    /// The next tick to digest, at which the cursor stands.
+    at: u64,
+    cursor: Box<dyn Cursor>,
+    digest: Sha256,
+}
+
 impl Past {
     const MOST_DIGESTED: u64 = 1 << 20;
 
     /// Digests the first 2^20 ticks of a range.
-    ///
-    /// # Errors
-    /// Nobody waits for it any more.
-    pub fn digest(
-        &self,
-        range: Range<Sequence>,
-        abandoned: &CancellationToken,
-    ) -> Result<TickDigest, HistoryError> {
+    pub fn digest(&self, range: Range<Sequence>) -> DigestFold {
         let Range { start, end } = self.within(range);
         let end = end.min(Sequence(start.0.saturating_add(Self::MOST_DIGESTED)));
-        let mut digest = Sha256::new();
-        let mut cursor = self.series.cursor(start);
-        for n in start.0..end.0 {
-            if n.is_multiple_of(4_096) && abandoned.is_cancelled() {
-                return Err(HistoryError::Abandoned);
-            }
-            digest.update(bytes(&cursor.tick()));
-            cursor.advance();
+        let cursor = self.series.cursor(start);
+        DigestFold { range: start..end, at: start.0, cursor, digest: Sha256::new() }
+    }
+}
+
+impl DigestFold {
+    /// Digests at most `ticks` more ticks. Returns the digest once all are in it.
+    pub fn step(&mut self, ticks: u64) -> Option<TickDigest> {
+        let end = self.range.end.0.min(self.at.saturating_add(ticks));
+        for _ in self.at..end {
+            self.digest.update(bytes(&self.cursor.tick()));
+            self.cursor.advance();
         }
-        Ok(TickDigest { range: start..end, sha256: digest.finalize().into() })
+        self.at = end;
+        (end == self.range.end.0).then(|| {
+            let sha256 = self.digest.finalize_reset().into();
+            TickDigest { range: self.range.clone(), sha256 }
+        })
+    }
+
+    /// The digest, made in one piece.
+    pub fn finish(mut self) -> TickDigest {
+        loop {
+            if let Some(digest) = self.step(u64::MAX) {
+                return digest;
+            }
+        }
     }
 }
 

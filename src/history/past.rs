@@ -37,9 +37,6 @@ pub struct TickPage {
 /// Why there is no answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum HistoryError {
-    /// Whoever asked does not wait any more.
-    #[error("nobody waits for the answer any more")]
-    Abandoned,
     /// A candle would be the fold of too many ticks.
     #[error(
         "a candle would be made of {ticks} ticks and the most are {most}: ask for candles of {longest}s or less",

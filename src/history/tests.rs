@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, num::NonZeroU64, ops::Range, sync::Arc, time::D
 
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
@@ -256,7 +255,7 @@ proptest! {
         let expected = candles(&taken_place(&ticks, now), interval, start..end);
         let (mut times, mut listed) = (start..end, Vec::new());
         for most in sizes.into_iter().cycle() {
-            let page = past.candles(interval, times.clone(), most, &CancellationToken::new()).unwrap();
+            let page = past.candles(interval, times.clone(), most).finish().unwrap();
             prop_assert!(page.candles.len() <= most);
             listed.extend(page.candles);
             match page.next {
@@ -268,11 +267,44 @@ proptest! {
     }
 
     #[test]
+    fn candles_made_in_pieces_of_any_size_are_those_made_in_one(
+        ticks in ticks(60), now in times(), start in times(), end in times(), most in 1usize..20,
+        interval in prop::sample::select(vec![1u64, 60, 900, 3600, 86_400]),
+        pieces in prop::collection::vec(0u64..40, 1..10),
+    ) {
+        let (past, interval) = (past(&ticks, now), self::interval(interval));
+        let mut fold = past.candles(interval, start..end, most);
+        let mut pieces = pieces.into_iter().chain([1]).cycle();
+        let page = loop {
+            if let Some(page) = fold.step(pieces.next().unwrap()).unwrap() {
+                break page;
+            }
+        };
+        prop_assert_eq!(page, past.candles(interval, start..end, most).finish().unwrap());
+    }
+
+    #[test]
+    fn a_digest_made_in_pieces_of_any_size_is_the_one_made_in_one(
+        ticks in ticks(60), now in times(), start in 0u64..80, end in prop_oneof![0u64..80, Just(u64::MAX)],
+        pieces in prop::collection::vec(0u64..40, 1..10),
+    ) {
+        let (past, range) = (past(&ticks, now), Sequence(start)..Sequence(end));
+        let mut fold = past.digest(range.clone());
+        let mut pieces = pieces.into_iter().chain([1]).cycle();
+        let digest = loop {
+            if let Some(digest) = fold.step(pieces.next().unwrap()) {
+                break digest;
+            }
+        };
+        prop_assert_eq!(digest, past.digest(range).finish());
+    }
+
+    #[test]
     fn a_digest_is_that_of_the_fields_of_the_ticks(
         ticks in ticks(60), now in times(), start in 0u64..80, end in prop_oneof![0u64..80, Just(u64::MAX)],
     ) {
         let range = Sequence(start)..Sequence(end);
-        let digest = past(&ticks, now).digest(range.clone(), &CancellationToken::new()).unwrap();
+        let digest = past(&ticks, now).digest(range.clone()).finish();
         let mut expected = Sha256::new();
         let mut count = 0;
         for tick in taken_place(&ticks, now).iter().filter(|tick| range.contains(&tick.sequence)) {
@@ -330,11 +362,11 @@ fn a_page_of_candles_ends_before_it_is_made_of_too_many_ticks_and_has_at_least_o
     let past = |interval| Past::new(Arc::new(Metronome { interval, at: 0 }), Time::from_nanos(1000 * HOUR));
     let from = |hour: u64| Time::from_nanos(hour * HOUR)..Time::MAX;
     // 3,600,000 ticks an hour.
-    let page = past(1_000_000).candles(interval(3600), from(7), 100, &CancellationToken::new()).unwrap();
+    let page = past(1_000_000).candles(interval(3600), from(7), 100).finish().unwrap();
     assert_eq!(page.candles.len(), 4);
     assert_eq!(page.next, Some(Time::from_nanos(11 * HOUR)));
     // 18,000,000 ticks an hour.
-    let page = past(200_000).candles(interval(3600), from(7), 100, &CancellationToken::new()).unwrap();
+    let page = past(200_000).candles(interval(3600), from(7), 100).finish().unwrap();
     assert_eq!((page.candles[0].tick_count, page.candles.len()), (18_000_000, 1));
     assert_eq!(page.next, Some(Time::from_nanos(8 * HOUR)));
 }
@@ -342,7 +374,7 @@ fn a_page_of_candles_ends_before_it_is_made_of_too_many_ticks_and_has_at_least_o
 #[test]
 fn candles_of_too_many_ticks_are_refused_with_the_interval_that_would_do() {
     let past = Past::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(100 * HOUR));
-    let day = || past.candles(interval(86_400), Time::default()..Time::MAX, 1, &CancellationToken::new());
+    let day = || past.candles(interval(86_400), Time::default()..Time::MAX, 1).finish();
     assert_eq!(day(), Err(HistoryError::TooManyTicks { ticks: 864_000_000, longest: 9_600 }));
     assert_eq!(
         day().unwrap_err().to_string(),
@@ -350,9 +382,7 @@ fn candles_of_too_many_ticks_are_refused_with_the_interval_that_would_do() {
     );
     // Also where only the beginning of the day has taken place.
     let past = Past::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(1));
-    assert!(
-        past.candles(interval(86_400), Time::default()..Time::MAX, 1, &CancellationToken::new()).is_err()
-    );
+    assert!(past.candles(interval(86_400), Time::default()..Time::MAX, 1).finish().is_err());
 }
 
 #[test]
@@ -367,28 +397,29 @@ fn the_candle_in_which_time_ends_has_every_tick_to_the_last_moment_of_all() {
     for seconds in [1, 60, 86_400] {
         let interval = interval(seconds);
         let times = Time::default()..Time::MAX;
-        let page = past(&ticks, Time::MAX).candles(interval, times.clone(), 10, &CancellationToken::new());
+        let page = past(&ticks, Time::MAX).candles(interval, times.clone(), 10).finish();
         let expected = candles(&ticks, interval, times);
         assert_eq!(page.unwrap(), CandlePage { candles: expected, next: None }, "{seconds}");
     }
 }
 
 #[test]
-fn work_that_nobody_waits_for_ends_soon() {
-    let abandoned = CancellationToken::new();
-    abandoned.cancel();
-    let past = Past::new(Arc::new(Metronome { interval: 1_000_000, at: 0 }), Time::from_nanos(100 * HOUR));
-    let candles = past.candles(interval(1), Time::default()..Time::MAX, 10_000, &abandoned);
-    assert_eq!(candles, Err(HistoryError::Abandoned));
-    let digest = past.digest(Sequence(0)..Sequence(u64::MAX), &abandoned);
-    assert_eq!(digest, Err(HistoryError::Abandoned));
+fn a_piece_reads_no_more_ticks_than_it_may() {
+    let metronome = Metronome { interval: 1_000_000, at: 0 };
+    let past = Past::new(Arc::new(metronome), Time::from_nanos(100 * HOUR));
+    // A thousand ticks a second: 100 pieces are 10 candles or 1,000 ticks.
+    let mut candles = past.candles(interval(1), Time::default()..Time::MAX, 10);
+    let pieces = (1..).find(|_| candles.step(100).unwrap().is_some());
+    assert!(pieces.is_some_and(|pieces| (100..=102).contains(&pieces)), "{pieces:?}");
+    let mut digest = past.digest(Sequence(0)..Sequence(1_000));
+    assert_eq!((1..).find(|_| digest.step(100).is_some()), Some(10));
 }
 
 #[test]
 fn a_digest_is_of_a_million_ticks_at_most() {
     let past = Past::new(Arc::new(Metronome { interval: 1_000_000, at: 0 }), Time::from_nanos(100 * HOUR));
     let range = Sequence(5)..Sequence(u64::MAX);
-    let digest = past.digest(range, &CancellationToken::new()).unwrap();
+    let digest = past.digest(range).finish();
     assert_eq!(digest.range, Sequence(5)..Sequence(5 + (1 << 20)));
 }
 

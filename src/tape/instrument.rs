@@ -1,6 +1,6 @@
 //! What is known of an instrument besides its ticks.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{any::Any, fmt, num::NonZeroU64, time::Duration};
 
 use crate::tick::{Price, Symbol};
 
@@ -27,6 +27,40 @@ pub struct Instrument {
     pub tick_interval: Duration,
     /// When its day begins, after 00:00 UTC.
     pub day_start: Duration,
+    /// Ends the use of an invented instrument.
+    pub lease: Lease,
+}
+
+/// Tells who gave out an instrument when it is used no longer. The default tells nobody.
+///
+/// A copy of an instrument is not the one that was given out: its lease is the default one. Leases are all equal, because
+/// they say nothing about an instrument.
+#[derive(Default)]
+pub struct Lease(Option<Box<dyn Any + Send + Sync>>);
+
+impl Lease {
+    /// A lease that drops `guard` when it ends.
+    pub(super) fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(guard)))
+    }
+}
+
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Lease {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Lease(..)" } else { "Lease" })
+    }
 }
 
 #[cfg(test)]
@@ -45,6 +79,7 @@ impl Instrument {
             annual_volatility: 0.1,
             tick_interval,
             day_start: Duration::ZERO,
+            lease: Lease::default(),
         }
     }
 }

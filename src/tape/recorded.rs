@@ -25,7 +25,7 @@ use series::Loop;
 pub use series::RecordedSeries;
 use sha2::Digest;
 
-use super::{Identity, Instrument, Kind, Series, Tape, Universe, tape_id};
+use super::{Identity, Instrument, Kind, Missing, Series, Tape, Universe, tape_id};
 use crate::tick::{Symbol, Time};
 
 /// The version of how a recording becomes a tape. It moves whenever any tick of any recording does.
@@ -105,7 +105,7 @@ impl Tape for Recorded {
         self.universe.listed()
     }
 
-    fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>> {
+    fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         self.universe.instrument(symbol)
     }
 

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use series::SimulatedSeries;
 
-use super::{Identity, Instrument, Kind, Series, Tape, Universe, tape_id};
+use super::{Identity, Instrument, Kind, Missing, Series, Tape, Universe, tape_id};
 use crate::tick::Symbol;
 
 /// The version of the construction. It moves whenever any tick of any tape does, and the golden vectors with it.
@@ -57,7 +57,7 @@ impl Tape for Simulated {
         self.universe.listed()
     }
 
-    fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>> {
+    fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         self.universe.instrument(symbol)
     }
 

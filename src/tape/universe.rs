@@ -9,7 +9,7 @@ use self::{
     file::{Listed, Source},
     invented::Invented,
 };
-use super::Instrument;
+use super::{Instrument, Missing};
 use crate::tick::Symbol;
 
 mod fields;
@@ -50,6 +50,9 @@ pub enum UniverseError {
 }
 
 impl Universe {
+    /// How many instruments are invented at a time, unless a setting says otherwise.
+    pub const MAX_INVENTED: usize = 100_000;
+
     /// Instruments that people know: shares, indices, currency pairs and cryptocurrencies.
     ///
     /// # Errors
@@ -106,10 +109,10 @@ impl Universe {
         Self { listed, invented: None }
     }
 
-    /// The same instruments, and an invented one for any other well-formed symbol.
+    /// The same instruments, and an invented one for any other well-formed symbol: at most `most` of them at a time.
     #[must_use]
-    pub fn with_any_symbol(self) -> Self {
-        Self { invented: Some(Invented::new()), ..self }
+    pub fn with_any_symbol(self, most: usize) -> Self {
+        Self { invented: Some(Invented::new(most)), ..self }
     }
 
     /// The instruments that are listed, sorted by symbol.
@@ -118,10 +121,13 @@ impl Universe {
     }
 
     /// The instrument of a symbol. An invented one is shared by all who hold it at the same time.
-    pub fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>> {
+    ///
+    /// # Errors
+    /// The symbol is not listed, and no instrument is invented for it, or as many as may be are held already.
+    pub fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         match self.listed.binary_search_by_key(symbol, |instrument| instrument.symbol) {
-            Ok(at) => self.listed.get(at).cloned(),
-            Err(_) => self.invented.as_ref().map(|invented| invented.instrument(symbol)),
+            Ok(at) => self.listed.get(at).cloned().ok_or(Missing::Unknown),
+            Err(_) => self.invented.as_ref().ok_or(Missing::Unknown)?.instrument(symbol),
         }
     }
 
@@ -146,6 +152,7 @@ impl Universe {
                 annual_volatility,
                 tick_interval,
                 day_start,
+                lease: _,
             } = instrument.as_ref();
             for text in [symbol.as_str(), name, kind, currency] {
                 digest.update((text.len() as u64).to_le_bytes());
@@ -192,7 +199,7 @@ mod tests {
         assert_eq!(kinds, BTreeSet::from(["crypto", "currency", "equity", "index"]));
         for text in ["RELIANCE", "M&M", "NIFTY50", "SENSEX", "AAPL", "BRK.B", "EUR-USD", "USD-INR", "BTC-USD"]
         {
-            assert!(universe.instrument(&symbol(text)).is_some(), "{text}");
+            assert!(universe.instrument(&symbol(text)).is_ok(), "{text}");
         }
         for instrument in universe.listed() {
             let (price, increment) = (instrument.reference_price.nanos(), instrument.price_increment.nanos());
@@ -209,13 +216,15 @@ mod tests {
             universe.listed().iter().map(|instrument| instrument.symbol.to_string()).collect();
         assert_eq!(symbols, ["A", "B"]);
         assert_eq!(universe.instrument(&symbol("B")).unwrap().reference_price.to_string(), "2");
-        assert_eq!(universe.instrument(&symbol("C")), None);
+        assert_eq!(universe.instrument(&symbol("C")), Err(Missing::Unknown));
     }
 
     #[test]
     fn any_symbol_has_an_instrument_when_asked_for_and_a_listed_one_keeps_its_own() {
-        let universe = Universe::parse(TWO, "test").unwrap().with_any_symbol();
-        assert!(universe.instrument(&symbol("C")).is_some());
+        let universe = Universe::parse(TWO, "test").unwrap().with_any_symbol(1);
+        let held = universe.instrument(&symbol("C")).unwrap();
+        assert_eq!(universe.instrument(&symbol("D")), Err(Missing::NoRoom { most: 1 }));
+        assert!(Arc::ptr_eq(&universe.instrument(&symbol("C")).unwrap(), &held));
         assert!(Arc::ptr_eq(&universe.instrument(&symbol("A")).unwrap(), &universe.listed()[0]));
         assert_eq!(universe.listed().len(), 2);
     }

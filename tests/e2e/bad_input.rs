@@ -1,8 +1,15 @@
 //! What a client may get wrong in `ticker.v1`: each is answered, and the stream lives.
 
-use ticker::contract::v1::{
-    Ping, Subscription, SubscriptionResult, SymbolStatusCode as Code, TickerStreamRequest, Unsubscribe,
-    ticker_stream_request::Verb, ticker_stream_response::Event,
+use ticker::{
+    contract::{
+        gogen::TickerRequest,
+        v1::{
+            GetLastPricesRequest, ListTicksRequest, Ping, Subscription, SubscriptionResult,
+            SymbolStatusCode as Code, TickerStreamRequest, Unsubscribe, ticker_stream_request::Verb,
+            ticker_stream_response::Event,
+        },
+    },
+    tape::{Simulated, Universe},
 };
 
 use crate::server::{Server, symbols};
@@ -82,12 +89,55 @@ async fn the_symbols_past_the_first_thousand_of_a_message_are_refused() {
     assert_eq!(result.statuses[999].code(), Code::Subscribed);
 }
 
+/// A server that invents at most so many instruments at a time.
+fn any_symbol(most: usize) -> Server {
+    Server::start_with(|config| {
+        let universe = Universe::builtin().unwrap().with_any_symbol(most);
+        config.tape = std::sync::Arc::new(Simulated::new(7, universe));
+    })
+}
+
+#[tokio::test]
+async fn symbols_past_the_most_that_are_invented_are_refused_until_others_have_left() {
+    let server = any_symbol(2);
+    let mut client = server.client().await;
+    let mut last_price = async |symbol: &str| {
+        let request = GetLastPricesRequest { symbols: vec![symbol.into()], ..Default::default() };
+        let response = client.get_last_prices(request).await.unwrap().into_inner();
+        response.statuses.first().map_or(Code::Subscribed, |status| status.code())
+    };
+    // A call that looks a price up holds nothing afterwards.
+    for at in 0..10 {
+        assert_eq!(last_price(&format!("X{at}")).await, Code::Subscribed);
+    }
+
+    let mut stream = server.stream().await;
+    stream.ask(1, Verb::Subscribe(symbols(&["A", "B", "C", "AAPL", "B"])));
+    let statuses = stream.result().await.statuses;
+    let codes: Vec<_> = statuses.iter().map(|status| status.code()).collect();
+    let expected =
+        [Code::Subscribed, Code::Subscribed, Code::LimitExceeded, Code::Subscribed, Code::Subscribed];
+    assert_eq!(codes, expected);
+    assert!(statuses[2].message.contains("2 instruments are invented"), "{}", statuses[2].message);
+    assert_eq!(last_price("C").await, Code::LimitExceeded);
+    assert_eq!(last_price("A").await, Code::Subscribed);
+    let mut other = server.client().await;
+    let request = ListTicksRequest { symbol: "C".into(), ..ListTicksRequest::default() };
+    let refused = other.list_ticks(request).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    let mut gogen = server.gogen().await;
+    gogen.say(TickerRequest { symbol: "C".into() });
+    assert_eq!(gogen.failure().await.code(), tonic::Code::ResourceExhausted);
+
+    stream.ask(2, Verb::Unsubscribe(Unsubscribe { symbols: vec!["A".into()] }));
+    stream.result().await;
+    stream.ask(3, Verb::Subscribe(symbols(&["C"])));
+    assert_eq!(stream.result().await.statuses[0].code(), Code::Subscribed);
+}
+
 #[tokio::test]
 async fn a_stream_holds_ten_thousand_symbols_and_refuses_the_next_one() {
-    let server = Server::start_with(|config| {
-        let universe = ticker::tape::Universe::builtin().unwrap().with_any_symbol();
-        config.tape = std::sync::Arc::new(ticker::tape::Simulated::new(7, universe));
-    });
+    let server = any_symbol(Universe::MAX_INVENTED);
     let mut stream = server.stream().await;
     let mut subscribed = 0;
     for message in 0..11 {

@@ -7,7 +7,7 @@ use ticker::{
         Delivery, Gap, Subscription, SymbolStatusCode as Code, Tick, TickerStreamRequest,
         TickerStreamResponse, ticker_stream_request::Verb, ticker_stream_response::Event,
     },
-    tape::{Cursor, Identity, Instrument, Series, Simulated, Tape, Universe},
+    tape::{Cursor, Identity, Instrument, Missing, Series, Simulated, Tape, Universe},
     tick::{Sequence, Symbol, Time},
 };
 
@@ -232,7 +232,7 @@ impl Tape for Late {
     fn instruments(&self) -> &[Arc<Instrument>] {
         self.0.instruments()
     }
-    fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>> {
+    fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         self.0.instrument(symbol)
     }
     fn suggest(&self, text: &str) -> Option<Symbol> {

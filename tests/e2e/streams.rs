@@ -248,7 +248,8 @@ async fn two_servers_that_started_at_different_times_send_the_same_ticks() {
 #[tokio::test]
 async fn an_invented_instrument_is_the_same_on_every_replica() {
     let any_symbol = |config: &mut ticker::server::Config| {
-        let universe = Universe::parse(crate::server::INSTRUMENTS, "instruments").unwrap().with_any_symbol();
+        let universe =
+            Universe::parse(crate::server::INSTRUMENTS, "instruments").unwrap().with_any_symbol(100);
         config.tape = Arc::new(Simulated::new(7, universe));
     };
     let mut ticks = Vec::new();

@@ -9,7 +9,7 @@ use std::{
 
 use ticker::{
     pacer::Clock,
-    tape::{Cursor, Identity, Instrument, Series, Simulated, Tape, Universe},
+    tape::{Cursor, Identity, Instrument, Missing, Series, Simulated, Tape, Universe},
     tick::{Sequence, Symbol, Tick, Time},
     timestamp,
 };
@@ -101,7 +101,7 @@ impl Tape for Altered {
     fn instruments(&self) -> &[Arc<Instrument>] {
         self.tape.instruments()
     }
-    fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>> {
+    fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         self.tape.instrument(symbol)
     }
     fn suggest(&self, text: &str) -> Option<Symbol> {

@@ -7,7 +7,7 @@ use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use ticker::{
-    tape::{Instrument, Series, Simulated, SimulatedSeries, Tape, Universe},
+    tape::{Instrument, Lease, Series, Simulated, SimulatedSeries, Tape, Universe},
     tick::{Price, Sequence, Time},
 };
 
@@ -46,6 +46,7 @@ fn instruments() -> impl Strategy<Value = Instrument> {
             annual_volatility,
             tick_interval: Duration::from_nanos(interval),
             day_start: Duration::ZERO,
+            lease: Lease::default(),
         },
     )
 }

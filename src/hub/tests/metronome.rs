@@ -3,7 +3,7 @@
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use crate::{
-    tape::{Cursor, Identity, Instrument, Kind, Series, Tape},
+    tape::{Cursor, Identity, Instrument, Kind, Missing, Series, Tape},
     tick::{Price, Sequence, Symbol, Tick, Time},
 };
 
@@ -47,8 +47,9 @@ impl Tape for Metronome {
     fn instruments(&self) -> &[Arc<Instrument>] {
         &self.instruments
     }
-    fn instrument(&self, symbol: &Symbol) -> Option<Arc<Instrument>> {
-        self.instruments.iter().find(|instrument| instrument.symbol == *symbol).cloned()
+    fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
+        let found = self.instruments.iter().find(|instrument| instrument.symbol == *symbol);
+        found.cloned().ok_or(Missing::Unknown)
     }
     fn suggest(&self, _: &str) -> Option<Symbol> {
         None

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::ticks::{Increments, Ticks, TicksBuilder};
 use crate::{
-    tape::{Instrument, Universe},
+    tape::{Instrument, Lease, Universe},
     tick::{Price, Sequence, Symbol, SymbolError, Time},
     timestamp,
 };
@@ -148,7 +148,7 @@ fn instrument(
     increments: Increments,
     described: Option<&Universe>,
 ) -> Instrument {
-    let found = described.and_then(|universe| universe.instrument(&symbol));
+    let found = described.and_then(|universe| universe.instrument(&symbol).ok());
     let (name, kind, currency, day_start) = match &found {
         Some(found) => (found.name.clone(), found.kind.clone(), found.currency.clone(), found.day_start),
         None => (symbol.to_string(), "recorded".to_owned(), String::new(), Duration::ZERO),
@@ -164,6 +164,7 @@ fn instrument(
         annual_volatility: 0.0,
         tick_interval: Duration::ZERO,
         day_start,
+        lease: Lease::default(),
     }
 }
 

@@ -92,16 +92,11 @@ mod tests {
 
     fn market(reference: i64, increment: i64, volatility: f64) -> Market {
         let instrument = Instrument {
-            symbol: "A".parse().unwrap(),
-            name: String::new(),
-            kind: "equity".to_owned(),
-            currency: String::new(),
             reference_price: Price::from_nanos(reference).unwrap(),
             price_increment: Price::from_nanos(increment).unwrap(),
             quantity_increment_nanos: NonZeroU64::new(1_000_000_000).unwrap(),
             annual_volatility: volatility,
-            tick_interval: Duration::from_millis(100),
-            day_start: Duration::ZERO,
+            ..Instrument::named("A", Duration::from_millis(100))
         };
         Market::new(&instrument, 100_000_000)
     }

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use crate::{
     decimal, duration,
-    tape::Instrument,
+    tape::{Instrument, Lease},
     tick::{Price, Symbol, SymbolError},
 };
 
@@ -72,6 +72,7 @@ impl Fields {
             return Err(("reference_price", problem));
         }
         Ok(Instrument {
+            lease: Lease::default(),
             symbol,
             name: self.name.unwrap_or_else(|| symbol.to_string()),
             kind: self.kind.unwrap_or_else(|| DEFAULT_KIND.to_owned()),

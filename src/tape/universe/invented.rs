@@ -4,7 +4,7 @@ use std::{
     num::NonZeroU64,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -13,61 +13,102 @@ use dashmap::{DashMap, Entry};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    tape::Instrument,
+    tape::{Instrument, Lease, Missing},
     tick::{Price, Symbol},
 };
 
-/// The invented instruments that are in use, and a bounded number that are not any more.
+/// The invented instruments that are in use: at most a number of them at a time.
 #[derive(Debug)]
 pub(super) struct Invented {
+    table: Arc<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    most: usize,
+    /// An instrument leaves the table when the last who holds it lets go, so that each one costs a constant time.
     in_use: DashMap<Symbol, Weak<Instrument>>,
-    /// How many may still be added before the dead ones are looked for.
-    room: AtomicUsize,
+    /// Instruments that exist, also for a moment those that are just being dropped.
+    count: AtomicUsize,
+    /// The greatest count since memory was last given back.
+    peak: AtomicUsize,
+}
+
+/// The place of one instrument in the table. Dropped with the instrument.
+struct Place {
+    table: Arc<Table>,
+    symbol: Symbol,
 }
 
 impl Invented {
-    /// Dead entries that are not worth a search.
-    const SLACK: usize = 1024;
-
-    pub(super) fn new() -> Self {
-        Self { in_use: DashMap::new(), room: AtomicUsize::new(Self::SLACK) }
+    /// None so far, and at most `most` at a time.
+    pub(super) fn new(most: usize) -> Self {
+        let (count, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { table: Arc::new(Table { most, in_use: DashMap::new(), count, peak }) }
     }
 
     /// The instrument of a symbol: one and the same for all who hold it at the same time.
-    pub(super) fn instrument(&self, symbol: &Symbol) -> Arc<Instrument> {
-        if let Some(found) = self.in_use.get(symbol).and_then(|held| held.upgrade()) {
-            return found;
+    ///
+    /// # Errors
+    /// As many as may be are in use, and this one is not.
+    pub(super) fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
+        let in_use = &self.table.in_use;
+        if let Some(found) = in_use.get(symbol).and_then(|held| held.upgrade()) {
+            return Ok(found);
         }
-        let instrument = match self.in_use.entry(*symbol) {
+        let place = || Table::place(&self.table, *symbol);
+        // The guard of an entry is held while its instrument is invented: two threads never invent the same one.
+        match in_use.entry(*symbol) {
             Entry::Occupied(mut held) => match held.get().upgrade() {
                 // Another thread was faster.
-                Some(found) => return found,
+                Some(found) => Ok(found),
+                // The last who held it is about to take it out of the table, and will find it in use again.
                 None => {
-                    let instrument = invent(symbol);
+                    let lease = place()?;
+                    let instrument = invent(symbol, lease);
                     held.insert(Arc::downgrade(&instrument));
-                    return instrument;
+                    Ok(instrument)
                 }
             },
-            Entry::Vacant(place) => {
-                let instrument = invent(symbol);
-                place.insert(Arc::downgrade(&instrument));
-                instrument
+            Entry::Vacant(vacant) => {
+                let lease = place()?;
+                let instrument = invent(symbol, lease);
+                vacant.insert(Arc::downgrade(&instrument));
+                Ok(instrument)
             }
-        };
-        // The guard of the map is gone: from here on other shards may be locked.
-        self.make_room();
-        instrument
+        }
+    }
+}
+
+impl Table {
+    /// Memory of so few entries is not worth giving back.
+    const FEW: usize = 1_024;
+
+    /// Takes a place, if there is one.
+    fn place(self: &Arc<Self>, symbol: Symbol) -> Result<Lease, Missing> {
+        let one_more = |count| (count < self.most).then_some(count + 1);
+        let before = self.count.fetch_update(Relaxed, Relaxed, one_more);
+        let before = before.map_err(|_| Missing::NoRoom { most: self.most })?;
+        self.peak.fetch_max(before + 1, Relaxed);
+        Ok(Lease::new(Place { table: self.clone(), symbol }))
     }
 
-    /// Forgets the dead entries once there may be as many of them as live ones, so that each one added costs
-    /// a constant time, and clients that invent symbols for ever fill no memory.
-    fn make_room(&self) {
-        let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1));
-        if taken.is_ok() {
-            return;
+    /// Gives memory back once most of the table is empty: the few entries that are left have to be moved.
+    fn shrink(&self, count: usize) {
+        let peak = self.peak.load(Relaxed);
+        let is_worth_it = peak > Self::FEW && count < peak / 16;
+        if is_worth_it && self.peak.compare_exchange(peak, count, Relaxed, Relaxed).is_ok() {
+            self.in_use.shrink_to_fit();
         }
-        self.in_use.retain(|_, held| held.strong_count() > 0);
-        self.room.store(self.in_use.len().max(Self::SLACK), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Unless it has been invented anew since the last who held it let go.
+        self.table.in_use.remove_if(&self.symbol, |_, held| held.strong_count() == 0);
+        let count = self.table.count.fetch_sub(1, Relaxed) - 1;
+        self.table.shrink(count);
     }
 }
 
@@ -75,7 +116,7 @@ const CENT: Price = Price::from_nanos(10_000_000).unwrap();
 const ONE_SHARE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
 
 /// Draws an instrument from a digest of its symbol, so that every replica invents the same one.
-fn invent(symbol: &Symbol) -> Arc<Instrument> {
+fn invent(symbol: &Symbol, lease: Lease) -> Arc<Instrument> {
     let digest = Sha256::new_with_prefix(b"ticker invented instrument\0").chain_update(symbol.as_str());
     let digest: [u8; 32] = digest.finalize().into();
     let mut bytes = digest.iter();
@@ -99,6 +140,7 @@ fn invent(symbol: &Symbol) -> Arc<Instrument> {
         annual_volatility: f64::from(draw(15, 61)) / 100.0,
         tick_interval: Duration::from_millis(100),
         day_start: Duration::ZERO,
+        lease,
     })
 }
 
@@ -114,25 +156,25 @@ mod tests {
 
     #[test]
     fn an_invented_instrument_is_a_function_of_its_symbol() {
-        let (one, other) = (Invented::new(), Invented::new());
+        let (one, other) = (Invented::new(1_000), Invented::new(1_000));
         for text in ["ACME", "acme", "X", "FOO-BAR", "^A"] {
-            assert_eq!(one.instrument(&symbol(text)), other.instrument(&symbol(text)));
+            assert_eq!(one.instrument(&symbol(text)).unwrap(), other.instrument(&symbol(text)).unwrap());
         }
         assert_ne!(
-            one.instrument(&symbol("ACME")).reference_price,
-            one.instrument(&symbol("acme")).reference_price
+            one.instrument(&symbol("ACME")).unwrap().reference_price,
+            one.instrument(&symbol("acme")).unwrap().reference_price
         );
         // A change here changes what `--any-symbol` has played so far.
-        let acme = one.instrument(&symbol("ACME"));
+        let acme = one.instrument(&symbol("ACME")).unwrap();
         assert_eq!((acme.reference_price.to_string().as_str(), acme.annual_volatility), ("856", 0.4));
     }
 
     #[test]
     fn invented_instruments_are_plausible() {
-        let invented = Invented::new();
+        let invented = Invented::new(1_000);
         let mut prices = HashSet::new();
         for n in 0..1000 {
-            let instrument = invented.instrument(&symbol(&format!("S{n}")));
+            let instrument = invented.instrument(&symbol(&format!("S{n}"))).unwrap();
             let price = instrument.reference_price.to_f64();
             assert!((10.0..10_000.0).contains(&price), "{price}");
             assert_eq!(instrument.reference_price.nanos() % instrument.price_increment.nanos(), 0);
@@ -144,25 +186,75 @@ mod tests {
 
     #[test]
     fn all_threads_share_one_instrument_while_anyone_uses_it() {
-        let invented = Invented::new();
+        let invented = Invented::new(1_000);
         let held: Vec<_> = thread::scope(|scope| {
             let asking: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| invented.instrument(&symbol("SHARED")))).collect();
+                (0..8).map(|_| scope.spawn(|| invented.instrument(&symbol("SHARED")).unwrap())).collect();
             asking.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(held.iter().all(|instrument| Arc::ptr_eq(instrument, &held[0])));
     }
 
+    fn numbered(invented: &Invented, numbers: std::ops::Range<usize>) -> Vec<Arc<Instrument>> {
+        numbers.map(|n| invented.instrument(&symbol(&format!("N{n}"))).unwrap()).collect()
+    }
+
     #[test]
-    fn symbols_that_nobody_uses_any_more_fill_no_memory() {
-        let invented = Invented::new();
-        let kept: Vec<_> = (0..100).map(|n| invented.instrument(&symbol(&format!("KEPT{n}")))).collect();
-        for n in 0..100_000 {
-            invented.instrument(&symbol(&format!("GONE{n}")));
+    fn symbols_that_nobody_uses_any_more_take_no_room() {
+        let invented = Invented::new(100);
+        let mut kept = numbered(&invented, 0..100);
+        let no_room = Err(Missing::NoRoom { most: 100 });
+        for _ in 0..2 {
+            assert_eq!(invented.instrument(&symbol("NEW")), no_room);
+            for instrument in &kept {
+                assert!(Arc::ptr_eq(instrument, &invented.instrument(&instrument.symbol).unwrap()));
+            }
+            assert_eq!((invented.table.in_use.len(), invented.table.count.load(Relaxed)), (100, 100));
+            // One that is held twice is let go when nobody holds it.
+            let last = kept.pop().unwrap();
+            drop(last.clone());
+            assert_eq!(invented.instrument(&symbol("NEW")), no_room);
+            drop(last);
+            kept.push(invented.instrument(&symbol("NEWER")).unwrap());
         }
-        assert!(invented.in_use.len() <= kept.len() + 2 * Invented::SLACK, "{}", invented.in_use.len());
-        for instrument in &kept {
-            assert!(Arc::ptr_eq(instrument, &invented.instrument(&instrument.symbol)));
+        for n in 0..10_000 {
+            drop(kept.pop());
+            kept.push(invented.instrument(&symbol(&format!("OTHER{n}"))).unwrap());
         }
+        assert_eq!((invented.table.in_use.len(), invented.table.count.load(Relaxed)), (100, 100));
+        kept.clear();
+        assert_eq!((invented.table.in_use.len(), invented.table.count.load(Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn the_table_gives_its_memory_back() {
+        let invented = Invented::new(100_000);
+        let mut held = numbered(&invented, 0..50_000);
+        let full = invented.table.in_use.capacity();
+        held.truncate(1_000);
+        assert!(invented.table.in_use.capacity() < full / 4, "{}", invented.table.in_use.capacity());
+        for instrument in &held {
+            assert!(Arc::ptr_eq(instrument, &invented.instrument(&instrument.symbol).unwrap()));
+        }
+    }
+
+    #[test]
+    fn threads_that_take_and_let_go_at_once_lose_no_room_and_share_what_they_hold() {
+        let invented = Invented::new(3);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for n in 0..20_000 {
+                        let Ok(held) = invented.instrument(&symbol(&format!("S{}", n % 5))) else { continue };
+                        // While it is held there is no other.
+                        let again = invented.instrument(&held.symbol).unwrap();
+                        assert!(Arc::ptr_eq(&held, &again));
+                        assert!(invented.table.count.load(Relaxed) <= 3);
+                    }
+                });
+            }
+        });
+        assert_eq!((invented.table.in_use.len(), invented.table.count.load(Relaxed)), (0, 0));
+        assert_eq!(numbered(&invented, 0..3).len(), 3);
     }
 }

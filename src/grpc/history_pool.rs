@@ -1,0 +1,422 @@
+//! Threads for history, shared by all workers of a server, and a fair queue of what they have to do.
+
+use std::{
+    any::Any,
+    num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::status::Failure;
+
+mod cpu_time;
+mod fair_queue;
+
+use cpu_time::CpuTime;
+pub use fair_queue::CallerId;
+pub(super) use fair_queue::Overload;
+use fair_queue::{Capacity, FairQueue, JobId};
+
+/// Does history work on as many threads as there are cores, at the lowest priority. Work is done in slices, and whose slice
+/// is next is decided by [`FairQueue`]: long work of one caller does not hold up short work of another.
+///
+/// Clones share the threads. A thread is started when there is work for it, and all end when the last clone is dropped.
+#[derive(Clone)]
+pub struct HistoryPool {
+    pool: Arc<Pool>,
+    _open: Arc<Open>,
+}
+
+/// Ends the threads when it is dropped.
+struct Open(Arc<Pool>);
+
+struct Pool {
+    state: Mutex<State>,
+    /// There is work, or the pool is closed.
+    wake: Condvar,
+    most_threads: usize,
+}
+
+struct State {
+    queue: FairQueue<Box<dyn Job>>,
+    threads: usize,
+    /// How many of them wait.
+    idle: usize,
+    closed: bool,
+}
+
+/// Work and who waits for its result.
+trait Job: Send {
+    /// Goes on with the work. True when there is nothing left to do, also because nobody waits for it any more.
+    fn step(&mut self) -> bool;
+
+    /// Tells who waits that the work is not done.
+    fn refuse(self: Box<Self>, overload: Overload);
+}
+
+struct Task<T, W> {
+    work: W,
+    /// `None` once the result was sent.
+    result: Option<oneshot::Sender<Answer<T>>>,
+}
+
+enum Answer<T> {
+    Done(Result<T, Failure>),
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// Takes its job out of the queue when it is dropped, unless the job is done.
+struct Waiting<'a> {
+    pool: &'a Pool,
+    caller: CallerId,
+    job: Option<JobId>,
+}
+
+impl Default for HistoryPool {
+    /// One for all workers of a server.
+    fn default() -> Self {
+        Self::with_threads(thread::available_parallelism().map_or(1, NonZeroUsize::get))
+    }
+}
+
+impl HistoryPool {
+    /// A connection may have 200 streams: half of them may wait for history.
+    const CAPACITY: Capacity = Capacity { of_caller: 100, of_all: 4_000 };
+    /// CPU time of a slice. Work of other callers waits for a few of them.
+    const SLICE: Duration = Duration::from_millis(2);
+
+    fn with_threads(most_threads: usize) -> Self {
+        let queue = FairQueue::new(Self::CAPACITY, Self::SLICE.as_nanos() as u64);
+        let state = Mutex::new(State { queue, threads: 0, idle: 0, closed: false });
+        let pool = Arc::new(Pool { state, wake: Condvar::new(), most_threads });
+        Self { _open: Arc::new(Open(pool.clone())), pool }
+    }
+
+    /// Does work for a caller. `work` is called until it returns the result; a call should take a small part of a slice,
+    /// some 100 µs.
+    ///
+    /// # Errors
+    /// Those of the work, that too much work waits already, and that the server is stopping.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the work: at once when it waits, after the current call of `work` otherwise.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        caller: CallerId,
+        work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (result, answer) = oneshot::channel();
+        let job = self.pool.submit(caller, Box::new(Task { work, result: Some(result) }))?;
+        let mut waiting = Waiting { pool: &self.pool, caller, job: Some(job) };
+        let answer = answer.await;
+        waiting.job = None;
+        match answer {
+            Ok(Answer::Done(result)) => result,
+            Ok(Answer::Panicked(panic)) => resume_unwind(panic),
+            // The threads end only when nobody is left to ask, or could not be started.
+            Err(_) => Err(Failure::Stopping),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.closed = true;
+        let left = state.queue.drain();
+        drop(state);
+        self.0.wake.notify_all();
+        drop(left);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(job) = self.job {
+            let cancelled = self.pool.state().queue.cancel(self.caller, job);
+            // The lock is free again before the work is.
+            drop(cancelled);
+        }
+    }
+}
+
+impl Pool {
+    fn submit(self: &Arc<Self>, caller: CallerId, job: Box<dyn Job>) -> Result<JobId, Failure> {
+        let mut state = self.state();
+        let (id, thrown_out) = state.queue.push(caller, job)?;
+        let start = state.queue.waiting() > state.idle && state.threads < self.most_threads;
+        if start {
+            state.threads += 1;
+        }
+        drop(state);
+        self.wake.notify_one();
+        if start {
+            self.start_thread();
+        }
+        if let Some(job) = thrown_out {
+            job.refuse(Overload::Server(HistoryPool::CAPACITY.of_all));
+        }
+        Ok(id)
+    }
+
+    fn start_thread(self: &Arc<Self>) {
+        let pool = self.clone();
+        let started = thread::Builder::new().name("history".to_owned()).spawn(move || pool.work());
+        if started.is_err() {
+            // The system has no thread left. Those that run do the work; without one nobody would.
+            let mut state = self.state();
+            state.threads -= 1;
+            let left = if state.threads == 0 { state.queue.drain() } else { Vec::new() };
+            drop(state);
+            drop(left);
+        }
+    }
+
+    /// The life of a thread.
+    fn work(&self) {
+        let_live_ticks_go_first();
+        let mut state = self.state();
+        while !state.closed {
+            let Some((caller, id, mut job)) = state.queue.pop() else {
+                state.idle += 1;
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+                continue;
+            };
+            drop(state);
+            let (spent, done) = slice(&mut *job);
+            let left = if done {
+                drop(job);
+                None
+            } else {
+                Some((id, job))
+            };
+            state = self.state();
+            state.queue.done(caller, spent, left);
+        }
+        state.threads -= 1;
+        let left = state.queue.drain();
+        drop(state);
+        drop(left);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in it panics, and no work is done while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Goes on with a job for a slice: its CPU time, in nanoseconds, and whether the job is done.
+fn slice(job: &mut dyn Job) -> (u64, bool) {
+    let began = CpuTime::now();
+    loop {
+        let done = job.step();
+        let spent = began.elapsed();
+        if done || spent >= HistoryPool::SLICE {
+            return (spent.as_nanos() as u64, done);
+        }
+    }
+}
+
+impl<T, W> Job for Task<T, W>
+where
+    T: Send,
+    W: FnMut() -> Option<Result<T, Failure>> + Send,
+{
+    fn step(&mut self) -> bool {
+        if self.result.as_ref().is_none_or(oneshot::Sender::is_closed) {
+            return true;
+        }
+        // The work is not used again after a panic.
+        let answer = match catch_unwind(AssertUnwindSafe(&mut self.work)) {
+            Ok(None) => return false,
+            Ok(Some(result)) => Answer::Done(result),
+            Err(panic) => Answer::Panicked(panic),
+        };
+        if let Some(result) = self.result.take() {
+            // Whoever does not wait any more does not want it.
+            result.send(answer).ok();
+        }
+        true
+    }
+
+    fn refuse(self: Box<Self>, overload: Overload) {
+        if let Some(result) = self.result {
+            result.send(Answer::Done(Err(overload.into()))).ok();
+        }
+    }
+}
+
+/// Gives this thread the lowest priority, so that work on every core does not hold up the workers.
+fn let_live_ticks_go_first() {
+    // On Linux it is the thread that has the priority. Where it cannot be changed the work is done all the same.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, 19);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        sync::mpsc,
+        task::{Context, Poll, Waker},
+    };
+
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    const CALLER: CallerId = CallerId(1);
+
+    /// Work that says that it goes on, and is done when it is told so.
+    struct Directed {
+        steps: mpsc::Receiver<()>,
+        done: mpsc::Sender<u32>,
+    }
+
+    fn directed() -> (Directed, impl FnMut() -> Option<Result<u32, Failure>> + Send + 'static) {
+        let ((step, steps), (done, is_done)) = (mpsc::channel(), mpsc::channel());
+        let work = move || {
+            step.send(()).ok();
+            match is_done.try_recv() {
+                Ok(result) => Some(Ok(result)),
+                Err(_) => None,
+            }
+        };
+        (Directed { steps, done }, work)
+    }
+
+    impl Directed {
+        fn has_begun(&self) {
+            self.steps.recv().unwrap();
+        }
+
+        /// The work was dropped.
+        fn has_gone(self) {
+            while self.steps.recv().is_ok() {}
+        }
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn work_is_done_on_another_thread_and_in_steps() {
+        let pool = HistoryPool::with_threads(1);
+        let (mut left, own) = (1_000, thread::current().id());
+        let work = move || {
+            assert_ne!(thread::current().id(), own);
+            left -= 1;
+            (left == 0).then_some(Ok(left))
+        };
+        assert_eq!(pool.run(CALLER, work).await.unwrap(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn work_has_the_lowest_priority_and_this_thread_keeps_its_own() {
+        let own = || rustix::process::getpriority_process(None).unwrap();
+        let before = own();
+        let of_work = HistoryPool::with_threads(1).run(CALLER, move || Some(Ok(own()))).await.unwrap();
+        assert_eq!((of_work, own()), (19, before));
+    }
+
+    #[tokio::test]
+    async fn short_work_is_done_while_long_work_of_others_goes_on() {
+        let pool = HistoryPool::with_threads(1);
+        let (long, work) = directed();
+        let mut running = pin!(pool.run(CALLER, work));
+        assert!(poll(running.as_mut()).is_pending());
+        long.has_begun();
+        for caller in 2..50 {
+            assert_eq!(pool.run(CallerId(caller), move || Some(Ok(caller))).await.unwrap(), caller);
+        }
+        long.done.send(7).unwrap();
+        assert_eq!(running.await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn work_whose_caller_has_gone_is_not_begun_and_ends_when_it_was() {
+        let pool = HistoryPool::with_threads(1);
+        let (begun, work) = directed();
+        let mut running = Box::pin(pool.run(CALLER, work));
+        assert!(poll(running.as_mut()).is_pending());
+        begun.has_begun();
+        // The same caller's other work waits behind it.
+        let (waiting, work) = directed();
+        let mut queued = Box::pin(pool.run(CALLER, work));
+        assert!(poll(queued.as_mut()).is_pending());
+        drop(queued);
+        assert!(waiting.steps.try_recv().is_err());
+        waiting.has_gone();
+
+        drop(running);
+        begun.has_gone();
+        assert_eq!(pool.run(CALLER, || Some(Ok(1))).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_reaches_the_caller_and_no_other() {
+        let pool = HistoryPool::with_threads(1);
+        for _ in 0..3 {
+            let asking = pool.clone();
+            let work = || -> Option<Result<(), Failure>> { panic!("on purpose") };
+            let panicked = tokio::spawn(async move { asking.run(CALLER, work).await }).await;
+            let panic = panicked.unwrap_err().into_panic();
+            assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
+            assert_eq!(pool.run(CALLER, || Some(Ok(1))).await.unwrap(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn too_much_waiting_work_of_one_caller_is_refused() {
+        let pool = HistoryPool::with_threads(1);
+        let (begun, work) = directed();
+        let mut running = Box::pin(pool.run(CALLER, work));
+        assert!(poll(running.as_mut()).is_pending());
+        begun.has_begun();
+        let mut queued: Vec<_> = (0..101).map(|n| Box::pin(pool.run(CALLER, move || Some(Ok(n))))).collect();
+        let refused: Vec<_> = queued.iter_mut().map(|queued| poll(queued.as_mut())).collect();
+        let Poll::Ready(Err(failure)) = &refused[100] else { panic!("it is one too many") };
+        assert!(failure.to_string().contains("100 calls of this connection"), "{failure}");
+        assert!(refused[..100].iter().all(Poll::is_pending));
+        assert_eq!(pool.run(CallerId(2), || Some(Ok(1))).await.unwrap(), 1);
+    }
+
+    #[test]
+    fn the_threads_end_with_the_last_handle() {
+        let (pool, clone) = (HistoryPool::with_threads(2), HistoryPool::with_threads(2));
+        let inner = Arc::downgrade(&pool.pool);
+        drop(clone);
+        let (begun, work) = directed();
+        let mut running = Box::pin(async move { pool.run(CALLER, work).await });
+        assert!(poll(running.as_mut()).is_pending());
+        begun.has_begun();
+        drop(running);
+        begun.has_gone();
+        // The thread that did the work lets go of it before it lets go of the pool.
+        while inner.strong_count() > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_worker_goes_on_while_work_is_done() {
+        let pool = HistoryPool::with_threads(1);
+        let (begun, work) = directed();
+        let asking = pool.clone();
+        let call = tokio::spawn(async move { asking.run(CALLER, work).await });
+        while begun.steps.try_recv().is_err() {
+            yield_now().await;
+        }
+        assert!(!call.is_finished());
+        begun.done.send(3).unwrap();
+        assert_eq!(call.await.unwrap().unwrap(), 3);
+    }
+}
