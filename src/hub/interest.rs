@@ -100,6 +100,11 @@ pub(super) enum Phase {
 }
 
 impl Interest {
+    /// Whether what is sent, and when, is the same.
+    pub(super) fn has_options_of(&self, other: &Self) -> bool {
+        self.delivery == other.delivery && self.format == other.format
+    }
+
     /// The least time between two ticks; zero for none.
     pub fn min_interval(&self) -> Duration {
         match self.delivery {

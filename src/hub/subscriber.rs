@@ -219,10 +219,7 @@ impl State {
             // What was named once stays named, whatever else asks for it.
             let unnamed = terms.interest.unnamed && interest.unnamed;
             entry.named += usize::from(terms.interest.unnamed && !unnamed);
-            terms.interest = Interest { unnamed, ..interest };
-            found.readers[usize::from(slot.format)] -= 1;
-            found.readers[usize::from(interest.format)] += 1;
-            slot.format = interest.format;
+            let before = std::mem::replace(&mut terms.interest, Interest { unnamed, ..interest });
             match start {
                 Start::At { next, not_before, day } => {
                     slot.next = next.0;
@@ -230,9 +227,16 @@ impl State {
                     terms.not_before = not_before;
                     terms.day = day;
                 }
-                Start::Snapshot if terms.phase == Phase::CatchingUp => {}
-                Start::Snapshot => terms.not_before = self.now + interest.min_interval(),
+                // A request that changes no option must not restart the wait for the minimum interval.
+                Start::Snapshot if before.has_options_of(&interest) => return Subscribed::Changed,
+                Start::Snapshot => {
+                    let last_sent = last_sent(slot, terms.not_before, &before, found, self.now);
+                    terms.not_before = last_sent + interest.min_interval();
+                }
             }
+            found.readers[usize::from(before.format)] -= 1;
+            found.readers[usize::from(interest.format)] += 1;
+            slot.format = interest.format;
             slot.plain = terms.phase == Phase::Live && interest.min_interval().is_zero();
             if terms.phase == Phase::CatchingUp {
                 entry.mark(number);
@@ -318,5 +322,19 @@ impl State {
                 Some((*watched, found.instrument.symbol, entry.terms[*slot as usize].interest))
             })
         })
+    }
+}
+
+/// When a slot was last sent a tick, for the interest that it had. What was sent without a minimum interval leaves no
+/// time behind: it counts from the time of the tick.
+fn last_sent(slot: &Slot, not_before: Time, interest: &Interest, watched: &Watched, now: Time) -> Time {
+    let interval = interest.min_interval();
+    if !interval.is_zero() {
+        return not_before.before(interval).unwrap_or_default();
+    }
+    let last = Sequence(slot.next).previous();
+    match slot.next > watched.series.first().0 {
+        true => not_before.max(watched.series.tick(last).time.min(now)),
+        false => not_before,
     }
 }

@@ -23,6 +23,7 @@ enum Step {
     Leave { reader: usize },
     Pass { millis: u64 },
     Pull { reader: usize, budget: usize },
+    ReadAll { reader: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -42,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3usize).prop_map(|reader| Step::Leave { reader }),
         5 => prop_oneof![0..30u64, 0..500u64, 0..6_000u64].prop_map(|millis| Step::Pass { millis }),
         8 => (0..3usize, prop_oneof![1..100usize, Just(100_000)]).prop_map(|(reader, budget)| Step::Pull { reader, budget }),
+        2 => (0..3usize).prop_map(|reader| Step::ReadAll { reader }),
     ]
 }
 
@@ -70,6 +72,7 @@ proptest! {
                 Step::Pull { reader, budget } => {
                     stage.pull(reader, budget);
                 }
+                Step::ReadAll { reader } => stage.check_all_read(reader),
             }
         }
         for reader in 0..3 {
@@ -85,6 +88,47 @@ proptest! {
         prop_assert!(state.by_symbol.is_empty() && state.deferred.is_empty());
         prop_assert!(state.watched.iter().all(Option::is_none) && state.subscribers.iter().all(Option::is_none));
     }
+}
+
+/// The ticks that a reader of `A` is sent in ten seconds while it asks again each half second.
+fn ticks_while_asking_again(mut ask: impl FnMut(u64) -> Delivery) -> usize {
+    let mut stage = Stage::new();
+    let symbol = stage.tape.instruments[0].symbol;
+    let (mut ticks, mut last) = (0, None);
+    for half_second in 0..=20 {
+        stage.subscribe(0, 0, ask(half_second));
+        for _ in 0..50 {
+            stage.check_all_read(0);
+            let sent = stage.readers[0].expected[&symbol].last;
+            ticks += usize::from(sent != last);
+            last = sent;
+            stage.pass(10);
+        }
+    }
+    ticks
+}
+
+#[test]
+fn asking_again_for_the_same_starves_no_minimum_interval() {
+    let second = Delivery::Latest { min_interval: Duration::from_secs(1) };
+    assert_eq!(ticks_while_asking_again(|_| second), 11);
+}
+
+#[test]
+fn an_interval_that_is_changed_counts_from_the_last_tick() {
+    let changing =
+        |time: u64| Delivery::Latest { min_interval: Duration::from_millis(1_000 + 100 * (time % 2)) };
+    // It is a second long when the second is over: each tick comes as soon as that.
+    assert!((10..=11).contains(&ticks_while_asking_again(changing)));
+}
+
+#[test]
+fn asking_again_for_the_same_wakes_nobody() {
+    let mut stage = Stage::new();
+    stage.subscribe(0, 5, Delivery::default());
+    while stage.pull(0, 100_000) {}
+    stage.subscribe(0, 5, Delivery::default());
+    assert_eq!(stage.readers[0].woken.0.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -109,9 +109,9 @@ pub(super) struct Expected {
     pub(super) last: Option<u64>,
     /// It was resumed and is not told yet that it has caught up.
     catching_up: bool,
-    /// Until when a minimum interval holds back the next tick: by the hub's time, or by the tick's own while it
-    /// catches up.
-    not_before: Time,
+    /// When the last tick was sent, at the earliest and at the latest: by the hub's time, or by the tick's own while it
+    /// catches up. The minimum interval in force counts from there.
+    sent: (Time, Time),
 }
 
 impl Stage {
@@ -178,14 +178,14 @@ impl Stage {
         let series = self.tape.series(&instrument);
         // What has no tick yet begins with its first, which is a live one.
         let last = if series.sequence_at(now).is_none() { Some(series.first().0 - 1) } else { None };
-        let fresh = Expected { interest, last, catching_up: false, not_before: START };
+        let fresh = Expected { interest, last, catching_up: false, sent: Default::default() };
         let expected = reader.expected.entry(instrument.symbol).or_insert(fresh);
         expected.interest = interest;
-        if after.is_some() {
-            (expected.last, expected.catching_up, expected.not_before) = (after, true, Time::default());
-        } else if known && !expected.catching_up {
-            // A new minimum interval begins when it is asked for.
-            expected.not_before = now + interest.min_interval();
+        // No request restarts the wait for a minimum interval.
+        if let Some(after) = after {
+            let seen = series.tick(Sequence(after)).time.min(now);
+            (expected.last, expected.catching_up) = (Some(after), true);
+            expected.sent = (Time::default(), seen);
         }
     }
 
@@ -213,9 +213,23 @@ impl Stage {
         for (symbol, expected) in &self.readers[reader].expected {
             let instrument = self.tape.instrument(symbol).unwrap();
             let newest = self.tape.series(&instrument).sequence_at(now).map(|sequence| sequence.0);
-            let waits = expected.interest.min_interval() > Duration::ZERO && expected.not_before > now;
+            let waits = expected.must_be_sent_by() > now;
             assert!(expected.last >= newest || waits, "{symbol}: {:?} of {newest:?}", expected.last);
             assert!(!expected.catching_up, "{symbol}: it was not told that it has caught up");
+        }
+    }
+}
+
+impl Expected {
+    fn not_before(&self) -> Time {
+        self.sent.0 + self.interest.min_interval()
+    }
+
+    /// When the minimum interval is over for certain.
+    fn must_be_sent_by(&self) -> Time {
+        match self.interest.min_interval() {
+            Duration::ZERO => Time::default(),
+            interval => self.sent.1 + interval,
         }
     }
 }
@@ -260,12 +274,13 @@ impl Reader {
                         conflated == 0 || !min_interval.is_zero(),
                         "{line}: left out while it catches up"
                     );
-                    assert!(expected.not_before <= time || min_interval.is_zero(), "{line}: too near");
-                    expected.not_before = time + min_interval;
+                    assert!(expected.not_before() <= time || min_interval.is_zero(), "{line}: too near");
+                    expected.sent = (time, time);
                 } else {
-                    let held_back = !min_interval.is_zero() && expected.not_before > now;
+                    let held_back = !min_interval.is_zero() && expected.not_before() > now;
                     assert!(!held_back || last.is_none(), "{line}: too soon");
-                    expected.not_before = now + min_interval;
+                    // Without a minimum interval the hub does not note when it sends.
+                    expected.sent = (if min_interval.is_zero() { time } else { now }, now);
                 }
                 expected.last = Some(sequence);
             }
@@ -285,7 +300,7 @@ impl Reader {
                 assert_eq!(last, number(2), "{line}");
                 let newest = series.sequence_at(now).map(|newest| newest.0);
                 let held_back = !min_interval.is_zero()
-                    && series.sequence_from(expected.not_before).0 > newest.unwrap_or(0);
+                    && series.sequence_from(expected.must_be_sent_by()).0 > newest.unwrap_or(0);
                 assert!(Some(last) >= newest || held_back, "{line}: ticks are missing");
             }
             _ => panic!("unexpected: {line}"),
