@@ -22,7 +22,7 @@ pub use gate::Gate;
 pub use offload::Offload;
 
 use crate::{
-    hub::{Hub, Interest, Limits, Subscriber},
+    hub::{Hub, Interest, Limits, Quota, Subscriber},
     pacer::Clock,
     tape::Tape,
 };
@@ -76,11 +76,12 @@ impl Feed {
                 Box::new(wire::V1::new(tape_id)),
                 Box::new(wire::V1::with_quotes(tape_id)),
             ],
+            Quota::unlimited(),
         ));
         Self { tape, hub, clock, offload }
     }
 
     fn join(&self, format: Format) -> Subscriber {
-        Subscriber::join(self.hub.clone(), format as u8, self.clock.now())
+        Subscriber::join(self.hub.clone(), format as u8, Quota::unlimited(), self.clock.now())
     }
 }

@@ -175,9 +175,13 @@ fn feed_and_gate(
     health: &HealthReporter,
     offload: &Offload,
 ) -> Result<(Feed, Gate), ServerError> {
+    let limits = Limits::default();
     let limits = Limits {
         max_lag: config.clock.span(config.max_lag),
         heartbeat_interval: config.clock.span(config.heartbeat_interval),
+        max_idle: config.clock.span(limits.max_idle),
+        crowded_max_idle: config.clock.span(limits.crowded_max_idle),
+        ..limits
     };
     let feed = Feed::new(config.tape.clone(), config.clock, limits, offload.clone());
     let gate = Gate::new(feed.clone(), shared_services(health)?);

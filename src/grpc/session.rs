@@ -84,7 +84,11 @@ impl Session {
             return Err(Refusal::TooMany);
         }
         let start = origin.start(&self.feed, &instrument);
-        Ok(self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, start, self.feed.clock.now()))
+        let now = self.feed.clock.now();
+        match self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, start, now) {
+            Subscribed::Full(_) => Err(Refusal::TooMany),
+            subscribed => Ok(subscribed),
+        }
     }
 
     /// Subscribes to every listed instrument, some now and the others in [`Self::go_on`].

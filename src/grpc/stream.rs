@@ -58,6 +58,8 @@ impl<C: Conversation> TickStream<C> {
     const BUDGET: usize = 15 * 1024;
     /// While answers of so many bytes wait to be sent, no further request is heard.
     const OUTBOX: usize = 64 * 1024;
+    /// So many ticks are read from the tape at once.
+    const READS: usize = 2_048;
 
     pub(super) fn new(
         conversation: C,
@@ -88,6 +90,7 @@ impl<C: Conversation> TickStream<C> {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Some(Ok(request))) => {
                     self.heard = true;
+                    self.session.subscriber.touch(self.session.feed.clock.now());
                     self.conversation.hear(&mut self.session, request)?;
                 }
                 Poll::Ready(Some(Err(error))) => return Err(status::of_request_error(&error).into()),
@@ -115,16 +118,23 @@ impl<C: Conversation> TickStream<C> {
         if let Err(status) = heard {
             return Poll::Ready(Err(status));
         }
+        let mut reads = Self::READS;
         if !self.session.poll_replay(cx, Self::BUDGET, out) {
             return Poll::Ready(Err(Status::ok("")));
         }
-        match self.session.subscriber.poll_pull(cx, Self::BUDGET, out) {
+        match self.session.subscriber.poll_pull(cx, Self::BUDGET, &mut reads, out) {
             Poll::Ready(Pulled::Closed) => {
                 self.conversation.say_draining(out);
                 Poll::Ready(Err(Failure::Stopping.into()))
             }
+            Poll::Ready(Pulled::Idle) => Poll::Ready(Err(Failure::NothingAsked.into())),
+            Poll::Ready(Pulled::More) if out.is_empty() => {
+                // Others take their turn first.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Pending if out.is_empty() => Poll::Pending,
-            Poll::Ready(Pulled::Data) | Poll::Pending => Poll::Ready(Ok(())),
+            Poll::Ready(Pulled::Data | Pulled::More) | Poll::Pending => Poll::Ready(Ok(())),
         }
     }
 }

@@ -54,6 +54,7 @@ impl V1 {
             return vec![refused("", Code::InvalidArgument, NO_SYMBOL)];
         }
         let (statuses, instruments) = replayed(&session.feed, &terms, &subscription.symbols);
+        session.subscriber.hold(true);
         session.replay = Some(Box::new(Replay::new(&session.feed, span, &terms, instruments)));
         statuses
     }

@@ -1,7 +1,5 @@
 //! What is not gRPC, or not the contract's messages: an answer that says so, and the server lives.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
@@ -104,7 +102,7 @@ async fn what_is_not_grpc_is_told_so() {
 /// Straight to the gate: tonic's client would end the call without the server's help.
 #[tokio::test]
 async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
-    let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
+    let limits = Limits::default();
     let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
     // A candle of 17 million ticks.
     let candle = ListCandlesRequest {
@@ -122,7 +120,7 @@ async fn the_clients_deadline_ends_a_call_that_takes_too_long() {
 
 #[tokio::test(start_paused = true)]
 async fn the_clients_deadline_ends_a_watch_that_never_says_what_it_wants() {
-    let limits = Limits { max_lag: Duration::from_secs(300), heartbeat_interval: Duration::from_secs(5) };
+    let limits = Limits::default();
     let feed = Feed::new(tape(7), Clock::Wall, limits, Offload::default());
     let silent = http_body_util::StreamBody::new(tokio_stream::pending::<Result<_, Status>>());
     let mut request = request(WATCH, "").map(|_| Body::new::<http_body_util::StreamBody<_>>(silent));

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Wake, Waker},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -21,6 +21,10 @@ use crate::{
 
 const FLUSH: Duration = Duration::from_millis(10);
 const MAX_LAG: Duration = Duration::from_secs(2);
+/// Fewer than all readers could have together.
+pub(super) const SERVER_QUOTA: usize = 12;
+/// Fewer than there are symbols.
+const CONNECTION_QUOTA: usize = 5;
 
 /// Messages as lines of text.
 struct Text {
@@ -91,6 +95,7 @@ impl Wake for Woken {
 pub(super) struct Stage {
     pub(super) tape: Metronome,
     pub(super) hub: Arc<Hub>,
+    pub(super) quota: Arc<Quota>,
     pacer: Pacer,
     pub(super) now: Time,
     pub(super) readers: Vec<Reader>,
@@ -98,6 +103,7 @@ pub(super) struct Stage {
 
 pub(super) struct Reader {
     pub(super) subscriber: Subscriber,
+    pub(super) quota: Arc<Quota>,
     pub(super) woken: Arc<Woken>,
     pub(super) expected: BTreeMap<Symbol, Expected>,
 }
@@ -116,14 +122,22 @@ pub(super) struct Expected {
 
 impl Stage {
     pub(super) fn new() -> Self {
-        let limits = Limits { max_lag: MAX_LAG, heartbeat_interval: Duration::from_secs(5) };
+        let limits =
+            Limits { max_lag: MAX_LAG, heartbeat_interval: Duration::from_secs(5), ..Limits::default() };
+        Self::with(limits)
+    }
+
+    pub(super) fn with(limits: Limits) -> Self {
+        let quota = Quota::new(SERVER_QUOTA);
         let hub = Arc::new(Hub::new(
             limits,
             vec![Box::new(Text { quotes: false }), Box::new(Text { quotes: true })],
+            quota.clone(),
         ));
         let mut stage = Self {
             tape: Metronome::new(),
             hub,
+            quota,
             pacer: Pacer::new(Speed::REAL, FLUSH),
             now: START,
             readers: Vec::new(),
@@ -133,20 +147,21 @@ impl Stage {
     }
 
     pub(super) fn reader(&self) -> Reader {
-        let subscriber = Subscriber::join(self.hub.clone(), 0, self.now);
-        Reader { subscriber, woken: Arc::new(Woken(AtomicUsize::new(0))), expected: BTreeMap::new() }
+        let quota = Quota::new(CONNECTION_QUOTA);
+        let subscriber = Subscriber::join(self.hub.clone(), 0, quota.clone(), self.now);
+        Reader { subscriber, quota, woken: Arc::new(Woken(AtomicUsize::new(0))), expected: BTreeMap::new() }
     }
 
     pub(super) fn flush(&mut self) {
+        // In pieces, as the pacer of a worker does it.
+        while self.hub.tell(2, |change| match change {
+            Change::Watch { id, series, from } => self.pacer.watch(id, series, from),
+            Change::Unwatch { id } => self.pacer.unwatch(id),
+        }) {}
         let mut flush = self.hub.begin_flush();
-        for change in flush.changes() {
-            match change {
-                Change::Watch { id, series, from } => self.pacer.watch(id, series, from),
-                Change::Unwatch { id } => self.pacer.unwatch(id),
-            }
-        }
         let boundary = self.pacer.advance(self.now, |id, tick| flush.publish(id, tick));
         flush.finish(boundary);
+        while self.hub.wake_deferred(2).is_some_and(|due| due <= boundary) {}
     }
 
     pub(super) fn pass(&mut self, millis: u64) {
@@ -172,8 +187,17 @@ impl Stage {
         let reader = &mut self.readers[reader];
         let known = reader.expected.contains_key(&instrument.symbol);
         let start = after.map_or(Start::Snapshot, |after| Start::at(Sequence(after + 1)));
+        let expected = match known {
+            true => Subscribed::Changed,
+            false if reader.expected.len() == CONNECTION_QUOTA => Subscribed::Full(Full::Connection),
+            false if self.quota.used() == SERVER_QUOTA => Subscribed::Full(Full::Server),
+            false => Subscribed::Added,
+        };
         let outcome = reader.subscriber.subscribe(&self.tape, &instrument, interest, start, self.now);
-        assert_eq!(outcome, if known { Subscribed::Changed } else { Subscribed::Added });
+        assert_eq!(outcome, expected);
+        if matches!(outcome, Subscribed::Full(_)) {
+            return;
+        }
         let now = self.hub.lock().now;
         let series = self.tape.series(&instrument);
         // What has no tick yet begins with its first, which is a live one.
@@ -191,17 +215,31 @@ impl Stage {
 
     /// Pulls once; false when there was nothing, and nothing is being worked out.
     pub(super) fn pull(&mut self, reader: usize, budget: usize) -> bool {
+        self.pull_some(reader, budget, 2_048)
+    }
+
+    /// Pulls once, with a limit on the ticks that are read from the tape.
+    pub(super) fn pull_some(&mut self, reader: usize, budget: usize, reads: usize) -> bool {
         let mut out = Vec::new();
         let now = self.hub.lock().now;
         let reader = &mut self.readers[reader];
         let waker = Waker::from(reader.woken.clone());
-        let woken = reader.woken.0.load(Ordering::Relaxed);
-        let pulled = reader.subscriber.poll_pull(&mut Context::from_waker(&waker), budget, &mut out);
-        assert_eq!(pulled.is_pending(), out.is_empty());
+        let mut left = reads;
+        let mut cx = Context::from_waker(&waker);
+        let pulled = reader.subscriber.poll_pull(&mut cx, budget, &mut left, &mut out);
+        assert!(left <= reads);
+        match pulled {
+            Poll::Ready(Pulled::Data) => assert!(!out.is_empty()),
+            Poll::Ready(Pulled::More) => {
+                assert!(out.is_empty() && left == 0, "{left} ticks more could be read")
+            }
+            Poll::Pending => assert!(out.is_empty()),
+            Poll::Ready(Pulled::Idle | Pulled::Closed) => panic!("{pulled:?}"),
+        }
         for line in String::from_utf8(out).unwrap().lines() {
             reader.check(&self.tape, line, now);
         }
-        pulled.is_ready() || reader.woken.0.load(Ordering::Relaxed) > woken
+        pulled.is_ready()
     }
 
     /// When the reader has read all there is, nothing is left out, but for what waits for a minimum interval.
