@@ -81,6 +81,12 @@ pub struct Hub {
     left: Notify,
 }
 
+/// Something that is too large to be freed at once.
+pub trait Discard: Send {
+    /// Frees at most `most` of its parts. True when there are more.
+    fn discard(&mut self, most: usize) -> bool;
+}
+
 /// What the pacer has to learn, in order.
 pub enum Change {
     /// Publish the ticks of `series` from `from` on, under `id`.
@@ -122,6 +128,8 @@ struct State {
     joined: usize,
     /// The subscribers that have left and still have slots.
     leaving: VecDeque<u32>,
+    /// What is to be freed in pieces.
+    discarded: VecDeque<Box<dyn Discard>>,
     /// The subscribers without a subscription, by when they last sent a request.
     idle: BTreeSet<(Time, u32)>,
     /// Which subscriber to look at next for a heartbeat.
@@ -221,6 +229,7 @@ impl Hub {
             free_subscribers: Free::default(),
             joined: 0,
             leaving: VecDeque::new(),
+            discarded: VecDeque::new(),
             idle: BTreeSet::new(),
             beat_from: 0,
             deferred: BTreeSet::new(),
@@ -271,12 +280,19 @@ impl Hub {
 
     /// Whether [`Self::sweep`] has something to do.
     pub fn has_leaving(&self) -> bool {
-        !self.lock().leaving.is_empty()
+        self.lock().has_leaving()
     }
 
-    /// Removes at most `most` subscriptions of subscribers that have left. True when there are more.
+    /// Removes at most `most` subscriptions of subscribers that have left, or so many parts of what is discarded. True
+    /// when there are more.
     pub fn sweep(&self, most: usize) -> bool {
         self.lock().sweep(most)
+    }
+
+    /// Leaves it to [`Self::sweep`] to free something large.
+    pub fn discard(&self, large: Box<dyn Discard>) {
+        self.lock().discarded.push_back(large);
+        self.left.notify_one();
     }
 
     /// Begins a flush; see [`Flush`].

@@ -99,16 +99,24 @@ impl Session {
 
     /// Appends what is to be replayed to `out`, until it holds `budget` bytes. False when there is nothing to come
     /// after it, ever.
-    pub(super) fn poll_replay(&mut self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> bool {
+    pub(super) fn poll_replay(
+        &mut self,
+        cx: &mut Context<'_>,
+        budget: usize,
+        reads: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(replay) = &mut self.replay else { return true };
-        match replay.poll(cx, &self.feed.clock, budget, out) {
+        match replay.poll(cx, &self.feed, budget, reads, out) {
             Replayed::End => return false,
-            Replayed::Present => {
-                if let Some(replay) = self.replay.take() {
-                    replay.go_live(&self.feed, &self.subscriber);
-                }
-            }
-            Replayed::More => {}
+            Replayed::Present => match replay.go_live(&self.feed, &self.subscriber, Self::AT_A_TIME) {
+                Ok(true) => cx.waker().wake_by_ref(),
+                Ok(false) => self.replay = None,
+                Err(_) => return false,
+            },
+            // Others take their turn first.
+            Replayed::More => cx.waker().wake_by_ref(),
+            Replayed::Data | Replayed::Waiting => {}
         }
         true
     }

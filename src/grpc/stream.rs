@@ -119,7 +119,7 @@ impl<C: Conversation> TickStream<C> {
             return Poll::Ready(Err(status));
         }
         let mut reads = Self::READS;
-        if !self.session.poll_replay(cx, Self::BUDGET, out) {
+        if !self.session.poll_replay(cx, Self::BUDGET, &mut reads, out) {
             return Poll::Ready(Err(Status::ok("")));
         }
         match self.session.subscriber.poll_pull(cx, Self::BUDGET, &mut reads, out) {

@@ -55,7 +55,7 @@ impl V1 {
         }
         let (statuses, instruments) = replayed(&session.feed, &terms, &subscription.symbols);
         session.subscriber.hold(true);
-        session.replay = Some(Box::new(Replay::new(&session.feed, span, &terms, instruments)));
+        session.replay = Some(Box::new(Replay::new(&session.feed, span, terms, instruments)));
         statuses
     }
 }

@@ -292,8 +292,19 @@ impl State {
         true
     }
 
-    /// Removes at most `most` slots of subscribers that have left. True when there are more.
+    pub(super) fn has_leaving(&self) -> bool {
+        !self.leaving.is_empty() || !self.discarded.is_empty()
+    }
+
+    /// Removes at most `most` slots of subscribers that have left, or parts of what is discarded. True when there are
+    /// more.
     pub(super) fn sweep(&mut self, most: usize) -> bool {
+        if self.leaving.is_empty() {
+            let more = self.discarded.front_mut().is_some_and(|large| large.discard(most));
+            if !more {
+                self.discarded.pop_front();
+            }
+        }
         for _ in 0..most {
             let Some(&id) = self.leaving.front() else { break };
             let last = self.entry(id).and_then(|entry| entry.slots.last()).map(|slot| slot.watched != VACANT);
@@ -314,7 +325,7 @@ impl State {
                 }
             }
         }
-        !self.leaving.is_empty()
+        self.has_leaving()
     }
 
     fn forget(&mut self, id: u32) {
