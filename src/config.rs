@@ -53,6 +53,12 @@ pub struct ServeArgs {
     /// Connections at the same time; an address may have half of them [default: as many as there are file descriptors]
     #[arg(long, env = "TICKER_MAX_CONNECTIONS", value_name = "NUMBER")]
     pub max_connections: Option<NonZeroUsize>,
+    /// Subscriptions at the same time; a connection may have a tenth of them, and at least 10,000
+    #[arg(long, env = "TICKER_MAX_SUBSCRIPTIONS", value_name = "NUMBER", default_value = "1000000")]
+    pub max_subscriptions: NonZeroUsize,
+    /// With --any-symbol: invented instruments that are in use at the same time
+    #[arg(long, env = "TICKER_MAX_INVENTED_SYMBOLS", value_name = "NUMBER", default_value_t = Universe::MAX_INVENTED)]
+    pub max_invented_symbols: usize,
     /// A connection without streams is closed after this time
     #[arg(long, env = "TICKER_MAX_CONNECTION_IDLE", value_name = "DURATION", default_value = "5m", value_parser = patience)]
     pub max_connection_idle: Duration,
@@ -143,8 +149,11 @@ impl ServeArgs {
             Some(playback) => (playback.tape.clone(), playback.clock()),
             None => {
                 let universe = listed.map_or_else(Universe::builtin, Ok)?;
-                let universe =
-                    if self.any_symbol { universe.with_any_symbol(Universe::MAX_INVENTED) } else { universe };
+                let universe = if self.any_symbol {
+                    universe.with_any_symbol(self.max_invented_symbols)
+                } else {
+                    universe
+                };
                 (Arc::new(Simulated::new(self.seed, universe)), Clock::Wall)
             }
         };
@@ -156,6 +165,7 @@ impl ServeArgs {
             max_lag: self.max_lag,
             heartbeat_interval: self.heartbeat_interval,
             max_connections: self.max_connections.unwrap_or_else(default_max_connections),
+            max_subscriptions: self.max_subscriptions.get(),
             patience: Patience { max_idle: self.max_connection_idle, stall_timeout: self.stall_timeout },
             workers: self
                 .workers

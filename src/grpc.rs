@@ -33,7 +33,7 @@ pub use room::Room;
 pub use turns::{Ticket, Turn, Turns};
 
 use crate::{
-    hub::{Hub, Interest, Limits, Subscriber},
+    hub::{Hub, Interest, Limits, Quota, Subscriber},
     pacer::Clock,
     tape::Tape,
 };
@@ -80,7 +80,15 @@ impl Format {
 
 impl Feed {
     /// A feed with a hub that speaks both packages' formats.
-    pub fn new(tape: Arc<dyn Tape>, clock: Clock, limits: Limits, history: HistoryPool) -> Self {
+    ///
+    /// `subscriptions` counts those of the server.
+    pub fn new(
+        tape: Arc<dyn Tape>,
+        clock: Clock,
+        limits: Limits,
+        subscriptions: Arc<Quota>,
+        history: HistoryPool,
+    ) -> Self {
         let tape_id = &tape.identity().tape_id;
         let hub = Arc::new(Hub::new(
             limits,
@@ -89,11 +97,12 @@ impl Feed {
                 Box::new(wire::V1::new(tape_id)),
                 Box::new(wire::V1::with_quotes(tape_id)),
             ],
+            subscriptions,
         ));
         Self { tape, hub, clock, history, turns: Turns::default() }
     }
 
-    fn join(&self, format: Format) -> Subscriber {
-        Subscriber::join(self.hub.clone(), format as u8, self.clock.now())
+    fn join(&self, format: Format, context: &ConnectionContext) -> Subscriber {
+        Subscriber::join(self.hub.clone(), format as u8, context.subscriptions(), self.clock.now())
     }
 }

@@ -11,12 +11,16 @@ mod dirty;
 mod figures;
 mod flush;
 mod format;
+mod idle;
 mod interest;
+mod numbers;
 mod pull;
+mod quota;
 mod subscriber;
+mod subscription;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -26,7 +30,8 @@ use tokio::sync::Notify;
 pub use flush::Flush;
 pub use format::{Mark, Quote, WireFormat};
 pub use interest::{Delivery, Interest, Start};
-pub use subscriber::{Pulled, Subscribed, Subscriber};
+pub use quota::Quota;
+pub use subscriber::{Full, Pulled, Subscribed, Subscriber};
 
 use crate::{
     tape::{Instrument, Series},
@@ -35,24 +40,51 @@ use crate::{
 use dirty::Dirty;
 use figures::Figures;
 use interest::{Slot, Terms};
+use numbers::{Free, News, Numbers};
 
 /// How many wire formats a hub may serve.
 pub const MAX_FORMATS: usize = 3;
 
-/// What a hub needs to know.
+/// What a hub needs to know, in the time of its clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// A reader of every tick that is further behind than this gets a gap.
     pub max_lag: Duration,
     /// A stream on which nothing was sent for so long gets a heartbeat.
     pub heartbeat_interval: Duration,
+    /// Idle timeout: a stream without a subscription that has sent no request for so long ends.
+    pub max_idle: Duration,
+    /// Largest number of idle streams: while there are more, [`Self::crowded_max_idle`] is the idle timeout.
+    pub max_idle_streams: usize,
+    /// Idle timeout of the streams that have been idle longest, while there are too many.
+    pub crowded_max_idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_lag: Duration::from_secs(300),
+            heartbeat_interval: Duration::from_secs(15),
+            max_idle: Duration::from_secs(10 * 60),
+            max_idle_streams: 1_000,
+            crowded_max_idle: Duration::from_secs(10),
+        }
+    }
 }
 
 /// The subscribers of one worker thread.
 pub struct Hub {
     state: Mutex<State>,
-    /// Told when an instrument becomes watched.
-    watched: Notify,
+    /// Told when the pacer has something to do before it is due to look.
+    changed: Notify,
+    /// Told when a subscriber has left.
+    left: Notify,
+}
+
+/// Something that is too large to be freed at once.
+pub trait Discard: Send {
+    /// Frees at most `most` of its parts. True when there are more.
+    fn discard(&mut self, most: usize) -> bool;
 }
 
 /// What the pacer has to learn, in order.
@@ -85,15 +117,27 @@ struct State {
     /// The time up to which ticks were published.
     now: Time,
     by_symbol: HashMap<Symbol, u32>,
+    /// Those of `watched` and `published`.
+    numbers: Numbers,
     watched: Vec<Option<Watched>>,
     /// By number, beside `watched`: what a pull looks at, kept small.
     published: Vec<Published>,
-    free_watched: Vec<u32>,
     subscribers: Vec<Option<Entry>>,
-    free_subscribers: Vec<u32>,
+    free_subscribers: Free,
+    /// How many subscribers there are that have not left.
+    joined: usize,
+    /// The subscribers that have left and still have slots.
+    leaving: VecDeque<u32>,
+    /// What is to be freed in pieces.
+    discarded: VecDeque<Box<dyn Discard>>,
+    /// The subscribers without a subscription, by when they last sent a request.
+    idle: BTreeSet<(Time, u32)>,
+    /// Which subscriber to look at next for a heartbeat.
+    beat_from: usize,
     /// Who waits for a minimum interval to pass: until when, which subscriber, which slot.
     deferred: BTreeSet<(Time, u32, u32)>,
-    changes: Vec<Change>,
+    /// All subscriptions of the server.
+    quota: Arc<Quota>,
     closed: bool,
 }
 
@@ -104,7 +148,7 @@ struct Watched {
     /// The newest tick that was published; `None` before the first one of all.
     latest: Option<Tick>,
     /// While somebody reads quotes: the figures of the day, up to the newest tick or on the way there.
-    figures: Option<Figures>,
+    figures: Option<Box<Figures>>,
     watchers: Vec<Watcher>,
     /// How many of the watchers read each format.
     readers: [u32; MAX_FORMATS],
@@ -114,9 +158,8 @@ struct Watched {
 #[derive(Clone, Copy)]
 struct Watcher {
     subscriber: u32,
+    /// The slot, with [`Self::MUTED`] while it waits for its minimum interval to pass and wants no signal.
     slot: u32,
-    /// It waits for its minimum interval to pass and wants no signal.
-    muted: bool,
 }
 
 /// Where the ticks of one instrument stand in the pages of a flush.
@@ -143,18 +186,33 @@ struct Entry {
     slots: Vec<Slot>,
     /// By slot.
     terms: Vec<Terms>,
-    free_slots: Vec<u32>,
+    /// The first slot that is not in use.
+    vacant: u32,
+    /// The slot of each watched instrument; empty once it is leaving.
     by_watched: HashMap<u32, u32>,
-    /// How many slots were asked for by name.
+    /// How many slots are in use.
+    count: usize,
+    /// How many of them were asked for by name.
     named: usize,
     /// When something was last sent to it.
     heard: Time,
     heartbeat: bool,
+    /// When it last sent a request or had a subscription.
+    touched: Time,
+    /// It may be idle for as long as it likes.
+    held: bool,
+    /// It was idle for too long.
+    timed_out: bool,
+    /// It has left, and its slots are to be swept.
+    leaving: bool,
+    /// The subscriptions of its connection.
+    quota: Arc<Quota>,
 }
 
 impl Hub {
-    /// A hub without subscribers. A subscriber names its wire format by its place in `formats`.
-    pub fn new(limits: Limits, formats: Vec<Box<dyn WireFormat>>) -> Self {
+    /// A hub without subscribers. A subscriber names its wire format by its place in `formats`; `quota` counts the
+    /// subscriptions of all hubs of the server.
+    pub fn new(limits: Limits, formats: Vec<Box<dyn WireFormat>>, quota: Arc<Quota>) -> Self {
         debug_assert!(formats.len() <= MAX_FORMATS);
         let state = State {
             limits,
@@ -164,43 +222,82 @@ impl Hub {
             flush: 0,
             now: Time::default(),
             by_symbol: HashMap::new(),
+            numbers: Numbers::default(),
             watched: Vec::new(),
             published: Vec::new(),
-            free_watched: Vec::new(),
             subscribers: Vec::new(),
-            free_subscribers: Vec::new(),
+            free_subscribers: Free::default(),
+            joined: 0,
+            leaving: VecDeque::new(),
+            discarded: VecDeque::new(),
+            idle: BTreeSet::new(),
+            beat_from: 0,
             deferred: BTreeSet::new(),
-            changes: Vec::new(),
+            quota,
             closed: false,
         };
-        Self { state: Mutex::new(state), watched: Notify::new() }
+        Self { state: Mutex::new(state), changed: Notify::new(), left: Notify::new() }
     }
 
-    /// How long a stream may be silent before it gets a heartbeat.
-    pub fn heartbeat_interval(&self) -> Duration {
-        self.lock().limits.heartbeat_interval
-    }
-
-    /// Waits until an instrument becomes watched that was not. Cancel safe.
+    /// Waits until [`Self::tell`], [`Self::beat`] or [`Self::wake_deferred`] has to be called earlier than was known.
+    /// Cancel safe.
     pub async fn changed(&self) {
-        self.watched.notified().await;
+        self.changed.notified().await;
+    }
+
+    /// Tells the pacer at most `most` changes of the set of watched instruments, in order. True when there are more.
+    pub fn tell(&self, most: usize, mut hear: impl FnMut(Change)) -> bool {
+        let state = &mut *self.lock();
+        for _ in 0..most {
+            match state.next_news() {
+                Some(News::Watched(id)) => {
+                    if let Some(watched) = &state.watched[id as usize] {
+                        // Nothing was published of it yet.
+                        let from = watched
+                            .latest
+                            .map_or_else(|| watched.series.first(), |tick| tick.sequence.next());
+                        hear(Change::Watch { id, series: watched.series.clone(), from });
+                    }
+                }
+                Some(News::Free(id)) => hear(Change::Unwatch { id }),
+                Some(News::Nothing) => {}
+                None => return false,
+            }
+        }
+        state.numbers.has_news()
+    }
+
+    /// Signals at most `most` of the interests whose minimum interval is over. Returns when the next one is over, which
+    /// may have been already: then there are more to signal at once.
+    pub fn wake_deferred(&self, most: usize) -> Option<Time> {
+        self.lock().wake_deferred(most)
+    }
+
+    /// Waits until a subscriber has left and [`Self::sweep`] has something to do. Cancel safe.
+    pub async fn left(&self) {
+        self.left.notified().await;
+    }
+
+    /// Whether [`Self::sweep`] has something to do.
+    pub fn has_leaving(&self) -> bool {
+        self.lock().has_leaving()
+    }
+
+    /// Removes at most `most` subscriptions of subscribers that have left, or so many parts of what is discarded. True
+    /// when there are more.
+    pub fn sweep(&self, most: usize) -> bool {
+        self.lock().sweep(most)
+    }
+
+    /// Leaves it to [`Self::sweep`] to free something large.
+    pub fn discard(&self, large: Box<dyn Discard>) {
+        self.lock().discarded.push_back(large);
+        self.left.notify_one();
     }
 
     /// Begins a flush; see [`Flush`].
     pub fn begin_flush(&self) -> Flush<'_> {
         Flush::new(self.lock())
-    }
-
-    /// Signals a heartbeat to every subscriber to whom nothing was sent for the heartbeat interval.
-    pub fn beat(&self, now: Time) {
-        let state = &mut *self.lock();
-        state.now = state.now.max(now);
-        for entry in state.subscribers.iter_mut().flatten() {
-            if entry.heard + state.limits.heartbeat_interval <= now {
-                entry.heartbeat = true;
-                entry.signal();
-            }
-        }
     }
 
     /// Ends every stream: from now on each pull says [`Pulled::Closed`].
@@ -232,6 +329,26 @@ impl Entry {
     fn mark(&mut self, slot: u32) {
         self.dirty.set(slot);
         self.signal();
+    }
+}
+
+impl Watcher {
+    const MUTED: u32 = 1 << 31;
+
+    fn is_muted(self) -> bool {
+        self.slot & Self::MUTED != 0
+    }
+
+    fn number(self) -> u32 {
+        self.slot & !Self::MUTED
+    }
+
+    fn mute(&mut self) {
+        self.slot |= Self::MUTED;
+    }
+
+    fn unmute(&mut self) {
+        self.slot &= !Self::MUTED;
     }
 }
 

@@ -77,6 +77,14 @@ impl Pacer {
         if self.paced.get_mut(id as usize).and_then(Option::take).is_some() {
             self.wheel.remove(id);
         }
+        // The lowest numbers are used first, so the end of the table is what gets free.
+        while self.paced.last().is_some_and(Option::is_none) {
+            self.paced.pop();
+        }
+        if self.paced.capacity() > 1_024 && self.paced.len() <= self.paced.capacity() / 16 {
+            self.paced.shrink_to(self.paced.len() * 2);
+            self.wheel.shrink_to(self.paced.len());
+        }
     }
 
     /// Hands out every tick that took place up to the last multiple of the flush interval before `now`, and returns
@@ -105,6 +113,16 @@ impl Pacer {
             self.wheel.insert(id, paced.next.time);
         }
         boundary
+    }
+
+    /// The time of the last flush.
+    pub fn flushed(&self) -> Time {
+        self.wheel.flushed()
+    }
+
+    /// The first flush at or after `time` that is not over.
+    pub fn flush_at(&self, time: Time) -> Time {
+        self.wheel.flush_at(time)
     }
 
     /// When [`advance`](Self::advance) has something to do again; `None` when nothing is watched.

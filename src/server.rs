@@ -26,8 +26,8 @@ use tonic_health::{
 
 use crate::{
     contract::DESCRIPTORS,
-    grpc::{Feed, Gate, HistoryPool, SERVICES},
-    hub::Limits,
+    grpc::{Feed, Gate, HistoryPool, MAX_SYMBOLS_PER_STREAM, SERVICES},
+    hub::{Limits, Quota},
     pacer::Clock,
     tape::Tape,
 };
@@ -55,8 +55,16 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// How many connections there may be.
     pub max_connections: NonZeroUsize,
+    /// How many subscriptions there may be. A connection may have a tenth of them, and at least those of one stream.
+    pub max_subscriptions: usize,
     /// How long a connection may be of no use.
     pub patience: Patience,
+}
+
+impl Config {
+    fn max_subscriptions_of_connection(&self) -> usize {
+        (self.max_subscriptions / 10).max(MAX_SYMBOLS_PER_STREAM)
+    }
 }
 
 /// A server whose address is taken and that does not serve yet: clients that connect wait.
@@ -112,11 +120,13 @@ impl Bound {
         let Self { config, listener } = self;
         let mut health = serving().await;
         let history = HistoryPool::default();
-        let admission = Admission::new(config.max_connections.get());
+        let admission =
+            Admission::new(config.max_connections.get(), config.max_subscriptions_of_connection());
+        let subscriptions = Quota::new(config.max_subscriptions);
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
-            let (feed, gate) = feed_and_gate(&config, &health, &history)?;
+            let (feed, gate) = feed_and_gate(&config, &health, &history, &subscriptions)?;
             let (worker, run) = Worker::start(feed, gate, config.flush_interval, config.patience)
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
@@ -161,8 +171,9 @@ where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let health = serving().await;
-    let (feed, gate) = feed_and_gate(&config, &health, &HistoryPool::default())?;
-    let admission = Admission::new(usize::MAX);
+    let subscriptions = Quota::new(config.max_subscriptions);
+    let (feed, gate) = feed_and_gate(&config, &health, &HistoryPool::default(), &subscriptions)?;
+    let admission = Admission::new(usize::MAX, config.max_subscriptions_of_connection());
     let stopped = {
         let admission = admission.clone();
         async move {
@@ -203,12 +214,17 @@ fn feed_and_gate(
     config: &Config,
     health: &HealthReporter,
     history: &HistoryPool,
+    subscriptions: &Arc<Quota>,
 ) -> Result<(Feed, Gate), ServerError> {
+    let limits = Limits::default();
     let limits = Limits {
         max_lag: config.clock.span(config.max_lag),
         heartbeat_interval: config.clock.span(config.heartbeat_interval),
+        max_idle: config.clock.span(limits.max_idle),
+        crowded_max_idle: config.clock.span(limits.crowded_max_idle),
+        ..limits
     };
-    let feed = Feed::new(config.tape.clone(), config.clock, limits, history.clone());
+    let feed = Feed::new(config.tape.clone(), config.clock, limits, subscriptions.clone(), history.clone());
     let gate = Gate::new(feed.clone(), shared_services(health)?);
     Ok((feed, gate))
 }

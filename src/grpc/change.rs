@@ -25,7 +25,9 @@ pub(super) struct Change {
     /// The first symbol that is not done.
     next: usize,
     step: Step,
-    /// What `set_subscriptions` has removed.
+    /// From where on subscriptions are looked at that may have to be removed; `None` when all have been.
+    retained: Option<u32>,
+    /// What was removed because the request does not name it.
     removed: Vec<Symbol>,
     statuses: Statuses,
 }
@@ -49,6 +51,8 @@ const TOO_MANY_TO_REPLAY: &str =
 
 /// How many symbols are done between two looks at the clock.
 const PIECE: usize = 8;
+/// How many subscriptions are looked at between two looks at the clock.
+const RETAINED: usize = 64;
 
 impl Change {
     /// Adds symbols.
@@ -91,7 +95,15 @@ impl Change {
     }
 
     fn new(request_id: u64, symbols: Vec<String>, step: Step) -> Self {
-        Self { request_id, symbols, next: 0, step, removed: Vec::new(), statuses: Statuses::new() }
+        Self {
+            request_id,
+            symbols,
+            next: 0,
+            step,
+            retained: Some(0),
+            removed: Vec::new(),
+            statuses: Statuses::new(),
+        }
     }
 
     /// Goes on while the turn lasts; true when the result is in the outbox. `everything` is what is wanted of every
@@ -126,7 +138,7 @@ impl Change {
                 },
                 Step::Replay(terms, span, mut instruments) => {
                     match self.find_replayed(session, &terms, &mut instruments, turn) {
-                        true => self.finish_replay(session, &terms, span, instruments),
+                        true => self.finish_replay(session, terms, span, instruments),
                         false => self.step = Step::Replay(terms, span, instruments),
                     }
                 }
@@ -181,23 +193,44 @@ impl Change {
         known.then_some(found)
     }
 
+    /// Removes what is not wanted any more, while the turn lasts; true when all is done.
     fn remove(
         &mut self,
         session: &Session,
         everything: &mut Option<Interest>,
         terms: &Terms,
-        _turn: Turn,
+        turn: Turn,
     ) -> bool {
         let wanted = &terms.origin.named;
         let all = self.names_everything();
-        let removed = session.subscriber.retain(|symbol, interest| {
+        let keep = |symbol: &Symbol, interest: &Interest| {
             wanted.contains(symbol) || all && (interest.unnamed || session.feed.is_listed(symbol))
-        });
-        self.removed.extend(removed);
-        if !all {
-            *everything = None;
+        };
+        if !self.retain(session, turn, keep) {
+            return false;
+        }
+        match all {
+            // What is not named again is there because of the `*`.
+            true => session.subscriber.unname_all(),
+            false => *everything = None,
         }
         true
+    }
+
+    /// Removes what `keep` refuses, while the turn lasts; true when all is done.
+    fn retain(
+        &mut self,
+        session: &Session,
+        turn: Turn,
+        mut keep: impl FnMut(&Symbol, &Interest) -> bool,
+    ) -> bool {
+        while let Some(from) = self.retained {
+            self.retained = session.subscriber.retain_some(from, RETAINED, &mut keep, &mut self.removed);
+            if turn.is_over() {
+                break;
+            }
+        }
+        self.retained.is_none()
     }
 
     fn subscribe_named(&mut self, session: &Session, terms: &Terms, turn: Turn) -> bool {
@@ -258,13 +291,14 @@ impl Change {
     fn finish_replay(
         &mut self,
         session: &mut Session,
-        terms: &Terms,
+        terms: Terms,
         span: Span,
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
     ) {
-        self.put_rest(&session.feed, terms);
+        self.put_rest(&session.feed, &terms);
         if self.statuses.has_subscribed() {
             let instruments = instruments.into_values().collect();
+            session.subscriber.hold(true);
             session.replay = Some(Box::new(Replay::new(&session.feed, span, terms, instruments)));
         }
         self.finish(session);
@@ -276,19 +310,27 @@ impl Change {
         everything: &mut Option<Interest>,
         turn: Turn,
     ) -> bool {
-        self.each(turn, |statuses, symbol| {
+        let code = |was_subscribed| if was_subscribed { Code::Unsubscribed } else { Code::NotSubscribed };
+        while let Some(symbol) = self.symbols.get(self.next).filter(|_| self.next < self.len()).cloned() {
             if symbol == EVERYTHING {
+                if !self.retain(session, turn, |_, _| false) {
+                    return false;
+                }
                 *everything = None;
-                let removed = session.subscriber.retain(|_, _| false);
-                let code = if removed.is_empty() { Code::NotSubscribed } else { Code::Unsubscribed };
-                return statuses.push(status(symbol, code));
+                self.statuses.push(status(&symbol, code(!self.removed.is_empty())));
+                (self.retained, self.removed) = (Some(0), Vec::new());
+            } else {
+                match symbol.parse().map(|symbol| session.subscriber.unsubscribe(&symbol)) {
+                    Ok(was_subscribed) => self.statuses.push(status(&symbol, code(was_subscribed))),
+                    Err(error) => self.statuses.refused(&session.feed, &symbol, Refusal::Malformed(error)),
+                }
             }
-            match symbol.parse().map(|parsed| session.subscriber.unsubscribe(&parsed)) {
-                Ok(true) => statuses.push(status(symbol, Code::Unsubscribed)),
-                Ok(false) => statuses.push(status(symbol, Code::NotSubscribed)),
-                Err(error) => statuses.refused(&session.feed, symbol, Refusal::Malformed(error)),
+            self.next += 1;
+            if self.next.is_multiple_of(PIECE) && turn.is_over() {
+                break;
             }
-        })
+        }
+        self.next == self.len()
     }
 
     fn finish_unsubscribe(&mut self, session: &mut Session) {

@@ -12,6 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::room::{Place, Room};
+use crate::hub::Quota;
 
 /// One connection, as it is known to the server, to its streams and to its calls. Clones are the same connection.
 #[derive(Clone)]
@@ -27,6 +28,7 @@ struct Shared {
     streams: AtomicUsize,
     /// Streams that have asked for something.
     busy: AtomicUsize,
+    subscriptions: Arc<Quota>,
     /// Bytes of answers that are not sent, of this connection.
     unsent: Arc<Room>,
     /// The same, of the server.
@@ -51,7 +53,7 @@ impl ConnectionContext {
     pub const MAX_UNSENT: usize = 256 * 1024;
 
     /// A connection of a peer that has no streams. Its answers count among those of the whole server.
-    pub fn new(id: u64, peer: Option<IpAddr>, unsent_of_all: Arc<Room>) -> Self {
+    pub fn new(id: u64, peer: Option<IpAddr>, max_subscriptions: usize, unsent_of_all: Arc<Room>) -> Self {
         Self(Arc::new(Shared {
             id,
             peer,
@@ -59,6 +61,7 @@ impl ConnectionContext {
             idle_since: AtomicU64::new(0),
             streams: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
+            subscriptions: Quota::new(max_subscriptions),
             unsent: Arc::new(Room::new(Self::MAX_UNSENT)),
             unsent_of_all,
             notice: AtomicU8::new(0),
@@ -74,6 +77,11 @@ impl ConnectionContext {
     /// The address of the peer; `None` on a network that has none.
     pub fn peer(&self) -> Option<IpAddr> {
         self.0.peer
+    }
+
+    /// Counts the subscriptions of its streams.
+    pub fn subscriptions(&self) -> Arc<Quota> {
+        self.0.subscriptions.clone()
     }
 
     /// How many streams are open.

@@ -60,6 +60,7 @@ impl Texts {
                 (Code::UnknownSymbol, message)
             }
             Refusal::NoQuotes => (Code::InvalidArgument, Failure::NoQuotes.to_string()),
+            Refusal::Full(full) => (Code::LimitExceeded, Failure::from(full).to_string()),
             Refusal::NoRoom(missing) => (Code::LimitExceeded, missing.to_string()),
             Refusal::TooMany => (Code::LimitExceeded, Failure::TooManySymbols.to_string()),
         };

@@ -3,22 +3,22 @@
 //! It is read as it is sent and holds a cursor per symbol, so it costs the same however long it is. One that is open
 //! goes on as a live subscription when it has reached the present.
 
-use std::{pin::Pin, sync::Arc, task::Context, time::Duration};
+use std::{pin::Pin, sync::Arc, task::Context, time::Duration, vec};
 
 use prost_types::Timestamp;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
     Feed, Format, convert,
-    terms::{Objection, Terms, malformed_time},
+    terms::{Objection, Origin, Terms, malformed_time},
     wire::V1,
 };
 use crate::{
     contract::v1::WatchRequest,
-    history::{DayFold, Merge},
-    hub::{Interest, Mark, Quote, Start, Subscriber, WireFormat},
-    pacer::{Clock, Speed},
-    tape::{Instrument, Series},
+    history::{Day, DayFold, Merge},
+    hub::{Discard, Full, Hub, Interest, Mark, Quote, Start, Subscribed, Subscriber, WireFormat},
+    pacer::Speed,
+    tape::{Cursor, Instrument, Series},
     tick::{Sequence, Tick, Time},
 };
 
@@ -34,16 +34,27 @@ pub(super) struct Span {
 
 /// The replay of one stream.
 pub(super) struct Replay {
+    hub: Arc<Hub>,
+    /// The instruments whose lanes are not open yet.
+    unopened: vec::IntoIter<Arc<Instrument>>,
+    origin: Origin,
     merge: Merge,
     lanes: Vec<Lane>,
     interest: Interest,
     span: Span,
     began: Instant,
     format: V1,
-    /// The messages that go before the first tick.
-    gaps: Vec<u8>,
-    said_caught_up: bool,
+    /// How many lanes were told that what follows is live.
+    caught_up: usize,
+    /// It has reached the present.
+    is_present: bool,
     alarm: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a replay leaves behind: ten thousand cursors take a while to free.
+struct Remains {
+    lanes: Vec<Lane>,
+    merge: Merge,
 }
 
 /// One symbol.
@@ -59,17 +70,22 @@ struct Lane {
 }
 
 /// What a replay came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Replayed {
-    /// More is to come: at once, or when the waker says so.
+    /// Something was appended; call it again.
+    Data,
+    /// Nothing was appended, and there is more to read than it was allowed to; call it again.
     More,
+    /// The next tick is not due; the waker says when it is.
+    Waiting,
     /// The end that was asked for.
     End,
-    /// The present: what follows is live.
+    /// The present: what follows is live. See [`Replay::go_live`].
     Present,
 }
 
-/// At most so many ticks are read at once that are not sent: for the figures of a day, or to thin them.
-const READ: usize = 4096;
+/// A lane that is opened, or moved on to a time, takes as long as reading so many ticks.
+const OPEN: usize = 16;
 
 impl Span {
     /// The span of a watch; `None` when it is no replay.
@@ -96,6 +112,12 @@ impl Span {
         self.end.is_some_and(|end| time >= end)
     }
 
+    /// The last time whose ticks are there to be read.
+    fn limit(&self, now: Time) -> Time {
+        let last = self.end.and_then(|end| end.before(Duration::from_nanos(1)));
+        last.map_or(now, |last| last.min(now))
+    }
+
     /// Up to which time ticks are due so long after it began.
     fn position(&self, elapsed: Duration) -> Time {
         self.speed.map_or(Time::MAX, |speed| self.start + speed.of(elapsed))
@@ -113,94 +135,131 @@ fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, Objection
 }
 
 impl Replay {
-    /// A replay of instruments, which are all different. What was asked for and was never on the tape is a gap.
-    pub(super) fn new(feed: &Feed, span: Span, terms: &Terms, instruments: Vec<Arc<Instrument>>) -> Self {
+    /// A replay of instruments, which are all different. They are opened when it is polled.
+    pub(super) fn new(feed: &Feed, span: Span, terms: Terms, instruments: Vec<Arc<Instrument>>) -> Self {
         let tape_id = &feed.tape.identity().tape_id;
-        let mut format = match Format::V1WithQuotes.is_of(&terms.interest) {
-            true => V1::with_quotes(tape_id),
-            false => V1::new(tape_id),
-        };
-        let mut gaps = Vec::new();
-        let lane = |instrument: Arc<Instrument>| {
-            let series = feed.tape.series(&instrument);
-            let first = series.first();
-            let mut next = match terms.origin.start(feed, &instrument) {
-                Start::At { next, .. } => next,
-                Start::Snapshot => series.sequence_from(span.start),
-            };
-            if next < first {
-                format.gap(&instrument.symbol, next, first.previous(), &mut gaps);
-                next = first;
-            }
-            Lane { instrument, series, next, not_before: Time::default(), day: None }
-        };
-        let lanes: Vec<Lane> = instruments.into_iter().map(lane).collect();
-        let merge = Merge::new(lanes.iter().map(|lane| (lane.series.clone(), lane.next)));
-        let (interest, began) = (terms.interest, Instant::now());
-        Self { merge, lanes, interest, span, began, format, gaps, said_caught_up: false, alarm: None }
+        let Terms { interest, origin } = terms;
+        Self {
+            hub: feed.hub.clone(),
+            unopened: instruments.into_iter(),
+            origin,
+            merge: Merge::default(),
+            lanes: Vec::new(),
+            interest,
+            span,
+            began: Instant::now(),
+            format: match Format::V1WithQuotes.is_of(&interest) {
+                true => V1::with_quotes(tape_id),
+                false => V1::new(tape_id),
+            },
+            caught_up: 0,
+            is_present: false,
+            alarm: None,
+        }
     }
 
     /// Appends ticks to `out` until it holds `budget` bytes, the end or the present is reached, or the next one is
-    /// not due.
+    /// not due. About `reads` ticks are read from the tape at most, and counted off.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        clock: &Clock,
+        feed: &Feed,
         budget: usize,
+        reads: &mut usize,
         out: &mut Vec<u8>,
     ) -> Replayed {
-        let (now, position) = (clock.now(), self.span.position(self.began.elapsed()));
+        if self.is_present {
+            return Replayed::Present;
+        }
         let before = out.len();
-        out.append(&mut self.gaps);
-        let mut read = READ;
-        while out.len() < budget {
+        let is_open = self.open(feed, budget, reads, out);
+        let (now, position) = (feed.clock.now(), self.span.position(self.began.elapsed()));
+        while is_open && out.len() < budget && *reads > 0 {
             let next = self.merge.peek().map(|(at, tick)| (at, *tick));
             let Some((at, tick)) = next.filter(|(_, tick)| !self.span.is_over(tick.time)) else {
-                let bounded = self.span.end.is_some();
-                return if bounded { Replayed::End } else { Replayed::Present };
+                return if self.span.end.is_some() { Replayed::End } else { self.present() };
             };
             if tick.time > now {
                 if self.span.end.is_none() {
-                    return Replayed::Present;
+                    return self.present();
                 }
-                self.say_caught_up(out);
+                self.say_caught_up(budget, out);
             }
             if tick.time > now.min(position) {
-                if out.len() == before {
-                    self.wait(cx, clock.until(tick.time).max(self.span.until(tick.time, position)));
+                if out.len() > before {
+                    break;
                 }
-                return Replayed::More;
+                self.wait(cx, feed.clock.until(tick.time).max(self.span.until(tick.time, position)));
+                return Replayed::Waiting;
             }
-            let sent = match self.lanes.get_mut(at) {
-                Some(lane) => lane.send(&tick, self.interest, &mut self.format, &mut read, out),
-                None => true,
-            };
-            if !sent {
+            let Some(lane) = self.lanes.get_mut(at) else { break };
+            if !lane.send(&tick, self.interest, &mut self.format, reads, out) {
                 break;
             }
-            self.merge.advance();
+            let limit = self.span.limit(now);
+            self.merge.advance_or_jump(|next| lane.jump(next, limit, reads));
         }
-        if out.len() == before {
-            // There is more to read before there is something to send: others take their turn first.
-            cx.waker().wake_by_ref();
+        match out.len() > before || out.len() >= budget {
+            true => Replayed::Data,
+            false => Replayed::More,
         }
-        Replayed::More
     }
 
-    /// Makes each symbol a live subscription that goes on where the replay has got to.
-    pub(super) fn go_live(self, feed: &Feed, subscriber: &Subscriber) {
-        for lane in self.lanes {
+    /// Makes the symbols live subscriptions that go on where the replay has got to, at most `most` of them. True when
+    /// there are more. After an error the stream must end: symbols are left that there is no room for.
+    pub(super) fn go_live(
+        &mut self,
+        feed: &Feed,
+        subscriber: &Subscriber,
+        most: usize,
+    ) -> Result<bool, Full> {
+        for lane in self.lanes.drain(self.lanes.len().saturating_sub(most)..) {
             let Lane { instrument, next, not_before, day, .. } = lane;
             let start = Start::At { next, not_before, day: day.map(Box::new) };
-            subscriber.subscribe(&*feed.tape, &instrument, self.interest, start, feed.clock.now());
+            let now = feed.clock.now();
+            let subscribed = subscriber.subscribe(&*feed.tape, &instrument, self.interest, start, now);
+            if let Subscribed::Full(full) = subscribed {
+                return Err(full);
+            }
         }
+        let more = !self.lanes.is_empty();
+        subscriber.hold(more);
+        Ok(more)
     }
 
-    fn say_caught_up(&mut self, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.said_caught_up, true) {
-            for lane in &self.lanes {
-                self.format.caught_up(&lane.instrument.symbol, lane.next.previous(), out);
+    /// Opens lanes. What was asked for and was never on the tape is a gap. True when all are open.
+    fn open(&mut self, feed: &Feed, budget: usize, reads: &mut usize, out: &mut Vec<u8>) -> bool {
+        while !self.unopened.as_slice().is_empty() && *reads > 0 && out.len() < budget {
+            let Some(instrument) = self.unopened.next() else { break };
+            *reads = reads.saturating_sub(OPEN);
+            let series = feed.tape.series(&instrument);
+            let first = series.first();
+            let mut next = match self.origin.start(feed, &instrument) {
+                Start::At { next, .. } => next,
+                Start::Snapshot => series.sequence_from(self.span.start),
+            };
+            if next < first {
+                self.format.gap(&instrument.symbol, next, first.previous(), out);
+                next = first;
             }
+            self.merge.add(&*series, next);
+            self.lanes.push(Lane { instrument, series, next, not_before: Time::default(), day: None });
+        }
+        self.unopened.as_slice().is_empty()
+    }
+
+    fn present(&mut self) -> Replayed {
+        self.is_present = true;
+        Replayed::Present
+    }
+
+    fn say_caught_up(&mut self, budget: usize, out: &mut Vec<u8>) {
+        for lane in self.lanes.iter().skip(self.caught_up) {
+            if out.len() >= budget {
+                break;
+            }
+            self.format.caught_up(&lane.instrument.symbol, lane.next.previous(), out);
+            self.caught_up += 1;
         }
     }
 
@@ -212,6 +271,22 @@ impl Replay {
     }
 }
 
+impl Drop for Replay {
+    fn drop(&mut self) {
+        let remains =
+            Remains { lanes: std::mem::take(&mut self.lanes), merge: std::mem::take(&mut self.merge) };
+        self.hub.discard(Box::new(remains));
+    }
+}
+
+impl Discard for Remains {
+    fn discard(&mut self, most: usize) -> bool {
+        let left = self.lanes.len().saturating_sub(most);
+        self.lanes.truncate(left);
+        self.merge.discard(most) || left > 0
+    }
+}
+
 impl Lane {
     /// Sends a tick, unless the minimum interval leaves it out. False when more has to be read before.
     fn send(
@@ -219,28 +294,210 @@ impl Lane {
         tick: &Tick,
         interest: Interest,
         format: &mut V1,
-        read: &mut usize,
+        reads: &mut usize,
         out: &mut Vec<u8>,
     ) -> bool {
-        if *read == 0 {
-            return false;
+        if tick.time >= self.not_before {
+            let mut quote = None;
+            if format.quotes() {
+                let Some(day) = self.day_of(tick, reads) else { return false };
+                quote = Some(Quote::after(tick, day, &*self.series));
+            }
+            let conflated = tick.sequence.0.saturating_sub(self.next.0);
+            format.tick(&self.instrument, tick, Mark { conflated, snapshot: false }, quote.as_ref(), out);
+            self.next = tick.sequence.next();
+            self.not_before = tick.time + interest.min_interval();
         }
-        *read -= 1;
-        if tick.time < self.not_before {
-            return true;
-        }
-        let mut quote = None;
-        if format.quotes() {
-            let begin = || DayFold::new(self.series.clone(), self.instrument.day_start, tick.sequence);
-            let Some(day) = self.day.get_or_insert_with(begin).reach(tick.sequence, read) else {
-                return false;
-            };
-            quote = Some(Quote::after(tick, day, &*self.series));
-        }
-        let conflated = tick.sequence.0.saturating_sub(self.next.0);
-        format.tick(&self.instrument, tick, Mark { conflated, snapshot: false }, quote.as_ref(), out);
-        self.next = tick.sequence.next();
-        self.not_before = tick.time + interest.min_interval();
+        *reads = reads.saturating_sub(1);
         true
+    }
+
+    /// The figures of the day after a tick; `None` when more has to be read for them.
+    fn day_of(&mut self, tick: &Tick, reads: &mut usize) -> Option<Day> {
+        let day = match &mut self.day {
+            Some(day) => day,
+            none => {
+                *reads = reads.saturating_sub(OPEN).max(1);
+                none.insert(DayFold::new(self.series.clone(), self.instrument.day_start, tick.sequence))
+            }
+        };
+        day.reach(tick.sequence, reads)
+    }
+
+    /// A cursor at the next tick that the minimum interval lets through, when that is a later one than the tick that
+    /// follows. It goes no further than the newest tick by `limit`, so that the present and the end are where they would be
+    /// if every tick were read.
+    fn jump(&self, next: &Tick, limit: Time, reads: &mut usize) -> Option<Box<dyn Cursor>> {
+        if next.time >= self.not_before {
+            return None;
+        }
+        *reads = reads.saturating_sub(OPEN);
+        let wanted = match self.not_before <= limit {
+            true => self.series.sequence_from(self.not_before).min(self.series.last()),
+            false => self.series.sequence_at(limit)?,
+        };
+        (wanted > next.sequence).then(|| self.series.cursor(wanted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        grpc::HistoryPool,
+        hub::{Delivery, Limits, Quota},
+        tape::{Simulated, Universe},
+    };
+
+    const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
+    const INSTRUMENTS: &str = r#"
+        [[instrument]]
+        symbol = "A"
+        reference_price = "100.00"
+        tick_interval = "3s"
+        [[instrument]]
+        symbol = "B"
+        reference_price = "200.00"
+        tick_interval = "7s"
+        [[instrument]]
+        symbol = "C"
+        reference_price = "300.00"
+        tick_interval = "90s"
+    "#;
+
+    fn feed(now: Time) -> Feed {
+        let tape = Arc::new(Simulated::new(7, Universe::parse(INSTRUMENTS, "test").unwrap()));
+        let clock = crate::pacer::Clock::From { time: now, instant: Instant::now() };
+        Feed::new(tape, clock, Limits::default(), Quota::unlimited(), HistoryPool::default())
+    }
+
+    fn terms(min_interval: Duration, quotes: bool) -> Terms {
+        let format = if quotes { Format::V1WithQuotes } else { Format::V1 } as u8;
+        let interest = Interest { delivery: Delivery::Latest { min_interval }, format, unnamed: false };
+        Terms { interest, origin: Origin::default() }
+    }
+
+    /// Reads a replay in pieces until it ends or is live.
+    fn read(feed: &Feed, replay: &mut Replay, budget: usize, reads: usize) -> (Vec<u8>, Replayed, usize) {
+        let (mut out, mut used) = (Vec::new(), 0);
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let (mut piece, mut left) = (Vec::new(), reads);
+            let replayed = replay.poll(&mut cx, feed, budget, &mut left, &mut piece);
+            used += reads - left;
+            match replayed {
+                Replayed::Data => assert!(!piece.is_empty()),
+                Replayed::More => assert!(piece.is_empty() && left == 0),
+                Replayed::Waiting => panic!("it is as fast as its reader"),
+                Replayed::End | Replayed::Present => {
+                    out.append(&mut piece);
+                    return (out, replayed, used);
+                }
+            }
+            out.append(&mut piece);
+        }
+    }
+
+    /// The same by reading every tick.
+    fn naive(feed: &Feed, start: Time, end: Time, terms: &Terms) -> Vec<u8> {
+        let mut format = if terms.interest.format == Format::V1WithQuotes as u8 {
+            V1::with_quotes(&feed.tape.identity().tape_id)
+        } else {
+            V1::new(&feed.tape.identity().tape_id)
+        };
+        let instruments = feed.tape.instruments();
+        let series: Vec<_> = instruments.iter().map(|instrument| feed.tape.series(instrument)).collect();
+        let mut merge = Merge::new(series.iter().map(|series| (&**series, series.sequence_from(start))));
+        let mut lanes: Vec<_> =
+            series.iter().map(|series| (series.sequence_from(start), Time::default(), None)).collect();
+        let mut out = Vec::new();
+        while let Some((at, tick)) = merge.peek().filter(|(_, tick)| tick.time < end) {
+            let (next, not_before, day) = &mut lanes[at];
+            if tick.time >= *not_before {
+                let begin = || DayFold::new(series[at].clone(), instruments[at].day_start, tick.sequence);
+                let day =
+                    day.get_or_insert_with(begin).reach(tick.sequence, &mut usize::MAX.clone()).unwrap();
+                let quote = format.quotes().then(|| Quote::after(tick, day, &*series[at]));
+                let mark = Mark { conflated: tick.sequence.0 - next.0, snapshot: false };
+                format.tick(&instruments[at], tick, mark, quote.as_ref(), &mut out);
+                (*next, *not_before) = (tick.sequence.next(), tick.time + terms.interest.min_interval());
+            }
+            merge.advance();
+        }
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_thinned_replay_is_what_reading_every_tick_gives(
+            offset in 0..100_000_000_000u64,
+            seconds in 0..400u64,
+            min_interval in prop_oneof![Just(0), 1..2_000u64, 1..200_000u64],
+            quotes: bool,
+            budget in prop_oneof![1..2_000usize, Just(100_000)],
+            reads in prop_oneof![1..40usize, Just(4_096)],
+        ) {
+            let start = START + Duration::from_nanos(offset);
+            let end = start + Duration::from_secs(seconds);
+            let terms = || terms(Duration::from_millis(min_interval), quotes);
+            let span = |end| Span { start, end, speed: None };
+            let feed = feed(end + Duration::from_secs(1_000));
+            let instruments = || feed.tape.instruments().to_vec();
+            let expected = naive(&feed, start, end, &terms());
+            let mut replay = Replay::new(&feed, span(Some(end)), terms(), instruments());
+            let (found, came_to, _) = read(&feed, &mut replay, budget, reads);
+            prop_assert_eq!((found, came_to), (expected, Replayed::End));
+
+            // Without an end it reaches the present with the same ticks, and each symbol goes on from there.
+            let present = self::feed(end);
+            let after = end + Duration::from_nanos(1);
+            let mut replay = Replay::new(&present, span(None), terms(), instruments());
+            let (found, came_to, _) = read(&present, &mut replay, budget, reads);
+            let expected = naive(&present, start, after, &terms());
+            // The clock goes on while it reads: no tick of it is lost, and a few more may have come.
+            prop_assert!(found.starts_with(&expected) && came_to == Replayed::Present);
+            let subscriber = Subscriber::join(present.hub.clone(), Format::V1 as u8, Quota::unlimited(), end);
+            prop_assert_eq!(replay.go_live(&present, &subscriber, 2), Ok(true));
+            prop_assert_eq!(replay.go_live(&present, &subscriber, 2), Ok(false));
+            prop_assert_eq!(subscriber.interests().len(), 3);
+        }
+    }
+
+    #[test]
+    fn a_thinned_replay_jumps_over_what_it_leaves_out() {
+        let (days, day) = (300, Duration::from_secs(86_400));
+        let feed = feed(START + days * day);
+        let span = Span { start: START, end: Some(START + days * day), speed: None };
+        let mut replay = Replay::new(&feed, span, terms(day, false), feed.tape.instruments().to_vec());
+        let (_, _, used) = read(&feed, &mut replay, 100_000, 256);
+        assert!(used < 3 * (days as usize + 2) * (OPEN + 2), "{used} reads for {days} days of three symbols");
+    }
+
+    #[test]
+    fn a_replay_without_room_for_its_symbols_does_not_go_live() {
+        let feed = feed(START);
+        let span = Span { start: START, end: None, speed: None };
+        let instruments = feed.tape.instruments().to_vec();
+        let mut replay = Replay::new(&feed, span, terms(Duration::ZERO, false), instruments);
+        assert_eq!(read(&feed, &mut replay, 100, 100).1, Replayed::Present);
+        let subscriber = Subscriber::join(feed.hub.clone(), Format::V1 as u8, Quota::new(2), START);
+        assert_eq!(replay.go_live(&feed, &subscriber, 10), Err(Full::Connection));
+    }
+
+    #[test]
+    fn a_replay_is_freed_in_pieces() {
+        let feed = feed(START);
+        let span = Span { start: START, end: None, speed: None };
+        let instruments = feed.tape.instruments().to_vec();
+        let mut replay = Replay::new(&feed, span, terms(Duration::ZERO, false), instruments);
+        read(&feed, &mut replay, 100, 100);
+        drop(replay);
+        assert_eq!([(); 3].map(|()| feed.hub.sweep(1)), [true, true, false]);
     }
 }

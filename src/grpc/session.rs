@@ -8,11 +8,12 @@ use std::{
 use super::{
     ConnectionContext, Feed, Format, Turn,
     replay::{Replay, Replayed},
+    status::Failure,
     terms::Origin,
 };
 use crate::{
     history::DayFold,
-    hub::{Interest, Pulled, Subscribed, Subscriber},
+    hub::{Full, Interest, Pulled, Subscribed, Subscriber},
     tape::{Instrument, Missing},
     tick::{Symbol, SymbolError},
 };
@@ -34,6 +35,8 @@ pub(super) enum Refusal {
     Malformed(SymbolError),
     Unknown(Symbol),
     TooMany,
+    /// Its connection or the server holds as many subscriptions as it may.
+    Full(Full),
     /// The tape has no room for it: it is invented, and as many as may be are.
     NoRoom(Missing),
     /// Quotes are asked for, and its day is too long to be read for them.
@@ -77,9 +80,11 @@ impl Feed {
 impl Session {
     /// How many instruments are subscribed between two looks at the clock.
     const PIECE: usize = 16;
+    /// How many symbols of a replay become live at once.
+    const LIVE_AT_ONCE: usize = 64;
 
-    pub(super) fn new(feed: Feed, format: Format, _context: &ConnectionContext) -> Self {
-        let subscriber = feed.join(format);
+    pub(super) fn new(feed: Feed, format: Format, context: &ConnectionContext) -> Self {
+        let subscriber = feed.join(format, context);
         Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None }
     }
 
@@ -96,7 +101,11 @@ impl Session {
             return Err(Refusal::TooMany);
         }
         let start = origin.start(&self.feed, &instrument);
-        Ok(self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, start, self.feed.clock.now()))
+        let now = self.feed.clock.now();
+        match self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, start, now) {
+            Subscribed::Full(full) => Err(Refusal::Full(full)),
+            subscribed => Ok(subscribed),
+        }
     }
 
     /// Subscribes to every listed instrument, in [`Self::go_on`].
@@ -114,20 +123,22 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         budget: usize,
-        _reads: &mut usize,
+        reads: &mut usize,
         out: &mut Vec<u8>,
-    ) -> Caught {
-        let Some(replay) = &mut self.replay else { return Caught::Up };
-        match replay.poll(cx, &self.feed.clock, budget, out) {
-            Replayed::End => return Caught::Closed,
-            Replayed::Present => {
-                if let Some(replay) = self.replay.take() {
-                    replay.go_live(&self.feed, &self.subscriber);
+    ) -> Result<Caught, Failure> {
+        let Some(replay) = &mut self.replay else { return Ok(Caught::Up) };
+        match replay.poll(cx, &self.feed, budget, reads, out) {
+            Replayed::End => return Ok(Caught::Closed),
+            Replayed::Present if *reads > 0 => {
+                if replay.go_live(&self.feed, &self.subscriber, Self::LIVE_AT_ONCE)? {
+                    return Ok(Caught::Behind);
                 }
+                self.replay = None;
             }
-            Replayed::More => {}
+            Replayed::Present | Replayed::Data | Replayed::More => return Ok(Caught::Behind),
+            Replayed::Waiting => {}
         }
-        Caught::Up
+        Ok(Caught::Up)
     }
 
     /// Appends ticks of what is subscribed to `out`, until it holds `budget` bytes.
@@ -135,24 +146,29 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         budget: usize,
-        _reads: &mut usize,
+        reads: &mut usize,
         out: &mut Vec<u8>,
     ) -> Caught {
-        match self.subscriber.poll_pull(cx, budget, out) {
+        match self.subscriber.poll_pull(cx, budget, reads, out) {
             Poll::Ready(Pulled::Closed) => Caught::Closed,
-            Poll::Ready(Pulled::Data) | Poll::Pending => Caught::Up,
+            Poll::Ready(Pulled::Idle) => Caught::Idle,
+            Poll::Ready(Pulled::More | Pulled::Data { is_behind: true }) => Caught::Behind,
+            Poll::Ready(Pulled::Data { is_behind: false }) | Poll::Pending => Caught::Up,
         }
     }
 
     /// Goes on with the subscription of every instrument while the turn lasts. True when it is done.
-    pub(super) fn go_on(&mut self, turn: Turn) -> bool {
-        let Some((mut done, interest, origin)) = self.subscribing_all.take() else { return true };
+    ///
+    /// # Errors
+    /// There is no room for all of them.
+    pub(super) fn go_on(&mut self, turn: Turn) -> Result<bool, Failure> {
+        let Some((mut done, interest, origin)) = self.subscribing_all.take() else { return Ok(true) };
         let tape = &*self.feed.tape;
         let now = self.feed.clock.now();
         while let Some(instrument) = tape.instruments().get(done) {
             if done.is_multiple_of(Self::PIECE) && turn.is_over() {
                 self.subscribing_all = Some((done, interest, origin));
-                return false;
+                return Ok(false);
             }
             done += 1;
             // It is subscribed already, perhaps from where the request said.
@@ -164,9 +180,12 @@ impl Session {
                 interest.format = Format::V1 as u8;
             }
             let start = origin.start(&self.feed, instrument);
-            self.subscriber.subscribe(tape, instrument, interest, start, now);
+            if let Subscribed::Full(full) = self.subscriber.subscribe(tape, instrument, interest, start, now)
+            {
+                return Err(full.into());
+            }
         }
-        true
+        Ok(true)
     }
 }
 

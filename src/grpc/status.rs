@@ -11,6 +11,7 @@ use super::{
     session::Refusal,
 };
 use crate::{
+    hub::Full,
     tape::Missing,
     tick::{Symbol, SymbolError},
 };
@@ -26,6 +27,12 @@ pub(super) enum Failure {
     TooManySymbols,
     #[error("{0}")]
     NoRoom(Missing),
+    #[error(
+        "the connection holds as many subscriptions as it may: unsubscribe from some, or open another connection"
+    )]
+    ConnectionFull,
+    #[error("the server holds as many subscriptions as it may: try again later, or another replica")]
+    ServerFull,
     #[error("a day of it has more than 100 million ticks, too many to read for quotes: ask for DETAIL_LTP")]
     NoQuotes,
     #[error(
@@ -84,8 +91,18 @@ impl Failure {
             Refusal::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
             Refusal::Unknown(symbol) => Self::UnknownSymbol(symbol, feed.tape.suggest(symbol.as_str())),
             Refusal::TooMany => Self::TooManySymbols,
+            Refusal::Full(full) => full.into(),
             Refusal::NoRoom(missing) => Self::NoRoom(missing),
             Refusal::NoQuotes => Self::NoQuotes,
+        }
+    }
+}
+
+impl From<Full> for Failure {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Connection => Self::ConnectionFull,
+            Full::Server => Self::ServerFull,
         }
     }
 }
@@ -101,7 +118,11 @@ impl From<Failure> for Status {
                 Code::NotFound,
                 Some(ErrorDetails::with_resource_info("symbol", symbol.as_str(), "", &message)),
             ),
+            Failure::ServerFull => {
+                (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(Duration::from_secs(1)))))
+            }
             Failure::TooManySymbols
+            | Failure::ConnectionFull
             | Failure::NoRoom(_)
             | Failure::TooManySymbolsInRequest(_)
             | Failure::TooLarge => (

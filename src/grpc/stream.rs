@@ -125,7 +125,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
     /// Hears requests and acts on them while the turn lasts.
     fn work(&mut self, cx: &mut Context<'_>, turn: Turn) -> Result<(), Status> {
         loop {
-            if !self.conversation.go_on(&mut self.session, turn)? || !self.session.go_on(turn) {
+            if !self.conversation.go_on(&mut self.session, turn)? || !self.session.go_on(turn)? {
                 return Ok(());
             }
             if turn.is_over() || !self.may_hear(cx) {
@@ -145,6 +145,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
                     self.requests = None;
                 }
                 self.busy.get_or_insert_with(|| self.context.work());
+                self.session.subscriber.touch(self.session.feed.clock.now());
                 self.conversation.hear(&mut self.session, request)
             }
             Some(Heard::End) => {
@@ -212,7 +213,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
 
     /// Appends ticks to `out`, for which at most `reads` ticks are read from the tape.
     fn pull(&mut self, cx: &mut Context<'_>, mut reads: usize, out: &mut Vec<u8>) -> Result<(), Status> {
-        let replayed = self.session.poll_replay(cx, Self::BUDGET, &mut reads, out);
+        let replayed = self.session.poll_replay(cx, Self::BUDGET, &mut reads, out)?;
         match self.session.poll_live(cx, Self::BUDGET, &mut reads, out) {
             Caught::Up => self.is_behind = false,
             Caught::Behind => self.is_behind = true,

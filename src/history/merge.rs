@@ -3,7 +3,6 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, binary_heap::PeekMut},
-    sync::Arc,
 };
 
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
 };
 
 /// Reads several series together. Ticks of the same time come in the order of their series.
+#[derive(Default)]
 pub struct Merge {
     lanes: Vec<Lane>,
     /// The next tick's time and the place of its series; a series that is over is not in it.
@@ -25,18 +25,33 @@ struct Lane {
 }
 
 impl Merge {
-    /// Begins each series with a sequence of its own. One that begins after its last tick gives nothing.
-    pub fn new(series: impl IntoIterator<Item = (Arc<dyn Series>, Sequence)>) -> Self {
-        let mut merge = Self { lanes: Vec::new(), order: BinaryHeap::new() };
-        for (at, (series, from)) in series.into_iter().enumerate() {
-            let cursor = series.cursor(from);
-            let next = cursor.tick();
-            if from <= series.last() {
-                merge.order.push(Reverse((next.time, at)));
-            }
-            merge.lanes.push(Lane { cursor, next, last: series.last() });
+    /// Begins each series with a sequence of its own; see [`Self::add`].
+    pub fn new<'a>(series: impl IntoIterator<Item = (&'a dyn Series, Sequence)>) -> Self {
+        let mut merge = Self::default();
+        for (series, from) in series {
+            merge.add(series, from);
         }
         merge
+    }
+
+    /// Adds a series, which begins with a sequence. One that begins after its last tick gives nothing.
+    pub fn add(&mut self, series: &dyn Series, from: Sequence) {
+        let cursor = series.cursor(from);
+        let next = cursor.tick();
+        if from <= series.last() {
+            self.order.push(Reverse((next.time, self.lanes.len())));
+        }
+        self.lanes.push(Lane { cursor, next, last: series.last() });
+    }
+
+    /// Frees at most `most` series of a merge that is read no more. True when there are more.
+    pub fn discard(&mut self, most: usize) -> bool {
+        let left = self.lanes.len().saturating_sub(most);
+        self.lanes.truncate(left);
+        if left == 0 {
+            self.order.clear();
+        }
+        left > 0
     }
 
     /// The next tick and the place of its series; `None` when all are over.
@@ -47,6 +62,12 @@ impl Merge {
 
     /// Moves to the next tick.
     pub fn advance(&mut self) {
+        self.advance_or_jump(|_| None);
+    }
+
+    /// Moves to the next tick. `jump` is shown the tick that follows in the same series, and may return a cursor of that
+    /// series that stands at a later one, which then follows in its place.
+    pub fn advance_or_jump(&mut self, jump: impl FnOnce(&Tick) -> Option<Box<dyn Cursor>>) {
         let Some(mut first) = self.order.peek_mut() else { return };
         let Reverse((time, at)) = &mut *first;
         let Some(lane) = self.lanes.get_mut(*at) else { return };
@@ -56,6 +77,10 @@ impl Merge {
         }
         lane.cursor.advance();
         lane.next = lane.cursor.tick();
+        if let Some(cursor) = jump(&lane.next) {
+            lane.cursor = cursor;
+            lane.next = lane.cursor.tick();
+        }
         *time = lane.next.time;
     }
 }

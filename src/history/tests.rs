@@ -427,20 +427,34 @@ proptest! {
     #[test]
     fn merged_series_are_their_ticks_in_the_order_of_time(
         lists in prop::collection::vec((ticks(30), 0u64..60), 0..6),
+        jumps in prop::collection::vec(0u64..4, 200),
     ) {
-        let mut expected = Vec::new();
-        let mut series: Vec<(Arc<dyn Series>, Sequence)> = Vec::new();
-        for (lane, (ticks, skipped)) in lists.iter().enumerate() {
-            let from = Sequence(ticks[0].sequence.0 + skipped);
-            expected.extend(ticks.iter().filter(|tick| tick.sequence >= from).map(|tick| (lane, *tick)));
-            series.push((Arc::new(Written(ticks.clone())), from));
-        }
+        let series: Vec<_> = lists.iter().map(|(ticks, _)| Written(ticks.clone())).collect();
+        let from = |lane: usize| Sequence(lists[lane].0[0].sequence.0 + lists[lane].1);
+        let begin = || Merge::new(series.iter().enumerate().map(|(lane, one)| (one as &dyn Series, from(lane))));
+        let all = || lists.iter().enumerate().flat_map(|(lane, (ticks, _))| {
+            ticks.iter().filter(move |tick| tick.sequence >= from(lane)).map(move |tick| (lane, *tick))
+        });
+        let mut expected: Vec<_> = all().collect();
         expected.sort_by_key(|(lane, tick)| (tick.time, *lane, tick.sequence));
-        let mut merge = Merge::new(series);
+        let mut merge = begin();
         let mut found = Vec::new();
         while let Some((lane, tick)) = merge.peek() {
             found.push((lane, *tick));
             merge.advance();
+        }
+        prop_assert_eq!(&found, &expected);
+
+        // A jump leaves out ticks of one series and changes nothing else.
+        let (mut merge, mut jumps) = (begin(), jumps.into_iter().cycle());
+        let mut found = Vec::new();
+        while let Some((lane, tick)) = merge.peek() {
+            let (tick, jump) = (*tick, jumps.next().unwrap());
+            found.push((lane, tick));
+            let after = tick.sequence.0 + 1 + jump;
+            let to = Sequence(after.min(series[lane].last().0));
+            expected.retain(|(other, one)| *other != lane || one.sequence <= tick.sequence || one.sequence >= to);
+            merge.advance_or_jump(|next| (to > next.sequence).then(|| series[lane].cursor(to)));
         }
         prop_assert_eq!(found, expected);
     }

@@ -29,6 +29,7 @@ impl Dirty {
         let start = self.from as usize / 64;
         let split = u64::MAX << (self.from % 64);
         let words = self.words.len();
+        let mut postponed = None;
         // The first word is read twice: from the starting slot on at first, and up to it at last.
         for step in 0..=words {
             let at = if start + step < words { start + step } else { (start + step).saturating_sub(words) };
@@ -45,6 +46,7 @@ impl Dirty {
                 match visit(slot) {
                     Visit::Done => self.words[at] &= !(1 << bit),
                     Visit::More => {}
+                    Visit::Later => postponed = postponed.or(Some(slot)),
                     Visit::Stop => {
                         self.from = slot;
                         return;
@@ -52,6 +54,7 @@ impl Dirty {
                 }
             }
         }
+        self.from = postponed.unwrap_or(self.from);
     }
 }
 
@@ -61,6 +64,8 @@ pub(super) enum Visit {
     Done,
     /// The slot still lacks something.
     More,
+    /// There was no work left for the slot: begin with it next time, unless a slot stops the visits.
+    Later,
     /// There is no room for what the slot lacks: begin with it next time.
     Stop,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use super::{Change, Mark, Quote, State, Watched};
+use super::{Mark, Quote, State, Watched};
 use crate::tick::{Tick, Time};
 
 /// A flush in progress: the ticks that fall due together leave together.
@@ -15,11 +15,6 @@ impl<'hub> Flush<'hub> {
         state.flush += 1;
         state.pages.iter_mut().for_each(Vec::clear);
         Self { state }
-    }
-
-    /// What changed since the last flush in the set of watched instruments, in order.
-    pub fn changes(&mut self) -> impl Iterator<Item = Change> {
-        std::mem::take(&mut self.state.changes).into_iter()
     }
 
     /// Publishes a tick of a watched instrument. The ticks of one instrument come together and in order.
@@ -49,7 +44,7 @@ impl<'hub> Flush<'hub> {
             }
         }
         if first_of_flush {
-            for watcher in watched.watchers.iter().filter(|watcher| !watcher.muted) {
+            for watcher in watched.watchers.iter().filter(|watcher| !watcher.is_muted()) {
                 if let Some(entry) = &mut subscribers[watcher.subscriber as usize] {
                     entry.mark(watcher.slot);
                 }
@@ -57,18 +52,10 @@ impl<'hub> Flush<'hub> {
         }
     }
 
-    /// Ends the flush, which published every tick up to `now`. Returns when the next tick that waits for a minimum
-    /// interval is due.
-    pub fn finish(mut self, now: Time) -> Option<Time> {
-        let state = &mut *self.state;
-        state.now = state.now.max(now);
-        while let Some(&(due, subscriber, slot)) = state.deferred.first() {
-            if due > state.now {
-                return Some(due);
-            }
-            state.unmute(subscriber, slot);
-        }
-        None
+    /// Ends the flush, which published every tick up to `now`. Then [`Hub::wake_deferred`](super::Hub::wake_deferred)
+    /// has something to do.
+    pub fn finish(mut self, now: Time) {
+        self.state.now = self.state.now.max(now);
     }
 }
 
@@ -81,14 +68,27 @@ impl Watched {
 }
 
 impl State {
+    pub(super) fn wake_deferred(&mut self, most: usize) -> Option<Time> {
+        for _ in 0..most {
+            let &(due, subscriber, slot) = self.deferred.first()?;
+            if due > self.now {
+                break;
+            }
+            self.unmute(subscriber, slot);
+        }
+        self.deferred.first().map(|(due, ..)| *due)
+    }
+
     /// Ends the wait of an interest for its minimum interval, if it waits.
     pub(super) fn unmute(&mut self, subscriber: u32, number: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
         let terms = &mut entry.terms[number as usize];
-        let Some(until) = terms.muted_until.take() else { return };
-        self.deferred.remove(&(until, subscriber, number));
+        if !std::mem::take(&mut terms.muted) {
+            return;
+        }
+        self.deferred.remove(&(terms.not_before, subscriber, number));
         if let Some(watched) = &mut self.watched[entry.slots[number as usize].watched as usize] {
-            watched.watchers[terms.place as usize].muted = false;
+            watched.watchers[terms.place as usize].unmute();
         }
         entry.mark(number);
     }

@@ -58,7 +58,8 @@ impl Default for Delivery {
     }
 }
 
-/// How far a subscriber has got with one instrument. A slot that is not in use is in no list and carries no mark.
+/// How far a subscriber has got with one instrument. A slot that is not in use is in no list but that of vacant slots, and
+/// carries no mark.
 ///
 /// There is one for each symbol of each stream, and every tick that is delivered reads one, so it is kept small:
 /// what is rarely needed is in its [`Terms`].
@@ -74,18 +75,68 @@ pub(super) struct Slot {
     pub(super) plain: bool,
 }
 
+/// The `watched` of a slot that is not in use. Its `next` is the next such slot.
+pub(super) const VACANT: u32 = u32::MAX;
+
 /// The terms of a slot.
 pub(super) struct Terms {
-    pub(super) interest: Interest,
+    pub(super) delivery: Packed,
+    /// With a minimum interval: when the next tick may be sent, or how old it may be while it catches up.
+    pub(super) not_before: Time,
+    /// With quotes, while it is behind: the figures of the day that it has got to.
+    pub(super) day: Option<Box<DayFold>>,
     /// Its place among the watchers of the instrument.
     pub(super) place: u32,
     pub(super) phase: Phase,
-    /// With a minimum interval: when the next tick may be sent, or how old it may be while it catches up.
-    pub(super) not_before: Time,
-    /// It has something to send and waits until then, without signals.
-    pub(super) muted_until: Option<Time>,
-    /// With quotes, while it is behind: the figures of the day that it has got to.
-    pub(super) day: Option<Box<DayFold>>,
+    /// As in [`Interest`].
+    pub(super) unnamed: bool,
+    /// It has something to send and waits until `not_before`, without signals.
+    pub(super) muted: bool,
+}
+
+/// A [`Delivery`] in eight bytes: the minimum interval in nanoseconds, or the largest number for every tick.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Packed(u64);
+
+impl Packed {
+    const EVERY_TICK: u64 = u64::MAX;
+
+    pub(super) fn is_every_tick(self) -> bool {
+        self.0 == Self::EVERY_TICK
+    }
+
+    /// The least time between two ticks; zero for none.
+    pub(super) fn min_interval(self) -> Duration {
+        if self.is_every_tick() { Duration::ZERO } else { Duration::from_nanos(self.0) }
+    }
+}
+
+impl From<Delivery> for Packed {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Latest { min_interval } => {
+                let nanos = u64::try_from(min_interval.as_nanos()).unwrap_or(u64::MAX);
+                Self(nanos.min(Self::EVERY_TICK - 1))
+            }
+            Delivery::EveryTick => Self(Self::EVERY_TICK),
+        }
+    }
+}
+
+impl From<Packed> for Delivery {
+    fn from(packed: Packed) -> Self {
+        match packed.is_every_tick() {
+            true => Self::EveryTick,
+            false => Self::Latest { min_interval: packed.min_interval() },
+        }
+    }
+}
+
+impl Terms {
+    /// The interest of a slot in this format.
+    pub(super) fn interest(&self, format: u8) -> Interest {
+        Interest { delivery: self.delivery.into(), format, unnamed: self.unnamed }
+    }
 }
 
 /// Where a slot is in its life.
@@ -106,5 +157,25 @@ impl Interest {
             Delivery::Latest { min_interval } => min_interval,
             Delivery::EveryTick => Duration::ZERO,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_kept_small() {
+        assert_eq!((size_of::<Slot>(), size_of::<Terms>()), (16, 32));
+    }
+
+    #[test]
+    fn a_delivery_is_packed_and_unpacked() {
+        let latest = |nanos| Delivery::Latest { min_interval: Duration::from_nanos(nanos) };
+        for delivery in [Delivery::EveryTick, latest(0), latest(1), latest(u64::MAX - 1)] {
+            assert_eq!(Delivery::from(Packed::from(delivery)), delivery);
+        }
+        let longest = Delivery::Latest { min_interval: Duration::MAX };
+        assert_eq!(Delivery::from(Packed::from(longest)), latest(u64::MAX - 1));
     }
 }

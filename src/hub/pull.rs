@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Delivery, Figures, Mark, Quote, State, Watched, WireFormat,
+    Figures, Mark, Quote, State, Watched, WireFormat,
     dirty::Visit,
     interest::{Phase, Slot},
 };
@@ -15,22 +15,38 @@ use crate::{
 /// At most so many bytes of one symbol's missed ticks at once, so that one that lags holds up no other.
 const CATCH_UP: usize = 4 * 1024;
 
-/// At most so many ticks are read in one pull to bring the figures of a day up to a tick, for which others wait.
-const FOLD: usize = 2048;
+/// A cursor that is opened, or a sequence that is looked up, takes as long as reading so many ticks.
+const OPEN: usize = 8;
+/// What it costs to mute a slot, in ticks read.
+const MUTE: usize = 2;
+
+/// What a pull has left to do.
+#[derive(Default)]
+pub(super) struct Left {
+    /// There is more to read before the subscriber can be told everything, even if nothing was appended. (What there was
+    /// no room for in the output is not counted.)
+    pub(super) is_behind: bool,
+    /// A minimum interval that it has to wait for is over before any other.
+    pub(super) deferred_sooner: bool,
+}
 
 impl State {
-    /// Appends what the subscriber lacks to `out` until it holds `budget` bytes. True when there is more work to do
-    /// before it can be told everything, even if nothing was appended.
-    pub(super) fn pull(&mut self, subscriber: u32, budget: usize, out: &mut Vec<u8>) -> bool {
+    /// Appends what the subscriber lacks to `out` until it holds `budget` bytes, and counts off what it reads from the
+    /// tape.
+    pub(super) fn pull(
+        &mut self,
+        subscriber: u32,
+        budget: usize,
+        reads: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Left {
         let Self { subscribers, watched, published, formats, pages, deferred, flush, now, limits, .. } = self;
         let Some(entry) = subscribers.get_mut(subscriber as usize).and_then(Option::as_mut) else {
-            return false;
+            return Left::default();
         };
-        let mut unfinished = false;
-        let mut fold = FOLD;
+        let mut left = Left::default();
         entry.dirty.drain(|number| {
-            if out.len() >= budget || fold == 0 {
-                unfinished = true;
+            if out.len() >= budget {
                 return Visit::Stop;
             }
             let slot = &mut entry.slots[number as usize];
@@ -48,10 +64,11 @@ impl State {
             let Some(watched) = &mut watched[slot.watched as usize] else { return Visit::Done };
             let terms = &mut entry.terms[number as usize];
             let format = &mut *formats[at];
-            let min_interval = terms.interest.min_interval();
-            let mut send = Send { slot, watched, day: &mut terms.day, format, fold: &mut fold, out };
-            let sent = match (terms.phase, terms.interest.delivery) {
-                (Phase::Fresh, _) => {
+            let min_interval = terms.delivery.min_interval();
+            let nothing_left = *reads == 0;
+            let mut send = Send { slot, watched, day: &mut terms.day, format, reads, out };
+            let sent = match terms.phase {
+                Phase::Fresh => {
                     let sent = send.latest(true);
                     if sent {
                         terms.not_before = *now + min_interval;
@@ -59,7 +76,8 @@ impl State {
                     }
                     sent
                 }
-                (Phase::CatchingUp, _) => {
+                Phase::CatchingUp if nothing_left => false,
+                Phase::CatchingUp => {
                     send.skip_before_first();
                     let caught_up = match min_interval.is_zero() {
                         true => send.catch_up(),
@@ -72,19 +90,25 @@ impl State {
                     // What a minimum interval still holds back has to be waited for.
                     caught_up && send.lacks_nothing()
                 }
-                (Phase::Live, Delivery::EveryTick) => {
+                Phase::Live if send.lacks_nothing() => true,
+                Phase::Live if terms.delivery.is_every_tick() && nothing_left => false,
+                Phase::Live if terms.delivery.is_every_tick() => {
                     send.skip_too_old(now.before(limits.max_lag));
                     send.catch_up()
                 }
-                (Phase::Live, Delivery::Latest { .. }) if send.lacks_nothing() => true,
-                (Phase::Live, Delivery::Latest { .. }) if terms.not_before > *now => {
+                Phase::Live if terms.not_before > *now => {
                     // The end of the interval sends what there is, even if no tick follows.
-                    send.watched.watchers[terms.place as usize].muted = true;
-                    terms.muted_until = Some(terms.not_before);
-                    deferred.insert((terms.not_before, subscriber, number));
-                    true
+                    if !nothing_left {
+                        *send.reads = send.reads.saturating_sub(MUTE);
+                        send.watched.watchers[terms.place as usize].mute();
+                        terms.muted = true;
+                        let wait = (terms.not_before, subscriber, number);
+                        left.deferred_sooner |= deferred.first().is_none_or(|first| wait < *first);
+                        deferred.insert(wait);
+                    }
+                    !nothing_left
                 }
-                (Phase::Live, Delivery::Latest { .. }) => {
+                Phase::Live => {
                     let sent = send.latest(false);
                     if sent {
                         terms.not_before = *now + min_interval;
@@ -93,8 +117,12 @@ impl State {
                 }
             };
             slot.plain = terms.phase == Phase::Live && min_interval.is_zero();
-            unfinished |= !sent;
-            if sent { Visit::Done } else { Visit::More }
+            left.is_behind |= !sent;
+            match sent {
+                true => Visit::Done,
+                false if nothing_left => Visit::Later,
+                false => Visit::More,
+            }
         });
         if !out.is_empty() || entry.heartbeat {
             entry.heard = *now;
@@ -102,7 +130,7 @@ impl State {
         if std::mem::take(&mut entry.heartbeat) && out.is_empty() {
             formats[usize::from(entry.format)].heartbeat(*now, out);
         }
-        unfinished
+        left
     }
 }
 
@@ -113,8 +141,8 @@ struct Send<'a> {
     /// The figures of the day that the slot itself has got to, while it is behind.
     day: &'a mut Option<Box<DayFold>>,
     format: &'a mut dyn WireFormat,
-    /// How many ticks may still be read for the figures of a day.
-    fold: &'a mut usize,
+    /// How many ticks may still be read from the tape.
+    reads: &'a mut usize,
     out: &'a mut Vec<u8>,
 }
 
@@ -151,19 +179,27 @@ impl Send<'_> {
             *self.day = None;
             return Some(day);
         }
+        if *self.reads == 0 {
+            return None;
+        }
         let begin = || DayFold::new(series.clone(), instrument.day_start, sequence);
+        let has_fold = self.day.is_some() || newest && shared.is_some();
+        if !has_fold {
+            open(self.reads);
+        }
         if newest && self.day.is_none() {
-            return shared.get_or_insert_with(|| Figures::new(begin())).reach(sequence, self.fold);
+            let shared = shared.get_or_insert_with(|| Box::new(Figures::new(begin())));
+            return shared.reach(sequence, self.reads);
         }
         // It has gone too far when ticks were to be left out before, and are wanted now.
         self.day.take_if(|own| own.sequence() > sequence);
         let nearby = || shared.as_ref().and_then(|shared| shared.fold_at(sequence)).unwrap_or_else(begin);
         let own = self.day.get_or_insert_with(|| Box::new(nearby()));
-        let day = own.reach(sequence, self.fold)?;
+        let day = own.reach(sequence, self.reads)?;
         if newest && let Some(own) = self.day.take() {
             // Whoever is first at the newest tick has done the work for all.
             if shared.as_ref().is_none_or(|shared| shared.sequence() < sequence) {
-                *shared = Some(Figures::new(*own));
+                *shared = Some(Box::new(Figures::new(*own)));
             }
         }
         Some(day)
@@ -198,9 +234,14 @@ impl Send<'_> {
         if self.lacks_nothing() {
             return true;
         }
+        if *self.reads == 0 {
+            return false;
+        }
         let mut cursor = self.watched.series.cursor(Sequence(self.slot.next));
+        open(self.reads);
         let enough = self.out.len() + CATCH_UP;
-        while self.out.len() < enough && self.tick(&cursor.tick(), Mark::default()) {
+        while self.out.len() < enough && *self.reads > 0 && self.tick(&cursor.tick(), Mark::default()) {
+            *self.reads = self.reads.saturating_sub(1);
             if self.lacks_nothing() {
                 return true;
             }
@@ -214,7 +255,8 @@ impl Send<'_> {
     fn catch_up_thinned(&mut self, interval: Duration, not_before: &mut Time) -> bool {
         let Some(latest) = self.watched.latest else { return true };
         let enough = self.out.len() + CATCH_UP;
-        while self.out.len() < enough {
+        while self.out.len() < enough && *self.reads > 0 {
+            open(self.reads);
             let due = self.watched.series.sequence_from(*not_before).0.max(self.slot.next);
             if due > latest.sequence.0 {
                 return true;
@@ -224,6 +266,7 @@ impl Send<'_> {
             if !self.tick(&tick, Mark { conflated, snapshot: false }) {
                 return false;
             }
+            *self.reads = self.reads.saturating_sub(1);
             *not_before = tick.time + interval;
         }
         false
@@ -234,4 +277,9 @@ impl Send<'_> {
         let last = Sequence(self.slot.next).previous();
         self.format.caught_up(&self.watched.instrument.symbol, last, self.out);
     }
+}
+
+/// Counts off that a cursor is opened. One tick may be read after it, or there would be no progress.
+fn open(reads: &mut usize) {
+    *reads = reads.saturating_sub(OPEN).max(1);
 }

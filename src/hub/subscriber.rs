@@ -1,18 +1,14 @@
-//! One stream's side of the hub: subscribe, unsubscribe, pull. Dropping it leaves no trace.
+//! One stream's side of the hub: subscribe, unsubscribe, pull. Dropping it leaves nothing behind once it is swept.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use super::{
-    Change, Dirty, Entry, Hub, Interest, Published, Start, State, Watched, Watcher,
-    interest::{Phase, Slot, Terms},
-};
+use super::{Entry, Hub, Interest, Quota, Start, pull::Left};
 use crate::{
     tape::{Instrument, Tape},
-    tick::{Sequence, Symbol, Time},
+    tick::{Symbol, Time},
 };
 
 /// A subscriber of a [`Hub`].
@@ -28,51 +24,63 @@ pub enum Subscribed {
     Added,
     /// It was subscribed already, and its options are the new ones.
     Changed,
+    /// There is no room for one subscription more; nothing has changed.
+    Full(Full),
+}
+
+/// Whose quota of subscriptions is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// That of the connection.
+    Connection,
+    /// That of the server.
+    Server,
 }
 
 /// What a pull came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pulled {
     /// Something was appended.
-    Data,
+    Data {
+        /// There is more to read from the tape than the pull was allowed to.
+        is_behind: bool,
+    },
+    /// Nothing was appended, and there is more to read from the tape than the pull was allowed to. What is published
+    /// meanwhile wakes the subscriber too.
+    More,
+    /// The subscriber has had no subscription and sent no request for too long.
+    Idle,
     /// The hub is closed.
     Closed,
 }
 
 impl Subscriber {
-    /// Joins a hub, with heartbeats in the format at this place.
-    pub fn join(hub: Arc<Hub>, format: u8, now: Time) -> Self {
-        let entry = Entry {
-            format,
-            waker: None,
-            signalled: true,
-            dirty: Dirty::default(),
-            slots: Vec::new(),
-            terms: Vec::new(),
-            free_slots: Vec::new(),
-            by_watched: HashMap::new(),
-            named: 0,
-            heard: now,
-            heartbeat: false,
-        };
-        let id = {
+    /// Joins a hub, with heartbeats in the format at this place. `quota` counts the subscriptions of its connection.
+    pub fn join(hub: Arc<Hub>, format: u8, quota: Arc<Quota>, now: Time) -> Self {
+        let (id, first) = {
             let state = &mut *hub.lock();
-            match state.free_subscribers.pop() {
-                Some(id) => {
-                    state.subscribers[id as usize] = Some(entry);
-                    id
-                }
-                None => {
-                    state.subscribers.push(Some(entry));
-                    (state.subscribers.len() - 1) as u32
-                }
-            }
+            let id = state.join(Entry::new(format, quota, now));
+            (id, state.joined == 1)
         };
+        if first {
+            hub.changed.notify_one();
+        }
         Self { hub, id }
     }
 
+    /// Notes that the stream has sent a request: its idle timeout begins again.
+    pub fn touch(&self, now: Time) {
+        let touch = |entry: &mut Entry| (entry.touched, entry.timed_out) = (now.max(entry.touched), false);
+        self.hub.lock().update(self.id, touch);
+    }
+
+    /// Exempts the stream from the idle timeout, or ends that: a replay sends ticks without a subscription.
+    pub fn hold(&self, held: bool) {
+        self.hub.lock().update(self.id, |entry| entry.held = held);
+    }
+
     /// Subscribes to an instrument of `tape`, or changes what is wanted of it. What is subscribed already begins again
-    /// only if `start` names a sequence.
+    /// only if `start` names a sequence, and a minimum interval that is running goes on.
     pub fn subscribe(
         &self,
         tape: &dyn Tape,
@@ -82,241 +90,124 @@ impl Subscriber {
         now: Time,
     ) -> Subscribed {
         let state = &mut *self.hub.lock();
-        let known = state.by_symbol.get(&instrument.symbol).copied();
-        let watched = known.unwrap_or_else(|| state.watch(tape, instrument, now));
-        if known.is_none() {
-            self.hub.watched.notify_one();
+        let watched = state.by_symbol.len();
+        let subscribed = state.subscribe(self.id, tape, instrument, interest, start, now);
+        if state.by_symbol.len() > watched {
+            self.hub.changed.notify_one();
         }
-        state.add_interest(self.id, watched, interest, start)
+        subscribed
     }
 
     /// Unsubscribes from a symbol. False when it was not subscribed.
     pub fn unsubscribe(&self, symbol: &Symbol) -> bool {
-        let state = &mut *self.hub.lock();
-        let Some(watched) = state.by_symbol.get(symbol).copied() else { return false };
-        state.drop_interest(self.id, watched)
+        self.hub.lock().unsubscribe(self.id, symbol)
+    }
+
+    /// Looks at `most` subscriptions at most, from `from` on (zero at first), unsubscribes from every symbol that `keep`
+    /// refuses and appends those to `removed`. Returns where to go on, if there are more.
+    pub fn retain_some(
+        &self,
+        from: u32,
+        most: usize,
+        keep: impl FnMut(&Symbol, &Interest) -> bool,
+        removed: &mut Vec<Symbol>,
+    ) -> Option<u32> {
+        self.hub.lock().retain(self.id, from, most, keep, removed)
+    }
+
+    /// Takes every symbol for one that was not asked for by name.
+    pub fn unname_all(&self) {
+        self.hub.lock().unname_all(self.id);
     }
 
     /// Unsubscribes from every symbol that `keep` refuses, and returns those.
-    pub fn retain(&self, mut keep: impl FnMut(&Symbol, &Interest) -> bool) -> Vec<Symbol> {
-        let state = &mut *self.hub.lock();
-        let dropped: Vec<(u32, Symbol)> = state
-            .interests(self.id)
-            .filter(|(_, symbol, interest)| !keep(symbol, interest))
-            .map(|(watched, symbol, _)| (watched, symbol))
-            .collect();
-        for (watched, _) in &dropped {
-            state.drop_interest(self.id, *watched);
-        }
-        dropped.into_iter().map(|(_, symbol)| symbol).collect()
+    pub fn retain(&self, keep: impl FnMut(&Symbol, &Interest) -> bool) -> Vec<Symbol> {
+        let mut removed = Vec::new();
+        self.retain_some(0, usize::MAX, keep, &mut removed);
+        removed
     }
 
-    /// What is subscribed, in no particular order.
+    /// What is subscribed, in no particular order. 10,000 subscriptions take about half a millisecond.
     pub fn interests(&self) -> Vec<(Symbol, Interest)> {
+        let mut interests = Vec::new();
+        self.interests_some(0, usize::MAX, &mut interests);
+        interests
+    }
+
+    /// Appends what is subscribed in the next `most` places from `from` on (zero at first), in no particular order.
+    /// Returns where to go on, if there are more.
+    pub fn interests_some(
+        &self,
+        from: u32,
+        most: usize,
+        interests: &mut Vec<(Symbol, Interest)>,
+    ) -> Option<u32> {
         let state = &*self.hub.lock();
-        state.interests(self.id).map(|(_, symbol, interest)| (symbol, interest)).collect()
+        let all = state.entry(self.id)?.slots.len();
+        let end = (from as usize).saturating_add(most).min(all);
+        interests.extend((from..end as u32).filter_map(|number| state.interest(self.id, number)));
+        (end < all).then_some(end as u32)
     }
 
     /// Whether nothing is subscribed.
     pub fn is_idle(&self) -> bool {
-        let state = &*self.hub.lock();
-        state.subscribers[self.id as usize].as_ref().is_none_or(|entry| entry.by_watched.is_empty())
+        self.hub.lock().entry(self.id).is_none_or(|entry| entry.count == 0)
     }
 
     /// How many instruments are subscribed by name.
     pub fn named(&self) -> usize {
-        let state = &*self.hub.lock();
-        state.subscribers[self.id as usize].as_ref().map_or(0, |entry| entry.named)
+        self.hub.lock().entry(self.id).map_or(0, |entry| entry.named)
     }
 
     /// Whether a symbol is subscribed by name.
     pub fn has_named(&self, symbol: &Symbol) -> bool {
         let state = &*self.hub.lock();
-        let Some(watched) = state.by_symbol.get(symbol) else { return false };
-        let Some(entry) = &state.subscribers[self.id as usize] else { return false };
-        entry.by_watched.get(watched).is_some_and(|slot| !entry.terms[*slot as usize].interest.unnamed)
+        let Some(number) = state.slot(self.id, symbol) else { return false };
+        state.entry(self.id).is_some_and(|entry| !entry.terms[number as usize].unnamed)
     }
 
     /// Appends what the subscriber lacks to `out`, until it holds `budget` bytes and a message more; pending when it
-    /// lacks nothing. Call it again after `Data`.
-    pub fn poll_pull(&self, cx: &mut Context<'_>, budget: usize, out: &mut Vec<u8>) -> Poll<Pulled> {
+    /// lacks nothing. Call it again after `Data` and `More`.
+    ///
+    /// About `reads` ticks are read from the tape at most, and counted off: live ticks cost nothing of it. With none
+    /// left, only live ticks are sent.
+    pub fn poll_pull(
+        &self,
+        cx: &mut Context<'_>,
+        budget: usize,
+        reads: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Poll<Pulled> {
         let state = &mut *self.hub.lock();
         let before = out.len();
         if state.closed {
             return Poll::Ready(Pulled::Closed);
         }
-        let unfinished = state.pull(self.id, budget, out);
+        let Left { is_behind, deferred_sooner } = state.pull(self.id, budget, reads, out);
+        if deferred_sooner {
+            self.hub.changed.notify_one();
+        }
         let Some(entry) = &mut state.subscribers[self.id as usize] else {
             return Poll::Ready(Pulled::Closed);
         };
         if out.len() > before || out.len() >= budget {
-            return Poll::Ready(Pulled::Data);
+            return Poll::Ready(Pulled::Data { is_behind });
         }
-        if unfinished {
-            // Others take their turn first.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        if entry.timed_out {
+            return Poll::Ready(Pulled::Idle);
         }
         if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             entry.waker = Some(cx.waker().clone());
         }
         entry.signalled = false;
-        Poll::Pending
+        if is_behind { Poll::Ready(Pulled::More) } else { Poll::Pending }
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.retain(|_, _| false);
-        let state = &mut *self.hub.lock();
-        state.subscribers[self.id as usize] = None;
-        state.free_subscribers.push(self.id);
-    }
-}
-
-impl State {
-    /// Begins to watch an instrument.
-    fn watch(&mut self, tape: &dyn Tape, instrument: &Arc<Instrument>, now: Time) -> u32 {
-        let series = tape.series(instrument);
-        // The hub's own time stands still while nothing is watched.
-        self.now = self.now.max(now);
-        let newest = series.sequence_at(self.now);
-        let latest = newest.map(|newest| series.tick(newest));
-        let from = newest.map_or_else(|| series.first(), Sequence::next);
-        let id = self.free_watched.pop().unwrap_or(self.watched.len() as u32);
-        if id as usize == self.watched.len() {
-            self.watched.push(None);
-            self.published.push(Published::default());
+        if self.hub.lock().leave(self.id) {
+            self.hub.left.notify_one();
         }
-        self.published[id as usize] = Published::default();
-        self.changes.push(Change::Watch { id, series: series.clone(), from });
-        self.watched[id as usize] = Some(Watched {
-            instrument: instrument.clone(),
-            series,
-            latest,
-            figures: None,
-            watchers: Vec::new(),
-            readers: Default::default(),
-        });
-        self.by_symbol.insert(instrument.symbol, id);
-        id
-    }
-
-    fn add_interest(
-        &mut self,
-        subscriber: u32,
-        watched: u32,
-        interest: Interest,
-        start: Start,
-    ) -> Subscribed {
-        let (Some(entry), Some(found)) =
-            (&mut self.subscribers[subscriber as usize], &mut self.watched[watched as usize])
-        else {
-            return Subscribed::Changed;
-        };
-        if let Some(number) = entry.by_watched.get(&watched).copied() {
-            let (slot, terms) = (&mut entry.slots[number as usize], &mut entry.terms[number as usize]);
-            // What was named once stays named, whatever else asks for it.
-            let unnamed = terms.interest.unnamed && interest.unnamed;
-            entry.named += usize::from(terms.interest.unnamed && !unnamed);
-            terms.interest = Interest { unnamed, ..interest };
-            found.readers[usize::from(slot.format)] -= 1;
-            found.readers[usize::from(interest.format)] += 1;
-            slot.format = interest.format;
-            match start {
-                Start::At { next, not_before, day } => {
-                    slot.next = next.0;
-                    terms.phase = Phase::CatchingUp;
-                    terms.not_before = not_before;
-                    terms.day = day;
-                }
-                Start::Snapshot if terms.phase == Phase::CatchingUp => {}
-                Start::Snapshot => terms.not_before = self.now + interest.min_interval(),
-            }
-            slot.plain = terms.phase == Phase::Live && interest.min_interval().is_zero();
-            if terms.phase == Phase::CatchingUp {
-                entry.mark(number);
-            }
-            self.unmute(subscriber, number);
-            self.forget_unread_day(watched);
-            return Subscribed::Changed;
-        }
-        let (phase, next, not_before, day) = match (start, found.latest) {
-            (Start::At { next, not_before, day }, _) => (Phase::CatchingUp, next, not_before, day),
-            (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence, Time::default(), None),
-            // Nothing was traded yet: the first tick of all will be a live one.
-            (Start::Snapshot, None) => (Phase::Live, found.series.first(), Time::default(), None),
-        };
-        let plain = phase == Phase::Live && interest.min_interval().is_zero();
-        let slot = Slot { next: next.0, watched, format: interest.format, plain };
-        let place = found.watchers.len() as u32;
-        let terms = Terms { interest, place, phase, not_before, muted_until: None, day };
-        let number = entry.free_slots.pop().unwrap_or(entry.slots.len() as u32);
-        if number as usize == entry.slots.len() {
-            entry.slots.push(slot);
-            entry.terms.push(terms);
-        } else {
-            entry.slots[number as usize] = slot;
-            entry.terms[number as usize] = terms;
-        }
-        entry.named += usize::from(!interest.unnamed);
-        entry.by_watched.insert(watched, number);
-        found.watchers.push(Watcher { subscriber, slot: number, muted: false });
-        found.readers[usize::from(interest.format)] += 1;
-        entry.mark(number);
-        Subscribed::Added
-    }
-
-    fn drop_interest(&mut self, subscriber: u32, watched: u32) -> bool {
-        let (Some(entry), Some(found)) =
-            (&mut self.subscribers[subscriber as usize], &mut self.watched[watched as usize])
-        else {
-            return false;
-        };
-        let Some(number) = entry.by_watched.remove(&watched) else { return false };
-        let terms = &mut entry.terms[number as usize];
-        terms.day = None;
-        let place = terms.place;
-        if let Some(until) = terms.muted_until {
-            self.deferred.remove(&(until, subscriber, number));
-        }
-        entry.free_slots.push(number);
-        entry.dirty.clear(number);
-        entry.named -= usize::from(!terms.interest.unnamed);
-        found.readers[usize::from(terms.interest.format)] -= 1;
-        found.watchers.swap_remove(place as usize);
-        let moved = found.watchers.get(place as usize).copied();
-        if found.watchers.is_empty() {
-            self.by_symbol.remove(&found.instrument.symbol);
-            self.watched[watched as usize] = None;
-            self.free_watched.push(watched);
-            self.changes.push(Change::Unwatch { id: watched });
-        }
-        if let Some(moved) = moved
-            && let Some(entry) = &mut self.subscribers[moved.subscriber as usize]
-        {
-            entry.terms[moved.slot as usize].place = place;
-        }
-        self.forget_unread_day(watched);
-        true
-    }
-
-    /// Follows the day of an instrument no longer when nobody reads its quotes.
-    fn forget_unread_day(&mut self, watched: u32) {
-        let Some(found) = &mut self.watched[watched as usize] else { return };
-        let mut readers = found.readers.iter().zip(&self.quotes);
-        if !readers.any(|(readers, quotes)| *readers > 0 && *quotes) {
-            found.figures = None;
-        }
-    }
-
-    fn interests(&self, subscriber: u32) -> impl Iterator<Item = (u32, Symbol, Interest)> {
-        let entry = self.subscribers[subscriber as usize].as_ref();
-        entry.into_iter().flat_map(|entry| {
-            entry.by_watched.iter().filter_map(|(watched, slot)| {
-                let found = self.watched[*watched as usize].as_ref()?;
-                Some((*watched, found.instrument.symbol, entry.terms[*slot as usize].interest))
-            })
-        })
     }
 }

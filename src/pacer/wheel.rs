@@ -45,7 +45,7 @@ impl Wheel {
 
     /// Files `id`, which is not filed, under the first flush at or after `time` that is not over.
     pub(super) fn insert(&mut self, id: u32, time: Time) {
-        let flush = time.nanos().div_ceil(self.interval).max(self.flushed + 1);
+        let flush = self.flush_of(time);
         let bucket = (flush % BUCKETS) as usize;
         let at = id as usize;
         if self.links.len() <= at {
@@ -58,6 +58,30 @@ impl Wheel {
         }
         self.heads[bucket] = id;
         self.filled[bucket / 64] |= 1 << (bucket % 64);
+    }
+
+    /// The time of the last flush.
+    pub(super) fn flushed(&self) -> Time {
+        self.time_of(self.flushed)
+    }
+
+    /// The time of the first flush at or after `time` that is not over.
+    pub(super) fn flush_at(&self, time: Time) -> Time {
+        self.time_of(self.flush_of(time))
+    }
+
+    /// Forgets the numbers from `len` on, none of which is filed.
+    pub(super) fn shrink_to(&mut self, len: usize) {
+        self.links.truncate(len);
+        self.links.shrink_to(len * 2);
+    }
+
+    fn flush_of(&self, time: Time) -> u64 {
+        time.nanos().div_ceil(self.interval).max(self.flushed + 1)
+    }
+
+    fn time_of(&self, flush: u64) -> Time {
+        Time::from_nanos(flush.saturating_mul(self.interval))
     }
 
     /// Takes out `id`, which is filed.
@@ -93,7 +117,7 @@ impl Wheel {
             }
         }
         self.flushed = flush;
-        Time::from_nanos(flush.saturating_mul(self.interval))
+        self.flushed()
     }
 
     /// The time of the next flush whose bucket holds something.
@@ -109,7 +133,7 @@ impl Wheel {
                 (word * 64 + bits.trailing_zeros() as usize + BUCKETS as usize - start) % BUCKETS as usize
             })
         })?;
-        Some(Time::from_nanos((self.flushed + 1 + ahead as u64).saturating_mul(self.interval)))
+        Some(self.time_of(self.flushed + 1 + ahead as u64))
     }
 }
 

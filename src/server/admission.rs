@@ -19,6 +19,8 @@ pub(super) struct Admission(Arc<Shared>);
 
 struct Shared {
     max: usize,
+    /// How many subscriptions each connection may have.
+    max_subscriptions: usize,
     /// Bytes of answers that are not sent, of all connections.
     unsent: Arc<Room>,
     state: Mutex<State>,
@@ -55,10 +57,10 @@ impl Admission {
     /// So many are closed together to make room, since looking for the longest idle ones takes a while.
     const EVICTED_TOGETHER: usize = 16;
 
-    /// For a server that may have this many connections.
-    pub(super) fn new(max: usize) -> Self {
+    /// For a server that may have this many connections, each with this many subscriptions.
+    pub(super) fn new(max: usize, max_subscriptions: usize) -> Self {
         let unsent = Arc::new(Room::new(Self::MAX_UNSENT));
-        Self(Arc::new(Shared { max, unsent, state: Mutex::default() }))
+        Self(Arc::new(Shared { max, max_subscriptions, unsent, state: Mutex::default() }))
     }
 
     /// Admits a connection to a worker, and makes room for it if need be: the connections that have been idle for longest
@@ -81,7 +83,7 @@ impl Admission {
         }
         let id = state.next_id;
         state.next_id += 1;
-        let context = ConnectionContext::new(id, peer, self.0.unsent.clone());
+        let context = ConnectionContext::new(id, peer, self.0.max_subscriptions, self.0.unsent.clone());
         if state.is_draining {
             context.notify(Notice::Drain);
         }
@@ -174,7 +176,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_server_closes_those_that_have_been_idle_for_longest() {
-        let admission = Admission::new(100);
+        let admission = Admission::new(100, 1);
         let mut open = Vec::new();
         for number in 0..84 {
             open.push(admit(&admission, number).unwrap());
@@ -194,7 +196,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_address_has_half_and_makes_room_for_itself_only() {
-        let admission = Admission::new(100);
+        let admission = Admission::new(100, 1);
         let other = admit(&admission, 1).unwrap();
         tokio::time::advance(Duration::from_millis(10)).await;
         let own: Vec<_> = (0..50).map(|_| admit(&admission, 2).unwrap()).collect();
@@ -208,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_whose_connections_are_all_at_work_is_full() {
-        let admission = Admission::new(4);
+        let admission = Admission::new(4, 1);
         let mut open = Vec::new();
         for number in 0..4 {
             open.push(admit(&admission, number).unwrap());

@@ -26,9 +26,9 @@ use super::{
     connection::{self, Patience},
 };
 use crate::{
-    grpc::{Feed, Gate},
+    grpc::{Feed, Gate, Turns},
     hub::{Change, Hub},
-    pacer::{Alarm, Clock, Pacer},
+    pacer::{Alarm, Pacer},
     tick::Time,
 };
 
@@ -110,6 +110,7 @@ pub(super) async fn run<A, C>(
     // A task of its own, so that it takes its turn after the streams that it has woken.
     let pacing = tokio::spawn(pace(feed, flush_interval, stopping.clone()));
     let connections = TaskTracker::new();
+    let sweeping = tokio::spawn(sweep(hub.clone(), turns.clone(), stopping.clone()));
     let mut stopped = pin!(stopped);
     let mut ticket = turns.ticket();
     let deadline = loop {
@@ -139,41 +140,80 @@ pub(super) async fn run<A, C>(
     if pacing.await.is_err() {
         debug!("the pacer ended in a panic");
     }
+    if sweeping.await.is_err() {
+        debug!("the sweeper ended in a panic");
+    }
 }
+
+/// How many changes of the set of watched instruments the pacer hears at once.
+const CHANGES: usize = 512;
+/// How many interests whose minimum interval is over are signalled at once.
+const DEFERRED: usize = 1_024;
+/// How many subscriptions of subscribers that have left are removed at once.
+const SWEPT: usize = 64;
 
 /// Publishes ticks when they are due, and heartbeats. Sleeps while nothing is watched.
 async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken) {
     let Feed { hub, clock, .. } = feed;
     let alarm = Alarm::new(clock);
     let mut pacer = Pacer::new(clock.speed(), flush_interval);
-    let beat_interval = hub.heartbeat_interval() / 4;
-    let mut next_beat = clock.now() + beat_interval;
-    loop {
+    let mut next_beat = None;
+    while !stopping.is_cancelled() {
         let now = clock.now();
-        if now >= next_beat {
-            hub.beat(now);
-            next_beat = now + beat_interval;
+        if next_beat.is_none_or(|beat| beat <= now) {
+            next_beat = hub.beat(now);
         }
-        let due = flush(&hub, &mut pacer, clock);
-        let wake = due.map_or(next_beat, |due| due.min(next_beat));
+        let more_changes = hub.tell(CHANGES, |change| match change {
+            Change::Watch { id, series, from } => pacer.watch(id, series, from),
+            Change::Unwatch { id } => pacer.unwatch(id),
+        });
+        let mut deferred = hub.wake_deferred(DEFERRED);
+        if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {
+            flush(&hub, &mut pacer, now);
+            deferred = hub.wake_deferred(DEFERRED);
+        }
+        // What is over already and is still deferred was too much to signal at once.
+        if more_changes || deferred.is_some_and(|deferred| deferred <= pacer.flushed()) {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let due = next_flush(&pacer, deferred);
+        let wake = [due, next_beat].into_iter().flatten().min();
         tokio::select! {
-            () = alarm.wait_until(wake) => {}
+            () = alarm.wait_until(wake.unwrap_or(Time::MAX)), if wake.is_some() => {}
             () = hub.changed() => {}
             () = stopping.cancelled() => return,
         }
     }
 }
 
-/// Publishes what is due, and returns when there will be something to publish again.
-fn flush(hub: &Hub, pacer: &mut Pacer, clock: Clock) -> Option<Time> {
+/// When a tick is due, or a minimum interval is over.
+fn next_flush(pacer: &Pacer, deferred: Option<Time>) -> Option<Time> {
+    [pacer.next_due(), deferred.map(|deferred| pacer.flush_at(deferred))].into_iter().flatten().min()
+}
+
+/// Publishes what is due.
+fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) {
     let mut flush = hub.begin_flush();
-    for change in flush.changes() {
-        match change {
-            Change::Watch { id, series, from } => pacer.watch(id, series, from),
-            Change::Unwatch { id } => pacer.unwatch(id),
+    let boundary = pacer.advance(now, |id, tick| flush.publish(id, tick));
+    flush.finish(boundary);
+}
+
+/// Removes the subscriptions of subscribers that have left, in turns.
+async fn sweep(hub: Arc<Hub>, turns: Turns, stopping: CancellationToken) {
+    let mut ticket = turns.ticket();
+    while !stopping.is_cancelled() {
+        let turn = ticket.turn().await;
+        let mut more = hub.sweep(SWEPT);
+        while more && !turn.is_over() {
+            more = hub.sweep(SWEPT);
+        }
+        ticket.give_up();
+        if !more {
+            tokio::select! {
+                () = hub.left() => {}
+                () = stopping.cancelled() => return,
+            }
         }
     }
-    let boundary = pacer.advance(clock.now(), |id, tick| flush.publish(id, tick));
-    let deferred = flush.finish(boundary);
-    [pacer.next_due(), deferred].into_iter().flatten().min()
 }

@@ -79,6 +79,7 @@ impl Server {
             heartbeat_interval: Duration::from_millis(200),
             workers: NonZeroUsize::new(2).unwrap(),
             max_connections: NonZeroUsize::new(1_000).unwrap(),
+            max_subscriptions: 1_000_000,
             patience: Patience::default(),
         };
         change(&mut config);

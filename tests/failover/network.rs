@@ -82,6 +82,7 @@ async fn serve() -> turmoil::Result {
         heartbeat_interval: Duration::from_millis(500),
         workers: NonZeroUsize::MIN,
         max_connections: NonZeroUsize::MAX,
+        max_subscriptions: 1_000_000,
         patience: Patience::default(),
     };
     let (deal, accepted) = mpsc::channel(16);

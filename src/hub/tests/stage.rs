@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Wake, Waker},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -21,6 +21,10 @@ use crate::{
 
 const FLUSH: Duration = Duration::from_millis(10);
 const MAX_LAG: Duration = Duration::from_secs(2);
+/// Fewer than all readers could have together.
+pub(super) const SERVER_QUOTA: usize = 12;
+/// Fewer than there are symbols.
+const CONNECTION_QUOTA: usize = 5;
 
 /// Messages as lines of text.
 struct Text {
@@ -91,6 +95,7 @@ impl Wake for Woken {
 pub(super) struct Stage {
     pub(super) tape: Metronome,
     pub(super) hub: Arc<Hub>,
+    pub(super) quota: Arc<Quota>,
     pacer: Pacer,
     pub(super) now: Time,
     pub(super) readers: Vec<Reader>,
@@ -98,6 +103,7 @@ pub(super) struct Stage {
 
 pub(super) struct Reader {
     pub(super) subscriber: Subscriber,
+    pub(super) quota: Arc<Quota>,
     pub(super) woken: Arc<Woken>,
     pub(super) expected: BTreeMap<Symbol, Expected>,
 }
@@ -109,21 +115,29 @@ pub(super) struct Expected {
     pub(super) last: Option<u64>,
     /// It was resumed and is not told yet that it has caught up.
     catching_up: bool,
-    /// Until when a minimum interval holds back the next tick: by the hub's time, or by the tick's own while it
-    /// catches up.
-    not_before: Time,
+    /// When the last tick was sent, at the earliest and at the latest: by the hub's time, or by the tick's own while it
+    /// catches up. The minimum interval in force counts from there.
+    sent: (Time, Time),
 }
 
 impl Stage {
     pub(super) fn new() -> Self {
-        let limits = Limits { max_lag: MAX_LAG, heartbeat_interval: Duration::from_secs(5) };
+        let limits =
+            Limits { max_lag: MAX_LAG, heartbeat_interval: Duration::from_secs(5), ..Limits::default() };
+        Self::with(limits)
+    }
+
+    pub(super) fn with(limits: Limits) -> Self {
+        let quota = Quota::new(SERVER_QUOTA);
         let hub = Arc::new(Hub::new(
             limits,
             vec![Box::new(Text { quotes: false }), Box::new(Text { quotes: true })],
+            quota.clone(),
         ));
         let mut stage = Self {
             tape: Metronome::new(),
             hub,
+            quota,
             pacer: Pacer::new(Speed::REAL, FLUSH),
             now: START,
             readers: Vec::new(),
@@ -133,20 +147,21 @@ impl Stage {
     }
 
     pub(super) fn reader(&self) -> Reader {
-        let subscriber = Subscriber::join(self.hub.clone(), 0, self.now);
-        Reader { subscriber, woken: Arc::new(Woken(AtomicUsize::new(0))), expected: BTreeMap::new() }
+        let quota = Quota::new(CONNECTION_QUOTA);
+        let subscriber = Subscriber::join(self.hub.clone(), 0, quota.clone(), self.now);
+        Reader { subscriber, quota, woken: Arc::new(Woken(AtomicUsize::new(0))), expected: BTreeMap::new() }
     }
 
     pub(super) fn flush(&mut self) {
+        // In pieces, as the pacer of a worker does it.
+        while self.hub.tell(2, |change| match change {
+            Change::Watch { id, series, from } => self.pacer.watch(id, series, from),
+            Change::Unwatch { id } => self.pacer.unwatch(id),
+        }) {}
         let mut flush = self.hub.begin_flush();
-        for change in flush.changes() {
-            match change {
-                Change::Watch { id, series, from } => self.pacer.watch(id, series, from),
-                Change::Unwatch { id } => self.pacer.unwatch(id),
-            }
-        }
         let boundary = self.pacer.advance(self.now, |id, tick| flush.publish(id, tick));
         flush.finish(boundary);
+        while self.hub.wake_deferred(2).is_some_and(|due| due <= boundary) {}
     }
 
     pub(super) fn pass(&mut self, millis: u64) {
@@ -172,36 +187,59 @@ impl Stage {
         let reader = &mut self.readers[reader];
         let known = reader.expected.contains_key(&instrument.symbol);
         let start = after.map_or(Start::Snapshot, |after| Start::at(Sequence(after + 1)));
+        let expected = match known {
+            true => Subscribed::Changed,
+            false if reader.expected.len() == CONNECTION_QUOTA => Subscribed::Full(Full::Connection),
+            false if self.quota.used() == SERVER_QUOTA => Subscribed::Full(Full::Server),
+            false => Subscribed::Added,
+        };
         let outcome = reader.subscriber.subscribe(&self.tape, &instrument, interest, start, self.now);
-        assert_eq!(outcome, if known { Subscribed::Changed } else { Subscribed::Added });
+        assert_eq!(outcome, expected);
+        if matches!(outcome, Subscribed::Full(_)) {
+            return;
+        }
         let now = self.hub.lock().now;
         let series = self.tape.series(&instrument);
         // What has no tick yet begins with its first, which is a live one.
         let last = if series.sequence_at(now).is_none() { Some(series.first().0 - 1) } else { None };
-        let fresh = Expected { interest, last, catching_up: false, not_before: START };
+        let fresh = Expected { interest, last, catching_up: false, sent: Default::default() };
         let expected = reader.expected.entry(instrument.symbol).or_insert(fresh);
         expected.interest = interest;
-        if after.is_some() {
-            (expected.last, expected.catching_up, expected.not_before) = (after, true, Time::default());
-        } else if known && !expected.catching_up {
-            // A new minimum interval begins when it is asked for.
-            expected.not_before = now + interest.min_interval();
+        // No request restarts the wait for a minimum interval.
+        if let Some(after) = after {
+            let seen = series.tick(Sequence(after)).time.min(now);
+            (expected.last, expected.catching_up) = (Some(after), true);
+            expected.sent = (Time::default(), seen);
         }
     }
 
     /// Pulls once; false when there was nothing, and nothing is being worked out.
     pub(super) fn pull(&mut self, reader: usize, budget: usize) -> bool {
+        self.pull_some(reader, budget, 2_048)
+    }
+
+    /// Pulls once, with a limit on the ticks that are read from the tape.
+    pub(super) fn pull_some(&mut self, reader: usize, budget: usize, reads: usize) -> bool {
         let mut out = Vec::new();
         let now = self.hub.lock().now;
         let reader = &mut self.readers[reader];
         let waker = Waker::from(reader.woken.clone());
-        let woken = reader.woken.0.load(Ordering::Relaxed);
-        let pulled = reader.subscriber.poll_pull(&mut Context::from_waker(&waker), budget, &mut out);
-        assert_eq!(pulled.is_pending(), out.is_empty());
+        let mut left = reads;
+        let mut cx = Context::from_waker(&waker);
+        let pulled = reader.subscriber.poll_pull(&mut cx, budget, &mut left, &mut out);
+        assert!(left <= reads);
+        match pulled {
+            Poll::Ready(Pulled::Data { .. }) => assert!(!out.is_empty()),
+            Poll::Ready(Pulled::More) => {
+                assert!(out.is_empty() && left == 0, "{left} ticks more could be read")
+            }
+            Poll::Pending => assert!(out.is_empty()),
+            Poll::Ready(Pulled::Idle | Pulled::Closed) => panic!("{pulled:?}"),
+        }
         for line in String::from_utf8(out).unwrap().lines() {
             reader.check(&self.tape, line, now);
         }
-        pulled.is_ready() || reader.woken.0.load(Ordering::Relaxed) > woken
+        pulled.is_ready()
     }
 
     /// When the reader has read all there is, nothing is left out, but for what waits for a minimum interval.
@@ -213,9 +251,23 @@ impl Stage {
         for (symbol, expected) in &self.readers[reader].expected {
             let instrument = self.tape.instrument(symbol).unwrap();
             let newest = self.tape.series(&instrument).sequence_at(now).map(|sequence| sequence.0);
-            let waits = expected.interest.min_interval() > Duration::ZERO && expected.not_before > now;
+            let waits = expected.must_be_sent_by() > now;
             assert!(expected.last >= newest || waits, "{symbol}: {:?} of {newest:?}", expected.last);
             assert!(!expected.catching_up, "{symbol}: it was not told that it has caught up");
+        }
+    }
+}
+
+impl Expected {
+    fn not_before(&self) -> Time {
+        self.sent.0 + self.interest.min_interval()
+    }
+
+    /// When the minimum interval is over for certain.
+    fn must_be_sent_by(&self) -> Time {
+        match self.interest.min_interval() {
+            Duration::ZERO => Time::default(),
+            interval => self.sent.1 + interval,
         }
     }
 }
@@ -260,12 +312,13 @@ impl Reader {
                         conflated == 0 || !min_interval.is_zero(),
                         "{line}: left out while it catches up"
                     );
-                    assert!(expected.not_before <= time || min_interval.is_zero(), "{line}: too near");
-                    expected.not_before = time + min_interval;
+                    assert!(expected.not_before() <= time || min_interval.is_zero(), "{line}: too near");
+                    expected.sent = (time, time);
                 } else {
-                    let held_back = !min_interval.is_zero() && expected.not_before > now;
+                    let held_back = !min_interval.is_zero() && expected.not_before() > now;
                     assert!(!held_back || last.is_none(), "{line}: too soon");
-                    expected.not_before = now + min_interval;
+                    // Without a minimum interval the hub does not note when it sends.
+                    expected.sent = (if min_interval.is_zero() { time } else { now }, now);
                 }
                 expected.last = Some(sequence);
             }
@@ -285,7 +338,7 @@ impl Reader {
                 assert_eq!(last, number(2), "{line}");
                 let newest = series.sequence_at(now).map(|newest| newest.0);
                 let held_back = !min_interval.is_zero()
-                    && series.sequence_from(expected.not_before).0 > newest.unwrap_or(0);
+                    && series.sequence_from(expected.must_be_sent_by()).0 > newest.unwrap_or(0);
                 assert!(Some(last) >= newest || held_back, "{line}: ticks are missing");
             }
             _ => panic!("unexpected: {line}"),

@@ -1,0 +1,225 @@
+//! The numbers of watched instruments, and which of them the pacer has to hear about.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
+
+/// The numbers below a table's length that are free. The lowest is used first, so that a table can be cut short when
+/// most of it is free.
+#[derive(Default)]
+pub(super) struct Free(BinaryHeap<Reverse<u32>>);
+
+impl Free {
+    /// The lowest free number of a table of this length; `None` when it is full.
+    pub(super) fn take(&mut self, len: usize) -> Option<u32> {
+        let Reverse(lowest) = self.0.pop()?;
+        if (lowest as usize) < len {
+            return Some(lowest);
+        }
+        // All of them are beyond the end: the table was cut short since.
+        self.0 = BinaryHeap::new();
+        None
+    }
+
+    pub(super) fn give_back(&mut self, number: u32) {
+        self.0.push(Reverse(number));
+    }
+}
+
+/// Numbers for the pacer to publish under. A number that the pacer knows is not used for another instrument before the
+/// pacer has heard that it is free, and an instrument that comes and goes before the pacer hears of it is not mentioned.
+#[derive(Default)]
+pub(super) struct Numbers {
+    free: Free,
+    told: Vec<Told>,
+    /// The numbers that may have changed since the pacer heard of them.
+    queue: VecDeque<u32>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Told {
+    /// The pacer publishes under it.
+    paced: bool,
+    /// It is in the queue.
+    queued: bool,
+}
+
+/// What became of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// It is to be published under.
+    Watched(u32),
+    /// It is not any more.
+    Free(u32),
+    /// What changed was undone.
+    Nothing,
+}
+
+impl Numbers {
+    /// How long a table by number must be.
+    pub(super) fn len(&self) -> usize {
+        self.told.len()
+    }
+
+    /// A number for an instrument that becomes watched.
+    pub(super) fn take(&mut self) -> u32 {
+        let number = self.free.take(self.told.len()).unwrap_or(self.told.len() as u32);
+        if number as usize == self.told.len() {
+            self.told.push(Told::default());
+        }
+        self.enqueue(number);
+        number
+    }
+
+    /// Nobody watches it any more.
+    pub(super) fn give_back(&mut self, number: u32) {
+        match self.told[number as usize].paced {
+            true => self.enqueue(number),
+            false => self.free.give_back(number),
+        }
+    }
+
+    /// What the pacer has to hear next; `None` when it has heard everything.
+    pub(super) fn next_news(&mut self, is_watched: impl FnOnce(u32) -> bool) -> Option<News> {
+        let number = self.queue.pop_front()?;
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        let told = &mut self.told[number as usize];
+        told.queued = false;
+        Some(match (told.paced, is_watched(number)) {
+            (false, true) => {
+                told.paced = true;
+                News::Watched(number)
+            }
+            (true, false) => {
+                told.paced = false;
+                self.free.give_back(number);
+                News::Free(number)
+            }
+            _ => News::Nothing,
+        })
+    }
+
+    /// Whether the pacer has something to hear.
+    pub(super) fn has_news(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Forgets the free numbers at the end.
+    pub(super) fn trim(&mut self, is_watched: impl Fn(u32) -> bool) {
+        while let Some(last) = self.told.last()
+            && !last.paced
+            && !last.queued
+            && !is_watched(self.told.len() as u32 - 1)
+        {
+            self.told.pop();
+        }
+        if self.told.is_empty() {
+            self.free = Free::default();
+        }
+        shrink(&mut self.told);
+    }
+
+    fn enqueue(&mut self, number: u32) {
+        if !std::mem::replace(&mut self.told[number as usize].queued, true) {
+            self.queue.push_back(number);
+        }
+    }
+}
+
+/// Gives memory back when nearly all of a large table is free; what is left is little to move.
+pub(super) fn shrink<T>(table: &mut Vec<T>) {
+    if table.capacity() > 1_024 && table.len() <= table.capacity() / 16 {
+        table.shrink_to(table.len() * 2);
+    }
+}
+
+/// Appends to a table that grows by a quarter: there are many of them, and their slack adds up.
+pub(super) fn push<T>(table: &mut Vec<T>, item: T) {
+    if table.len() == table.capacity() {
+        table.reserve_exact((table.len() / 4).max(4));
+    }
+    table.push(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Watch,
+        Unwatch(prop::sample::Index),
+        Hear,
+    }
+
+    proptest! {
+        #[test]
+        fn the_pacer_hears_of_each_number_what_is_true_in_the_end(
+            steps in prop::collection::vec(
+                prop_oneof![
+                    3 => Just(Step::Watch),
+                    3 => any::<prop::sample::Index>().prop_map(Step::Unwatch),
+                    2 => Just(Step::Hear),
+                ],
+                0..300,
+            ),
+        ) {
+            let mut numbers = Numbers::default();
+            // By number: which instrument has it, and which one the pacer publishes under it.
+            let (mut watched, mut paced) = (BTreeMap::new(), BTreeMap::new());
+            let mut instrument = 0;
+            let hear = |numbers: &mut Numbers, watched: &BTreeMap<u32, u32>, paced: &mut BTreeMap<u32, u32>| {
+                let news = numbers.next_news(|number| watched.contains_key(&number));
+                match news {
+                    Some(News::Watched(number)) => assert!(paced.insert(number, watched[&number]).is_none()),
+                    Some(News::Free(number)) => assert!(paced.remove(&number).is_some()),
+                    Some(News::Nothing) | None => {}
+                }
+                numbers.trim(|number| watched.contains_key(&number));
+                news.is_some()
+            };
+            for step in steps {
+                match step {
+                    Step::Watch => {
+                        instrument += 1;
+                        prop_assert!(watched.insert(numbers.take(), instrument).is_none(), "it is in use");
+                    }
+                    Step::Unwatch(which) if !watched.is_empty() => {
+                        let number = *which.get(&watched.keys().collect::<Vec<_>>()).to_owned();
+                        watched.remove(&number);
+                        numbers.give_back(number);
+                        numbers.trim(|number| watched.contains_key(&number));
+                    }
+                    Step::Unwatch(_) => {}
+                    Step::Hear => { hear(&mut numbers, &watched, &mut paced); }
+                }
+                for (number, instrument) in &paced {
+                    prop_assert!(watched.get(number).is_none_or(|now| now == instrument), "ticks of another");
+                }
+                prop_assert!(numbers.queue.len() <= numbers.len(), "one entry a number");
+            }
+            while hear(&mut numbers, &watched, &mut paced) {}
+            prop_assert_eq!(&watched, &paced);
+            let used: BTreeSet<u32> = watched.keys().copied().collect();
+            prop_assert_eq!(numbers.len(), used.last().map_or(0, |last| *last as usize + 1));
+        }
+    }
+
+    #[test]
+    fn an_instrument_that_comes_and_goes_is_one_entry() {
+        let mut numbers = Numbers::default();
+        for _ in 0..1_000 {
+            let number = numbers.take();
+            numbers.give_back(number);
+        }
+        assert_eq!(numbers.next_news(|_| false), Some(News::Nothing));
+        assert_eq!(numbers.next_news(|_| false), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! How many subscriptions somebody may have.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Counts the subscriptions of a connection or of the whole server against a limit. Shared by all whom it covers.
+#[derive(Debug)]
+pub struct Quota {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl Quota {
+    /// A quota of `limit` subscriptions.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+    }
+
+    /// A quota that is never used up.
+    pub fn unlimited() -> Arc<Self> {
+        Self::new(usize::MAX)
+    }
+
+    /// How many subscriptions there are, with those of subscribers that have left and are not swept yet.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Counts one subscription more. False when the limit is reached.
+    pub(super) fn take(&self) -> bool {
+        let taken = self.used.fetch_add(1, Ordering::Relaxed) < self.limit;
+        if !taken {
+            self.give_back();
+        }
+        taken
+    }
+
+    /// Counts one subscription less.
+    pub(super) fn give_back(&self) {
+        self.used.fetch_sub(1, Ordering::Relaxed);
+    }
+}
