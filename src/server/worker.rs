@@ -115,7 +115,7 @@ const CHANGES: usize = 512;
 /// How many interests whose minimum interval is over are signalled at once.
 const DEFERRED: usize = 1_024;
 /// How many subscriptions of subscribers that have left are removed at once.
-const SWEPT: usize = 256;
+const SWEPT: usize = 512;
 
 /// Publishes ticks when they are due, and heartbeats. Sleeps while nothing is watched.
 async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken) {
