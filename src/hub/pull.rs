@@ -48,7 +48,7 @@ impl State {
         let mut left = Left::default();
         let mut postponed = 0;
         entry.dirty.drain(|number| {
-            if out.len() >= budget || postponed == POSTPONED {
+            if out.len() >= budget {
                 left.unfinished = true;
                 return Visit::Stop;
             }
@@ -125,7 +125,7 @@ impl State {
                 true => Visit::Done,
                 false if nothing_left => {
                     postponed += 1;
-                    Visit::Later
+                    if postponed == POSTPONED { Visit::Stop } else { Visit::Later }
                 }
                 false => Visit::More,
             }
