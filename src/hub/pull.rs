@@ -19,8 +19,8 @@ const CATCH_UP: usize = 4 * 1024;
 const OPEN: usize = 8;
 /// What it costs to mute a slot, in ticks read.
 const MUTE: usize = 2;
-/// At most so many slots are looked at for live ticks that have to wait for more to be read.
-const POSTPONED: usize = 512;
+/// At most so many slots are looked at for live ticks that have to wait for more to be read. The tests have few slots.
+const POSTPONED: usize = if cfg!(test) { 2 } else { 512 };
 
 /// What a pull has left to do.
 #[derive(Default)]
