@@ -402,7 +402,7 @@ impl Entry {
 }
 
 /// When a slot was last sent a tick. What was sent without a minimum interval leaves no time behind: it counts from the
-/// time of the tick.
+/// time of the tick, or of the last tick of a gap.
 fn last_sent(slot: &Slot, terms: &Terms, watched: &Watched, now: Time) -> Time {
     let interval = terms.delivery.min_interval();
     if !interval.is_zero() {
