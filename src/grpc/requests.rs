@@ -116,9 +116,11 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
 pub(super) struct Released<B: Body> {
     body: B,
     ticket: Ticket,
-    /// What has arrived and waits for a turn.
-    arrived: Option<Option<Result<Frame<B::Data>, B::Error>>>,
+    /// What has arrived and waits for a turn: a frame, or the end.
+    arrived: Option<Arrival<B>>,
 }
+
+type Arrival<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>;
 
 impl<B: RequestBody> Released<B> {
     pub(super) fn new(body: B, ticket: Ticket) -> Self {

@@ -37,7 +37,7 @@ impl State {
         start: Start,
         now: Time,
     ) -> Subscribed {
-        // Too late a request of a stream that was idle for too long ends the stream no more.
+        // A request restarts the idle timeout, also one that has run out and was not reported yet.
         self.update(subscriber, |entry| (entry.touched, entry.timed_out) = (now.max(entry.touched), false));
         if let Some(number) = self.slot(subscriber, &instrument.symbol) {
             self.change_interest(subscriber, number, interest, start);
@@ -409,7 +409,7 @@ impl Entry {
 }
 
 /// When a slot was last sent a tick. What was sent without a minimum interval leaves no time behind: it counts from the
-/// time of the tick.
+/// time of the tick, or of the last tick of a gap.
 fn last_sent(slot: &Slot, terms: &Terms, watched: &Watched, now: Time) -> Time {
     let interval = terms.delivery.min_interval();
     if !interval.is_zero() {

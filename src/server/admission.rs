@@ -211,11 +211,8 @@ mod tests {
     #[tokio::test]
     async fn a_server_whose_connections_are_all_at_work_is_full() {
         let admission = Admission::new(4, 1);
-        let mut open = Vec::new();
-        for number in 0..4 {
-            open.push(admit(&admission, number).unwrap());
-            open.last().map(|open| std::mem::forget(open.context.work()));
-        }
+        let mut open: Vec<_> = (0..4).map(|number| admit(&admission, number).unwrap()).collect();
+        let _busy: Vec<_> = open.iter().map(|open| open.context.work()).collect();
         assert_eq!(admit(&admission, 9).err(), Some(Refused::Full));
         drop(open.pop());
         assert!(admit(&admission, 9).is_ok());
