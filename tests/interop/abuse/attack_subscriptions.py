@@ -3,7 +3,7 @@
 import time
 
 import frames
-from frames import QUOTE, SET_SUBSCRIPTIONS, grpc, request, settings, subscribe, subscription, unsubscribe
+from frames import QUOTE, SET_SUBSCRIPTIONS, grpc, subscribe, subscription, unsubscribe
 from peer import Peer, outcome, pump
 
 DAY = 86_400
@@ -60,27 +60,6 @@ def quotes(address, begin, seconds, streams=20):
     begin()
     body = (subscribe(["*"], min_interval=DAY, detail=QUOTE) + subscribe(["*"], min_interval=DAY)) * 250
     return _repeat(peer, opened, [body], seconds)
-
-
-def moving_windows(address, begin, seconds, streams=200):
-    """SETTINGS that open and shut the windows of 200 streams that have something to send."""
-    peer, opened = _streams(address, streams, window=0)
-    for stream in opened:
-        peer.send(stream, subscribe(["*"]))
-    pump([peer], 2, until=lambda: not peer.waiting())
-    begin()
-    shake = (settings(window=60) + settings(window=0)) * 250
-    opened_by = 0
-
-    def move():
-        nonlocal opened_by
-        if not peer.closed and not peer.out:
-            # Each time a little further open, so that every stream has something to send each time.
-            opened_by += 60
-            peer.out += shake + settings(window=opened_by)
-
-    pump([peer], seconds, every=move, pause=0.002)
-    return outcome([peer]) | {"rounds": opened_by // 60}
 
 
 def thinned_replay(address, begin, seconds, connections=1, streams=200):
@@ -184,7 +163,6 @@ ATTACKS = {
     "replace": replace,
     "unknown_symbols": unknown_symbols,
     "quotes": quotes,
-    "moving_windows": moving_windows,
     "thinned_replay": thinned_replay,
     "hold": hold,
     "burst": burst,
