@@ -71,10 +71,9 @@ class Served(Server):
         found = {}
         for task in Path(f"/proc/{self.pid}/task").iterdir():
             try:
-                after_name = (task / "stat").read_text().rsplit(")", 1)[1].split()
+                found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
             except OSError:
                 continue
-            found[int(task.name)] = (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
         return found
 
     def alive(self):
@@ -269,6 +268,7 @@ class Case:
         figures = self.figures
         if self.control:
             figures.control_p99 = percentile(self.control.ages(), 0.99)
+            assert not self.control.ended, f"the server that nobody attacks ended its stream: {self.control.ended}"
         if self.server.alive():
             figures.cores = (self.server.processor_seconds() - before) / (time.monotonic() - start)
         figures.p50, figures.p99 = percentile(ages, 0.5), percentile(ages, 0.99)

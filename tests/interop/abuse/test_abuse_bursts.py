@@ -17,7 +17,7 @@ BUSY = {"beside a quiet worker": (), "beside a busy worker": (("churn", {"second
 @pytest.mark.parametrize("beside", list(BUSY))
 @pytest.mark.parametrize("package", ["v1", "gogen"])
 def test_a_burst_of_ten_thousand_requests_is_answered(case, package, beside):
-    rounds = ROUNDS if package == "gogen" or beside == "beside a quiet worker" else at_length(ROUNDS, 5)
+    rounds = ROUNDS if beside == "beside a quiet worker" else at_length(ROUNDS, 5)
     with case(f"burst of 10,000: {package}, {beside}", "--any-symbol") as it:
         it.baseline()
         it.begin(*BUSY[beside])
