@@ -5,7 +5,7 @@ import time
 import pytest
 
 import frames
-from harness import MIB, at_length
+from harness import LONG, MIB, at_length
 from peer import Peer, pump
 
 WORKERS = at_length([1, 2], [1])
@@ -63,6 +63,15 @@ def test_sockets_without_a_call_do_not_lock_an_honest_client_out(case, start, wo
         it.leave()
         it.finish()
         it.check((None not in honest, f"locked out: {honest}"), added=32 * MIB, descriptors=256)
+
+
+@pytest.mark.skipif(not LONG, reason="takes minutes; the short form has the client of the other server")
+def test_a_client_that_only_listens_is_kept(case):
+    with case("nobody attacks, three minutes") as it:
+        it.baseline()
+        it.attack(seconds=180)
+        it.finish()
+        it.check()
 
 
 @pytest.mark.parametrize("workers", WORKERS)
