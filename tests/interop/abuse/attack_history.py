@@ -30,7 +30,7 @@ def candles(address, begin, seconds, connections=50, streams=20):
 
 
 def one_tick(address, begin, seconds, patience=10):
-    """Asks for one tick, ten times a second on a connection of its own. `ages` has the milliseconds of each answer."""
+    """Asks for one tick, thirty times a second on a connection of its own. `ages` has the milliseconds of each answer."""
     peer = Peer(address)
     pump([peer], 10, until=lambda: peer.greeted or peer.closed)
     begin()
@@ -42,7 +42,7 @@ def one_tick(address, begin, seconds, patience=10):
         ages.append((time.monotonic() - start) * 1_000)
         how = peer.ended.get(stream, "no answer")
         ends[how] = ends.get(how, 0) + 1
-        time.sleep(0.1)
+        time.sleep(0.03)
     return {"ages": ages, "ends": ends}
 
 
