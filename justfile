@@ -21,7 +21,19 @@ test:
 
 # Real clients against the release binary, then the image and the manifests. Arguments go to pytest.
 interop *arguments: prepare release
-    {{ venv }}/pytest tests/interop {{ arguments }}
+    {{ venv }}/pytest tests/interop --ignore tests/interop/abuse {{ arguments }}
+
+# Hostile and careless clients, the long form: about half an hour. Arguments go to pytest.
+abuse *arguments: prepare release
+    ABUSE=long {{ venv }}/pytest tests/interop/abuse {{ arguments }}
+
+# The same in at most five minutes, as CI runs it.
+abuse-check *arguments: prepare release
+    {{ venv }}/pytest tests/interop/abuse {{ arguments }}
+
+# Honest and hostile clients together; memory is printed every minute.
+soak minutes="30": prepare release
+    {{ venv }}/python tests/interop/abuse/soak.py "${TICKER_BIN:-target/release/ticker}" {{ minutes }}
 
 # Builds the container image without an engine and runs it (root, buildah).
 image-check: prepare release

@@ -49,6 +49,12 @@ def grpcurl():
 
 
 @pytest.fixture(scope="session")
+def h2spec():
+    """h2spec as tests/interop/prepare built it."""
+    return tool("h2spec", TOOLS / "bin")
+
+
+@pytest.fixture(scope="session")
 def buf():
     """buf as tests/interop/prepare installed it."""
     return tool("buf", TOOLS / "npm" / "node_modules" / ".bin")
