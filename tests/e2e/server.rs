@@ -81,6 +81,7 @@ impl Server {
             max_connections: NonZeroUsize::new(1_000).unwrap(),
             max_subscriptions: 1_000_000,
             patience: Patience::default(),
+            collect_memory: None,
         };
         change(&mut config);
         let bound = Bound::bind(config).unwrap();
