@@ -107,7 +107,8 @@ pub(super) async fn run<A, C>(
     let pacing = tokio::spawn(pace(feed, flush_interval, stopping.clone()));
     let connections = TaskTracker::new();
     let sweeping = tokio::spawn(sweep(hub.clone(), turns.clone(), stopping.clone()));
-    let collecting = collect_memory.map(|collect| tokio::spawn(collect_at_intervals(collect, turns.clone())));
+    let collecting =
+        collect_memory.map(|collect| tokio::spawn(collect_at_intervals(collect, hub.clone(), turns.clone())));
     let mut stopped = pin!(stopped);
     let mut ticket = turns.ticket();
     let deadline = loop {
@@ -222,10 +223,14 @@ async fn sweep(hub: Arc<Hub>, turns: Turns, stopping: CancellationToken) {
 const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Calls [`Config::collect_memory`](super::Config::collect_memory) at intervals, in turns.
-async fn collect_at_intervals(collect_memory: fn(), turns: Turns) {
+async fn collect_at_intervals(collect_memory: fn(), hub: Arc<Hub>, turns: Turns) {
     let mut ticket = turns.ticket();
     loop {
         sleep(COLLECT_INTERVAL).await;
+        // There is more to come soon.
+        if hub.has_leaving() {
+            continue;
+        }
         ticket.turn().await;
         collect_memory();
         ticket.give_up();
