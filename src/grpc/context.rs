@@ -1,17 +1,21 @@
 //! What is known of one connection: who is there, what it holds of the server, and whether it should close.
 
 use std::{
+    future::poll_fn,
     net::IpAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::time::Instant;
 
-use super::room::{Place, Room};
+use super::{
+    CallerId,
+    room::{Place, Room},
+};
 use crate::hub::Quota;
 
 /// One connection, as it is known to the server, to its streams and to its calls. Clones are the same connection.
@@ -207,6 +211,54 @@ impl Unsent {
     /// How many there are.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+/// One call that is answered once, as its handler knows it. Clones are the same call.
+#[derive(Clone)]
+pub(super) struct Call {
+    caller: CallerId,
+    unsent: Arc<Mutex<Unsent>>,
+}
+
+impl Call {
+    /// Bytes that an answer is taken for until its handler knows better.
+    const USUAL_ANSWER: usize = 64 * 1024;
+
+    /// A call on a connection.
+    pub(super) fn new(context: &ConnectionContext) -> Self {
+        Self { caller: CallerId(context.id()), unsent: Arc::new(Mutex::new(context.unsent())) }
+    }
+
+    /// Who asks.
+    pub(super) fn caller(&self) -> CallerId {
+        self.caller
+    }
+
+    /// Waits until an answer of any size may be made.
+    pub(super) async fn begin(&self) {
+        self.reserve(Self::USUAL_ANSWER).await;
+    }
+
+    /// Waits until an answer of about so many bytes may be made, in place of what was reserved before.
+    pub(super) async fn reserve(&self, bytes: usize) {
+        poll_fn(|cx| {
+            let mut unsent = self.unsent();
+            unsent.set(0);
+            ready!(unsent.poll_room(cx));
+            unsent.set(bytes);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Says how many bytes of the answer wait to be sent.
+    pub(super) fn set_unsent(&self, bytes: usize) {
+        self.unsent().set(bytes);
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Unsent> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
