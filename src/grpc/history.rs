@@ -28,7 +28,7 @@ use crate::{
 const LARGEST_PAGE: usize = 10_000;
 /// About how many bytes a tick or a candle takes in a page.
 const ENCODED: usize = 64;
-/// Ticks that are read between two looks at the clock, of candles and digests: some 100 µs.
+/// Ticks of candles and digests that are read in one step: about 100 µs.
 const STEP: u64 = 2_048;
 
 impl Feed {
@@ -195,8 +195,7 @@ fn candles_from_token(
     Ok(next.ok_or_else(|| Failure::BadPageToken(cut(token)))?..times.end)
 }
 
-/// The number that a page token is. A token has one spelling: what this service has not written, such as `+7` or `07`, is
-/// none of its tokens.
+/// Parses a page token. Only the form that this service issues is accepted, so `+7` and `07` are refused.
 fn number(token: &str) -> Option<u64> {
     let canonical = token == "0" || token.starts_with(|first: char| matches!(first, '1'..='9'));
     token.parse().ok().filter(|_| canonical)

@@ -35,9 +35,9 @@ pub(super) enum Refusal {
     Malformed(SymbolError),
     Unknown(Symbol),
     TooMany,
-    /// Its connection or the server holds as many subscriptions as it may.
+    /// The limit of subscriptions of its connection or of the server is reached.
     Full(Full),
-    /// The tape has no room for it: it is invented, and as many as may be are.
+    /// The instrument would have to be invented, and the limit is reached.
     NoRoom(Missing),
     /// Quotes are asked for, and its day is too long to be read for them.
     NoQuotes,
@@ -78,9 +78,9 @@ impl Feed {
 }
 
 impl Session {
-    /// How many instruments are subscribed between two looks at the clock.
+    /// Number of instruments that are subscribed between two checks whether the turn is over.
     const PIECE: usize = 16;
-    /// How many symbols of a replay become live at once.
+    /// Largest number of symbols of a replay that become live in one step.
     const LIVE_AT_ONCE: usize = 64;
 
     pub(super) fn new(feed: Feed, format: Format, context: &ConnectionContext) -> Self {
@@ -108,7 +108,7 @@ impl Session {
         }
     }
 
-    /// Subscribes to every listed instrument, in [`Self::go_on`].
+    /// Begins to subscribe to every listed instrument; [`Self::go_on`] does the work.
     pub(super) fn subscribe_all(&mut self, interest: Interest, origin: Origin) {
         self.subscribing_all = Some((0, interest, origin));
     }
@@ -157,10 +157,10 @@ impl Session {
         }
     }
 
-    /// Goes on with the subscription of every instrument while the turn lasts. True when it is done.
+    /// Subscribes to more of the listed instruments while the turn lasts. True when all are subscribed.
     ///
     /// # Errors
-    /// There is no room for all of them.
+    /// The limit of subscriptions is reached before all are subscribed.
     pub(super) fn go_on(&mut self, turn: Turn) -> Result<bool, Failure> {
         let Some((mut done, interest, origin)) = self.subscribing_all.take() else { return Ok(true) };
         let tape = &*self.feed.tape;

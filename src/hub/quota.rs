@@ -1,11 +1,11 @@
-//! How many subscriptions somebody may have.
+//! Limits on the number of subscriptions.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Counts the subscriptions of a connection or of the whole server against a limit. Shared by all whom it covers.
+/// Counts the subscriptions of a connection, or of the whole server, against a limit. Shared by all streams that it covers.
 #[derive(Debug)]
 pub struct Quota {
     limit: usize,
@@ -18,12 +18,12 @@ impl Quota {
         Arc::new(Self { limit, used: AtomicUsize::new(0) })
     }
 
-    /// A quota that is never used up.
+    /// A quota without a limit.
     pub fn unlimited() -> Arc<Self> {
         Self::new(usize::MAX)
     }
 
-    /// How many subscriptions there are, with those of subscribers that have left and are not swept yet.
+    /// Number of subscriptions, including those of subscribers that have left and are not swept yet.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
