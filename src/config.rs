@@ -62,7 +62,8 @@ pub struct ServeArgs {
     /// A connection without streams is closed after this time
     #[arg(long, env = "TICKER_MAX_CONNECTION_IDLE", value_name = "DURATION", default_value = "5m", value_parser = patience)]
     pub max_connection_idle: Duration,
-    /// A stream whose answer the client does not read is reset after this time, and a connection that takes no data is closed
+    /// A stream whose answer the client does not read is reset after this time, and a connection that takes no data is
+    /// closed
     #[arg(long, env = "TICKER_STALL_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = patience)]
     pub stall_timeout: Duration,
 }
@@ -124,8 +125,8 @@ pub enum ConfigError {
 }
 
 impl ServeArgs {
-    /// A flag that has no meaning for a recording and is not at its default. Flags at their defaults are accepted, because a
-    /// manifest may list them all.
+    /// A flag that has no meaning for a recording and is not at its default. Flags at their defaults are accepted,
+    /// because a manifest may list them all.
     fn of_no_tape(&self) -> Option<&'static str> {
         let flags = [("--seed", self.seed != SEED), ("--any-symbol", self.any_symbol)];
         flags.into_iter().find_map(|(flag, given)| given.then_some(flag))

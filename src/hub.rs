@@ -267,8 +267,8 @@ impl Hub {
         state.numbers.has_news()
     }
 
-    /// Signals at most `most` interests whose minimum interval is over. Returns the end of the next minimum interval. When
-    /// that is in the past, there are more to signal: call it again.
+    /// Signals at most `most` interests whose minimum interval is over. Returns the end of the next minimum interval.
+    /// When that is in the past, there are more to signal: call it again.
     pub fn wake_deferred(&self, most: usize) -> Option<Time> {
         self.lock().wake_deferred(most)
     }

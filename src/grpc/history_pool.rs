@@ -96,8 +96,8 @@ impl HistoryPool {
         Self { _open: Arc::new(Open(pool.clone())), pool }
     }
 
-    /// Runs work for a caller. `work` is called until it returns the result. Each call should take about 100 µs, a small part
-    /// of a slice.
+    /// Runs work for a caller. `work` is called until it returns the result. Each call should take about 100 µs, a
+    /// small part of a slice.
     ///
     /// # Errors
     /// The errors of the work; too much work waits already; the server is stopping.

@@ -324,9 +324,9 @@ impl Lane {
         day.reach(tick.sequence, reads)
     }
 
-    /// A cursor at the next tick that the minimum interval does not leave out; `None` when that is `next` itself. It is at
-    /// most at the newest tick by `limit`, so that the replay reaches the present and its end with the same ticks as if every
-    /// tick were read.
+    /// A cursor at the next tick that the minimum interval does not leave out; `None` when that is `next` itself. It is
+    /// at most at the newest tick by `limit`, so that the replay reaches the present and its end with the same ticks as
+    /// if every tick were read.
     fn jump(&self, next: &Tick, limit: Time, reads: &mut usize) -> Option<Box<dyn Cursor>> {
         if next.time >= self.not_before {
             return None;

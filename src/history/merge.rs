@@ -65,8 +65,8 @@ impl Merge {
         self.advance_or_jump(|_| None);
     }
 
-    /// Moves to the next tick. `jump` is given the next tick of the same series. It may return a cursor at a later tick of
-    /// that series; the ticks before it are then skipped.
+    /// Moves to the next tick. `jump` is given the next tick of the same series. It may return a cursor at a later tick
+    /// of that series; the ticks before it are then skipped.
     pub fn advance_or_jump(&mut self, jump: impl FnOnce(&Tick) -> Option<Box<dyn Cursor>>) {
         let Some(mut first) = self.order.peek_mut() else { return };
         let Reverse((time, at)) = &mut *first;

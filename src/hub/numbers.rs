@@ -5,7 +5,8 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-/// Free places of a table, by number. The lowest is used first, so that the end of the table gets free and can be cut off.
+/// Free places of a table, by number. The lowest is used first, so that the end of the table gets free and can be cut
+/// off.
 #[derive(Default)]
 pub(super) struct Free(BinaryHeap<Reverse<u32>>);
 
@@ -137,7 +138,8 @@ pub(super) fn shrink<T>(table: &mut Vec<T>) {
     }
 }
 
-/// Appends to a table and grows its capacity by a quarter, not by half: there are many tables, and unused capacity adds up.
+/// Appends to a table and grows its capacity by a quarter, not by half: there are many tables, and unused capacity adds
+/// up.
 pub(super) fn push<T>(table: &mut Vec<T>, item: T) {
     if table.len() == table.capacity() {
         table.reserve_exact((table.len() / 4).max(4));

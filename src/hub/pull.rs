@@ -34,8 +34,8 @@ pub(super) struct Left {
 }
 
 impl State {
-    /// Appends what the subscriber lacks to `out` until it holds `budget` bytes. What it reads from the tape is subtracted
-    /// from `reads`.
+    /// Appends what the subscriber lacks to `out` until it holds `budget` bytes. What it reads from the tape is
+    /// subtracted from `reads`.
     pub(super) fn pull(
         &mut self,
         subscriber: u32,

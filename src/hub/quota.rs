@@ -5,7 +5,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Counts the subscriptions of a connection, or of the whole server, against a limit. Shared by all streams that it covers.
+/// Counts the subscriptions of a connection, or of the whole server, against a limit. Shared by all streams that it
+/// covers.
 #[derive(Debug)]
 pub struct Quota {
     limit: usize,

@@ -169,8 +169,8 @@ impl Subscriber {
     /// Appends what the subscriber lacks to `out`, until it holds `budget` bytes and a message more; pending when it
     /// lacks nothing. Call it again after `Data` and `More`.
     ///
-    /// At most about `reads` ticks are read from the tape, and their number is subtracted from `reads`. Live ticks are not
-    /// counted. When `reads` is zero, only live ticks are sent.
+    /// At most about `reads` ticks are read from the tape, and their number is subtracted from `reads`. Live ticks are
+    /// not counted. When `reads` is zero, only live ticks are sent.
     pub fn poll_pull(
         &self,
         cx: &mut Context<'_>,

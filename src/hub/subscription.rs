@@ -409,8 +409,8 @@ impl Entry {
     }
 }
 
-/// When a slot was last sent a tick. Without a minimum interval the time of sending is not kept; then it is the time of the
-/// tick itself, or of the last tick of a gap.
+/// When a slot was last sent a tick. Without a minimum interval the time of sending is not kept; then it is the time of
+/// the tick itself, or of the last tick of a gap.
 fn last_sent(slot: &Slot, terms: &Terms, watched: &Watched, now: Time) -> Time {
     let interval = terms.delivery.min_interval();
     if !interval.is_zero() {

@@ -33,8 +33,8 @@ pub struct Instrument {
 
 /// Runs code when an instrument is not used any more, by dropping a guard. The default has no guard.
 ///
-/// A clone of an instrument gets the default lease. All leases compare as equal, so that they do not affect the comparison
-/// of instruments.
+/// A clone of an instrument gets the default lease. All leases compare as equal, so that they do not affect the
+/// comparison of instruments.
 #[derive(Default)]
 pub struct Lease(Option<Box<dyn Any + Send + Sync>>);
 

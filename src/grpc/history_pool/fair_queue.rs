@@ -32,13 +32,13 @@ pub(super) struct Capacity {
     pub(super) of_all: usize,
 }
 
-/// Jobs that wait, served by start-time fair queueing: each caller has a virtual time, which is the work that was done for
-/// it, in nanoseconds, and the caller with the least virtual time is next. A caller that comes while others wait begins at
-/// the virtual time of the queue: it gets no credit for the time it was away, and does not wait until the others are done.
-/// The jobs of one caller are served in the order in which they came.
+/// Jobs that wait, served by start-time fair queueing: each caller has a virtual time, which is the work that was done
+/// for it, in nanoseconds, and the caller with the least virtual time is next. A caller that comes while others wait
+/// begins at the virtual time of the queue: it gets no credit for the time it was away, and does not wait until the
+/// others are done. The jobs of one caller are served in the order in which they came.
 ///
-/// The time that a job takes is known only afterwards. Until then it is charged one slice, so that one caller does not get
-/// all the threads at once.
+/// The time that a job takes is known only afterwards. Until then it is charged one slice, so that one caller does not
+/// get all the threads at once.
 #[derive(Debug)]
 pub(super) struct FairQueue<J> {
     capacity: Capacity,
@@ -83,8 +83,8 @@ impl<J> FairQueue<J> {
         }
     }
 
-    /// Adds a job of a caller. When the queue is full and another caller has more jobs waiting, the newest job of that caller
-    /// is removed and returned.
+    /// Adds a job of a caller. When the queue is full and another caller has more jobs waiting, the newest job of that
+    /// caller is removed and returned.
     ///
     /// # Errors
     /// There is no room for the job.
@@ -199,8 +199,8 @@ impl<J> FairQueue<J> {
         }
     }
 
-    /// Removes a caller that has no work. While its virtual time is ahead of the queue's it is kept: otherwise it could leave
-    /// and come back to be served before its time.
+    /// Removes a caller that has no work. While its virtual time is ahead of the queue's it is kept: otherwise it could
+    /// leave and come back to be served before its time.
     fn rest(&mut self, caller: CallerId) {
         if self.waiting == 0 && self.under_way == 0 {
             self.callers.clear();

@@ -93,7 +93,8 @@ impl Table {
         Ok(Lease::new(Place { table: self.clone(), symbol }))
     }
 
-    /// Gives memory back once less than a sixteenth of the peak is in use, since all entries that are left have to be moved.
+    /// Gives memory back once less than a sixteenth of the peak is in use, since all entries that are left have to be
+    /// moved.
     fn shrink(&self, count: usize) {
         let peak = self.peak.load(Relaxed);
         let is_worth_it = peak > Self::FEW && count < peak / 16;

@@ -66,8 +66,8 @@ impl Pattern {
     /// The least number of letters to change, insert or delete to make the text the symbol, whatever its case; `None`
     /// when there are more than `farthest`.
     ///
-    /// Myers' bit-parallel algorithm in Hyyrö's form. A column of the distance matrix is two words: one has a bit for each
-    /// row whose distance is one more than in the row above, the other for each row whose distance is one less.
+    /// Myers' bit-parallel algorithm in Hyyrö's form. A column of the distance matrix is two words: one has a bit for
+    /// each row whose distance is one more than in the row above, the other for each row whose distance is one less.
     fn distance(&self, symbol: &str, farthest: usize) -> Option<usize> {
         let end = 1 << (self.len - 1);
         if self.len.abs_diff(symbol.len()) > farthest {
