@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 pub use flush::Flush;
 pub use format::{Mark, Quote, WireFormat};
 pub use interest::{Delivery, Interest, Start};
-pub use quota::Quota;
+pub use quota::{Held, Quota};
 pub use subscriber::{Full, Pulled, Subscribed, Subscriber};
 
 use crate::{
@@ -237,6 +237,11 @@ impl Hub {
             closed: false,
         };
         Self { state: Mutex::new(state), changed: Notify::new(), left: Notify::new() }
+    }
+
+    /// The quota of all subscriptions of the server.
+    pub fn quota(&self) -> Arc<Quota> {
+        self.lock().quota.clone()
     }
 
     /// Waits until [`Self::tell`], [`Self::beat`] or [`Self::wake_deferred`] must be called earlier than planned.

@@ -119,7 +119,7 @@ impl ConnectionContext {
     pub fn unsent(&self) -> Unsent {
         let place = self.0.unsent.place();
         let place_of_all = self.0.unsent_of_all.place();
-        Unsent { context: self.clone(), bytes: 0, place, place_of_all }
+        Unsent { context: self.clone(), bytes: 0, reserved: 0, place, place_of_all }
     }
 
     /// Whether the server holds as many unsent bytes as it may, so that answers that stall must give way.
@@ -176,24 +176,26 @@ impl Drop for BusyStream {
 pub struct Unsent {
     context: ConnectionContext,
     bytes: usize,
+    /// Bytes of an answer that is yet to be made. They count against the connection alone.
+    reserved: usize,
     place: Place,
     place_of_all: Place,
 }
 
 impl Unsent {
-    /// Says how many there are now.
+    /// Says how many there are now, in place of what was reserved.
     pub fn set(&mut self, bytes: usize) {
-        if bytes == self.bytes {
-            return;
-        }
-        let shared = &*self.context.0;
-        for room in [&shared.unsent, &shared.unsent_of_all] {
-            match bytes > self.bytes {
-                true => room.take(bytes - self.bytes),
-                false => room.give_back(self.bytes - bytes),
-            }
-        }
+        let (shared, before) = (&*self.context.0, self.bytes);
+        shared.unsent.change(before + std::mem::take(&mut self.reserved), bytes);
+        shared.unsent_of_all.change(before, bytes);
         self.bytes = bytes;
+    }
+
+    /// Reserves room for an answer that is yet to be made.
+    fn reserve(&mut self, bytes: usize) {
+        self.set(0);
+        self.context.0.unsent.change(0, bytes);
+        self.reserved = bytes;
     }
 
     /// Waits until another answer may be made: until enough of those before it are sent. A connection that holds nothing
@@ -246,7 +248,7 @@ impl Call {
             let mut unsent = self.unsent();
             unsent.set(0);
             ready!(unsent.poll_room(cx));
-            unsent.set(bytes);
+            unsent.reserve(bytes);
             Poll::Ready(())
         })
         .await;

@@ -33,6 +33,8 @@ pub struct Answer {
     body: TonicBody,
     /// Counts the bytes that wait to be sent.
     call: Call,
+    /// A part of it was handed out, and is sent when the next one is asked for.
+    is_begun: bool,
     /// The connection is at work until it is sent.
     _busy: BusyStream,
 }
@@ -40,7 +42,7 @@ pub struct Answer {
 impl Reply {
     /// The answer of a call.
     pub(super) fn answer(body: TonicBody, call: Call, busy: BusyStream) -> Self {
-        Self::Answer(Answer { body, call, _busy: busy })
+        Self::Answer(Answer { body, call, is_begun: false, _busy: busy })
     }
 
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything.
@@ -66,10 +68,12 @@ impl Body for Reply {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self.get_mut() {
             Self::Ticks(ticks) => Pin::new(ticks).poll_frame(cx),
-            Self::Answer(Answer { body, call, .. }) => {
-                // The next frame is asked for when the one before it is sent.
-                call.set_unsent(0);
+            Self::Answer(Answer { body, call, is_begun, .. }) => {
+                if *is_begun {
+                    call.set_unsent(0);
+                }
                 let frame = ready!(Pin::new(body).poll_frame(cx));
+                *is_begun = true;
                 let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
                 call.set_unsent(data.map_or(0, Bytes::len));
                 Poll::Ready(frame)

@@ -7,13 +7,13 @@ use std::{
 
 use super::{
     ConnectionContext, Feed, Format, Turn,
-    replay::{Replay, Replayed},
+    replay::{Replay, Replayed, Span},
     status::Failure,
-    terms::Origin,
+    terms::{Origin, Terms},
 };
 use crate::{
     history::DayFold,
-    hub::{Full, Interest, Pulled, Subscribed, Subscriber},
+    hub::{Full, Held, Interest, Pulled, Quota, Subscribed, Subscriber},
     tape::{Instrument, Missing},
     tick::{Symbol, SymbolError},
 };
@@ -26,8 +26,10 @@ pub(super) struct Session {
     pub(super) outbox: Vec<u8>,
     /// Every instrument was asked for: how many are subscribed already, and what is wanted of them.
     subscribing_all: Option<(usize, Interest, Origin)>,
-    /// What goes before live ticks, in a watch that asked for it.
-    pub(super) replay: Option<Box<Replay>>,
+    /// What goes before live ticks, in a watch that asked for it, and what it holds of the quotas of subscriptions.
+    replay: Option<(Box<Replay>, [Held; 2])>,
+    /// Counts the subscriptions of the connection.
+    quota: Arc<Quota>,
 }
 
 /// Why a symbol is refused.
@@ -85,7 +87,8 @@ impl Session {
 
     pub(super) fn new(feed: Feed, format: Format, context: &ConnectionContext) -> Self {
         let subscriber = feed.join(format, context);
-        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None }
+        let quota = context.subscriptions();
+        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None, quota }
     }
 
     /// Subscribes to a symbol by name.
@@ -108,6 +111,26 @@ impl Session {
         }
     }
 
+    /// Begins a replay of instruments, which are all different. Each takes as much memory as ten subscriptions.
+    ///
+    /// # Errors
+    /// There is no room for them.
+    pub(super) fn begin_replay(
+        &mut self,
+        span: Span,
+        terms: Terms,
+        instruments: Vec<Arc<Instrument>>,
+    ) -> Result<(), Full> {
+        const SUBSCRIPTIONS: usize = 10;
+        let amount = instruments.len().saturating_mul(SUBSCRIPTIONS);
+        let of_connection = self.quota.hold(amount).ok_or(Full::Connection)?;
+        let of_server = self.feed.hub.quota().hold(amount).ok_or(Full::Server)?;
+        self.subscriber.hold(true);
+        let replay = Box::new(Replay::new(&self.feed, span, terms, instruments));
+        self.replay = Some((replay, [of_connection, of_server]));
+        Ok(())
+    }
+
     /// Begins to subscribe to every listed instrument; [`Self::go_on`] does the work.
     pub(super) fn subscribe_all(&mut self, interest: Interest, origin: Origin) {
         self.subscribing_all = Some((0, interest, origin));
@@ -126,7 +149,7 @@ impl Session {
         reads: &mut usize,
         out: &mut Vec<u8>,
     ) -> Result<Caught, Failure> {
-        let Some(replay) = &mut self.replay else { return Ok(Caught::Up) };
+        let Some((replay, _)) = &mut self.replay else { return Ok(Caught::Up) };
         match replay.poll(cx, &self.feed, budget, reads, out) {
             Replayed::End => return Ok(Caught::Closed),
             Replayed::Present if *reads > 0 => {

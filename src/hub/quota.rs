@@ -13,6 +13,19 @@ pub struct Quota {
     used: AtomicUsize,
 }
 
+/// Part of a quota, given back when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    quota: Arc<Quota>,
+    amount: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.quota.used.fetch_sub(self.amount, Ordering::Relaxed);
+    }
+}
+
 impl Quota {
     /// A quota of `limit` subscriptions.
     pub fn new(limit: usize) -> Arc<Self> {
@@ -27,6 +40,13 @@ impl Quota {
     /// Number of subscriptions, including those of subscribers that have left and are not swept yet.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Counts `amount` subscriptions until the returned guard is dropped; `None` when that would exceed the limit.
+    pub fn hold(self: &Arc<Self>, amount: usize) -> Option<Held> {
+        let add = |used: usize| used.checked_add(amount).filter(|used| *used <= self.limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
+        Some(Held { quota: self.clone(), amount })
     }
 
     /// Counts one subscription more. False when the limit is reached.
