@@ -117,7 +117,7 @@ impl Statuses {
         self.refused_each(symbols, Code::LimitExceeded, TOO_MANY_IN_MESSAGE);
     }
 
-    /// Refuses the entries of `after_sequence` whose symbol the request does not name.
+    /// The entries of `after_sequence` whose symbol was left out: they are reported, not ignored.
     pub(super) fn strays(&mut self, feed: &Feed, origin: &Origin, symbols: &[String]) {
         if origin.after.is_empty() {
             return;
