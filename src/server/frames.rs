@@ -1,8 +1,8 @@
-//! The bytes of a connection, with a bound on what its peer can make the server do by sending frames.
+//! The bytes of a connection, read at a limited rate of work.
 //!
 //! HTTP/2 has frames that cost the sender nothing and that no flow control limits: PRIORITY, unknown types, SETTINGS, PING,
-//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive. More than a few frames at once are read in turns of the
-//! worker, and a connection that sends more of them than a rate is read no faster than that.
+//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive, and a connection is not read faster than a rate of them.
+//! Long runs of frames, of any type, are read in turns of the worker.
 
 use std::{
     io,
@@ -29,7 +29,7 @@ pub(super) struct Frames<C> {
     /// What was read before HTTP/2 began.
     opening: Vec<u8>,
     scanner: Scanner,
-    /// How much work may still be read before it takes a turn to read more.
+    /// Work that may be read before the next turn is needed.
     left: u32,
     ticket: Ticket,
     rate: Rate,
@@ -37,7 +37,7 @@ pub(super) struct Frames<C> {
     activity: Arc<Activity>,
 }
 
-/// When a connection was last of use.
+/// When a connection was last read, and since when its writes are blocked.
 pub(super) struct Activity {
     began: Instant,
     /// Milliseconds since it began.
@@ -59,28 +59,28 @@ struct Scanner {
 /// What the frames of some bytes cost.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 struct Cost {
-    /// The work that they make at once, in small frames.
+    /// Work for the worker, in units of a small frame.
     work: u32,
-    /// The same, of those that no flow control limits.
+    /// Work of the frames that flow control does not limit, in the same units.
     unlimited: u32,
 }
 
-/// A bucket of tokens.
+/// Token bucket for frames that flow control does not limit.
 struct Rate {
     tokens: u32,
     filled: Instant,
 }
 
-/// What a client says first.
+/// The HTTP/2 connection preface.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Length, type, flags and stream of a frame.
+/// Length of a frame header.
 pub(super) const HEAD: usize = 9;
 const NOT_BLOCKED: u64 = u64::MAX;
 /// How many bytes are read at once.
 const PIECE: usize = 4096;
 
 impl<C> Frames<C> {
-    /// How much work is read at once, without a turn and in each turn.
+    /// Work that is read at once: without a turn, and in each turn.
     const WORK: u32 = 256;
 
     /// Reads `opening` first, which was read before, and then from `io`.
@@ -152,11 +152,11 @@ impl Cost {
         const CONTINUATION: u8 = 9;
         match kind {
             DATA => Self { work: 1, unlimited: 0 },
-            // Each may open a stream; how many is limited.
+            // May open a stream; the number of streams is limited.
             HEADERS => Self { work: 32, unlimited: 0 },
             CONTINUATION => Self { work: 8, unlimited: 8 },
             RST_STREAM => Self { work: 4, unlimited: 4 },
-            // It may change the window of every stream, and wake them.
+            // May change the window of every stream, which wakes all of them.
             SETTINGS => Self { work: 64, unlimited: 64 },
             _ => Self { work: 1, unlimited: 1 },
         }
@@ -196,7 +196,7 @@ impl Rate {
     const BURST: u32 = 16_384;
     const PER_SECOND: u32 = 16_384;
 
-    /// Takes tokens; `None` when there were enough, otherwise how long it takes until there are some again.
+    /// Takes tokens. When there are not enough, returns how long to wait; they are taken all the same.
     fn take(&mut self, amount: u32) -> Option<Duration> {
         if amount == 0 {
             return None;
@@ -216,7 +216,7 @@ impl Rate {
             None => {
                 let pause = f64::from(amount - self.tokens) / f64::from(Self::PER_SECOND);
                 let pause = Duration::from_secs_f64(pause);
-                // What comes in meanwhile is taken already.
+                // The tokens of that time are spent already.
                 (self.tokens, self.filled) = (0, now + pause);
                 Some(pause)
             }
@@ -249,7 +249,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for Frames<C> {
         match Pin::new(&mut this.io).poll_read(cx, &mut piece) {
             Poll::Ready(read) => read?,
             Poll::Pending => {
-                // All that has come is read.
+                // Everything that has arrived is read.
                 this.left = Self::WORK;
                 return Poll::Pending;
             }

@@ -1,4 +1,4 @@
-//! One stream of a connection: its request is answered, and the answer is sent as the client makes room for it.
+//! One stream of a connection: answers its request, and sends the answer as flow control allows.
 
 use std::{
     future::poll_fn,
@@ -54,16 +54,16 @@ struct Sending {
     stall_timeout: Duration,
 }
 
-/// An answer waits to be sent, and the client makes no room for it.
+/// An answer that waits for flow control.
 struct Stall {
     since: Instant,
-    /// How many bytes were sent since.
+    /// Bytes sent since then.
     sent: usize,
     next_look: Pin<Box<Sleep>>,
 }
 
 impl Stall {
-    /// Fewer bytes than this are no progress.
+    /// Fewer bytes than this do not count as progress.
     const PROGRESS: usize = 1024;
     const LOOK: Duration = Duration::from_secs(1);
 
@@ -103,7 +103,7 @@ impl Sending {
         }
     }
 
-    /// Waits for room. Ready when the client has made none for too long; ticks wait as long as it takes.
+    /// Waits for flow control. Ready when an answer has waited for the stall timeout; ticks wait without a limit.
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.body.take_in(cx);
         if !self.body.has_answers() {
@@ -111,7 +111,7 @@ impl Sending {
         }
         let stall = self.stall.get_or_insert_with(Stall::new);
         while stall.next_look.as_mut().poll(cx).is_ready() {
-            // While the server holds as much as it may, answers that nobody takes give way to others at once.
+            // While the server holds as many unsent bytes as it may, the timeout is one look.
             if stall.since.elapsed() >= self.stall_timeout || self.context.is_server_full() {
                 self.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
                 return Poll::Ready(false);
