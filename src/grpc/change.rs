@@ -300,11 +300,12 @@ impl Change {
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
     ) -> Result<(), Failure> {
         self.put_rest(&session.feed, &terms);
-        if self.statuses.has_subscribed() {
-            session.begin_replay(span, terms, instruments.into_values().collect())?;
-        }
+        let begun = match self.statuses.has_subscribed() {
+            true => session.begin_replay(span, terms, instruments.into_values().collect()),
+            false => Ok(()),
+        };
         self.finish(session);
-        Ok(())
+        Ok(begun?)
     }
 
     fn unsubscribe_named(

@@ -98,7 +98,7 @@ where
         Err(error) => return debug!(%error, "a connection ended in its handshake"),
     };
     drop(ticket);
-    let ended = Connection::new(http, activity, context.clone(), gate, patience).await;
+    let ended = Connection::new(http, activity, context.clone(), gate, turns, patience).await;
     if let Err(error) = ended {
         debug!(%error, "a connection ended with an error");
     }
@@ -130,6 +130,7 @@ struct Connection<C> {
     activity: Arc<Activity>,
     context: ConnectionContext,
     gate: Gate,
+    turns: Turns,
     patience: Patience,
     alarm: Pin<Box<Sleep>>,
     ping: Option<PingPong>,
@@ -148,6 +149,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         activity: Arc<Activity>,
         context: ConnectionContext,
         gate: Gate,
+        turns: Turns,
         patience: Patience,
     ) -> Self {
         let ping = http.ping_pong();
@@ -157,6 +159,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             activity,
             context,
             gate,
+            turns,
             patience,
             alarm,
             ping,
@@ -193,9 +196,10 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         loop {
             match self.http.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let (gate, context) = (self.gate.clone(), self.context.clone());
-                    let answer = reply::answer(request, respond, gate, context, self.patience.stall_timeout);
-                    tokio::spawn(answer);
+                    let (gate, context, turns) =
+                        (self.gate.clone(), self.context.clone(), self.turns.clone());
+                    let stall_timeout = self.patience.stall_timeout;
+                    tokio::spawn(reply::answer(request, respond, gate, context, turns, stall_timeout));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),

@@ -34,6 +34,8 @@ pub(super) struct Frames<C> {
     ticket: Ticket,
     rate: Rate,
     pause: Option<Pin<Box<Sleep>>>,
+    /// The end of what there is to read, which waits for a turn: HTTP/2 wakes every stream of the connection then.
+    end: Option<io::Result<()>>,
     activity: Arc<Activity>,
 }
 
@@ -96,8 +98,29 @@ impl<C> Frames<C> {
             ticket,
             rate: Rate { tokens: Rate::BURST, filled: now },
             pause: None,
+            end: None,
             activity: Arc::new(Activity::new()),
         }
+    }
+
+    /// Waits for a turn, and does what needs one before it returns to the runtime: the next turn is granted only after that.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.ticket.poll_turn(cx));
+        self.ticket.give_up();
+        Poll::Ready(())
+    }
+
+    /// The result of a write. One that failed ends the connection, in a turn.
+    fn note_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.activity.note_write(&polled);
+        if matches!(polled, Poll::Ready(Err(_))) {
+            ready!(self.poll_turn(cx));
+        }
+        polled
     }
 
     /// When the connection was last of use, to be looked at from outside.
@@ -238,23 +261,30 @@ impl<C: AsyncRead + Unpin> AsyncRead for Frames<C> {
             this.pause = None;
         }
         if this.left == 0 {
-            ready!(this.ticket.poll_turn(cx));
-            // The next turn is granted only after this task has run.
-            this.ticket.give_up();
+            ready!(this.poll_turn(cx));
             this.left = Self::WORK;
         }
         let mut piece = [const { MaybeUninit::uninit() }; PIECE];
         let len = PIECE.min(buf.remaining());
         let mut piece = ReadBuf::uninit(&mut piece[..len]);
-        match Pin::new(&mut this.io).poll_read(cx, &mut piece) {
-            Poll::Ready(read) => read?,
+        let read = match this.end.take() {
+            Some(end) => Poll::Ready(end),
+            None => Pin::new(&mut this.io).poll_read(cx, &mut piece),
+        };
+        let bytes = piece.filled();
+        match read {
+            Poll::Ready(Ok(())) if !bytes.is_empty() || len == 0 => {}
+            Poll::Ready(end) => {
+                this.end = Some(end);
+                ready!(this.poll_turn(cx));
+                return Poll::Ready(this.end.take().unwrap_or(Ok(())));
+            }
             Poll::Pending => {
                 // Everything that has arrived is read.
                 this.left = Self::WORK;
                 return Poll::Pending;
             }
         }
-        let bytes = piece.filled();
         buf.put_slice(bytes);
         if !bytes.is_empty() {
             this.activity.note_read();
@@ -270,8 +300,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Frames<C> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.activity.note_write(&polled);
-        polled
+        this.note_write(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -281,8 +310,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Frames<C> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.activity.note_write(&polled);
-        polled
+        this.note_write(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
