@@ -1,4 +1,4 @@
-//! One request that names symbols, from its beginning to its result. It is done in pieces, so that a request of a thousand
+//! One request that names symbols, done in pieces: a request of a thousand
 //! symbols takes several turns and delays nobody.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, Turn,
     outcome::{Statuses, refused, status, subscribed},
-    replay::{Replay, Span},
+    replay::Span,
     session::{Refusal, Session},
+    status::Failure,
     terms::{Objection, Terms},
     v1::EVERYTHING,
 };
@@ -18,14 +19,14 @@ use crate::{
     tick::Symbol,
 };
 
-/// A request under way.
+/// A request in progress.
 pub(super) struct Change {
     request_id: u64,
     symbols: Vec<String>,
     /// The first symbol that is not done.
     next: usize,
     step: Step,
-    /// From where on subscriptions are looked at that may have to be removed; `None` when all have been.
+    /// The next subscription to check for removal; `None` when all are checked.
     retained: Option<u32>,
     /// What was removed because the request does not name it.
     removed: Vec<Symbol>,
@@ -49,9 +50,9 @@ const NO_SYMBOL: &str = "the request names no symbol";
 const TOO_MANY_TO_REPLAY: &str =
     "a replay has at most 10,000 symbols and there are more: name those you want";
 
-/// How many symbols are done between two looks at the clock.
+/// Number of symbols between two checks whether the turn is over.
 const PIECE: usize = 8;
-/// How many subscriptions are looked at between two looks at the clock.
+/// Number of subscriptions between two checks whether the turn is over.
 const RETAINED: usize = 64;
 
 impl Change {
@@ -108,15 +109,18 @@ impl Change {
 
     /// Goes on while the turn lasts; true when the result is in the outbox. `everything` is what is wanted of every
     /// instrument, when that was asked for.
+    ///
+    /// # Errors
+    /// There is no room for a replay.
     pub(super) fn go_on(
         &mut self,
         session: &mut Session,
         everything: &mut Option<Interest>,
         turn: Turn,
-    ) -> bool {
+    ) -> Result<bool, Failure> {
         loop {
             match std::mem::replace(&mut self.step, Step::Done) {
-                Step::Done => return true,
+                Step::Done => return Ok(true),
                 Step::Refuse(objection) => {
                     self.statuses.refused_all(&self.symbols, &objection);
                     self.finish(session);
@@ -138,7 +142,7 @@ impl Change {
                 },
                 Step::Replay(terms, span, mut instruments) => {
                     match self.find_replayed(session, &terms, &mut instruments, turn) {
-                        true => self.finish_replay(session, terms, span, instruments),
+                        true => self.finish_replay(session, terms, span, instruments)?,
                         false => self.step = Step::Replay(terms, span, instruments),
                     }
                 }
@@ -148,7 +152,7 @@ impl Change {
                 },
             }
             if turn.is_over() {
-                return matches!(self.step, Step::Done);
+                return Ok(matches!(self.step, Step::Done));
             }
         }
     }
@@ -210,7 +214,7 @@ impl Change {
             return false;
         }
         match all {
-            // What is not named again is there because of the `*`.
+            // What the request does not name again counts as part of `*`.
             true => session.subscriber.unname_all(),
             false => *everything = None,
         }
@@ -294,14 +298,14 @@ impl Change {
         terms: Terms,
         span: Span,
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
-    ) {
+    ) -> Result<(), Failure> {
         self.put_rest(&session.feed, &terms);
-        if self.statuses.has_subscribed() {
-            let instruments = instruments.into_values().collect();
-            session.subscriber.hold(true);
-            session.replay = Some(Box::new(Replay::new(&session.feed, span, terms, instruments)));
-        }
+        let begun = match self.statuses.has_subscribed() {
+            true => session.begin_replay(span, terms, instruments.into_values().collect()),
+            false => Ok(()),
+        };
         self.finish(session);
+        Ok(begun?)
     }
 
     fn unsubscribe_named(
@@ -339,7 +343,7 @@ impl Change {
         self.finish(session);
     }
 
-    /// The statuses of what is in the request and was not looked at.
+    /// Adds the statuses of symbols past 1,000, and of `after_sequence` entries without a symbol.
     fn put_rest(&mut self, feed: &Feed, terms: &Terms) {
         let (symbols, others) = self.symbols.split_at(self.len());
         self.statuses.too_many(others);

@@ -1,6 +1,7 @@
-//! A bound on what is held at the same time, such as bytes that are not sent.
+//! A limit on what is held at the same time, such as unsent bytes.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,8 +13,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Counts what is held against a maximum. Whoever wants more waits while the maximum is reached. The size of an answer is
-/// known only when it is made, so the last one may exceed the maximum.
+/// Counts what is held against a limit. Tasks that want to hold more wait while the limit is reached. The size of an answer is
+/// known only when it is made, so the last one may exceed the limit.
 pub struct Room {
     max: usize,
     used: AtomicUsize,
@@ -65,6 +66,15 @@ impl Room {
         }
     }
 
+    /// Counts `after` in place of `before`.
+    pub fn change(&self, before: usize, after: usize) {
+        match after.cmp(&before) {
+            Ordering::Greater => self.take(after - before),
+            Ordering::Less => self.give_back(before - after),
+            Ordering::Equal => {}
+        }
+    }
+
     /// A place that waits for nothing yet.
     pub fn place(self: &Arc<Self>) -> Place {
         Place { room: self.clone(), number: self.next_place.fetch_add(1, Relaxed), is_waiting: false }
@@ -81,7 +91,7 @@ impl Place {
         room.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(self.number, cx.waker().clone());
         self.is_waiting = true;
         room.is_waited_for.store(true, SeqCst);
-        // What was given back before the line above woke nobody.
+        // Room that was given back before the line above has woken nobody.
         if room.has_room() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

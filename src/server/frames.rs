@@ -1,8 +1,8 @@
-//! The bytes of a connection, with a bound on what its peer can make the server do by sending frames.
+//! The bytes of a connection, read at a limited rate of work.
 //!
 //! HTTP/2 has frames that cost the sender nothing and that no flow control limits: PRIORITY, unknown types, SETTINGS, PING,
-//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive. A connection that has sent many at once lets others take
-//! their turn before more is read, and one that sends more than a rate is read no faster than that.
+//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive, and a connection is not read faster than a rate of them.
+//! Long runs of frames, of any type, are read in turns of the worker.
 
 use std::{
     io,
@@ -21,20 +21,25 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use crate::grpc::Ticket;
+
 /// A connection that is read frame by frame.
 pub(super) struct Frames<C> {
     io: C,
     /// What was read before HTTP/2 began.
     opening: Vec<u8>,
     scanner: Scanner,
-    /// How much work may still be read before others take their turn.
+    /// Work that may be read before the next turn is needed.
     left: u32,
+    ticket: Ticket,
     rate: Rate,
     pause: Option<Pin<Box<Sleep>>>,
+    /// The end of what there is to read, which waits for a turn: HTTP/2 wakes every stream of the connection then.
+    end: Option<io::Result<()>>,
     activity: Arc<Activity>,
 }
 
-/// When a connection was last of use.
+/// When a connection was last read, and since when its writes are blocked.
 pub(super) struct Activity {
     began: Instant,
     /// Milliseconds since it began.
@@ -56,32 +61,32 @@ struct Scanner {
 /// What the frames of some bytes cost.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 struct Cost {
-    /// The work that they make at once, in small frames.
+    /// Work for the worker, in units of a small frame.
     work: u32,
-    /// The same, of those that no flow control limits.
+    /// Work of the frames that flow control does not limit, in the same units.
     unlimited: u32,
 }
 
-/// A bucket of tokens.
+/// Token bucket for frames that flow control does not limit.
 struct Rate {
     tokens: u32,
     filled: Instant,
 }
 
-/// What a client says first.
+/// The HTTP/2 connection preface.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Length, type, flags and stream of a frame.
+/// Length of a frame header.
 pub(super) const HEAD: usize = 9;
 const NOT_BLOCKED: u64 = u64::MAX;
 /// How many bytes are read at once.
 const PIECE: usize = 4096;
 
 impl<C> Frames<C> {
-    /// How much work is read before others take their turn.
+    /// Work that is read at once: without a turn, and in each turn.
     const WORK: u32 = 256;
 
     /// Reads `opening` first, which was read before, and then from `io`.
-    pub(super) fn new(io: C, opening: Vec<u8>) -> Self {
+    pub(super) fn new(io: C, opening: Vec<u8>, ticket: Ticket) -> Self {
         let now = Instant::now();
         let mut scanner = Scanner::default();
         scanner.scan(opening.strip_prefix(PREFACE).unwrap_or(&opening));
@@ -90,10 +95,32 @@ impl<C> Frames<C> {
             opening,
             scanner,
             left: Self::WORK,
+            ticket,
             rate: Rate { tokens: Rate::BURST, filled: now },
             pause: None,
+            end: None,
             activity: Arc::new(Activity::new()),
         }
+    }
+
+    /// Waits for a turn, and does what needs one before it returns to the runtime: the next turn is granted only after that.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.ticket.poll_turn(cx));
+        self.ticket.give_up();
+        Poll::Ready(())
+    }
+
+    /// The result of a write. One that failed ends the connection, in a turn.
+    fn note_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.activity.note_write(&polled);
+        if matches!(polled, Poll::Ready(Err(_))) {
+            ready!(self.poll_turn(cx));
+        }
+        polled
     }
 
     /// When the connection was last of use, to be looked at from outside.
@@ -148,11 +175,11 @@ impl Cost {
         const CONTINUATION: u8 = 9;
         match kind {
             DATA => Self { work: 1, unlimited: 0 },
-            // Each may open a stream; how many is limited.
-            HEADERS => Self { work: 8, unlimited: 0 },
+            // May open a stream; the number of streams is limited.
+            HEADERS => Self { work: 32, unlimited: 0 },
             CONTINUATION => Self { work: 8, unlimited: 8 },
             RST_STREAM => Self { work: 4, unlimited: 4 },
-            // It may change the window of every stream, and wake them.
+            // May change the window of every stream, which wakes all of them.
             SETTINGS => Self { work: 64, unlimited: 64 },
             _ => Self { work: 1, unlimited: 1 },
         }
@@ -192,7 +219,7 @@ impl Rate {
     const BURST: u32 = 16_384;
     const PER_SECOND: u32 = 16_384;
 
-    /// Takes tokens; `None` when there were enough, otherwise how long it takes until there are some again.
+    /// Takes tokens. When there are not enough, returns how long to wait; they are taken all the same.
     fn take(&mut self, amount: u32) -> Option<Duration> {
         if amount == 0 {
             return None;
@@ -212,7 +239,7 @@ impl Rate {
             None => {
                 let pause = f64::from(amount - self.tokens) / f64::from(Self::PER_SECOND);
                 let pause = Duration::from_secs_f64(pause);
-                // What comes in meanwhile is taken already.
+                // The tokens of that time are spent already.
                 (self.tokens, self.filled) = (0, now + pause);
                 Some(pause)
             }
@@ -234,15 +261,30 @@ impl<C: AsyncRead + Unpin> AsyncRead for Frames<C> {
             this.pause = None;
         }
         if this.left == 0 {
+            ready!(this.poll_turn(cx));
             this.left = Self::WORK;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
         }
         let mut piece = [const { MaybeUninit::uninit() }; PIECE];
         let len = PIECE.min(buf.remaining());
         let mut piece = ReadBuf::uninit(&mut piece[..len]);
-        ready!(Pin::new(&mut this.io).poll_read(cx, &mut piece))?;
+        let read = match this.end.take() {
+            Some(end) => Poll::Ready(end),
+            None => Pin::new(&mut this.io).poll_read(cx, &mut piece),
+        };
         let bytes = piece.filled();
+        match read {
+            Poll::Ready(Ok(())) if !bytes.is_empty() || len == 0 => {}
+            Poll::Ready(end) => {
+                this.end = Some(end);
+                ready!(this.poll_turn(cx));
+                return Poll::Ready(this.end.take().unwrap_or(Ok(())));
+            }
+            Poll::Pending => {
+                // Everything that has arrived is read.
+                this.left = Self::WORK;
+                return Poll::Pending;
+            }
+        }
         buf.put_slice(bytes);
         if !bytes.is_empty() {
             this.activity.note_read();
@@ -258,8 +300,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Frames<C> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.activity.note_write(&polled);
-        polled
+        this.note_write(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -269,8 +310,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Frames<C> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.activity.note_write(&polled);
-        polled
+        this.note_write(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -292,6 +332,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::grpc::Turns;
 
     const PRIORITY: u8 = 2;
     const SETTINGS: u8 = 4;
@@ -301,6 +342,14 @@ mod tests {
         frame.extend([kind, 0, 0, 0, 0, 1]);
         frame.resize(HEAD + payload, 0xff);
         frame
+    }
+
+    async fn read_all(bytes: &[u8], opening: Vec<u8>) -> Vec<u8> {
+        let turns = Turns::default();
+        tokio::spawn(turns.clone().grant());
+        let mut read = Vec::new();
+        Frames::new(bytes, opening, turns.ticket()).read_to_end(&mut read).await.unwrap();
+        read
     }
 
     proptest! {
@@ -325,10 +374,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn frames_that_no_flow_control_limits_are_read_at_a_rate() {
         let flood: Vec<u8> = frame(PRIORITY, 5).repeat(100_000);
-        let mut frames = Frames::new(&flood[..], Vec::new());
         let began = Instant::now();
-        let mut read = Vec::new();
-        frames.read_to_end(&mut read).await.unwrap();
+        let read = read_all(&flood, Vec::new()).await;
         assert_eq!(read, flood);
         let least = f64::from(100_000 - Rate::BURST) / f64::from(Rate::PER_SECOND);
         let took = began.elapsed().as_secs_f64();
@@ -338,10 +385,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_small_requests_is_read_at_once() {
         let burst = frame(0, 12).repeat(10_000);
-        let mut frames = Frames::new(&burst[..], frame(SETTINGS, 0));
         let began = Instant::now();
-        let mut read = Vec::new();
-        frames.read_to_end(&mut read).await.unwrap();
+        let read = read_all(&burst, frame(SETTINGS, 0)).await;
         assert_eq!((read.len(), began.elapsed()), (burst.len() + HEAD, Duration::ZERO));
     }
 }

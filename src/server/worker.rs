@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -34,6 +34,8 @@ pub(super) struct Worker {
     incoming: mpsc::Sender<(TcpStream, Admitted)>,
     stop: oneshot::Sender<Instant>,
     load: Arc<AtomicUsize>,
+    /// Id of the newest connection that it was given.
+    last_given: AtomicU64,
 }
 
 impl Worker {
@@ -55,21 +57,22 @@ impl Worker {
             let stopped = async { stopped.await.unwrap_or_else(|_| Instant::now()) };
             move || runtime.block_on(run(feed, gate, config, accepted, from_std, stopped))
         };
-        Ok((Self { incoming, stop, load: Arc::default() }, run))
+        Ok((Self { incoming, stop, load: Arc::default(), last_given: AtomicU64::new(0) }, run))
     }
 
-    /// How many connections it was given and still has. Whoever gives it one counts it.
+    /// Number of its connections. The listener counts a connection before it hands it over.
     pub(super) fn load(&self) -> &Arc<AtomicUsize> {
         &self.load
     }
 
-    /// The worker that has the fewest connections.
+    /// The worker that has the fewest connections; among equals, the one whose newest connection is oldest.
     pub(super) fn idlest(workers: &[Self]) -> Option<&Self> {
-        workers.iter().min_by_key(|worker| worker.load.load(Relaxed))
+        workers.iter().min_by_key(|worker| (worker.load.load(Relaxed), worker.last_given.load(Relaxed)))
     }
 
     /// Gives it a connection to serve.
     pub(super) async fn hand_over(&self, stream: TcpStream, admitted: Admitted) {
+        self.last_given.store(admitted.context.id() + 1, Relaxed);
         if self.incoming.send((stream, admitted)).await.is_err() {
             debug!("a connection came for a worker that has ended");
         }
@@ -77,7 +80,7 @@ impl Worker {
 
     /// Lets its streams end and its connections close by the deadline.
     pub(super) fn stop(self, deadline: Instant) {
-        // A worker that has ended already needs no telling.
+        // Fails when the worker has ended already.
         let _ = self.stop.send(deadline);
     }
 }
@@ -122,7 +125,7 @@ pub(super) async fn run<A, C>(
             }
             Err(error) => debug!(%error, "a connection cannot be served"),
         }
-        // Connections come one after the other, however many come at once.
+        // Begins one connection per turn, however many arrive at once.
         tokio::select! {
             _ = ticket.turn() => ticket.give_up(),
             deadline = &mut stopped => break deadline,
@@ -131,7 +134,7 @@ pub(super) async fn run<A, C>(
     hub.close();
     connections.close();
     if timeout_at(deadline, connections.wait()).await.is_err() {
-        debug!(left = connections.len(), "connections are cut that did not close in time");
+        debug!(left = connections.len(), "cutting connections that did not close in time");
     }
     stopping.cancel();
     granting.abort();
@@ -146,9 +149,9 @@ pub(super) async fn run<A, C>(
     }
 }
 
-/// How many changes of the set of watched instruments the pacer hears at once.
-const CHANGES: usize = 512;
-/// How many interests whose minimum interval is over are signalled at once.
+/// Largest number of changes of the watched instruments that the pacer learns at once.
+const CHANGES: usize = 128;
+/// Largest number of interests that are signalled at once when their minimum interval is over.
 const DEFERRED: usize = 1_024;
 /// How many subscriptions of subscribers that have left are removed at once.
 const SWEPT: usize = 64;
@@ -173,7 +176,7 @@ async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken)
             flush(&hub, &mut pacer, now);
             deferred = hub.wake_deferred(DEFERRED);
         }
-        // What is over already and is still deferred was too much to signal at once.
+        // There was more to signal than is done at once.
         if more_changes || deferred.is_some_and(|deferred| deferred <= pacer.flushed()) {
             tokio::task::yield_now().await;
             continue;
