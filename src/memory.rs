@@ -7,7 +7,6 @@
 //! milliseconds for hundreds of megabytes, and would delay ticks on the thread of a worker.
 
 use std::{
-    cell::Cell,
     ffi::{c_int, c_long},
     io, thread,
     time::Duration,
@@ -34,20 +33,12 @@ unsafe extern "C" {
     safe fn mi_option_get(option: c_int) -> c_long;
 }
 
-/// Every so many calls of a thread, [`collect`] is thorough.
-const THOROUGH: u32 = 8;
-
 /// Hands over the pages that this thread has emptied, so that they can be purged.
 ///
-/// A quick collection leaves empty pages that mimalloc wrongly takes for ones to be used again soon. A thorough one finds
-/// them, and takes some hundred microseconds when much was freed since the one before.
-pub(crate) fn collect() {
-    thread_local! {
-        static CALLS: Cell<u32> = const { Cell::new(0) };
-    }
-    let calls = CALLS.get().wrapping_add(1);
-    CALLS.set(calls);
-    mi_collect(calls.is_multiple_of(THOROUGH));
+/// A quick collection leaves pages that mimalloc takes for soon to be used again. A thorough one takes all; it walks
+/// lists of freed blocks, and purges what is free, which takes long when much was freed in the last seconds.
+pub(crate) fn collect(thorough: bool) {
+    mi_collect(thorough);
 }
 
 /// Returns free memory to the system every [`PURGE_INTERVAL`], on a thread of its own, from now on. The environment
@@ -98,9 +89,7 @@ mod tests {
         assert!(resident() > before + size);
         drop(blocks);
         assert!(resident() > before + size / 2, "nothing is purged on the thread that frees");
-        for _ in 0..THOROUGH {
-            collect();
-        }
+        collect(true);
         thread::spawn(purge).join().unwrap();
         assert!(resident() < before + size / 10, "{} of {size} bytes are left", resident() - before);
     }

@@ -60,8 +60,9 @@ pub struct Config {
     /// Timeouts of connections.
     pub patience: Patience,
     /// Called about once a second on the thread of each worker: makes memory that the thread has freed ready to be returned
-    /// to the system, if the allocator needs that. It must return within microseconds.
-    pub collect_memory: Option<fn()>,
+    /// to the system, if the allocator needs that. With `true` it may take up to a millisecond; that is once, some seconds
+    /// after clients have left. With `false` it must return within microseconds.
+    pub collect_memory: Option<fn(bool)>,
 }
 
 impl Config {

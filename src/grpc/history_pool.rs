@@ -24,12 +24,16 @@ use fair_queue::{Capacity, FairQueue, JobId};
 /// Runs history work on as many threads as there are cores, at the lowest priority. Work is done in slices, and
 /// [`FairQueue`] decides whose slice is next, so that long work of one caller does not delay short work of another.
 ///
-/// Clones share the threads. A thread is started when there is work for it, and all end when the last clone is dropped.
+/// Clones share the threads. A thread is started when there is work for it, and ends after [`IDLE_TIMEOUT`] without work.
+/// All end when the last clone is dropped.
 #[derive(Clone)]
 pub struct HistoryPool {
     pool: Arc<Pool>,
     _open: Arc<Open>,
 }
+
+/// How long a thread waits for work. A thread that ends gives its memory back.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ends the threads when it is dropped.
 struct Open(Arc<Pool>);
@@ -117,7 +121,7 @@ impl HistoryPool {
         match answer {
             Ok(Answer::Done(result)) => result,
             Ok(Answer::Panicked(panic)) => resume_unwind(panic),
-            // No thread could be started. (Running threads end only when the pool is dropped.)
+            // No thread could be started. (Running threads end only when there is no work or the pool is dropped.)
             Err(_) => Err(Failure::Stopping),
         }
     }
@@ -176,15 +180,20 @@ impl Pool {
         }
     }
 
-    /// Runs jobs until the pool is closed.
+    /// Runs jobs until the pool is closed or there was none for [`IDLE_TIMEOUT`].
     fn work(&self) {
         let_live_ticks_go_first();
         let mut state = self.state();
         while !state.closed {
             let Some((caller, id, mut job)) = state.queue.pop() else {
                 state.idle += 1;
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let waited = self.wake.wait_timeout(state, IDLE_TIMEOUT);
+                let (held, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                state = held;
                 state.idle -= 1;
+                if waited.timed_out() && state.queue.waiting() == 0 {
+                    break;
+                }
                 continue;
             };
             drop(state);
@@ -199,7 +208,7 @@ impl Pool {
             state.queue.done(caller, spent, left);
         }
         state.threads -= 1;
-        let left = state.queue.drain();
+        let left = if state.closed { state.queue.drain() } else { Vec::new() };
         drop(state);
         drop(left);
     }

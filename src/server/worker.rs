@@ -110,8 +110,9 @@ pub(super) async fn run<A, C>(
     let pacing = tokio::spawn(pace(feed, flush_interval, stopping.clone()));
     let connections = TaskTracker::new();
     let sweeping = tokio::spawn(sweep(hub.clone(), turns.clone(), stopping.clone()));
-    let collecting =
-        collect_memory.map(|collect| tokio::spawn(collect_at_intervals(collect, hub.clone(), turns.clone())));
+    let collecting = collect_memory.map(|collect| {
+        tokio::spawn(collect_at_intervals(collect, hub.clone(), connections.clone(), turns.clone()))
+    });
     let mut stopped = pin!(stopped);
     let mut ticket = turns.ticket();
     let deadline = loop {
@@ -224,18 +225,21 @@ async fn sweep(hub: Arc<Hub>, turns: Turns, stopping: CancellationToken) {
 
 /// How often memory that this thread has freed is collected.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
+/// Collection is thorough once no client has left for so many intervals.
+const QUIET_INTERVALS: u32 = 5;
 
-/// Calls [`Config::collect_memory`](super::Config::collect_memory) at intervals, in turns.
-async fn collect_at_intervals(collect_memory: fn(), hub: Arc<Hub>, turns: Turns) {
+/// Calls [`Config::collect_memory`] at intervals, in turns.
+async fn collect_at_intervals(collect: fn(bool), hub: Arc<Hub>, connections: TaskTracker, turns: Turns) {
     let mut ticket = turns.ticket();
+    let (mut before, mut quiet) = (0, 0_u32);
     loop {
         sleep(COLLECT_INTERVAL).await;
-        // There is more to come soon.
-        if hub.has_leaving() {
-            continue;
-        }
+        let now = connections.len();
+        let is_leaving = now < before || hub.has_leaving();
+        quiet = if is_leaving { 0 } else { quiet.saturating_add(1) };
+        before = now;
         ticket.turn().await;
-        collect_memory();
+        collect(quiet == QUIET_INTERVALS);
         ticket.give_up();
     }
 }
