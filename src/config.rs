@@ -17,7 +17,7 @@ use crate::{
     timestamp,
 };
 
-/// The seed of who names none.
+/// Default seed.
 const SEED: u64 = 1;
 
 /// Options of the service.
@@ -50,7 +50,7 @@ pub struct ServeArgs {
     /// Threads that serve connections [default: one per core]
     #[arg(long, env = "TICKER_WORKERS", value_name = "NUMBER")]
     pub workers: Option<NonZeroUsize>,
-    /// Connections at the same time; an address may have half of them [default: as many as there are file descriptors]
+    /// Connections at the same time; an address may have half of them [default: the limit of open files less 64]
     #[arg(long, env = "TICKER_MAX_CONNECTIONS", value_name = "NUMBER")]
     pub max_connections: Option<NonZeroUsize>,
     /// Subscriptions at the same time; a connection may have a tenth of them, and at least 10,000
@@ -62,7 +62,8 @@ pub struct ServeArgs {
     /// A connection without streams is closed after this time
     #[arg(long, env = "TICKER_MAX_CONNECTION_IDLE", value_name = "DURATION", default_value = "5m", value_parser = patience)]
     pub max_connection_idle: Duration,
-    /// An answer that the client does not read is given up after this time, and so is a connection that takes nothing
+    /// A stream whose answer the client does not read is reset after this time, and a connection that takes no data is
+    /// closed
     #[arg(long, env = "TICKER_STALL_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = patience)]
     pub stall_timeout: Duration,
 }
@@ -124,8 +125,8 @@ pub enum ConfigError {
 }
 
 impl ServeArgs {
-    /// A flag that a recording has no use for, and that is not at its default. Defaults are in no one's way: a manifest
-    /// may list them all.
+    /// A flag that has no meaning for a recording and is not at its default. Flags at their defaults are accepted,
+    /// because a manifest may list them all.
     fn of_no_tape(&self) -> Option<&'static str> {
         let flags = [("--seed", self.seed != SEED), ("--any-symbol", self.any_symbol)];
         flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
@@ -188,7 +189,7 @@ fn patience(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_millis(100), Duration::from_secs(24 * 60 * 60))
 }
 
-/// As many as there are file descriptors, without those that the server itself needs.
+/// The limit of open files less those that the server itself needs, or half of it if that is more.
 fn default_max_connections() -> NonZeroUsize {
     const OWN: usize = 64;
     const MOST: usize = 100_000;
@@ -197,7 +198,6 @@ fn default_max_connections() -> NonZeroUsize {
     #[cfg(not(target_os = "linux"))]
     let descriptors: Option<u64> = Some(1024);
     let descriptors = descriptors.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MOST);
-    // With few descriptors, half of them.
     let connections = descriptors.saturating_sub(OWN).max(descriptors / 2).min(MOST);
     NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN)
 }

@@ -57,9 +57,9 @@ pub struct Feed {
     pub hub: Arc<Hub>,
     /// The time.
     pub clock: Clock,
-    /// Where history is made.
+    /// Threads that read history.
     pub history: HistoryPool,
-    /// The turns of the worker, in which everything but live ticks is done.
+    /// The turns of the worker: all its work except live ticks is done in them.
     pub turns: Turns,
 }
 
@@ -81,7 +81,7 @@ impl Format {
 impl Feed {
     /// A feed with a hub that speaks both packages' formats.
     ///
-    /// `subscriptions` counts those of the server.
+    /// `subscriptions` is the limit of subscriptions of the server.
     pub fn new(
         tape: Arc<dyn Tape>,
         clock: Clock,

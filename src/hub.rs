@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 pub use flush::Flush;
 pub use format::{Mark, Quote, WireFormat};
 pub use interest::{Delivery, Interest, Start};
-pub use quota::Quota;
+pub use quota::{Held, Quota};
 pub use subscriber::{Full, Pulled, Subscribed, Subscriber};
 
 use crate::{
@@ -52,11 +52,11 @@ pub struct Limits {
     pub max_lag: Duration,
     /// A stream on which nothing was sent for so long gets a heartbeat.
     pub heartbeat_interval: Duration,
-    /// Idle timeout: a stream without a subscription that has sent no request for so long ends.
+    /// Idle timeout of a stream: time without a subscription and without a request.
     pub max_idle: Duration,
-    /// Largest number of idle streams: while there are more, [`Self::crowded_max_idle`] is the idle timeout.
+    /// While there are more idle streams than this, [`Self::crowded_max_idle`] is the idle timeout.
     pub max_idle_streams: usize,
-    /// Idle timeout of the streams that have been idle longest, while there are too many.
+    /// Idle timeout while there are more than [`Self::max_idle_streams`]. The streams that are idle longest end first.
     pub crowded_max_idle: Duration,
 }
 
@@ -75,13 +75,13 @@ impl Default for Limits {
 /// The subscribers of one worker thread.
 pub struct Hub {
     state: Mutex<State>,
-    /// Told when the pacer has something to do before it is due to look.
+    /// Notified when the pacer has to look earlier than it planned.
     changed: Notify,
-    /// Told when a subscriber has left.
+    /// Notified when [`Hub::sweep`] has something to do.
     left: Notify,
 }
 
-/// Something that is too large to be freed at once.
+/// Something large, which is freed in pieces.
 pub trait Discard: Send {
     /// Frees at most `most` of its parts. True when there are more.
     fn discard(&mut self, most: usize) -> bool;
@@ -117,22 +117,22 @@ struct State {
     /// The time up to which ticks were published.
     now: Time,
     by_symbol: HashMap<Symbol, u32>,
-    /// Those of `watched` and `published`.
+    /// The numbers that index `watched` and `published`.
     numbers: Numbers,
     watched: Vec<Option<Watched>>,
     /// By number, beside `watched`: what a pull looks at, kept small.
     published: Vec<Published>,
     subscribers: Vec<Option<Entry>>,
     free_subscribers: Free,
-    /// How many subscribers there are that have not left.
+    /// Number of subscribers that have not left.
     joined: usize,
     /// The subscribers that have left and still have slots.
     leaving: VecDeque<u32>,
-    /// What is to be freed in pieces.
+    /// Values that [`Hub::sweep`] frees in pieces.
     discarded: VecDeque<Box<dyn Discard>>,
     /// The subscribers without a subscription, by when they last sent a request.
     idle: BTreeSet<(Time, u32)>,
-    /// Which subscriber to look at next for a heartbeat.
+    /// The subscriber at which the last slice of heartbeats ended.
     beat_from: usize,
     /// Who waits for a minimum interval to pass: until when, which subscriber, which slot.
     deferred: BTreeSet<(Time, u32, u32)>,
@@ -158,7 +158,7 @@ struct Watched {
 #[derive(Clone, Copy)]
 struct Watcher {
     subscriber: u32,
-    /// The slot, with [`Self::MUTED`] while it waits for its minimum interval to pass and wants no signal.
+    /// The number of the slot. [`Self::MUTED`] is set while the slot waits for its minimum interval and gets no signals.
     slot: u32,
 }
 
@@ -188,7 +188,7 @@ struct Entry {
     terms: Vec<Terms>,
     /// The first slot that is not in use.
     vacant: u32,
-    /// The slot of each watched instrument; empty once it is leaving.
+    /// The slot of each watched instrument; empty once the subscriber has left.
     by_watched: HashMap<u32, u32>,
     /// How many slots are in use.
     count: usize,
@@ -199,9 +199,9 @@ struct Entry {
     heartbeat: bool,
     /// When it last sent a request or had a subscription.
     touched: Time,
-    /// It may be idle for as long as it likes.
+    /// Exempt from the idle timeout.
     held: bool,
-    /// It was idle for too long.
+    /// Its idle timeout is over: the next pull ends the stream.
     timed_out: bool,
     /// It has left, and its slots are to be swept.
     leaving: bool,
@@ -239,7 +239,12 @@ impl Hub {
         Self { state: Mutex::new(state), changed: Notify::new(), left: Notify::new() }
     }
 
-    /// Waits until [`Self::tell`], [`Self::beat`] or [`Self::wake_deferred`] has to be called earlier than was known.
+    /// The quota of all subscriptions of the server.
+    pub fn quota(&self) -> Arc<Quota> {
+        self.lock().quota.clone()
+    }
+
+    /// Waits until [`Self::tell`], [`Self::beat`] or [`Self::wake_deferred`] must be called earlier than planned.
     /// Cancel safe.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -252,7 +257,7 @@ impl Hub {
             match state.next_news() {
                 Some(News::Watched(id)) => {
                     if let Some(watched) = &state.watched[id as usize] {
-                        // Nothing was published of it yet.
+                        // None of its ticks was published yet.
                         let from = watched
                             .latest
                             .map_or_else(|| watched.series.first(), |tick| tick.sequence.next());
@@ -267,8 +272,8 @@ impl Hub {
         state.numbers.has_news()
     }
 
-    /// Signals at most `most` of the interests whose minimum interval is over. Returns when the next one is over, which
-    /// may have been already: then there are more to signal at once.
+    /// Signals at most `most` interests whose minimum interval is over. Returns the end of the next minimum interval.
+    /// When that is in the past, there are more to signal: call it again.
     pub fn wake_deferred(&self, most: usize) -> Option<Time> {
         self.lock().wake_deferred(most)
     }

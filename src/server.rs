@@ -53,11 +53,11 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// How many threads serve connections.
     pub workers: NonZeroUsize,
-    /// How many connections there may be.
+    /// Largest number of connections at the same time.
     pub max_connections: NonZeroUsize,
-    /// How many subscriptions there may be. A connection may have a tenth of them, and at least those of one stream.
+    /// Largest number of subscriptions. A connection may have a tenth of them, and at least as many as one stream.
     pub max_subscriptions: usize,
-    /// How long a connection may be of no use.
+    /// Timeouts of connections.
     pub patience: Patience,
 }
 
@@ -67,7 +67,7 @@ impl Config {
     }
 }
 
-/// A server whose address is taken and that does not serve yet: clients that connect wait.
+/// Bound, but not yet accepting: clients that connect wait.
 pub struct Bound {
     config: Config,
     listener: Listener,

@@ -49,10 +49,10 @@ pub enum Missing {
     /// The tape has none of this symbol.
     #[error("the tape has no such instrument")]
     Unknown,
-    /// It would be invented, and as many as may be are in use.
+    /// The instrument would have to be invented, and the limit is reached.
     #[error(
-        "the symbol is not listed, and {most} instruments are invented already, which is the most: use a listed symbol, \
-         or try again when others have left"
+        "the symbol is not listed, and {most} instruments are invented already, which is the limit: use a listed symbol, \
+         or try again later"
     )]
     NoRoom {
         /// How many instruments may be invented at a time.

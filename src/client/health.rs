@@ -38,10 +38,10 @@ pub struct HealthArgs {
     pub timeout: Duration,
 }
 
-/// Asks and prints the answer: of several servers a line for each, with its address.
+/// Asks each server and prints its answer; with several servers each line has the address.
 ///
 /// # Errors
-/// The server, if it is one, cannot be reached or does not answer in time.
+/// A single server cannot be reached or does not answer in time. (With several servers that is a warning.)
 pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     let mut endpoints = args.endpoints;
     if endpoints.is_empty() {
@@ -55,7 +55,7 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
         let answer = answer.with_context(|| format!("{endpoint} did not answer within {:?}", args.timeout));
         let found = match answer.and_then(|answer| Ok(answer?)) {
             Ok(found) => found,
-            // The others are asked all the same.
+            // The other servers are still asked.
             Err(error) if endpoints.len() > 1 => {
                 warn(&format!("{error:#}"));
                 code = ExitCode::FAILURE;

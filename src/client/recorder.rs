@@ -74,7 +74,7 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
         true => Recording::to_stdout(increments, args.count)?,
         false => Recording::create(&args.out, increments, args.count)?,
     };
-    // On a terminal the progress would be drawn over the rows.
+    // On a terminal, progress would overwrite the rows.
     let bar = match to_stdout && io::stdout().is_terminal() {
         true => ProgressBar::hidden(),
         false => ProgressBar::new_spinner().with_style(look()),

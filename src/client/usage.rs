@@ -25,7 +25,7 @@ pub(super) fn longer_than_zero(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads the speed of a replay. Which speeds there are is up to the server.
+/// Reads the speed of a replay. The server checks its range.
 pub(super) fn speed(text: &str) -> Result<f64, String> {
     let speed = text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed >= 0.0);
     speed.ok_or_else(|| {

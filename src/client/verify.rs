@@ -91,7 +91,7 @@ fn times(args: &VerifyArgs, replicas: &[Replica]) -> anyhow::Result<Range<Time>>
     let from = args.from.unwrap_or_else(|| to.before(USUAL).unwrap_or_default());
     if from >= to {
         let (from, to) = (timestamp::show(from), timestamp::show(to));
-        // Those of the command line are in order, so it is the present that ends the comparison, or the year 1970.
+        // --from is before --to, so the range is empty because of the present or of the year 1970.
         match args.from {
             Some(_) => bail!(
                 "--from {from} is not before the present of the replicas, {to}: choose an earlier --from"
@@ -102,7 +102,7 @@ fn times(args: &VerifyArgs, replicas: &[Replica]) -> anyhow::Result<Range<Time>>
     Ok(from..to)
 }
 
-/// Checks that there are two endpoints at least, each of them once.
+/// Checks that there are at least two endpoints and none is named twice.
 fn check_endpoints(endpoints: &[Endpoint]) -> Result<(), String> {
     if endpoints.len() < 2 {
         return Err(format!("one replica cannot be compared: {TWO}"));
@@ -111,8 +111,8 @@ fn check_endpoints(endpoints: &[Endpoint]) -> Result<(), String> {
     again.map_or(Ok(()), |(_, endpoint)| Err(format!("{endpoint} is named twice: {TWO}")))
 }
 
-/// One spelling of an address: without an address of IPv4 inside one of IPv6, and with the loopback address in place of
-/// the unspecified one, which connects to it.
+/// Normalizes an address: an IPv4-mapped IPv6 address becomes the IPv4 address, and the unspecified address becomes the
+/// loopback address, which is what it connects to.
 fn reached(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip().to_canonical() {
         ip if !ip.is_unspecified() => ip,
@@ -157,7 +157,7 @@ async fn verify(
     let of = if listed.len() == 1 { "symbol" } else { "symbols" };
     write!(to, "{ticks} ticks of {} {of}: ", listed.len())?;
     match (same, differing) {
-        // That nothing differs says nothing then.
+        // No tick was compared, so this is not a success.
         (true, 0) if ticks == 0 => writeln!(to, "there is nothing to compare; choose other times")?,
         (true, 0) => writeln!(to, "the replicas are the same")?,
         (false, 0) => writeln!(to, "the ticks are the same, the tapes are not")?,

@@ -237,7 +237,7 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
                 },
                 Err(error) => break Err(anyhow::Error::new(error).context("cannot draw on the terminal")),
             },
-            // Another program may have had the terminal in the meantime.
+            // Another program may have used the terminal in the meantime.
             _ = continued.recv() => if let Err(error) = screen.reopen() {
                 break Err(anyhow::Error::new(error).context("cannot take over the terminal again"));
             },
@@ -250,7 +250,7 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
     ended
 }
 
-/// What the user must know of a replay that cannot begin yet: until it does, nothing comes.
+/// A note for a replay whose start is in the future: until then no tick comes.
 fn early(from: Time, present: Time) -> Option<String> {
     let [shown_from, shown_present] = [from, present].map(|time| timestamp::show_with_decimals(time, 0));
     (from > present).then(|| format!("--from {shown_from} is in the future: the tape is at {shown_present}"))

@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, Turn,
     outcome::{Statuses, refused, status, subscribed},
-    replay::{Replay, Span},
+    replay::Span,
     session::{Refusal, Session},
+    status::Failure,
     terms::{Objection, Origin, Terms},
     v1::EVERYTHING,
 };
@@ -115,15 +116,18 @@ impl Change {
 
     /// Goes on while the turn lasts; true when the result is in the outbox. `everything` is what is wanted of every
     /// instrument, when that was asked for.
+    ///
+    /// # Errors
+    /// There is no room for a replay.
     pub(super) fn go_on(
         &mut self,
         session: &mut Session,
         everything: &mut Option<Interest>,
         turn: Turn,
-    ) -> bool {
+    ) -> Result<bool, Failure> {
         loop {
             match std::mem::replace(&mut self.step, Step::Done) {
-                Step::Done => return true,
+                Step::Done => return Ok(true),
                 Step::Refuse(objection) => {
                     self.statuses.refused_all(&self.symbols, &objection);
                     self.finish(session);
@@ -155,7 +159,7 @@ impl Change {
                 }
                 Step::StraysOfReplay(terms, span, instruments) => {
                     match self.find_strays(session, &terms.origin, turn) {
-                        true => self.finish_replay(session, terms, span, instruments),
+                        true => self.finish_replay(session, terms, span, instruments)?,
                         false => self.step = Step::StraysOfReplay(terms, span, instruments),
                     }
                 }
@@ -165,7 +169,7 @@ impl Change {
                 },
             }
             if turn.is_over() {
-                return matches!(self.step, Step::Done);
+                return Ok(matches!(self.step, Step::Done));
             }
         }
     }
@@ -309,13 +313,12 @@ impl Change {
         terms: Terms,
         span: Span,
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
-    ) {
+    ) -> Result<(), Failure> {
         if self.statuses.has_subscribed() {
-            let instruments = instruments.into_values().collect();
-            session.subscriber.hold(true);
-            session.replay = Some(Box::new(Replay::new(&session.feed, span, terms, instruments)));
+            session.begin_replay(span, terms, instruments.into_values().collect())?;
         }
         self.finish(session);
+        Ok(())
     }
 
     fn unsubscribe_named(

@@ -1,6 +1,6 @@
 //! Where requests come in: what is gRPC and what is not, and which RPC it is.
 
-use std::{future::poll_fn, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -12,7 +12,8 @@ use tonic::{
 use tower_service::Service;
 
 use super::{
-    CallerId, ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply,
+    ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply,
+    context::Call,
     gogen::Gogen,
     reference::Reference,
     requests::{Released, RequestBody, Requests},
@@ -53,13 +54,13 @@ impl Gate {
         }
         match request.uri().path() {
             "/gogen.TickerStreamService/TickerStream" => {
-                self.converse(Gogen, Format::Gogen, request, context)
+                self.converse(Gogen, Format::Gogen, request, context).await
             }
             "/ticker.v1.TickerStreamService/TickerStream" => {
-                self.converse(V1::default(), Format::V1, request, context)
+                self.converse(V1::default(), Format::V1, request, context).await
             }
             "/ticker.v1.TickerStreamService/Watch" => {
-                self.converse(Watch::default(), Format::V1, request, context)
+                self.converse(Watch::default(), Format::V1, request, context).await
             }
             _ => self.answer_once(request, context).await,
         }
@@ -72,12 +73,12 @@ impl Gate {
     ) -> Response<Reply> {
         let deadline = deadline(request.headers());
         let busy = context.work();
-        let mut unsent = context.unsent();
-        request.extensions_mut().insert(CallerId(context.id()));
-        let turns = self.feed.turns.clone();
-        let request = request.map(|body| Released::new(body, turns.ticket()));
+        let call = Call::new(&context);
+        request.extensions_mut().insert(call.clone());
+        let ticket = self.feed.turns.ticket();
+        let request = request.map(|body| Released::new(body, ticket));
         let answered = within(deadline, async {
-            poll_fn(|cx| unsent.poll_room(cx)).await;
+            call.begin().await;
             self.routes.call(request).await
         });
         let mut response = match answered.await {
@@ -86,10 +87,10 @@ impl Gate {
             Err(late) => Status::from(late).into_http(),
         };
         response.extensions_mut().clear();
-        response.map(|body| Reply::Answer { body, unsent, _busy: busy })
+        response.map(|body| Reply::answer(body, call, busy))
     }
 
-    fn converse<C, B>(
+    async fn converse<C, B>(
         self,
         conversation: C,
         format: Format,
@@ -107,6 +108,7 @@ impl Gate {
             return once(context, Status::from(failure).into_http());
         }
         let deadline = deadline(headers).map(sleep_until);
+        self.feed.turns.ticket().turn().await;
         let session = Session::new(self.feed, format, &context);
         let requests = Requests::new(request.into_body());
         let stream = TickStream::new(conversation, session, requests, context, deadline);
@@ -130,7 +132,7 @@ fn plainly(response: Response<Body>) -> Response<Body> {
 
 /// A response that is made at once.
 fn once(context: ConnectionContext, response: Response<Body>) -> Response<Reply> {
-    response.map(|body| Reply::Answer { body, unsent: context.unsent(), _busy: context.work() })
+    response.map(|body| Reply::answer(body, Call::new(&context), context.work()))
 }
 
 fn plain(

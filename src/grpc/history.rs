@@ -6,7 +6,9 @@ use std::{ops::Range, sync::Arc};
 use prost_types::Timestamp;
 
 use super::{
-    CallerId, Feed, convert,
+    Feed,
+    context::Call,
+    convert,
     status::{Failure, cut},
 };
 use crate::{
@@ -24,19 +26,23 @@ use crate::{
 
 /// The most ticks or candles of a page.
 const LARGEST_PAGE: usize = 10_000;
-/// Ticks that are read between two looks at the clock, of candles and digests: some 100 µs.
+/// About how many bytes a tick or a candle takes in a page.
+const ENCODED: usize = 64;
+/// Ticks of candles and digests that are read in one step: about 100 µs.
 const STEP: u64 = 2_048;
 
 impl Feed {
     pub(super) async fn list_ticks(
         &self,
-        caller: CallerId,
+        call: &Call,
         request: ListTicksRequest,
     ) -> Result<Encoded, Failure> {
         let (instrument, past) = self.past(&request.symbol, self.clock.now())?;
         let order = if request.newest_first { Order::NewestFirst } else { Order::OldestFirst };
         let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
         let most = convert::page_size(request.page_size, LARGEST_PAGE);
+        let asked = usize::try_from(range.end.0.saturating_sub(range.start.0)).unwrap_or(usize::MAX);
+        call.reserve(most.min(asked).saturating_mul(ENCODED)).await;
         let page = move || {
             let page = past.page(range.clone(), order, most);
             let symbol = instrument.symbol.as_str();
@@ -45,12 +51,12 @@ impl Feed {
                 next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
             })
         };
-        self.history.run(caller, move || Some(Ok(page()))).await
+        self.history.run(call.caller(), move || Some(Ok(page()))).await
     }
 
     pub(super) async fn list_candles(
         &self,
-        caller: CallerId,
+        call: &Call,
         request: ListCandlesRequest,
     ) -> Result<Encoded, Failure> {
         let now = self.clock.now();
@@ -63,6 +69,7 @@ impl Feed {
         let asked = times(request.start_time, request.end_time)?;
         let times = candles_from_token(asked, interval, &request.page_token)?;
         let most = convert::page_size(request.page_size, LARGEST_PAGE);
+        call.reserve(most * ENCODED).await;
         let mut fold = past.candles(interval, times, most);
         let response = move |page: CandlePage| {
             let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
@@ -72,18 +79,18 @@ impl Feed {
             })
         };
         let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
-        self.history.run(caller, step).await
+        self.history.run(call.caller(), step).await
     }
 
     pub(super) async fn digest_ticks(
         &self,
-        caller: CallerId,
+        call: &Call,
         request: DigestTicksRequest,
     ) -> Result<DigestTicksResponse, Failure> {
         let (_, past) = self.past(&request.symbol, self.clock.now())?;
         let range = sequences(request.start_sequence, request.end_sequence)?;
         let mut fold = past.digest(range);
-        let digest = self.history.run(caller, move || fold.step(STEP).map(Ok)).await?;
+        let digest = self.history.run(call.caller(), move || fold.step(STEP).map(Ok)).await?;
         Ok(DigestTicksResponse {
             tape_id: self.tape.identity().tape_id.clone(),
             start_sequence: digest.range.start.0,
@@ -188,8 +195,7 @@ fn candles_from_token(
     Ok(next.ok_or_else(|| Failure::BadPageToken(cut(token)))?..times.end)
 }
 
-/// The number that a page token is. A token has one spelling: what this service has not written, such as `+7` or `07`, is
-/// none of its tokens.
+/// Parses a page token. Only the form that this service issues is accepted, so `+7` and `07` are refused.
 fn number(token: &str) -> Option<u64> {
     let canonical = token == "0" || token.starts_with(|first: char| matches!(first, '1'..='9'));
     token.parse().ok().filter(|_| canonical)

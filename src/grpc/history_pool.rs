@@ -1,4 +1,4 @@
-//! Threads for history, shared by all workers of a server, and a fair queue of what they have to do.
+//! Threads that read history, shared by all workers of a server, and a fair queue of their work.
 
 use std::{
     any::Any,
@@ -21,8 +21,8 @@ pub use fair_queue::CallerId;
 pub(super) use fair_queue::Overload;
 use fair_queue::{Capacity, FairQueue, JobId};
 
-/// Does history work on as many threads as there are cores, at the lowest priority. Work is done in slices, and whose slice
-/// is next is decided by [`FairQueue`]: long work of one caller does not hold up short work of another.
+/// Runs history work on as many threads as there are cores, at the lowest priority. Work is done in slices, and
+/// [`FairQueue`] decides whose slice is next, so that long work of one caller does not delay short work of another.
 ///
 /// Clones share the threads. A thread is started when there is work for it, and all end when the last clone is dropped.
 #[derive(Clone)]
@@ -49,18 +49,18 @@ struct State {
     closed: bool,
 }
 
-/// Work and who waits for its result.
+/// Work, with the channel for its result.
 trait Job: Send {
-    /// Goes on with the work. True when there is nothing left to do, also because nobody waits for it any more.
+    /// Does the next step of the work. True when the work is complete or its caller has gone.
     fn step(&mut self) -> bool;
 
-    /// Tells who waits that the work is not done.
+    /// Tells the caller that the work will not be done.
     fn refuse(self: Box<Self>, overload: Overload);
 }
 
 struct Task<T, W> {
     work: W,
-    /// `None` once the result was sent.
+    /// `None` after the result was sent.
     result: Option<oneshot::Sender<Answer<T>>>,
 }
 
@@ -84,9 +84,9 @@ impl Default for HistoryPool {
 }
 
 impl HistoryPool {
-    /// A connection may have 200 streams: half of them may wait for history.
+    /// A connection may have 200 streams; half of them may wait for history.
     const CAPACITY: Capacity = Capacity { of_caller: 100, of_all: 4_000 };
-    /// CPU time of a slice. Work of other callers waits for a few of them.
+    /// CPU time of a slice. A short call of another caller waits for a few slices.
     const SLICE: Duration = Duration::from_millis(2);
 
     fn with_threads(most_threads: usize) -> Self {
@@ -96,11 +96,11 @@ impl HistoryPool {
         Self { _open: Arc::new(Open(pool.clone())), pool }
     }
 
-    /// Does work for a caller. `work` is called until it returns the result; a call should take a small part of a slice,
-    /// some 100 µs.
+    /// Runs work for a caller. `work` is called until it returns the result. Each call should take about 100 µs, a
+    /// small part of a slice.
     ///
     /// # Errors
-    /// Those of the work, that too much work waits already, and that the server is stopping.
+    /// The errors of the work; too much work waits already; the server is stopping.
     ///
     /// # Cancel safety
     /// Dropping the future drops the work: at once when it waits, after the current call of `work` otherwise.
@@ -117,7 +117,7 @@ impl HistoryPool {
         match answer {
             Ok(Answer::Done(result)) => result,
             Ok(Answer::Panicked(panic)) => resume_unwind(panic),
-            // The threads end only when nobody is left to ask, or could not be started.
+            // No thread could be started. (Running threads end only when the pool is dropped.)
             Err(_) => Err(Failure::Stopping),
         }
     }
@@ -138,7 +138,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(job) = self.job {
             let cancelled = self.pool.state().queue.cancel(self.caller, job);
-            // The lock is free again before the work is.
+            // The work is dropped after the lock is released.
             drop(cancelled);
         }
     }
@@ -167,7 +167,7 @@ impl Pool {
         let pool = self.clone();
         let started = thread::Builder::new().name("history".to_owned()).spawn(move || pool.work());
         if started.is_err() {
-            // The system has no thread left. Those that run do the work; without one nobody would.
+            // The system has no thread left. If no other thread runs, the work is dropped, because nobody would do it.
             let mut state = self.state();
             state.threads -= 1;
             let left = if state.threads == 0 { state.queue.drain() } else { Vec::new() };
@@ -176,7 +176,7 @@ impl Pool {
         }
     }
 
-    /// The life of a thread.
+    /// Runs jobs until the pool is closed.
     fn work(&self) {
         let_live_ticks_go_first();
         let mut state = self.state();
@@ -205,12 +205,12 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in it panics, and no work is done while it is held.
+        // Nothing panics while the lock is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Goes on with a job for a slice: its CPU time, in nanoseconds, and whether the job is done.
+/// Runs a job for one slice. Returns the CPU time, in nanoseconds, and whether the job is complete.
 fn slice(job: &mut dyn Job) -> (u64, bool) {
     let began = CpuTime::now();
     loop {
@@ -238,7 +238,7 @@ where
             Err(panic) => Answer::Panicked(panic),
         };
         if let Some(result) = self.result.take() {
-            // Whoever does not wait any more does not want it.
+            // Fails when the caller has gone.
             result.send(answer).ok();
         }
         true
@@ -253,7 +253,7 @@ where
 
 /// Gives this thread the lowest priority, so that work on every core does not hold up the workers.
 fn let_live_ticks_go_first() {
-    // On Linux it is the thread that has the priority. Where it cannot be changed the work is done all the same.
+    // On Linux a priority belongs to a thread. Where it cannot be changed the work is done at the usual priority.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, 19);
 }

@@ -20,7 +20,8 @@ use crate::{
 
 const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
 const STRAY: &str = "after_sequence names it and symbols does not: add it there, or *";
-/// A request may name tens of thousands of symbols that are empty.
+/// Largest number of statuses for symbols that are refused for one reason. A request may name tens of thousands of empty
+/// symbols.
 const MAX_STATUSES: usize = 10_000;
 
 /// The statuses of one result, encoded as they come.
@@ -31,11 +32,11 @@ pub(super) struct Statuses {
     first_refusal: Option<String>,
 }
 
-/// The texts of one answer. However many symbols are refused, they take bounded room and time.
+/// Limits the texts of one answer: their size, and the time for suggestions.
 pub(super) struct Texts {
-    /// How many bytes they may still have.
+    /// Number of bytes that further texts may have.
     bytes: usize,
-    /// How many times a symbol that was meant may still be looked for.
+    /// Number of further suggestions that may be searched.
     suggestions: usize,
 }
 
@@ -67,7 +68,7 @@ impl Texts {
         self.cut(refused(symbol, code, &message))
     }
 
-    /// The same status without its text when those before it took all the room.
+    /// The status, without its text if that does not fit any more.
     fn cut(&mut self, mut status: SymbolStatus) -> SymbolStatus {
         match self.bytes.checked_sub(status.message.len()) {
             Some(left) => self.bytes = left,
@@ -86,7 +87,7 @@ impl Texts {
 }
 
 impl Statuses {
-    /// The field of a subscription result that they are.
+    /// Number of the field `statuses` in a subscription result.
     const FIELD: u32 = 3;
 
     pub(super) fn new() -> Self {
@@ -103,7 +104,7 @@ impl Statuses {
         self.put(&status);
     }
 
-    /// Every symbol of a request, refused for the same reason; the request as a whole when it names none.
+    /// Refuses every symbol of a request for the same reason, or the request as a whole when it names no symbol.
     pub(super) fn refused_all(&mut self, symbols: &[String], objection: &Objection) {
         match symbols.is_empty() {
             true => self.push(refused("", objection.code, &objection.message)),
@@ -111,7 +112,7 @@ impl Statuses {
         }
     }
 
-    /// The symbols of a message beyond the most that it may name.
+    /// Refuses the symbols of a message after the first 1,000.
     pub(super) fn too_many(&mut self, symbols: &[String]) {
         self.refused_each(symbols, Code::LimitExceeded, TOO_MANY_IN_MESSAGE);
     }
@@ -136,7 +137,7 @@ impl Statuses {
         wire::put_subscription_result(request_id, &feed.tape.identity().tape_id, &self.encoded, out);
     }
 
-    /// A status for each symbol, and one for all those together that are more than an answer may hold.
+    /// Adds a status for each of the first [`MAX_STATUSES`] symbols, and one status for all others together.
     fn refused_each(&mut self, symbols: &[String], code: Code, message: &str) {
         let (listed, others) = symbols.split_at(symbols.len().min(MAX_STATUSES));
         for symbol in listed {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    CallerId, Feed, MAX_SYMBOLS_PER_MESSAGE, convert,
+    Feed, MAX_SYMBOLS_PER_MESSAGE,
+    context::Call,
+    convert,
     outcome::Texts,
     status::{Failure, cut},
 };
@@ -77,21 +79,21 @@ impl TickerStreamService for Reference {
     }
 
     async fn list_ticks(&self, request: Request<ListTicksRequest>) -> Result<Response<Encoded>, Status> {
-        let caller = caller(&request);
-        Ok(Response::new(self.feed.list_ticks(caller, request.into_inner()).await?))
+        let call = call(&request)?;
+        Ok(Response::new(self.feed.list_ticks(&call, request.into_inner()).await?))
     }
 
     async fn list_candles(&self, request: Request<ListCandlesRequest>) -> Result<Response<Encoded>, Status> {
-        let caller = caller(&request);
-        Ok(Response::new(self.feed.list_candles(caller, request.into_inner()).await?))
+        let call = call(&request)?;
+        Ok(Response::new(self.feed.list_candles(&call, request.into_inner()).await?))
     }
 
     async fn digest_ticks(
         &self,
         request: Request<DigestTicksRequest>,
     ) -> Result<Response<DigestTicksResponse>, Status> {
-        let caller = caller(&request);
-        Ok(Response::new(self.feed.digest_ticks(caller, request.into_inner()).await?))
+        let call = call(&request)?;
+        Ok(Response::new(self.feed.digest_ticks(&call, request.into_inner()).await?))
     }
 
     async fn publish(
@@ -131,7 +133,8 @@ impl Reference {
     }
 }
 
-/// Whose turn it is when history is made for a request.
-fn caller<T>(request: &Request<T>) -> CallerId {
-    request.extensions().get().copied().unwrap_or_default()
+/// The call that a request belongs to.
+fn call<T>(request: &Request<T>) -> Result<Call, Status> {
+    let call = request.extensions().get::<Call>().cloned();
+    call.ok_or_else(|| Status::internal("the request came without its connection"))
 }

@@ -44,14 +44,14 @@ pub(super) struct Replay {
     span: Span,
     began: Instant,
     format: V1,
-    /// How many lanes were told that what follows is live.
+    /// Number of lanes for which `caught_up` was sent.
     caught_up: usize,
     /// It has reached the present.
     is_present: bool,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-/// What a replay leaves behind: ten thousand cursors take a while to free.
+/// The cursors of a replay that has ended. There may be ten thousand, so they are freed in pieces.
 struct Remains {
     lanes: Vec<Lane>,
     merge: Merge,
@@ -84,7 +84,7 @@ pub(super) enum Replayed {
     Present,
 }
 
-/// A lane that is opened, or moved on to a time, takes as long as reading so many ticks.
+/// Cost of opening a lane or moving it to a later time, in ticks read.
 const OPEN: usize = 16;
 
 impl Span {
@@ -112,7 +112,7 @@ impl Span {
         self.end.is_some_and(|end| time >= end)
     }
 
-    /// The last time whose ticks are there to be read.
+    /// Ticks up to this time can be read now.
     fn limit(&self, now: Time) -> Time {
         let last = self.end.and_then(|end| end.before(Duration::from_nanos(1)));
         last.map_or(now, |last| last.min(now))
@@ -135,7 +135,7 @@ fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, Objection
 }
 
 impl Replay {
-    /// A replay of instruments, which are all different. They are opened when it is polled.
+    /// A replay of instruments, each named once. Their lanes are opened when the replay is polled.
     pub(super) fn new(feed: &Feed, span: Span, terms: Terms, instruments: Vec<Arc<Instrument>>) -> Self {
         let tape_id = &feed.tape.identity().tape_id;
         let Terms { interest, origin } = terms;
@@ -205,8 +205,8 @@ impl Replay {
         }
     }
 
-    /// Makes the symbols live subscriptions that go on where the replay has got to, at most `most` of them. True when
-    /// there are more. After an error the stream must end: symbols are left that there is no room for.
+    /// Turns at most `most` symbols into live subscriptions that begin where the replay ended. True when there are more.
+    /// After an error the stream must end, because the symbols that are left cannot be subscribed.
     pub(super) fn go_live(
         &mut self,
         feed: &Feed,
@@ -227,7 +227,7 @@ impl Replay {
         Ok(more)
     }
 
-    /// Opens lanes. What was asked for and was never on the tape is a gap. True when all are open.
+    /// Opens lanes. Sequences before the first tick of the tape are reported as a gap. True when all lanes are open.
     fn open(&mut self, feed: &Feed, budget: usize, reads: &mut usize, out: &mut Vec<u8>) -> bool {
         while !self.unopened.as_slice().is_empty() && *reads > 0 && out.len() < budget {
             let Some(instrument) = self.unopened.next() else { break };
@@ -326,8 +326,8 @@ impl Lane {
         day.reach(tick.sequence, reads)
     }
 
-    /// A cursor at the next tick that the minimum interval lets through, when that is a later one than the tick that
-    /// follows. It goes no further than the newest tick by `limit`, so that the present and the end are where they would be
+    /// A cursor at the next tick that the minimum interval does not leave out; `None` when that is `next` itself. It is
+    /// at most at the newest tick by `limit`, so that the replay reaches the present and its end with the same ticks as
     /// if every tick were read.
     fn jump(&self, next: &Tick, limit: Time, reads: &mut usize) -> Option<Box<dyn Cursor>> {
         if next.time >= self.not_before {

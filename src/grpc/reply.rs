@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tonic::{Status, body::Body as TonicBody};
 
-use super::context::{BusyStream, Unsent};
+use super::context::{BusyStream, Call};
 
 /// What a stream of ticks is for the connection, beside the body of a response.
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
@@ -25,17 +25,26 @@ pub enum Reply {
     /// A stream of ticks, which is made as it is sent.
     Ticks(Box<dyn Ticks>),
     /// An answer that is made before it is sent.
-    Answer {
-        /// The answer.
-        body: TonicBody,
-        /// The bytes of it that wait.
-        unsent: Unsent,
-        /// The connection is at work until it is sent.
-        _busy: BusyStream,
-    },
+    Answer(Answer),
+}
+
+/// An answer that is made before it is sent.
+pub struct Answer {
+    body: TonicBody,
+    /// Counts the bytes that wait to be sent.
+    call: Call,
+    /// A part of it was handed out, and is sent when the next one is asked for.
+    is_begun: bool,
+    /// The connection is at work until it is sent.
+    _busy: BusyStream,
 }
 
 impl Reply {
+    /// The answer of a call.
+    pub(super) fn answer(body: TonicBody, call: Call, busy: BusyStream) -> Self {
+        Self::Answer(Answer { body, call, is_begun: false, _busy: busy })
+    }
+
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything.
     pub fn take_in(&mut self, cx: &mut Context<'_>) {
         if let Self::Ticks(ticks) = self {
@@ -47,7 +56,7 @@ impl Reply {
     pub fn has_answers(&self) -> bool {
         match self {
             Self::Ticks(ticks) => ticks.has_answers(),
-            Self::Answer { .. } => true,
+            Self::Answer(_) => true,
         }
     }
 }
@@ -59,11 +68,14 @@ impl Body for Reply {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self.get_mut() {
             Self::Ticks(ticks) => Pin::new(ticks).poll_frame(cx),
-            Self::Answer { body, unsent, .. } => {
-                // It is asked for the next frame when the last one is sent.
+            Self::Answer(Answer { body, call, is_begun, .. }) => {
+                if *is_begun {
+                    call.set_unsent(0);
+                }
                 let frame = ready!(Pin::new(body).poll_frame(cx));
+                *is_begun = true;
                 let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-                unsent.set(data.map_or(0, Bytes::len));
+                call.set_unsent(data.map_or(0, Bytes::len));
                 Poll::Ready(frame)
             }
         }
@@ -72,7 +84,7 @@ impl Body for Reply {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Ticks(ticks) => ticks.is_end_stream(),
-            Self::Answer { body, .. } => body.is_end_stream(),
+            Self::Answer(answer) => answer.body.is_end_stream(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A bound on what is held at the same time, such as bytes that are not sent.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
@@ -62,6 +63,15 @@ impl Room {
         if before >= self.max && self.has_room() && self.is_waited_for.swap(false, SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
             waiting.into_values().for_each(Waker::wake);
+        }
+    }
+
+    /// Holds so much in place of what was held.
+    pub fn change(&self, before: usize, after: usize) {
+        match after.cmp(&before) {
+            Ordering::Greater => self.take(after - before),
+            Ordering::Less => self.give_back(before - after),
+            Ordering::Equal => {}
         }
     }
 

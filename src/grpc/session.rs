@@ -7,13 +7,13 @@ use std::{
 
 use super::{
     ConnectionContext, Feed, Format, Turn,
-    replay::{Replay, Replayed},
+    replay::{Replay, Replayed, Span},
     status::Failure,
     terms::{Origin, Terms, TooFarAhead},
 };
 use crate::{
     history::DayFold,
-    hub::{Full, Interest, Pulled, Subscribed, Subscriber},
+    hub::{Full, Held, Interest, Pulled, Quota, Subscribed, Subscriber},
     tape::{Instrument, Missing},
     tick::{Symbol, SymbolError},
 };
@@ -26,8 +26,10 @@ pub(super) struct Session {
     pub(super) outbox: Vec<u8>,
     /// Every instrument was asked for: how many are subscribed already, and what is wanted of them.
     subscribing_all: Option<(usize, Interest, Origin)>,
-    /// What goes before live ticks, in a watch that asked for it.
-    pub(super) replay: Option<Box<Replay>>,
+    /// What goes before live ticks, in a watch that asked for it, and what it holds of the quotas of subscriptions.
+    replay: Option<(Box<Replay>, [Held; 2])>,
+    /// Counts the subscriptions of the connection.
+    quota: Arc<Quota>,
 }
 
 /// Why a symbol is refused.
@@ -35,9 +37,9 @@ pub(super) enum Refusal {
     Malformed(SymbolError),
     Unknown(Symbol),
     TooMany,
-    /// Its connection or the server holds as many subscriptions as it may.
+    /// The limit of subscriptions of its connection or of the server is reached.
     Full(Full),
-    /// The tape has no room for it: it is invented, and as many as may be are.
+    /// The instrument would have to be invented, and the limit is reached.
     NoRoom(Missing),
     /// Quotes are asked for, and its day is too long to be read for them.
     NoQuotes,
@@ -87,14 +89,15 @@ impl Feed {
 }
 
 impl Session {
-    /// How many instruments are subscribed between two looks at the clock.
+    /// Number of instruments that are subscribed between two checks whether the turn is over.
     const PIECE: usize = 16;
-    /// How many symbols of a replay become live at once.
+    /// Largest number of symbols of a replay that become live in one step.
     const LIVE_AT_ONCE: usize = 64;
 
     pub(super) fn new(feed: Feed, format: Format, context: &ConnectionContext) -> Self {
         let subscriber = feed.join(format, context);
-        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None }
+        let quota = context.subscriptions();
+        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None, quota }
     }
 
     /// The instrument that a request names, if it can be subscribed on its terms.
@@ -124,7 +127,27 @@ impl Session {
         }
     }
 
-    /// Subscribes to every listed instrument, in [`Self::go_on`].
+    /// Begins a replay of instruments, which are all different. Each takes as much memory as ten subscriptions.
+    ///
+    /// # Errors
+    /// There is no room for them.
+    pub(super) fn begin_replay(
+        &mut self,
+        span: Span,
+        terms: Terms,
+        instruments: Vec<Arc<Instrument>>,
+    ) -> Result<(), Full> {
+        const SUBSCRIPTIONS: usize = 10;
+        let amount = instruments.len().saturating_mul(SUBSCRIPTIONS);
+        let of_connection = self.quota.hold(amount).ok_or(Full::Connection)?;
+        let of_server = self.feed.hub.quota().hold(amount).ok_or(Full::Server)?;
+        self.subscriber.hold(true);
+        let replay = Box::new(Replay::new(&self.feed, span, terms, instruments));
+        self.replay = Some((replay, [of_connection, of_server]));
+        Ok(())
+    }
+
+    /// Begins to subscribe to every listed instrument; [`Self::go_on`] does the work.
     pub(super) fn subscribe_all(&mut self, interest: Interest, origin: Origin) {
         self.subscribing_all = Some((0, interest, origin));
     }
@@ -142,7 +165,7 @@ impl Session {
         reads: &mut usize,
         out: &mut Vec<u8>,
     ) -> Result<Caught, Failure> {
-        let Some(replay) = &mut self.replay else { return Ok(Caught::Up) };
+        let Some((replay, _)) = &mut self.replay else { return Ok(Caught::Up) };
         match replay.poll(cx, &self.feed, budget, reads, out) {
             Replayed::End => return Ok(Caught::Closed),
             Replayed::Present if *reads > 0 => {
@@ -173,10 +196,10 @@ impl Session {
         }
     }
 
-    /// Goes on with the subscription of every instrument while the turn lasts. True when it is done.
+    /// Subscribes to more of the listed instruments while the turn lasts. True when all are subscribed.
     ///
     /// # Errors
-    /// There is no room for all of them.
+    /// The limit of subscriptions is reached before all are subscribed.
     pub(super) fn go_on(&mut self, turn: Turn) -> Result<bool, Failure> {
         let Some((mut done, interest, origin)) = self.subscribing_all.take() else { return Ok(true) };
         let tape = &*self.feed.tape;

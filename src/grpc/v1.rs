@@ -61,7 +61,7 @@ impl Conversation for V1 {
 
     fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
         let Some(change) = &mut self.change else { return Ok(true) };
-        let done = change.go_on(session, &mut self.everything, turn);
+        let done = change.go_on(session, &mut self.everything, turn)?;
         if done {
             self.change = None;
         }

@@ -34,7 +34,7 @@ impl Conversation for Watch {
 
     fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
         let Some(change) = &mut self.change else { return Ok(true) };
-        if !change.go_on(session, &mut self.everything, turn) {
+        if !change.go_on(session, &mut self.everything, turn)? {
             return Ok(false);
         }
         let statuses = change.statuses();

@@ -112,9 +112,9 @@ pub struct CandleFold {
     until: Time,
     /// Candles of a page, at most.
     most: usize,
-    /// Ticks that the page may still be made of.
+    /// Number of ticks that the page may still read.
     budget: u64,
-    /// Stands at `at`.
+    /// A cursor at `at`.
     cursor: Box<dyn Cursor>,
     /// The next tick to take in.
     at: Sequence,
@@ -132,7 +132,8 @@ struct Begun {
 }
 
 impl Past {
-    /// The candles of a page are made of so many ticks, or it has only one: that takes less than half a second.
+    /// Largest number of ticks that the candles of a page are made of, unless the page has one candle. Reading them takes
+    /// less than half a second.
     const TICKS_OF_A_PAGE: u64 = 1 << 24;
 
     /// The candles that begin in a range of times, at most so many and fewer when they are made of many ticks. The first
@@ -141,7 +142,7 @@ impl Past {
         let at = self.series.sequence_from(interval.open_time(times.start));
         CandleFold {
             series: self.series.clone(),
-            // No candle begins in no time.
+            // An empty range of times has no candles.
             end: if times.is_empty() { at } else { self.ticks.end },
             interval,
             until: times.end,
@@ -156,7 +157,7 @@ impl Past {
 }
 
 impl CandleFold {
-    /// What it costs to begin a candle, in ticks: its end has to be found.
+    /// Cost of beginning a candle, in ticks read: its end has to be looked up.
     const BEGINNING: u64 = 8;
 
     /// Takes in about `ticks` more ticks. Returns the page once it is complete.
@@ -215,7 +216,7 @@ impl CandleFold {
             return Ok(true);
         }
         let end = match self.interval.close_time(open_time) {
-            // Time ends before the interval does: what is left is all of it.
+            // The interval ends after the last representable time, so it has all the ticks that are left.
             Time::MAX => self.end,
             close_time => self.series.sequence_from(close_time).max(self.at.next()),
         };

@@ -25,7 +25,7 @@ struct Lane {
 }
 
 impl Merge {
-    /// Begins each series with a sequence of its own; see [`Self::add`].
+    /// Merges series, each read from its own sequence on; see [`Self::add`].
     pub fn new<'a>(series: impl IntoIterator<Item = (&'a dyn Series, Sequence)>) -> Self {
         let mut merge = Self::default();
         for (series, from) in series {
@@ -34,7 +34,7 @@ impl Merge {
         merge
     }
 
-    /// Adds a series, which begins with a sequence. One that begins after its last tick gives nothing.
+    /// Adds a series that is read from a sequence on. It has no ticks if that is after its last one.
     pub fn add(&mut self, series: &dyn Series, from: Sequence) {
         let cursor = series.cursor(from);
         let next = cursor.tick();
@@ -65,8 +65,8 @@ impl Merge {
         self.advance_or_jump(|_| None);
     }
 
-    /// Moves to the next tick. `jump` is shown the tick that follows in the same series, and may return a cursor of that
-    /// series that stands at a later one, which then follows in its place.
+    /// Moves to the next tick. `jump` is given the next tick of the same series. It may return a cursor at a later tick
+    /// of that series; the ticks before it are then skipped.
     pub fn advance_or_jump(&mut self, jump: impl FnOnce(&Tick) -> Option<Box<dyn Cursor>>) {
         let Some(mut first) = self.order.peek_mut() else { return };
         let Reverse((time, at)) = &mut *first;

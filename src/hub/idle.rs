@@ -1,17 +1,19 @@
-//! Heartbeats, and the end of streams that ask for nothing: a slice of the subscribers at a time.
+//! Heartbeats and the idle timeout of streams. Each call looks at one slice of the subscribers.
 
 use super::{Entry, Hub, State};
 use crate::tick::Time;
 
-/// The fewest subscribers of a slice.
+/// Smallest number of subscribers in a slice.
 const SLICE: usize = 64;
-/// The most slices of a round.
+/// Largest number of slices in a round over all subscribers.
 const SLICES: usize = 256;
 
 impl Hub {
-    /// Signals a heartbeat to those of the next slice of subscribers to whom nothing was sent for the heartbeat interval,
-    /// and ends streams that are idle for too long. Returns when to call it again, so that a round takes a quarter of the
-    /// heartbeat interval; `None` when there are no subscribers, until [`Self::changed`] says so.
+    /// Looks at the next slice of subscribers. Signals a heartbeat to each one that was sent nothing for the heartbeat
+    /// interval, and ends streams whose idle timeout is over.
+    ///
+    /// Returns the time of the next call: a round over all subscribers takes a quarter of the heartbeat interval. `None`
+    /// when there are no subscribers; then call it again after [`Self::changed`].
     pub fn beat(&self, now: Time) -> Option<Time> {
         let state = &mut *self.lock();
         state.now = state.now.max(now);
@@ -34,7 +36,7 @@ impl Hub {
 }
 
 impl State {
-    /// Ends at most `most` streams that are idle for too long, the longest first.
+    /// Ends at most `most` streams whose idle timeout is over, starting with the one that is idle longest.
     fn end_idle(&mut self, most: usize) {
         for _ in 0..most {
             let Some(&(touched, id)) = self.idle.first() else { return };
@@ -53,7 +55,7 @@ impl State {
         }
     }
 
-    /// Changes what decides whether a subscriber is idle.
+    /// Applies `change` to a subscriber, and keeps the list of idle subscribers up to date.
     pub(super) fn update(&mut self, id: u32, change: impl FnOnce(&mut Entry)) {
         let Some(entry) = self.subscribers.get_mut(id as usize).and_then(Option::as_mut) else { return };
         self.idle.remove(&(entry.touched, id));

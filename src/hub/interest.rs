@@ -58,8 +58,7 @@ impl Default for Delivery {
     }
 }
 
-/// How far a subscriber has got with one instrument. A slot that is not in use is in no list but that of vacant slots, and
-/// carries no mark.
+/// How far a subscriber has got with one instrument. A vacant slot has no mark and is only in the list of vacant slots.
 ///
 /// There is one for each symbol of each stream, and every tick that is delivered reads one, so it is kept small:
 /// what is rarely needed is in its [`Terms`].
@@ -75,7 +74,7 @@ pub(super) struct Slot {
     pub(super) plain: bool,
 }
 
-/// The `watched` of a slot that is not in use. Its `next` is the next such slot.
+/// The value of `watched` in a vacant slot, whose `next` is the number of the next vacant slot.
 pub(super) const VACANT: u32 = u32::MAX;
 
 /// The terms of a slot.
@@ -90,7 +89,7 @@ pub(super) struct Terms {
     pub(super) phase: Phase,
     /// As in [`Interest`].
     pub(super) unnamed: bool,
-    /// It has something to send and waits until `not_before`, without signals.
+    /// A tick waits to be sent until `not_before`. Until then new ticks do not wake the subscriber.
     pub(super) muted: bool,
 }
 

@@ -5,19 +5,19 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-/// The numbers below a table's length that are free. The lowest is used first, so that a table can be cut short when
-/// most of it is free.
+/// Free places of a table, by number. The lowest is used first, so that the end of the table gets free and can be cut
+/// off.
 #[derive(Default)]
 pub(super) struct Free(BinaryHeap<Reverse<u32>>);
 
 impl Free {
-    /// The lowest free number of a table of this length; `None` when it is full.
+    /// The lowest free number below `len`, the table's length; `None` when the table is full.
     pub(super) fn take(&mut self, len: usize) -> Option<u32> {
         let Reverse(lowest) = self.0.pop()?;
         if (lowest as usize) < len {
             return Some(lowest);
         }
-        // All of them are beyond the end: the table was cut short since.
+        // All free numbers are beyond the end: the table has been cut off since.
         self.0 = BinaryHeap::new();
         None
     }
@@ -27,37 +27,39 @@ impl Free {
     }
 }
 
-/// Numbers for the pacer to publish under. A number that the pacer knows is not used for another instrument before the
-/// pacer has heard that it is free, and an instrument that comes and goes before the pacer hears of it is not mentioned.
+/// The numbers under which the pacer publishes instruments, and the changes that it has yet to learn.
+///
+/// A number is used again only after the pacer was told that it is free. An instrument that is watched and unwatched
+/// before the pacer asks for changes is not reported.
 #[derive(Default)]
 pub(super) struct Numbers {
     free: Free,
     told: Vec<Told>,
-    /// The numbers that may have changed since the pacer heard of them.
+    /// Numbers that may have changed since the pacer last asked for changes.
     queue: VecDeque<u32>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Told {
-    /// The pacer publishes under it.
+    /// The pacer publishes under this number.
     paced: bool,
-    /// It is in the queue.
+    /// The number is in the queue.
     queued: bool,
 }
 
-/// What became of a number.
+/// A change of a number, as the pacer has to learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// It is to be published under.
+    /// Publish under this number.
     Watched(u32),
-    /// It is not any more.
+    /// Stop publishing under this number.
     Free(u32),
-    /// What changed was undone.
+    /// Nothing to do: the change was undone.
     Nothing,
 }
 
 impl Numbers {
-    /// How long a table by number must be.
+    /// The length that a table indexed by number needs.
     pub(super) fn len(&self) -> usize {
         self.told.len()
     }
@@ -72,7 +74,7 @@ impl Numbers {
         number
     }
 
-    /// Nobody watches it any more.
+    /// Takes back a number whose instrument nobody watches any more.
     pub(super) fn give_back(&mut self, number: u32) {
         match self.told[number as usize].paced {
             true => self.enqueue(number),
@@ -80,7 +82,7 @@ impl Numbers {
         }
     }
 
-    /// What the pacer has to hear next; `None` when it has heard everything.
+    /// The next change for the pacer; `None` when it knows all of them.
     pub(super) fn next_news(&mut self, is_watched: impl FnOnce(u32) -> bool) -> Option<News> {
         let number = self.queue.pop_front()?;
         if self.queue.is_empty() {
@@ -102,12 +104,12 @@ impl Numbers {
         })
     }
 
-    /// Whether the pacer has something to hear.
+    /// Whether there are changes that the pacer does not know.
     pub(super) fn has_news(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Forgets the free numbers at the end.
+    /// Cuts the free numbers at the end off.
     pub(super) fn trim(&mut self, is_watched: impl Fn(u32) -> bool) {
         while let Some(last) = self.told.last()
             && !last.paced
@@ -129,14 +131,15 @@ impl Numbers {
     }
 }
 
-/// Gives memory back when nearly all of a large table is free; what is left is little to move.
+/// Shrinks the capacity of a large table of which at most a sixteenth is used. Few items have to be moved then.
 pub(super) fn shrink<T>(table: &mut Vec<T>) {
     if table.capacity() > 1_024 && table.len() <= table.capacity() / 16 {
         table.shrink_to(table.len() * 2);
     }
 }
 
-/// Appends to a table that grows by a quarter: there are many of them, and their slack adds up.
+/// Appends to a table and grows its capacity by a quarter, not by half: there are many tables, and unused capacity adds
+/// up.
 pub(super) fn push<T>(table: &mut Vec<T>, item: T) {
     if table.len() == table.capacity() {
         table.reserve_exact((table.len() / 4).max(4));

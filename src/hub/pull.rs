@@ -12,29 +12,30 @@ use crate::{
     tick::{Sequence, Tick, Time},
 };
 
-/// At most so many bytes of one symbol's missed ticks at once, so that one that lags holds up no other.
+/// Largest number of bytes of one symbol's missed ticks per pull, so that a symbol that lags cannot delay others.
 const CATCH_UP: usize = 4 * 1024;
 
-/// A cursor that is opened, or a sequence that is looked up, takes as long as reading so many ticks.
+/// Cost of opening a cursor or looking up a sequence, in ticks read.
 const OPEN: usize = 8;
-/// What it costs to mute a slot, in ticks read.
+/// Cost of muting a slot, in ticks read.
 const MUTE: usize = 2;
-/// At most so many slots are looked at for live ticks that have to wait for more to be read. The tests have few slots.
+/// Largest number of slots per pull that are skipped because the pull may read no more of the tape. Small in tests, which
+/// have few slots.
 const POSTPONED: usize = if cfg!(test) { 2 } else { 512 };
 
 /// What a pull has left to do.
 #[derive(Default)]
 pub(super) struct Left {
-    /// There is more to read before the subscriber can be told everything, even if nothing was appended. (What there was
-    /// no room for in the output is not counted.)
+    /// The pull stopped because it may read no more of the tape, and more has to be read. A pull that stopped because its
+    /// output is full does not set it.
     pub(super) is_behind: bool,
-    /// A minimum interval that it has to wait for is over before any other.
+    /// The subscriber waits for a minimum interval that ends before all others, so the pacer has to wake earlier.
     pub(super) deferred_sooner: bool,
 }
 
 impl State {
-    /// Appends what the subscriber lacks to `out` until it holds `budget` bytes, and counts off what it reads from the
-    /// tape.
+    /// Appends what the subscriber lacks to `out` until it holds `budget` bytes. What it reads from the tape is
+    /// subtracted from `reads`.
     pub(super) fn pull(
         &mut self,
         subscriber: u32,
@@ -285,7 +286,7 @@ impl Send<'_> {
     }
 }
 
-/// Counts off that a cursor is opened. One tick may be read after it, or there would be no progress.
+/// Counts the cost of opening a cursor. At least one tick may be read after it, so that there is always progress.
 fn open(reads: &mut usize) {
     *reads = reads.saturating_sub(OPEN).max(1);
 }

@@ -1,15 +1,29 @@
-//! How many subscriptions somebody may have.
+//! Limits on the number of subscriptions.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Counts the subscriptions of a connection or of the whole server against a limit. Shared by all whom it covers.
+/// Counts the subscriptions of a connection, or of the whole server, against a limit. Shared by all streams that it
+/// covers.
 #[derive(Debug)]
 pub struct Quota {
     limit: usize,
     used: AtomicUsize,
+}
+
+/// Part of a quota, given back when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    quota: Arc<Quota>,
+    amount: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.quota.used.fetch_sub(self.amount, Ordering::Relaxed);
+    }
 }
 
 impl Quota {
@@ -18,14 +32,21 @@ impl Quota {
         Arc::new(Self { limit, used: AtomicUsize::new(0) })
     }
 
-    /// A quota that is never used up.
+    /// A quota without a limit.
     pub fn unlimited() -> Arc<Self> {
         Self::new(usize::MAX)
     }
 
-    /// How many subscriptions there are, with those of subscribers that have left and are not swept yet.
+    /// Number of subscriptions, including those of subscribers that have left and are not swept yet.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Counts `amount` subscriptions until the returned guard is dropped; `None` when that would exceed the limit.
+    pub fn hold(self: &Arc<Self>, amount: usize) -> Option<Held> {
+        let add = |used: usize| used.checked_add(amount).filter(|used| *used <= self.limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
+        Some(Held { quota: self.clone(), amount })
     }
 
     /// Counts one subscription more. False when the limit is reached.

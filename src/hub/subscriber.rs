@@ -24,16 +24,16 @@ pub enum Subscribed {
     Added,
     /// It was subscribed already, and its options are the new ones.
     Changed,
-    /// There is no room for one subscription more; nothing has changed.
+    /// The limit of subscriptions is reached; nothing has changed.
     Full(Full),
 }
 
-/// Whose quota of subscriptions is used up.
+/// Whose limit of subscriptions is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// That of the connection.
+    /// The limit of the connection.
     Connection,
-    /// That of the server.
+    /// The limit of the server.
     Server,
 }
 
@@ -45,8 +45,8 @@ pub enum Pulled {
         /// There is more to read from the tape than the pull was allowed to.
         is_behind: bool,
     },
-    /// Nothing was appended, and there is more to read from the tape than the pull was allowed to. What is published
-    /// meanwhile wakes the subscriber too.
+    /// Nothing was appended, and there is more to read from the tape than the pull was allowed to. A live tick wakes the
+    /// subscriber as well.
     More,
     /// The subscriber has had no subscription and sent no request for too long.
     Idle,
@@ -74,7 +74,7 @@ impl Subscriber {
         self.hub.lock().update(self.id, touch);
     }
 
-    /// Exempts the stream from the idle timeout, or ends that: a replay sends ticks without a subscription.
+    /// Exempts the stream from the idle timeout while `held` is true: a replay sends ticks without a subscription.
     pub fn hold(&self, held: bool) {
         self.hub.lock().update(self.id, |entry| entry.held = held);
     }
@@ -115,7 +115,7 @@ impl Subscriber {
         self.hub.lock().retain(self.id, from, most, keep, removed)
     }
 
-    /// Takes every symbol for one that was not asked for by name.
+    /// Treats every subscribed symbol as one that `*` brought, not as one that was subscribed by name.
     pub fn unname_all(&self) {
         self.hub.lock().unname_all(self.id);
     }
@@ -169,8 +169,8 @@ impl Subscriber {
     /// Appends what the subscriber lacks to `out`, until it holds `budget` bytes and a message more; pending when it
     /// lacks nothing. Call it again after `Data` and `More`.
     ///
-    /// About `reads` ticks are read from the tape at most, and counted off: live ticks cost nothing of it. With none
-    /// left, only live ticks are sent.
+    /// At most about `reads` ticks are read from the tape, and their number is subtracted from `reads`. Live ticks are
+    /// not counted. When `reads` is zero, only live ticks are sent.
     pub fn poll_pull(
         &self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! What a subscriber is subscribed to: begin, change, end.
+//! Subscriptions: how they begin, change and end.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -37,7 +37,7 @@ impl State {
         start: Start,
         now: Time,
     ) -> Subscribed {
-        // A request restarts the idle timeout, also one that has run out and was not reported yet.
+        // A request restarts the idle timeout, even if it is over and the stream was not told yet.
         self.update(subscriber, |entry| (entry.touched, entry.timed_out) = (now.max(entry.touched), false));
         if let Some(number) = self.slot(subscriber, &instrument.symbol) {
             self.change_interest(subscriber, number, interest, start);
@@ -68,7 +68,7 @@ impl State {
     /// Begins to watch an instrument.
     fn watch(&mut self, tape: &dyn Tape, instrument: &Arc<Instrument>, now: Time) -> u32 {
         let series = tape.series(instrument);
-        // The hub's own time stands still while nothing is watched.
+        // The hub's time does not advance while nothing is watched.
         self.now = self.now.max(now);
         let latest = series.sequence_at(self.now).map(|newest| series.tick(newest));
         let id = self.numbers.take();
@@ -89,7 +89,7 @@ impl State {
         id
     }
 
-    /// What the pacer has to hear next.
+    /// The next change for the pacer; `None` when it knows all of them.
     pub(super) fn next_news(&mut self) -> Option<News> {
         let news = self.numbers.next_news(|id| self.watched[id as usize].is_some());
         if let Some(News::Free(_) | News::Nothing) = news {
@@ -101,7 +101,7 @@ impl State {
     fn change_interest(&mut self, subscriber: u32, number: u32, interest: Interest, start: Start) {
         let Some(entry) = self.subscribers[subscriber as usize].as_mut() else { return };
         let (slot, terms) = (&mut entry.slots[number as usize], &mut entry.terms[number as usize]);
-        // What was named once stays named, whatever else asks for it.
+        // A symbol that was subscribed by name counts as named, even if `*` covers it later.
         entry.named += usize::from(terms.unnamed && !interest.unnamed);
         terms.unnamed &= interest.unnamed;
         // A request that changes no option must not restart the wait for the minimum interval.
@@ -145,7 +145,7 @@ impl State {
         let (phase, next, not_before, day) = match (start, found.latest) {
             (Start::At { next, not_before, day }, _) => (Phase::CatchingUp, next, not_before, day),
             (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence, Time::default(), None),
-            // Nothing was traded yet: the first tick of all will be a live one.
+            // Nothing was traded yet, so there is no snapshot: the first tick is a live one.
             (Start::Snapshot, None) => (Phase::Live, found.series.first(), Time::default(), None),
         };
         let Interest { delivery, format, unnamed } = interest;
@@ -188,7 +188,7 @@ impl State {
         (end < self.entry(subscriber)?.slots.len()).then_some(end as u32)
     }
 
-    /// Takes every symbol of a subscriber for one that was not asked for by name.
+    /// Treats every symbol of a subscriber as one that `*` brought, not as one that was subscribed by name.
     pub(super) fn unname_all(&mut self, subscriber: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
         entry.terms.iter_mut().for_each(|terms| terms.unnamed = true);
@@ -248,7 +248,7 @@ impl State {
         self.trim_watched();
     }
 
-    /// Gives back what the tables by number have too much.
+    /// Shrinks the tables that are indexed by number.
     fn trim_watched(&mut self) {
         self.numbers.trim(|id| self.watched[id as usize].is_some());
         self.watched.truncate(self.numbers.len());
@@ -257,7 +257,7 @@ impl State {
         shrink(&mut self.published);
     }
 
-    /// Follows the day of an instrument no longer when nobody reads its quotes.
+    /// Drops the figures of an instrument's day when nobody reads its quotes.
     fn forget_unread_day(&mut self, watched: u32) {
         let Some(found) = &mut self.watched[watched as usize] else { return };
         let mut readers = found.readers.iter().zip(&self.quotes);
@@ -283,7 +283,8 @@ impl State {
         id
     }
 
-    /// A subscriber leaves: it wants no signal and no heartbeat any more. True when it has left slots to be swept.
+    /// Unlinks a subscriber that leaves: it gets no signal and no heartbeat any more. True when it has slots that must be
+    /// swept.
     pub(super) fn leave(&mut self, id: u32) -> bool {
         self.update(id, |entry| entry.leaving = true);
         self.joined -= 1;
@@ -321,7 +322,7 @@ impl State {
                         self.release(id, number);
                     }
                     if let Some(entry) = self.entry_mut(id) {
-                        // All are gone already with the last one in use.
+                        // Releasing the last slot in use has freed all of them already.
                         entry.slots.pop();
                         entry.terms.pop();
                     }
@@ -390,7 +391,7 @@ impl Entry {
         number
     }
 
-    /// Makes a slot vacant. The last one takes all memory with it.
+    /// Makes a slot vacant. When it was the last one in use, the memory of all slots is freed.
     fn vacate(&mut self, number: u32) {
         let (slot, terms) = (&mut self.slots[number as usize], &mut self.terms[number as usize]);
         self.by_watched.remove(&slot.watched);
@@ -408,8 +409,8 @@ impl Entry {
     }
 }
 
-/// When a slot was last sent a tick. What was sent without a minimum interval leaves no time behind: it counts from the
-/// time of the tick, or of the last tick of a gap.
+/// When a slot was last sent a tick. Without a minimum interval the time of sending is not kept; then it is the time of
+/// the tick itself, or of the last tick of a gap.
 fn last_sent(slot: &Slot, terms: &Terms, watched: &Watched, now: Time) -> Time {
     let interval = terms.delivery.min_interval();
     if !interval.is_zero() {

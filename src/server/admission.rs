@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::grpc::{ConnectionContext, Notice, Room};
@@ -43,11 +44,13 @@ pub(super) struct Admitted {
 }
 
 /// Why a connection may not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(super) enum Refused {
     /// The server has as many as it may, and each is at work.
+    #[error("the server has as many as it may and none is idle; --max-connections allows more")]
     Full,
     /// The peer has its share.
+    #[error("their address has its share, which is half of --max-connections, and none is idle")]
     Share,
 }
 

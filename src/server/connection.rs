@@ -59,6 +59,9 @@ const QUIET: Duration = Duration::from_secs(60);
 /// It has so long to answer.
 const PONG: Duration = Duration::from_secs(20);
 
+/// A peer may take so long to answer to the end of a connection without streams.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// Serves a connection until it closes. Once it is told to drain it takes no new streams, and closes when those that are
 /// open have ended.
 pub(super) async fn serve<C>(mut io: C, admitted: Admitted, gate: Gate, turns: Turns, patience: Patience)
@@ -78,7 +81,7 @@ where
     // From here on it takes tens of kilobytes: connections begin one after the other.
     let mut ticket = turns.ticket();
     ticket.turn().await;
-    let frames = Frames::new(io, opening);
+    let frames = Frames::new(io, opening, turns.ticket());
     let activity = frames.activity();
     let handshake = server::Builder::new()
         .initial_window_size(RECEIVE_WINDOW)
@@ -135,6 +138,8 @@ struct Connection<C> {
     is_listening: bool,
     /// What it was told to do, and does.
     heeded: Option<Notice>,
+    /// When it is cut if it has no streams, although it has not closed.
+    cut: Option<Instant>,
 }
 
 impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
@@ -158,6 +163,17 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             pinged: None,
             is_listening: false,
             heeded: None,
+            cut: None,
+        }
+    }
+
+    /// Forgets the ping that was answered.
+    fn take_pong(&mut self, cx: &mut Context<'_>) {
+        if self.pinged.is_some()
+            && let Some(ping) = &mut self.ping
+            && ping.poll_pong(cx).is_ready()
+        {
+            self.pinged = None;
         }
     }
 
@@ -166,6 +182,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             return;
         }
         self.heeded = Some(notice);
+        self.cut = Some(Instant::now() + CLOSING);
         match notice {
             Notice::Drain => self.http.graceful_shutdown(),
             Notice::Evict => self.http.abrupt_shutdown(Reason::NO_ERROR),
@@ -192,7 +209,8 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
         let idle = self.idle_since().map(|since| since + self.patience.max_idle);
         let stalled = self.activity.blocked_since().map(|since| since + self.patience.stall_timeout);
-        [idle, stalled].into_iter().flatten().fold(quiet, Instant::min)
+        let cut = self.cut.filter(|_| self.context.streams() == 0);
+        [idle, stalled, cut].into_iter().flatten().fold(quiet, Instant::min)
     }
 
     /// Since when it has no streams; `None` while it has some, or is closing anyway.
@@ -210,8 +228,8 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             debug!(peer = ?self.context.peer(), "a connection is closed that takes nothing of what it is sent");
             return false;
         }
-        if self.pinged.is_some_and(|pinged| self.activity.last_read() > pinged) {
-            self.pinged = None;
+        if self.context.streams() == 0 && self.cut.is_some_and(|cut| now >= cut) {
+            return false;
         }
         if is_over(self.pinged, PONG) {
             debug!(peer = ?self.context.peer(), "a connection is closed whose peer is gone");
@@ -246,6 +264,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C
             if let Poll::Ready(ended) = this.accept(cx) {
                 return Poll::Ready(ended);
             }
+            this.take_pong(cx);
             let next_look = this.next_look();
             if next_look < this.alarm.deadline() {
                 this.alarm.as_mut().reset(next_look);

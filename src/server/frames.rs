@@ -1,8 +1,8 @@
 //! The bytes of a connection, with a bound on what its peer can make the server do by sending frames.
 //!
 //! HTTP/2 has frames that cost the sender nothing and that no flow control limits: PRIORITY, unknown types, SETTINGS, PING,
-//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive. A connection that has sent many at once lets others take
-//! their turn before more is read, and one that sends more than a rate is read no faster than that.
+//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive. More than a few frames at once are read in turns of the
+//! worker, and a connection that sends more of them than a rate is read no faster than that.
 
 use std::{
     io,
@@ -21,14 +21,17 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use crate::grpc::Ticket;
+
 /// A connection that is read frame by frame.
 pub(super) struct Frames<C> {
     io: C,
     /// What was read before HTTP/2 began.
     opening: Vec<u8>,
     scanner: Scanner,
-    /// How much work may still be read before others take their turn.
+    /// How much work may still be read before it takes a turn to read more.
     left: u32,
+    ticket: Ticket,
     rate: Rate,
     pause: Option<Pin<Box<Sleep>>>,
     activity: Arc<Activity>,
@@ -77,11 +80,11 @@ const NOT_BLOCKED: u64 = u64::MAX;
 const PIECE: usize = 4096;
 
 impl<C> Frames<C> {
-    /// How much work is read before others take their turn.
+    /// How much work is read at once, without a turn and in each turn.
     const WORK: u32 = 256;
 
     /// Reads `opening` first, which was read before, and then from `io`.
-    pub(super) fn new(io: C, opening: Vec<u8>) -> Self {
+    pub(super) fn new(io: C, opening: Vec<u8>, ticket: Ticket) -> Self {
         let now = Instant::now();
         let mut scanner = Scanner::default();
         scanner.scan(opening.strip_prefix(PREFACE).unwrap_or(&opening));
@@ -90,6 +93,7 @@ impl<C> Frames<C> {
             opening,
             scanner,
             left: Self::WORK,
+            ticket,
             rate: Rate { tokens: Rate::BURST, filled: now },
             pause: None,
             activity: Arc::new(Activity::new()),
@@ -149,7 +153,7 @@ impl Cost {
         match kind {
             DATA => Self { work: 1, unlimited: 0 },
             // Each may open a stream; how many is limited.
-            HEADERS => Self { work: 8, unlimited: 0 },
+            HEADERS => Self { work: 32, unlimited: 0 },
             CONTINUATION => Self { work: 8, unlimited: 8 },
             RST_STREAM => Self { work: 4, unlimited: 4 },
             // It may change the window of every stream, and wake them.
@@ -234,14 +238,22 @@ impl<C: AsyncRead + Unpin> AsyncRead for Frames<C> {
             this.pause = None;
         }
         if this.left == 0 {
+            ready!(this.ticket.poll_turn(cx));
+            // The next turn is granted only after this task has run.
+            this.ticket.give_up();
             this.left = Self::WORK;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
         }
         let mut piece = [const { MaybeUninit::uninit() }; PIECE];
         let len = PIECE.min(buf.remaining());
         let mut piece = ReadBuf::uninit(&mut piece[..len]);
-        ready!(Pin::new(&mut this.io).poll_read(cx, &mut piece))?;
+        match Pin::new(&mut this.io).poll_read(cx, &mut piece) {
+            Poll::Ready(read) => read?,
+            Poll::Pending => {
+                // All that has come is read.
+                this.left = Self::WORK;
+                return Poll::Pending;
+            }
+        }
         let bytes = piece.filled();
         buf.put_slice(bytes);
         if !bytes.is_empty() {
@@ -292,6 +304,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::grpc::Turns;
 
     const PRIORITY: u8 = 2;
     const SETTINGS: u8 = 4;
@@ -301,6 +314,14 @@ mod tests {
         frame.extend([kind, 0, 0, 0, 0, 1]);
         frame.resize(HEAD + payload, 0xff);
         frame
+    }
+
+    async fn read_all(bytes: &[u8], opening: Vec<u8>) -> Vec<u8> {
+        let turns = Turns::default();
+        tokio::spawn(turns.clone().grant());
+        let mut read = Vec::new();
+        Frames::new(bytes, opening, turns.ticket()).read_to_end(&mut read).await.unwrap();
+        read
     }
 
     proptest! {
@@ -325,10 +346,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn frames_that_no_flow_control_limits_are_read_at_a_rate() {
         let flood: Vec<u8> = frame(PRIORITY, 5).repeat(100_000);
-        let mut frames = Frames::new(&flood[..], Vec::new());
         let began = Instant::now();
-        let mut read = Vec::new();
-        frames.read_to_end(&mut read).await.unwrap();
+        let read = read_all(&flood, Vec::new()).await;
         assert_eq!(read, flood);
         let least = f64::from(100_000 - Rate::BURST) / f64::from(Rate::PER_SECOND);
         let took = began.elapsed().as_secs_f64();
@@ -338,10 +357,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_small_requests_is_read_at_once() {
         let burst = frame(0, 12).repeat(10_000);
-        let mut frames = Frames::new(&burst[..], frame(SETTINGS, 0));
         let began = Instant::now();
-        let mut read = Vec::new();
-        frames.read_to_end(&mut read).await.unwrap();
+        let read = read_all(&burst, frame(SETTINGS, 0)).await;
         assert_eq!((read.len(), began.elapsed()), (burst.len() + HEAD, Duration::ZERO));
     }
 }

@@ -7,10 +7,13 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tracing::{debug, warn};
 
-use super::{admission::Admission, worker::Worker};
+use super::{
+    admission::{Admission, Refused},
+    worker::Worker,
+};
 
 /// A socket that listens.
 pub(super) struct Listener {
@@ -52,6 +55,7 @@ impl Listener {
     pub(super) async fn deal_to(self, workers: &[Worker], admission: &Admission) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let mut back_off = Self::FIRST_BACK_OFF;
+        let mut refusals = Refusals::default();
         loop {
             match socket.accept().await {
                 Ok((stream, peer)) => {
@@ -62,7 +66,7 @@ impl Listener {
                     match (prepared, admitted) {
                         (Ok(stream), Ok(admitted)) => worker.hand_over(stream, admitted).await,
                         (Err(error), _) => debug!(%peer, %error, "a connection could not be prepared"),
-                        (_, Err(refused)) => debug!(%peer, ?refused, "a connection is refused"),
+                        (_, Err(refused)) => refusals.note(peer, refused),
                     }
                 }
                 Err(error) => {
@@ -73,6 +77,26 @@ impl Listener {
                     back_off = Self::LAST_BACK_OFF.min(back_off * 2);
                 }
             }
+        }
+    }
+}
+
+/// Connections that were refused and not told of in the log.
+#[derive(Default)]
+struct Refusals {
+    count: u64,
+    warned: Option<Instant>,
+}
+
+impl Refusals {
+    /// At most one line for so long, however many are refused.
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn note(&mut self, peer: SocketAddr, refused: Refused) {
+        self.count += 1;
+        if self.warned.is_none_or(|warned| warned.elapsed() >= Self::EVERY) {
+            warn!(refused = self.count, last_peer = %peer, "connections are refused: {refused}");
+            (self.count, self.warned) = (0, Some(Instant::now()));
         }
     }
 }

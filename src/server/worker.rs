@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -37,6 +37,8 @@ pub(super) struct Worker {
     incoming: mpsc::Sender<(TcpStream, Admitted)>,
     stop: oneshot::Sender<Instant>,
     load: Arc<AtomicUsize>,
+    /// The number of the last connection that it was given.
+    last_given: AtomicU64,
 }
 
 impl Worker {
@@ -59,7 +61,7 @@ impl Worker {
             let stopped = async { stopped.await.unwrap_or_else(|_| Instant::now()) };
             move || runtime.block_on(run(feed, gate, flush_interval, patience, accepted, from_std, stopped))
         };
-        Ok((Self { incoming, stop, load: Arc::default() }, run))
+        Ok((Self { incoming, stop, load: Arc::default(), last_given: AtomicU64::new(0) }, run))
     }
 
     /// How many connections it was given and still has. Whoever gives it one counts it.
@@ -67,13 +69,14 @@ impl Worker {
         &self.load
     }
 
-    /// The worker that has the fewest connections.
+    /// The worker that has the fewest connections; among several, the one that has waited longest for another.
     pub(super) fn idlest(workers: &[Self]) -> Option<&Self> {
-        workers.iter().min_by_key(|worker| worker.load.load(Relaxed))
+        workers.iter().min_by_key(|worker| (worker.load.load(Relaxed), worker.last_given.load(Relaxed)))
     }
 
     /// Gives it a connection to serve.
     pub(super) async fn hand_over(&self, stream: TcpStream, admitted: Admitted) {
+        self.last_given.store(admitted.context.id() + 1, Relaxed);
         if self.incoming.send((stream, admitted)).await.is_err() {
             debug!("a connection came for a worker that has ended");
         }
@@ -146,7 +149,7 @@ pub(super) async fn run<A, C>(
 }
 
 /// How many changes of the set of watched instruments the pacer hears at once.
-const CHANGES: usize = 512;
+const CHANGES: usize = 128;
 /// How many interests whose minimum interval is over are signalled at once.
 const DEFERRED: usize = 1_024;
 /// How many subscriptions of subscribers that have left are removed at once.

@@ -27,14 +27,14 @@ pub struct Instrument {
     pub tick_interval: Duration,
     /// When its day begins, after 00:00 UTC.
     pub day_start: Duration,
-    /// Ends the use of an invented instrument.
+    /// Frees the place of an invented instrument when it is dropped.
     pub lease: Lease,
 }
 
-/// Tells who gave out an instrument when it is used no longer. The default tells nobody.
+/// Runs code when an instrument is not used any more, by dropping a guard. The default has no guard.
 ///
-/// A copy of an instrument is not the one that was given out: its lease is the default one. Leases are all equal, because
-/// they say nothing about an instrument.
+/// A clone of an instrument gets the default lease. All leases compare as equal, so that they do not affect the
+/// comparison of instruments.
 #[derive(Default)]
 pub struct Lease(Option<Box<dyn Any + Send + Sync>>);
 

@@ -109,7 +109,8 @@ impl Universe {
         Self { listed, invented: None }
     }
 
-    /// The same instruments, and an invented one for any other well-formed symbol: at most `most` of them at a time.
+    /// The same instruments, and an invented one for any other well-formed symbol, at most `most` invented ones at a
+    /// time.
     #[must_use]
     pub fn with_any_symbol(self, most: usize) -> Self {
         Self { invented: Some(Invented::new(most)), ..self }

@@ -41,7 +41,7 @@ enum Packed {
 const ONE: u64 = 1_000_000_000;
 
 impl Recording {
-    /// Writes to standard output, where someone may read along.
+    /// Writes plain CSV to standard output.
     pub(super) fn to_stdout(
         increments: HashMap<Symbol, u64>,
         count: Option<NonZeroU64>,

@@ -73,15 +73,15 @@ impl Screen {
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         self.terminal.show_cursor()?;
         ratatui::try_restore()?;
-        // The whole process group, as the terminal would have done: a program that has started this one must stop too.
+        // Stops the whole process group, as the terminal does, so that a program that has started this one stops too.
         let stopped = kill_current_process_group(Number::TSTP);
         self.reopen()?;
         Ok(stopped?)
     }
 
-    /// Takes the terminal over anew, whatever has become of it, and forgets what is on it.
+    /// Sets the terminal up again, whatever state it is in, and forgets what was drawn.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        // What was set before does not hold any more, but crossterm goes by it.
+        // Crossterm still assumes the old state of the terminal, so it is reset first.
         disable_raw_mode()?;
         enable_raw_mode()?;
         execute!(stdout(), EnterAlternateScreen, Clear(ClearType::All))?;

@@ -55,16 +55,16 @@ const COLUMNS: [Column; 6] = [
 /// A column. It is as wide as its widest text, and at least as wide as its heading.
 struct Column {
     heading: &'static str,
-    /// It has this width even when its texts are shorter, so that columns do not come and go with them.
+    /// Smallest width, even when the texts are shorter, so that columns do not appear and disappear.
     least: usize,
-    /// It is made as wide as this when there is room.
+    /// Preferred width, when there is room.
     usual: usize,
 }
 
 /// The texts of a row, and the color of each.
 type Texts = [(String, Style); COLUMNS.len()];
 
-/// Stands for a text that has no room. A part of a price would be another price.
+/// Shown in place of a number that does not fit: part of a price would look like another price.
 const NO_ROOM: &str = "…";
 
 /// Between two columns.
@@ -146,12 +146,12 @@ fn widths(rows: &[Texts], area: usize) -> [usize; COLUMNS.len()] {
         }
     }
     let mut widths = [0; COLUMNS.len()];
-    // The price first; the symbol has what the price leaves.
+    // The price comes first; the symbol gets the width that is left.
     widths[1] = needed[1].min(area);
     widths[0] = needed[0].min(area.saturating_sub(widths[1] + GAP));
     let mut left = area.saturating_sub(widths[0] + widths[1] + GAP);
     for column in 2..COLUMNS.len() {
-        // Behind a column that has no room there is none, however narrow.
+        // When a column does not fit, the ones after it are left out too, even narrow ones.
         if widths[0] < needed[0] || left < needed[column] + GAP {
             break;
         }
@@ -203,7 +203,7 @@ fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: N
         let last = (view.top + view.rows).min(board.len());
         format!("  rows {}-{last} of {}, arrows scroll", view.top + 1, board.len())
     });
-    // Part of a number would be another number.
+    // Part of a number would look like another number.
     news.extend(
         rows.filter(|rows| "q quits".len() + rows.len() <= area.width.into())
             .map(|rows| Span::from(rows).dim()),
@@ -215,7 +215,7 @@ fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: N
     frame.render_widget(Text::from(vec![totals, Line::from(news)]), area);
 }
 
-/// The texts that fit into a line of this width. The first one is there in any case, shortened if it must be.
+/// The texts that fit into a line of this width. The first one is always there, shortened if it does not fit.
 fn fitting(texts: &[String], width: usize) -> String {
     let (first, others) =
         texts.split_first().map_or(("", &[][..]), |(first, others)| (first.as_str(), others));

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-/// A point in the CPU time of this thread; where the system does not tell it, a point in real time.
+/// A point in the CPU time of this thread, or in real time on systems that do not report CPU time.
 ///
-/// A thread of low priority is often preempted: in real time its caller would pay for what others did meanwhile.
+/// A thread of low priority is often preempted. Measured in real time, its caller would be charged for the work of
+/// others.
 pub(super) struct CpuTime(
     #[cfg(target_os = "linux")] Duration,
     #[cfg(not(target_os = "linux"))] std::time::Instant,

@@ -1,10 +1,10 @@
-//! Whose work is next: the caller's that has used the least time.
+//! Fair queue of history work: the next job is one of the caller that has used the least time.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use thiserror::Error;
 
-/// Who asks for work: one number for each connection.
+/// A caller of the pool: one number for each connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallerId(pub u64);
 
@@ -12,18 +12,18 @@ pub struct CallerId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JobId(u64);
 
-/// Why a job is not taken in, or is thrown out.
+/// Why a job is refused, or removed from the queue.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(in crate::grpc) enum Overload {
     #[error(
-        "{0} calls of this connection wait for history, which is the most: wait for some of their answers"
+        "{0} calls of this connection wait for history, which is the limit: wait for some of their answers"
     )]
     Caller(usize),
-    #[error("the server has {0} calls for history waiting, which is the most: try again later")]
+    #[error("the server has {0} calls for history waiting, which is the limit: try again later")]
     Server(usize),
 }
 
-/// The most jobs that wait.
+/// Largest number of jobs that may wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Capacity {
     /// Of one caller.
@@ -32,29 +32,29 @@ pub(super) struct Capacity {
     pub(super) of_all: usize,
 }
 
-/// Jobs that wait, served by start-time fair queueing: each caller has a virtual time, which is the work that was done for
-/// it, in nanoseconds, and the caller with the least virtual time is next. A caller that comes while others wait begins at
-/// the virtual time that the queue has reached, so that it neither gains from having been away nor waits for the others to
-/// be done. The jobs of one caller are served in the order in which they came.
+/// Jobs that wait, served by start-time fair queueing: each caller has a virtual time, which is the work that was done
+/// for it, in nanoseconds, and the caller with the least virtual time is next. A caller that comes while others wait
+/// begins at the virtual time of the queue: it gets no credit for the time it was away, and does not wait until the
+/// others are done. The jobs of one caller are served in the order in which they came.
 ///
-/// The time that a job takes is known only afterwards. Until then it is taken to be one slice, so that one caller does not
+/// The time that a job takes is known only afterwards. Until then it is charged one slice, so that one caller does not
 /// get all the threads at once.
 #[derive(Debug)]
 pub(super) struct FairQueue<J> {
     capacity: Capacity,
-    /// Nanoseconds that a job is taken to use until it has been told.
+    /// Nanoseconds that a job is charged until its real time is known.
     slice: u64,
-    /// The callers that have work here or under way, and those that are [resting](Self::resting).
+    /// Callers with jobs that wait or run, and those that are [resting](Self::resting).
     callers: HashMap<CallerId, Caller<J>>,
-    /// The callers with a job that waits, the next one first; of those with the same virtual time, who waits longest.
+    /// Callers with a job that waits, ordered by virtual time, then by how long they wait.
     next: BTreeSet<(u64, u64, CallerId)>,
-    /// The callers without work whose virtual time the queue has yet to reach.
+    /// Callers without work whose virtual time is ahead of the queue's.
     resting: BTreeSet<(u64, CallerId)>,
-    /// The virtual time that the queue has reached: that of the last job it gave out.
+    /// Virtual time of the queue: that of the last job it gave out.
     reached: u64,
     waiting: usize,
     under_way: usize,
-    /// Numbers jobs and places in line.
+    /// The last number given to a job or a place.
     numbered: u64,
 }
 
@@ -83,8 +83,8 @@ impl<J> FairQueue<J> {
         }
     }
 
-    /// Takes in a job of a caller. When the queue is full and another caller has more jobs in it, the newest of those
-    /// makes room, and is returned.
+    /// Adds a job of a caller. When the queue is full and another caller has more jobs waiting, the newest job of that
+    /// caller is removed and returned.
     ///
     /// # Errors
     /// There is no room for the job.
@@ -110,7 +110,7 @@ impl<J> FairQueue<J> {
         Ok((id, thrown_out))
     }
 
-    /// Gives out the next job. [`Self::done`] must follow.
+    /// Takes out the next job. [`Self::done`] must be called when its slice is over.
     pub(super) fn pop(&mut self) -> Option<(CallerId, JobId, J)> {
         let (used, _, caller) = self.next.pop_first()?;
         let at = self.callers.get_mut(&caller)?;
@@ -126,8 +126,8 @@ impl<J> FairQueue<J> {
         Some((caller, id, job))
     }
 
-    /// Charges a caller for the slice of a job that was given out, in nanoseconds. What is left of the job goes back to the
-    /// head of its caller's line.
+    /// Charges a caller for the slice of a job, in nanoseconds. A job that is not complete goes back to the front of its
+    /// caller's queue.
     pub(super) fn done(&mut self, caller: CallerId, spent: u64, left: Option<(JobId, J)>) {
         let Some(at) = self.callers.get_mut(&caller) else { return };
         at.under_way -= 1;
@@ -149,7 +149,7 @@ impl<J> FairQueue<J> {
         self.waiting
     }
 
-    /// Takes out a job for which nobody waits any more, if it is here.
+    /// Removes a job whose caller has gone, if it waits here.
     pub(super) fn cancel(&mut self, caller: CallerId, id: JobId) -> Option<J> {
         let at = self.callers.get_mut(&caller)?;
         let place = at.waiting.iter().position(|(waiting, _)| *waiting == id)?;
@@ -169,8 +169,8 @@ impl<J> FairQueue<J> {
         self.callers.values_mut().flat_map(jobs).map(|(_, job)| job).collect()
     }
 
-    /// The newest job of the caller with the most that wait, if they are more than `others`. It reads the list of all
-    /// callers, which has an end because the queue is full.
+    /// Removes the newest job of the caller that has the most jobs waiting, if it has more than `others`. It looks at all
+    /// callers, whose number is bounded by the capacity of the queue.
     fn throw_out(&mut self, others: usize) -> Option<J> {
         let (caller, at) = self.callers.iter_mut().max_by_key(|(id, at)| (at.waiting.len(), **id))?;
         let (_, job) = if at.waiting.len() > others { at.waiting.pop_back()? } else { return None };
@@ -189,7 +189,7 @@ impl<J> FairQueue<J> {
         self.rest(caller);
     }
 
-    /// Puts a caller that has a job in line, if it is not.
+    /// Adds a caller that has a job waiting to [`Self::next`], unless it is there.
     fn line_up(&mut self, caller: CallerId) {
         let place = self.number();
         let Some(at) = self.callers.get_mut(&caller) else { return };
@@ -199,8 +199,8 @@ impl<J> FairQueue<J> {
         }
     }
 
-    /// Lets a caller go that has no work. Its virtual time is remembered while it is ahead, or it would gain by coming
-    /// again.
+    /// Removes a caller that has no work. While its virtual time is ahead of the queue's it is kept: otherwise it could
+    /// leave and come back to be served before its time.
     fn rest(&mut self, caller: CallerId) {
         if self.waiting == 0 && self.under_way == 0 {
             self.callers.clear();

@@ -17,7 +17,7 @@ use crate::{
     tick::{Price, Symbol},
 };
 
-/// The invented instruments that are in use: at most a number of them at a time.
+/// The invented instruments that are in use, up to a limit.
 #[derive(Debug)]
 pub(super) struct Invented {
     table: Arc<Table>,
@@ -26,11 +26,11 @@ pub(super) struct Invented {
 #[derive(Debug)]
 struct Table {
     most: usize,
-    /// An instrument leaves the table when the last who holds it lets go, so that each one costs a constant time.
+    /// An instrument is removed when its last holder drops it, in constant time.
     in_use: DashMap<Symbol, Weak<Instrument>>,
-    /// Instruments that exist, also for a moment those that are just being dropped.
+    /// Number of instruments that exist, including those that are being dropped.
     count: AtomicUsize,
-    /// The greatest count since memory was last given back.
+    /// Largest count since memory was last given back.
     peak: AtomicUsize,
 }
 
@@ -41,7 +41,7 @@ struct Place {
 }
 
 impl Invented {
-    /// None so far, and at most `most` at a time.
+    /// An empty table for at most `most` instruments at a time.
     pub(super) fn new(most: usize) -> Self {
         let (count, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Self { table: Arc::new(Table { most, in_use: DashMap::new(), count, peak }) }
@@ -50,19 +50,19 @@ impl Invented {
     /// The instrument of a symbol: one and the same for all who hold it at the same time.
     ///
     /// # Errors
-    /// As many as may be are in use, and this one is not.
+    /// The limit is reached, and this instrument is not in use yet.
     pub(super) fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         let in_use = &self.table.in_use;
         if let Some(found) = in_use.get(symbol).and_then(|held| held.upgrade()) {
             return Ok(found);
         }
         let place = || Table::place(&self.table, *symbol);
-        // The guard of an entry is held while its instrument is invented: two threads never invent the same one.
+        // The entry stays locked while its instrument is made, so that two threads cannot make the same one.
         match in_use.entry(*symbol) {
             Entry::Occupied(mut held) => match held.get().upgrade() {
                 // Another thread was faster.
                 Some(found) => Ok(found),
-                // The last who held it is about to take it out of the table, and will find it in use again.
+                // Its last holder is about to remove it from the table, and will find that it is in use again.
                 None => {
                     let lease = place()?;
                     let instrument = invent(symbol, lease);
@@ -81,7 +81,7 @@ impl Invented {
 }
 
 impl Table {
-    /// Memory of so few entries is not worth giving back.
+    /// A table whose peak was at most this many entries is not shrunk.
     const FEW: usize = 1_024;
 
     /// Takes a place, if there is one.
@@ -93,7 +93,8 @@ impl Table {
         Ok(Lease::new(Place { table: self.clone(), symbol }))
     }
 
-    /// Gives memory back once most of the table is empty: the few entries that are left have to be moved.
+    /// Gives memory back once less than a sixteenth of the peak is in use, since all entries that are left have to be
+    /// moved.
     fn shrink(&self, count: usize) {
         let peak = self.peak.load(Relaxed);
         let is_worth_it = peak > Self::FEW && count < peak / 16;
@@ -105,7 +106,7 @@ impl Table {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Unless it has been invented anew since the last who held it let go.
+        // It stays if it has been invented again since its last holder dropped it.
         self.table.in_use.remove_if(&self.symbol, |_, held| held.strong_count() == 0);
         let count = self.table.count.fetch_sub(1, Relaxed) - 1;
         self.table.shrink(count);

@@ -4,17 +4,17 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{tape::Instrument, tick::Symbol};
 
-/// Symbols compared around one place of the list, at most. All built-in ones fit.
+/// Largest number of symbols compared around one position of the list. All built-in ones fit.
 const WINDOW: usize = 64;
-/// Letters that may be wrong, missing or too many.
+/// Largest edit distance of a suggestion.
 const FARTHEST: usize = 2;
-/// Longest text for which a symbol can be near enough, in bytes.
+/// Longest text that can be within that distance of a symbol, in bytes.
 const LONGEST: usize = Symbol::MAX_LEN + FARTHEST;
 
 /// A text in capitals, prepared to be compared with many symbols.
 struct Pattern {
     len: usize,
-    /// For each byte, the positions of the text that hold it, one bit each.
+    /// For each byte, the positions at which the text has it, one bit for each position.
     positions: [u64; 256],
 }
 
@@ -36,7 +36,7 @@ pub(super) fn nearest(listed: &[Arc<Instrument>], text: &str) -> Option<Symbol> 
     let capitals = around(listed, text);
     let pattern = Pattern::new(text);
 
-    // The windows may overlap; each symbol is compared once.
+    // The windows may overlap, but each symbol is compared once.
     let below = small.start..small.end.min(capitals.start);
     let above = small.start.max(capitals.end)..small.end;
     let candidates = [capitals, below, above].into_iter().filter_map(|window| listed.get(window)).flatten();
@@ -46,7 +46,7 @@ pub(super) fn nearest(listed: &[Arc<Instrument>], text: &str) -> Option<Symbol> 
         .map(|(_, instrument)| instrument.symbol)
 }
 
-/// The window of the list around the place where a text would be.
+/// The window of the list around the position at which the text would be inserted.
 fn around(listed: &[Arc<Instrument>], text: &[u8]) -> Range<usize> {
     let place = listed.partition_point(|instrument| instrument.symbol.as_str().as_bytes() < text);
     let start = place.saturating_sub(WINDOW / 2).min(listed.len().saturating_sub(WINDOW));
@@ -66,8 +66,8 @@ impl Pattern {
     /// The least number of letters to change, insert or delete to make the text the symbol, whatever its case; `None`
     /// when there are more than `farthest`.
     ///
-    /// Myers' algorithm in the form of Hyyrö: a column of the matrix of distances is two words, of the rows that are one
-    /// more and one less than the row above.
+    /// Myers' bit-parallel algorithm in Hyyrö's form. A column of the distance matrix is two words: one has a bit for
+    /// each row whose distance is one more than in the row above, the other for each row whose distance is one less.
     fn distance(&self, symbol: &str, farthest: usize) -> Option<usize> {
         let end = 1 << (self.len - 1);
         if self.len.abs_diff(symbol.len()) > farthest {
