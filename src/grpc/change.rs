@@ -1,7 +1,7 @@
 //! One request that names symbols, done in pieces: a request of a thousand
 //! symbols takes several turns and delays nobody.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, Turn,
@@ -9,7 +9,7 @@ use super::{
     replay::Span,
     session::{Refusal, Session},
     status::Failure,
-    terms::{Objection, Terms},
+    terms::{Objection, Origin, Terms},
     v1::EVERYTHING,
 };
 use crate::{
@@ -30,6 +30,8 @@ pub(super) struct Change {
     retained: Option<u32>,
     /// What was removed because the request does not name it.
     removed: Vec<Symbol>,
+    /// The last entry of `after_sequence` that was looked at for strays.
+    last_entry: Option<String>,
     statuses: Statuses,
 }
 
@@ -41,7 +43,11 @@ enum Step {
     /// Removes what is not wanted any more.
     Remove(Terms),
     Subscribe(Terms),
+    /// Looks for entries of `after_sequence` that the request does not name.
+    Strays(Terms),
     Replay(Terms, Span, BTreeMap<Symbol, Arc<Instrument>>),
+    /// The same for a replay.
+    StraysOfReplay(Terms, Span, BTreeMap<Symbol, Arc<Instrument>>),
     Unsubscribe,
     Done,
 }
@@ -103,6 +109,7 @@ impl Change {
             step,
             retained: Some(0),
             removed: Vec::new(),
+            last_entry: None,
             statuses: Statuses::new(),
         }
     }
@@ -137,13 +144,23 @@ impl Change {
                     }
                 }
                 Step::Subscribe(terms) => match self.subscribe_named(session, &terms, turn) {
-                    true => self.finish_subscribe(session, everything, terms),
+                    true => self.step = Step::Strays(terms),
                     false => self.step = Step::Subscribe(terms),
                 },
+                Step::Strays(terms) => match self.find_strays(session, &terms.origin, turn) {
+                    true => self.finish_subscribe(session, everything, terms),
+                    false => self.step = Step::Strays(terms),
+                },
                 Step::Replay(terms, span, mut instruments) => {
-                    match self.find_replayed(session, &terms, &mut instruments, turn) {
+                    self.step = match self.find_replayed(session, &terms, &mut instruments, turn) {
+                        true => Step::StraysOfReplay(terms, span, instruments),
+                        false => Step::Replay(terms, span, instruments),
+                    }
+                }
+                Step::StraysOfReplay(terms, span, instruments) => {
+                    match self.find_strays(session, &terms.origin, turn) {
                         true => self.finish_replay(session, terms, span, instruments)?,
-                        false => self.step = Step::Replay(terms, span, instruments),
+                        false => self.step = Step::StraysOfReplay(terms, span, instruments),
                     }
                 }
                 Step::Unsubscribe => match self.unsubscribe_named(session, everything, turn) {
@@ -187,8 +204,7 @@ impl Change {
     fn check(&mut self, session: &Session, terms: &Terms, turn: Turn) -> Option<bool> {
         let mut found = false;
         let all = self.each(turn, |_, symbol| {
-            found =
-                found || symbol == EVERYTHING || session.feed.instrument_for(symbol, terms.interest).is_ok();
+            found = found || symbol == EVERYTHING || session.find(symbol, terms).is_ok();
         });
         let known = found || all;
         if known {
@@ -251,7 +267,6 @@ impl Change {
     }
 
     fn finish_subscribe(&mut self, session: &mut Session, everything: &mut Option<Interest>, terms: Terms) {
-        self.put_rest(&session.feed, &terms);
         self.removed.sort_unstable();
         for symbol in &self.removed {
             self.statuses.push(status(symbol.as_str(), Code::Unsubscribed));
@@ -282,7 +297,7 @@ impl Change {
                 instruments.extend(listed.iter().map(|instrument| (instrument.symbol, instrument.clone())));
                 statuses.push(subscribed(symbol, terms.interest, feed.clock));
             }
-            name => match feed.instrument_for(name, terms.interest) {
+            name => match session.find(name, terms) {
                 Ok(instrument) => {
                     instruments.insert(instrument.symbol, instrument);
                     statuses.push(subscribed(symbol, terms.interest, feed.clock));
@@ -299,7 +314,6 @@ impl Change {
         span: Span,
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
     ) -> Result<(), Failure> {
-        self.put_rest(&session.feed, &terms);
         let begun = match self.statuses.has_subscribed() {
             true => session.begin_replay(span, terms, instruments.into_values().collect()),
             false => Ok(()),
@@ -343,11 +357,38 @@ impl Change {
         self.finish(session);
     }
 
-    /// Adds the statuses of symbols past 1,000, and of `after_sequence` entries without a symbol.
-    fn put_rest(&mut self, feed: &Feed, terms: &Terms) {
-        let (symbols, others) = self.symbols.split_at(self.len());
-        self.statuses.too_many(others);
-        self.statuses.strays(feed, &terms.origin, symbols);
+    /// The statuses of what is in the request and was not looked at: symbols beyond the most that it may name, and entries
+    /// of `after_sequence` that it does not name. Those that `*` stands for are used, unless they are too far ahead.
+    fn find_strays(&mut self, session: &Session, origin: &Origin, turn: Turn) -> bool {
+        let len = self.len();
+        let (symbols, others) = self.symbols.split_at(len);
+        if self.last_entry.is_none() {
+            self.statuses.too_many(others);
+        }
+        let all = self.names_everything();
+        let from = self.last_entry.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut entries = origin.after.range::<str, _>((from, Bound::Unbounded)).map(|(symbol, _)| symbol);
+        let mut last = None;
+        for (at, symbol) in entries.by_ref().enumerate() {
+            let listed = if all { session.feed.listed(symbol) } else { None };
+            match listed.map(|instrument| origin.start(&session.feed, instrument)) {
+                _ if origin.names(symbol, symbols) => {}
+                None => self.statuses.stray(symbol),
+                Some(Ok(_)) => {}
+                Some(Err(ahead)) => {
+                    self.statuses.refused(&session.feed, symbol, Refusal::TooFarAhead(ahead));
+                }
+            }
+            last = Some(symbol);
+            if at % PIECE == PIECE - 1 && turn.is_over() {
+                break;
+            }
+        }
+        let all_done = entries.next().is_none();
+        if let Some(last) = last {
+            self.last_entry = Some(last.clone());
+        }
+        all_done
     }
 
     fn finish(&self, session: &mut Session) {

@@ -1,6 +1,6 @@
 //! What became of a symbol: the statuses of a subscription result.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use prost::encoding::message;
 
@@ -8,8 +8,7 @@ use super::{
     Feed, Format, convert,
     session::Refusal,
     status::{Failure, Hint, cut},
-    terms::{Objection, Origin},
-    v1::EVERYTHING,
+    terms::Objection,
     wire,
 };
 use crate::{
@@ -61,6 +60,7 @@ impl Texts {
                 (Code::UnknownSymbol, message)
             }
             Refusal::NoQuotes => (Code::InvalidArgument, Failure::NoQuotes.to_string()),
+            Refusal::TooFarAhead(ahead) => (Code::InvalidArgument, ahead.to_string()),
             Refusal::Full(full) => (Code::LimitExceeded, Failure::from(full).to_string()),
             Refusal::NoRoom(missing) => (Code::LimitExceeded, missing.to_string()),
             Refusal::TooMany => (Code::LimitExceeded, Failure::TooManySymbols.to_string()),
@@ -117,19 +117,9 @@ impl Statuses {
         self.refused_each(symbols, Code::LimitExceeded, TOO_MANY_IN_MESSAGE);
     }
 
-    /// The entries of `after_sequence` whose symbol was left out: they are reported, not ignored.
-    pub(super) fn strays(&mut self, feed: &Feed, origin: &Origin, symbols: &[String]) {
-        if origin.after.is_empty() {
-            return;
-        }
-        let asked: HashSet<&str> = symbols.iter().map(String::as_str).collect();
-        let listed = feed.tape.instruments();
-        let is_listed = |symbol: &str| listed.binary_search_by(|one| one.symbol.as_str().cmp(symbol)).is_ok();
-        let is_stray =
-            |symbol: &&str| !(asked.contains(symbol) || asked.contains(EVERYTHING) && is_listed(symbol));
-        for symbol in origin.after.keys().map(String::as_str).filter(is_stray) {
-            self.push(refused(symbol, Code::InvalidArgument, STRAY));
-        }
+    /// An entry of `after_sequence` whose symbol was left out: it is reported, not ignored.
+    pub(super) fn stray(&mut self, symbol: &str) {
+        self.push(refused(symbol, Code::InvalidArgument, STRAY));
     }
 
     /// Whether a symbol is subscribed.

@@ -72,9 +72,10 @@ impl Stall {
     const LOOK: Duration = Duration::from_secs(1);
 
     /// The looks of streams that stall together are spread over time.
-    fn new(stream: StreamId) -> Self {
-        let spread = Self::LOOK * (stream.as_u32() / 2 % 128) / 128;
-        let next_look = Box::pin(sleep(Self::LOOK + spread));
+    fn new(stream: StreamId, timeout: Duration) -> Self {
+        let look = timeout.min(Self::LOOK);
+        let spread = look * (stream.as_u32() / 2 % 128) / 128;
+        let next_look = Box::pin(sleep(look + spread));
         Self { since: Instant::now(), sent: 0, next_look, ticket: None }
     }
 }
@@ -117,7 +118,7 @@ impl Sending {
             return Poll::Pending;
         }
         let id = self.stream.stream_id();
-        let stall = self.stall.get_or_insert_with(|| Stall::new(id));
+        let stall = self.stall.get_or_insert_with(|| Stall::new(id, self.stall_timeout));
         loop {
             if let Some(ticket) = &mut stall.ticket {
                 ready!(ticket.poll_turn(cx));
