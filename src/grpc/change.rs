@@ -1,4 +1,4 @@
-//! One request that names symbols, from its beginning to its result. It is done in pieces, so that a request of a thousand
+//! One request that names symbols, done in pieces: a request of a thousand
 //! symbols takes several turns and delays nobody.
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
@@ -19,14 +19,14 @@ use crate::{
     tick::Symbol,
 };
 
-/// A request under way.
+/// A request in progress.
 pub(super) struct Change {
     request_id: u64,
     symbols: Vec<String>,
     /// The first symbol that is not done.
     next: usize,
     step: Step,
-    /// From where on subscriptions are looked at that may have to be removed; `None` when all have been.
+    /// The next subscription to check for removal; `None` when all are checked.
     retained: Option<u32>,
     /// What was removed because the request does not name it.
     removed: Vec<Symbol>,
@@ -56,9 +56,9 @@ const NO_SYMBOL: &str = "the request names no symbol";
 const TOO_MANY_TO_REPLAY: &str =
     "a replay has at most 10,000 symbols and there are more: name those you want";
 
-/// How many symbols are done between two looks at the clock.
+/// Number of symbols between two checks whether the turn is over.
 const PIECE: usize = 8;
-/// How many subscriptions are looked at between two looks at the clock.
+/// Number of subscriptions between two checks whether the turn is over.
 const RETAINED: usize = 64;
 
 impl Change {
@@ -230,7 +230,7 @@ impl Change {
             return false;
         }
         match all {
-            // What is not named again is there because of the `*`.
+            // What the request does not name again counts as part of `*`.
             true => session.subscriber.unname_all(),
             false => *everything = None,
         }
@@ -314,11 +314,12 @@ impl Change {
         span: Span,
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
     ) -> Result<(), Failure> {
-        if self.statuses.has_subscribed() {
-            session.begin_replay(span, terms, instruments.into_values().collect())?;
-        }
+        let begun = match self.statuses.has_subscribed() {
+            true => session.begin_replay(span, terms, instruments.into_values().collect()),
+            false => Ok(()),
+        };
         self.finish(session);
-        Ok(())
+        Ok(begun?)
     }
 
     fn unsubscribe_named(
@@ -356,8 +357,8 @@ impl Change {
         self.finish(session);
     }
 
-    /// The statuses of what is in the request and was not looked at: symbols beyond the most that it may name, and entries
-    /// of `after_sequence` that it does not name. Those that `*` stands for are used, unless they are too far ahead.
+    /// Adds the statuses of symbols past 1,000, and of `after_sequence` entries without a symbol. Entries that `*` covers
+    /// are used, unless they are too far ahead.
     fn find_strays(&mut self, session: &Session, origin: &Origin, turn: Turn) -> bool {
         let len = self.len();
         let (symbols, others) = self.symbols.split_at(len);

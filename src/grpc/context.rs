@@ -1,4 +1,4 @@
-//! What is known of one connection: who is there, what it holds of the server, and whether it should close.
+//! One connection as its streams and calls see it: peer, quotas, unsent answers, and whether it should close.
 
 use std::{
     future::poll_fn,
@@ -30,7 +30,7 @@ struct Shared {
     /// Milliseconds, or [`BUSY`].
     idle_since: AtomicU64,
     streams: AtomicUsize,
-    /// Streams that have asked for something.
+    /// Streams that have sent a request.
     busy: AtomicUsize,
     subscriptions: Arc<Quota>,
     /// Bytes of answers that are not sent, of this connection.
@@ -93,7 +93,7 @@ impl ConnectionContext {
         self.0.streams.load(Relaxed)
     }
 
-    /// Since when nothing has been asked for on this connection; `None` while a stream or a call is at work.
+    /// Since when the connection is idle; `None` while a stream has sent a request or a call is being answered.
     pub fn idle_since(&self) -> Option<Instant> {
         match self.0.idle_since.load(Relaxed) {
             BUSY => None,
@@ -122,7 +122,7 @@ impl ConnectionContext {
         Unsent { context: self.clone(), bytes: 0, reserved: 0, place, place_of_all }
     }
 
-    /// Whether the server holds as many unsent bytes as it may, so that answers that stall must give way.
+    /// Whether the limit of unsent bytes of the server is reached. Then answers that stall are reset at once.
     pub fn is_server_full(&self) -> bool {
         !self.0.unsent_of_all.has_room()
     }
@@ -136,7 +136,7 @@ impl ConnectionContext {
         }
     }
 
-    /// What the connection was told, the strongest if several things.
+    /// The notice that the connection got, the strongest if there were several.
     pub fn notice(&self) -> Option<Notice> {
         match self.0.notice.load(Relaxed) {
             0 => None,
@@ -145,7 +145,7 @@ impl ConnectionContext {
         }
     }
 
-    /// Names the task that [`Self::notify`] wakes, once.
+    /// Sets the task that the next [`Self::notify`] wakes.
     pub fn listen(&self, task: &Waker) {
         *self.0.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone());
     }
@@ -183,7 +183,7 @@ pub struct Unsent {
 }
 
 impl Unsent {
-    /// Says how many there are now, in place of what was reserved.
+    /// Sets the number of unsent bytes; what was reserved is given back.
     pub fn set(&mut self, bytes: usize) {
         let (shared, before) = (&*self.context.0, self.bytes);
         shared.unsent.change(before + std::mem::take(&mut self.reserved), bytes);
@@ -198,8 +198,8 @@ impl Unsent {
         self.reserved = bytes;
     }
 
-    /// Waits until another answer may be made: until enough of those before it are sent. A connection that holds nothing
-    /// waits for nothing.
+    /// Waits until another answer may be made, that is until enough earlier answers are sent. A connection without unsent
+    /// answers does not wait, even if the server has reached its limit.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.context.0.unsent.used() == 0 {
             return Poll::Ready(());
@@ -224,7 +224,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Bytes that an answer is taken for until its handler knows better.
+    /// Bytes reserved for an answer until its handler knows the size.
     const USUAL_ANSWER: usize = 64 * 1024;
 
     /// A call on a connection.

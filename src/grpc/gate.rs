@@ -152,7 +152,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// Until when the client waits for the end of the call; `None` for as long as it takes, and for longer than time lasts.
+/// The deadline of a call; `None` without one, and when it is too far away for an `Instant`.
 fn deadline(headers: &HeaderMap) -> Option<Instant> {
     Instant::now().checked_add(headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?))?)
 }

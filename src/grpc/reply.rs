@@ -11,7 +11,7 @@ use tonic::{Status, body::Body as TonicBody};
 
 use super::context::{BusyStream, Call};
 
-/// What a stream of ticks is for the connection, beside the body of a response.
+/// A stream of ticks: a response body that also reads requests.
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything.
     fn take_in(&mut self, cx: &mut Context<'_>);

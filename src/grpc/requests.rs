@@ -1,7 +1,7 @@
 //! The requests of one stream: gRPC messages in the body of its request.
 //!
 //! What has arrived is taken from the transport at once, so that a burst of small frames does not pile up there, and is
-//! acknowledged to the client only when it is read. So a client can never be further ahead than its flow-control window.
+//! acknowledged to the client only when the request is read. So at most a flow-control window of requests waits here.
 
 use std::{
     marker::PhantomData,
@@ -23,7 +23,7 @@ pub trait RequestBody:
     fn release(&mut self, bytes: usize);
 }
 
-/// Requests as they come.
+/// Decodes the requests of a stream.
 pub(super) struct Requests<M, B> {
     body: B,
     /// What has arrived and is not read.
@@ -33,7 +33,7 @@ pub(super) struct Requests<M, B> {
     message: PhantomData<fn() -> M>,
 }
 
-/// The next thing that a client has said.
+/// What a client sends next.
 pub(super) enum Heard<M> {
     Request(M),
     /// It has half-closed.
@@ -64,7 +64,7 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
         }
     }
 
-    /// Whether [`Self::next`] has something to say.
+    /// Whether [`Self::next`] has a result.
     pub(super) fn is_ready(&self) -> bool {
         self.end.is_some()
             || self
@@ -111,8 +111,8 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
     }
 }
 
-/// The body of a request for handlers that know nothing of turns and flow control: it hands out what has arrived in a turn
-/// of the worker, so that what the handler does with it is done in that turn, and releases it.
+/// A request body for tonic's handlers. It hands out each frame in a turn of the worker, so that the handler's work is done in
+/// that turn, and releases its flow-control window.
 pub(super) struct Released<B: Body> {
     body: B,
     ticket: Ticket,

@@ -1,4 +1,4 @@
-//! A bound on what is held at the same time, such as bytes that are not sent.
+//! A limit on what is held at the same time, such as unsent bytes.
 
 use std::{
     cmp::Ordering,
@@ -13,8 +13,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Counts what is held against a maximum. Whoever wants more waits while the maximum is reached. The size of an answer is
-/// known only when it is made, so the last one may exceed the maximum.
+/// Counts what is held against a limit. Tasks that want to hold more wait while the limit is reached. The size of an answer is
+/// known only when it is made, so the last one may exceed the limit.
 pub struct Room {
     max: usize,
     used: AtomicUsize,
@@ -66,7 +66,7 @@ impl Room {
         }
     }
 
-    /// Holds so much in place of what was held.
+    /// Counts `after` in place of `before`.
     pub fn change(&self, before: usize, after: usize) {
         match after.cmp(&before) {
             Ordering::Greater => self.take(after - before),
@@ -91,7 +91,7 @@ impl Place {
         room.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(self.number, cx.waker().clone());
         self.is_waiting = true;
         room.is_waited_for.store(true, SeqCst);
-        // What was given back before the line above woke nobody.
+        // Room that was given back before the line above has woken nobody.
         if room.has_room() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

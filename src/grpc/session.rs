@@ -27,7 +27,7 @@ pub(super) struct Session {
     /// Every instrument was asked for: how many are subscribed already, and what is wanted of them.
     subscribing_all: Option<(usize, Interest, Origin)>,
     /// What goes before live ticks, in a watch that asked for it, and what it holds of the quotas of subscriptions.
-    replay: Option<(Box<Replay>, [Held; 2])>,
+    replay: Option<(Box<Replay>, Vec<Held>)>,
     /// Counts the subscriptions of the connection.
     quota: Arc<Quota>,
 }
@@ -143,7 +143,7 @@ impl Session {
         let of_server = self.feed.hub.quota().hold(amount).ok_or(Full::Server)?;
         self.subscriber.hold(true);
         let replay = Box::new(Replay::new(&self.feed, span, terms, instruments));
-        self.replay = Some((replay, [of_connection, of_server]));
+        self.replay = Some((replay, vec![of_connection, of_server]));
         Ok(())
     }
 
@@ -165,10 +165,12 @@ impl Session {
         reads: &mut usize,
         out: &mut Vec<u8>,
     ) -> Result<Caught, Failure> {
-        let Some((replay, _)) = &mut self.replay else { return Ok(Caught::Up) };
+        let Some((replay, held)) = &mut self.replay else { return Ok(Caught::Up) };
         match replay.poll(cx, &self.feed, budget, reads, out) {
             Replayed::End => return Ok(Caught::Closed),
             Replayed::Present if *reads > 0 => {
+                // From here on its symbols count as subscriptions.
+                held.clear();
                 if replay.go_live(&self.feed, &self.subscriber, Self::LIVE_AT_ONCE)? {
                     return Ok(Caught::Behind);
                 }

@@ -35,14 +35,14 @@ pub(super) trait Conversation: Send + 'static {
     /// Begins to act on a request. An error ends the stream.
     fn hear(&mut self, session: &mut Session, request: Self::Request) -> Result<(), Status>;
 
-    /// Goes on with the request that was heard last, while the turn lasts; its answer goes to the session's outbox. True
+    /// Continues the last request while the turn lasts; its answer goes to the session's outbox. True
     /// when all is done. An error ends the stream.
     fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status>;
 
     /// Whether there is something to go on with.
     fn is_at_work(&self) -> bool;
 
-    /// Says that the server is about to stop, if there is a word for it.
+    /// Appends the message that the server is about to stop, if the package has one.
     fn say_draining(&self, out: &mut Vec<u8>);
 }
 
@@ -53,10 +53,10 @@ pub(super) struct TickStream<C: Conversation, B> {
     /// `None` once the client has half-closed.
     requests: Option<Requests<C::Request, B>>,
     context: ConnectionContext,
-    /// Since the client has asked for something.
+    /// Marks the connection as busy; `Some` from the first request on.
     busy: Option<BusyStream>,
     ticket: Ticket,
-    /// What the stream lacks takes more reading than is done without a turn.
+    /// More of the tape has to be read than is allowed without a turn.
     is_behind: bool,
     /// The rest of the answers that are being sent.
     answers: Bytes,
@@ -74,9 +74,9 @@ enum State {
 }
 
 impl<C: Conversation, B: RequestBody> TickStream<C, B> {
-    /// At most so many bytes leave at once; with the last message they fit one HTTP/2 frame of 16 KiB.
+    /// Bytes after which a frame is sent; with the last message they fit one HTTP/2 frame of 16 KiB.
     const BUDGET: usize = 15 * 1024;
-    /// While answers of so many bytes wait to be sent, no further request is heard.
+    /// Bytes of unsent answers of a stream. While there are more, no further request is read.
     const OUTBOX: usize = 64 * 1024;
     /// Ticks that may be read from the tape at once, without a turn and with one.
     const READS: usize = 256;
@@ -150,7 +150,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
             }
             Some(Heard::End) => {
                 self.requests = None;
-                // Without a subscription there is nothing more to say, ever.
+                // Without a subscription nothing can follow.
                 match self.session.subscriber.is_idle() {
                     true if self.busy.is_some() => Err(Status::ok("")),
                     true => Err(Failure::NothingAsked.into()),
@@ -160,7 +160,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
         }
     }
 
-    /// Moves what there is to send to `out`: answers first, then ticks. Pending when there is nothing.
+    /// Appends what there is to send to `out`: answers first, then ticks. Pending when there is nothing.
     fn live(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), Status>> {
         if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
@@ -177,7 +177,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
             Poll::Pending => Ok(()),
         };
         self.put_answers(out);
-        // What was asked for before a tick is answered before it.
+        // Answers to requests that have been read go before ticks.
         if done.is_ok() && self.answers.is_empty() && !self.conversation.is_at_work() {
             let reads = match turn {
                 Poll::Ready(turn) if !turn.is_over() => Self::READS_OF_A_TURN,
@@ -248,7 +248,7 @@ impl<C: Conversation, B: RequestBody> Body for TickStream<C, B> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(status)) => {
-                    // Nothing is left but to send what is said and to end.
+                    // Only the answers and the trailers are left to send.
                     this.ticket.give_up();
                     this.requests = None;
                     this.state = State::Ending(status);

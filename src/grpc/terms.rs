@@ -34,7 +34,7 @@ pub(super) struct Origin {
     pub(super) after: BTreeMap<String, u64>,
     /// From a point in time, for the others.
     pub(super) time: Option<Time>,
-    /// The symbols that the request names, for the sake of a `*` beside them.
+    /// The symbols that the request names; a `*` beside them leaves them as they are.
     pub(super) named: HashSet<Symbol>,
 }
 
@@ -82,7 +82,7 @@ impl Terms {
 }
 
 impl Origin {
-    /// Where the subscription of an instrument begins.
+    /// The start of an instrument's subscription.
     ///
     /// # Errors
     /// The sequence that it should resume after is due in more than a day, or never.
@@ -146,7 +146,7 @@ fn delivery(subscription: &Subscription, clock: Clock) -> Result<Delivery, Objec
     let unknown = subscription.delivery;
     match v1::Delivery::try_from(unknown) {
         Ok(v1::Delivery::Unspecified | v1::Delivery::Latest) => {
-            // Asked for in real time, and kept on the tape's.
+            // The request is in real time; the hub counts in the time of the tape.
             Ok(Delivery::Latest { min_interval: clock.span(min_interval) })
         }
         Ok(v1::Delivery::EveryTick) if min_interval.is_zero() => Ok(Delivery::EveryTick),

@@ -1,9 +1,9 @@
 //! Live ticks first: everything else that a worker does takes turns.
 //!
-//! Hearing requests, subscribing, reading the past, unary calls and cleaning up after a client that has left may each take
+//! Reading requests, subscribing, reading the past, unary calls and cleaning up after a client that has left may each take
 //! long. At most one of them works at a time on the thread of a worker, for about [`Turn::LENGTH`]. Between two turns the
-//! runtime looks at its sockets and timers, and the streams of live ticks run. However many clients ask for however much,
-//! a live tick waits for one turn, not for all of them.
+//! runtime looks at its sockets and timers, and the streams of live ticks run. So a live tick waits for one turn at most,
+//! however many clients ask for however much.
 
 use std::{
     collections::BTreeMap,
@@ -42,7 +42,7 @@ pub struct Ticket {
     number: Option<u64>,
 }
 
-/// The right to work, until its end. It is given up with [`Ticket::give_up`].
+/// The right to do long work until its end. Return it with [`Ticket::give_up`].
 #[derive(Clone, Copy)]
 pub struct Turn {
     end: Instant,
@@ -130,7 +130,7 @@ impl Drop for Ticket {
 }
 
 impl Turn {
-    /// How long a turn lasts. Work is done in pieces, and the one during which the turn ends is finished.
+    /// Length of a turn. The piece of work during which it ends is completed.
     pub const LENGTH: Duration = Duration::from_micros(200);
 
     /// Whether the work has to stop.

@@ -1,4 +1,4 @@
-//! Which connections there are, and which may come: each takes a descriptor and memory, and there is only so much.
+//! Admission of connections: each one takes a descriptor and memory, so their number is limited.
 
 use std::{
     collections::HashMap,
@@ -35,7 +35,7 @@ struct State {
     is_draining: bool,
 }
 
-/// A connection that may stay until this is dropped.
+/// The place of an admitted connection, freed when this is dropped.
 pub(super) struct Admitted {
     pub(super) context: ConnectionContext,
     admission: Admission,
@@ -43,21 +43,25 @@ pub(super) struct Admitted {
     load: Arc<AtomicUsize>,
 }
 
-/// Why a connection may not come.
+/// Why a connection is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The server has as many as it may, and each is at work.
-    #[error("the server has as many as it may and none is idle; --max-connections allows more")]
+    /// The server has as many connections as it may, and none is idle.
+    #[error(
+        "the server has as many connections as it may, and none is idle; raise --max-connections to allow more"
+    )]
     Full,
-    /// The peer has its share.
-    #[error("their address has its share, which is half of --max-connections, and none is idle")]
+    /// The address of the peer has as many connections as one address may, and none is idle.
+    #[error(
+        "their address has half of --max-connections, which is the limit of one address, and none is idle"
+    )]
     Share,
 }
 
 impl Admission {
-    /// Bytes of answers that may wait to be sent on all connections together before further ones wait to be made.
+    /// Bytes of unsent answers of all connections. While there are more, further answers are not begun.
     const MAX_UNSENT: usize = 32 * 1024 * 1024;
-    /// So many are closed together to make room, since looking for the longest idle ones takes a while.
+    /// Number of connections that are evicted together, because each search for the longest idle ones looks at all.
     const EVICTED_TOGETHER: usize = 16;
 
     /// For a server that may have this many connections, each with this many subscriptions.
@@ -71,7 +75,7 @@ impl Admission {
     pub(super) fn admit(&self, peer: Option<IpAddr>, load: Arc<AtomicUsize>) -> Result<Admitted, Refused> {
         let state = &mut *self.lock();
         let of_peer = peer.and_then(|peer| state.by_peer.get(&peer).copied()).unwrap_or(0);
-        // Those that were told to close hold their places a moment longer.
+        // Evicted connections keep their places until they have closed.
         let room = Self::EVICTED_TOGETHER.min(self.0.max / 4);
         if of_peer >= self.share() {
             state.evict(room, |context| context.peer() == peer);
@@ -119,7 +123,7 @@ impl Admission {
 }
 
 impl State {
-    /// Tells those that have been idle for longest to close, until so many of those that may be evicted are about to.
+    /// Evicts the connections that are idle longest, so that `most` of those that may be evicted are about to close.
     fn evict(&mut self, most: usize, may_evict: impl Fn(&ConnectionContext) -> bool) {
         let mut idle: Vec<(Instant, u64)> = Vec::new();
         let mut left = most;
@@ -130,7 +134,7 @@ impl State {
                 idle.push((since, context.id()));
             }
         }
-        // So that not each newcomer has to look at all of them.
+        // Waits until half of them have closed, so that not every new connection causes a search.
         if left < most.div_ceil(2) {
             return;
         }

@@ -1,4 +1,4 @@
-//! One connection: HTTP/2 with the limits that a service in the open needs.
+//! One HTTP/2 connection, with the limits of an open service.
 
 use std::{
     io,
@@ -23,12 +23,12 @@ use super::{
 };
 use crate::grpc::{ConnectionContext, Gate, Notice, Turns};
 
-/// How long a connection may be of no use before it is closed.
+/// Timeouts after which a connection is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Without streams.
+    /// Time without a stream.
     pub max_idle: Duration,
-    /// While the peer takes nothing of what there is to send. An answer that stalls so long is given up too.
+    /// Time in which the peer takes no byte of what there is to send. A stream whose answer stalls for this time is reset.
     pub stall_timeout: Duration,
 }
 
@@ -38,28 +38,28 @@ impl Default for Patience {
     }
 }
 
-/// Streams of one connection. A client that wants more opens another connection.
+/// Largest number of streams of a connection. A client that wants more opens another connection.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
-/// Streams that a client may make the server reset before the connection is closed (CVE-2025-8671).
+/// Number of streams that a client may make the server reset in the life of a connection (MadeYouReset, CVE-2025-8671).
 const MAX_LOCAL_RESETS: usize = 1024;
-/// Streams that a client may reset before they are accepted (CVE-2023-44487).
+/// Number of streams that a client may reset before the server has accepted them (rapid reset, CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
-/// Bytes of a stream that may wait in front of its newest tick.
+/// Bytes of a stream that h2 may buffer. Small, because a newer tick waits behind them.
 const MAX_SEND_BUFFER: usize = 16 * 1024;
 const MAX_HEADERS: u32 = 16 * 1024;
-/// What a client may send before it is read: requests are small.
+/// Flow-control window of a stream and of a connection, in bytes: what a client may send before the server reads it.
 const RECEIVE_WINDOW: u32 = 256 * 1024;
-/// What h2 may hold of small frames that are not read, at 256 bytes each. Streams take what has arrived before more is
-/// read from the socket, so only calls that wait hold some.
+/// Budget of h2 for small DATA frames that are not read, at 256 bytes less the payload for each. Streams of ticks take their
+/// frames from h2 before more is read from the socket, so only unary calls that wait for a turn use it.
 const DATA_FRAME_BUDGET: usize = 1024 * 1024;
-/// A connection begins with the preface and SETTINGS, within this time.
+/// Timeout for the HTTP/2 preface and SETTINGS.
 const OPENING: Duration = Duration::from_secs(5);
-/// A peer from which nothing has come for so long is asked for a sign of life.
+/// A peer that has sent nothing for this time gets a PING.
 const QUIET: Duration = Duration::from_secs(60);
-/// It has so long to answer.
+/// Timeout for the answer to the PING.
 const PONG: Duration = Duration::from_secs(20);
 
-/// A peer may take so long to answer to the end of a connection without streams.
+/// A connection without streams that was sent GOAWAY is cut after this time, if the peer has not closed it.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it closes. Once it is told to drain it takes no new streams, and closes when those that are
@@ -76,9 +76,9 @@ where
     let opening = match opening {
         Ok(Ok(opening)) => opening,
         Ok(Err(error)) => return debug!(%error, "a connection did not begin with HTTP/2"),
-        Err(_) => return debug!("a connection did not begin in time"),
+        Err(_) => return debug!("closing a connection that sent no preface and SETTINGS in time"),
     };
-    // From here on it takes tens of kilobytes: connections begin one after the other.
+    // HTTP/2 takes tens of kilobytes, so connections begin one after the other.
     let mut ticket = turns.ticket();
     ticket.turn().await;
     let frames = Frames::new(io, opening, turns.ticket());
@@ -98,7 +98,7 @@ where
         Err(error) => return debug!(%error, "a connection ended in its handshake"),
     };
     drop(ticket);
-    let ended = Connection::new(http, activity, context.clone(), gate, patience).await;
+    let ended = Connection::new(http, activity, context.clone(), gate, turns, patience).await;
     if let Err(error) = ended {
         debug!(%error, "a connection ended with an error");
     }
@@ -130,15 +130,16 @@ struct Connection<C> {
     activity: Arc<Activity>,
     context: ConnectionContext,
     gate: Gate,
+    turns: Turns,
     patience: Patience,
     alarm: Pin<Box<Sleep>>,
     ping: Option<PingPong>,
-    /// When the ping was sent that is not answered.
+    /// When the PING that is not answered yet was sent.
     pinged: Option<Instant>,
     is_listening: bool,
-    /// What it was told to do, and does.
+    /// The notice that it follows already.
     heeded: Option<Notice>,
-    /// When it is cut if it has no streams, although it has not closed.
+    /// When it is cut, if it has no streams then and the peer has not closed it.
     cut: Option<Instant>,
 }
 
@@ -148,6 +149,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         activity: Arc<Activity>,
         context: ConnectionContext,
         gate: Gate,
+        turns: Turns,
         patience: Patience,
     ) -> Self {
         let ping = http.ping_pong();
@@ -157,6 +159,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             activity,
             context,
             gate,
+            turns,
             patience,
             alarm,
             ping,
@@ -167,7 +170,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         }
     }
 
-    /// Forgets the ping that was answered.
+    /// Clears [`Self::pinged`] when the PING was answered.
     fn take_pong(&mut self, cx: &mut Context<'_>) {
         if self.pinged.is_some()
             && let Some(ping) = &mut self.ping
@@ -193,9 +196,10 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         loop {
             match self.http.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let (gate, context) = (self.gate.clone(), self.context.clone());
-                    let answer = reply::answer(request, respond, gate, context, self.patience.stall_timeout);
-                    tokio::spawn(answer);
+                    let (gate, context, turns) =
+                        (self.gate.clone(), self.context.clone(), self.turns.clone());
+                    let stall_timeout = self.patience.stall_timeout;
+                    tokio::spawn(reply::answer(request, respond, gate, context, turns, stall_timeout));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
@@ -204,7 +208,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         }
     }
 
-    /// The next moment at which something is to be done if nothing happens until then.
+    /// When the next timeout is over.
     fn next_look(&self) -> Instant {
         let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
         let idle = self.idle_since().map(|since| since + self.patience.max_idle);
@@ -221,18 +225,18 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         }
     }
 
-    /// Does what is to be done at this moment. False when the connection is to be cut.
+    /// Acts on the timeouts that are over. False when the connection must be cut.
     fn look(&mut self, now: Instant) -> bool {
         let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
         if is_over(self.activity.blocked_since(), self.patience.stall_timeout) {
-            debug!(peer = ?self.context.peer(), "a connection is closed that takes nothing of what it is sent");
+            debug!(peer = ?self.context.peer(), "closing a connection that takes no data");
             return false;
         }
         if self.context.streams() == 0 && self.cut.is_some_and(|cut| now >= cut) {
             return false;
         }
         if is_over(self.pinged, PONG) {
-            debug!(peer = ?self.context.peer(), "a connection is closed whose peer is gone");
+            debug!(peer = ?self.context.peer(), "closing a connection whose peer does not answer a PING");
             return false;
         }
         if self.pinged.is_none() && now >= self.activity.last_read() + QUIET {
@@ -276,7 +280,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C
             if !this.look(now) {
                 return Poll::Ready(Ok(()));
             }
-            // At least a moment later, so that this cannot go on without end.
+            // At least 1 ms later, so that this loop ends.
             let next_look = this.next_look().max(now + Duration::from_millis(1));
             this.alarm.as_mut().reset(next_look);
         }

@@ -1,8 +1,8 @@
-//! The bytes of a connection, with a bound on what its peer can make the server do by sending frames.
+//! The bytes of a connection, read at a limited rate of work.
 //!
 //! HTTP/2 has frames that cost the sender nothing and that no flow control limits: PRIORITY, unknown types, SETTINGS, PING,
-//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive. More than a few frames at once are read in turns of the
-//! worker, and a connection that sends more of them than a rate is read no faster than that.
+//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive, and a connection is not read faster than a rate of them.
+//! Long runs of frames, of any type, are read in turns of the worker.
 
 use std::{
     io,
@@ -29,15 +29,17 @@ pub(super) struct Frames<C> {
     /// What was read before HTTP/2 began.
     opening: Vec<u8>,
     scanner: Scanner,
-    /// How much work may still be read before it takes a turn to read more.
+    /// Work that may be read before the next turn is needed.
     left: u32,
     ticket: Ticket,
     rate: Rate,
     pause: Option<Pin<Box<Sleep>>>,
+    /// The end of what there is to read, which waits for a turn: HTTP/2 wakes every stream of the connection then.
+    end: Option<io::Result<()>>,
     activity: Arc<Activity>,
 }
 
-/// When a connection was last of use.
+/// When a connection was last read, and since when its writes are blocked.
 pub(super) struct Activity {
     began: Instant,
     /// Milliseconds since it began.
@@ -59,28 +61,28 @@ struct Scanner {
 /// What the frames of some bytes cost.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 struct Cost {
-    /// The work that they make at once, in small frames.
+    /// Work for the worker, in units of a small frame.
     work: u32,
-    /// The same, of those that no flow control limits.
+    /// Work of the frames that flow control does not limit, in the same units.
     unlimited: u32,
 }
 
-/// A bucket of tokens.
+/// Token bucket for frames that flow control does not limit.
 struct Rate {
     tokens: u32,
     filled: Instant,
 }
 
-/// What a client says first.
+/// The HTTP/2 connection preface.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Length, type, flags and stream of a frame.
+/// Length of a frame header.
 pub(super) const HEAD: usize = 9;
 const NOT_BLOCKED: u64 = u64::MAX;
 /// How many bytes are read at once.
 const PIECE: usize = 4096;
 
 impl<C> Frames<C> {
-    /// How much work is read at once, without a turn and in each turn.
+    /// Work that is read at once: without a turn, and in each turn.
     const WORK: u32 = 256;
 
     /// Reads `opening` first, which was read before, and then from `io`.
@@ -96,8 +98,29 @@ impl<C> Frames<C> {
             ticket,
             rate: Rate { tokens: Rate::BURST, filled: now },
             pause: None,
+            end: None,
             activity: Arc::new(Activity::new()),
         }
+    }
+
+    /// Waits for a turn, and does what needs one before it returns to the runtime: the next turn is granted only after that.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.ticket.poll_turn(cx));
+        self.ticket.give_up();
+        Poll::Ready(())
+    }
+
+    /// The result of a write. One that failed ends the connection, in a turn.
+    fn note_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.activity.note_write(&polled);
+        if matches!(polled, Poll::Ready(Err(_))) {
+            ready!(self.poll_turn(cx));
+        }
+        polled
     }
 
     /// When the connection was last of use, to be looked at from outside.
@@ -152,11 +175,11 @@ impl Cost {
         const CONTINUATION: u8 = 9;
         match kind {
             DATA => Self { work: 1, unlimited: 0 },
-            // Each may open a stream; how many is limited.
+            // May open a stream; the number of streams is limited.
             HEADERS => Self { work: 32, unlimited: 0 },
             CONTINUATION => Self { work: 8, unlimited: 8 },
             RST_STREAM => Self { work: 4, unlimited: 4 },
-            // It may change the window of every stream, and wake them.
+            // May change the window of every stream, which wakes all of them.
             SETTINGS => Self { work: 64, unlimited: 64 },
             _ => Self { work: 1, unlimited: 1 },
         }
@@ -196,7 +219,7 @@ impl Rate {
     const BURST: u32 = 16_384;
     const PER_SECOND: u32 = 16_384;
 
-    /// Takes tokens; `None` when there were enough, otherwise how long it takes until there are some again.
+    /// Takes tokens. When there are not enough, returns how long to wait; they are taken all the same.
     fn take(&mut self, amount: u32) -> Option<Duration> {
         if amount == 0 {
             return None;
@@ -216,7 +239,7 @@ impl Rate {
             None => {
                 let pause = f64::from(amount - self.tokens) / f64::from(Self::PER_SECOND);
                 let pause = Duration::from_secs_f64(pause);
-                // What comes in meanwhile is taken already.
+                // The tokens of that time are spent already.
                 (self.tokens, self.filled) = (0, now + pause);
                 Some(pause)
             }
@@ -238,23 +261,30 @@ impl<C: AsyncRead + Unpin> AsyncRead for Frames<C> {
             this.pause = None;
         }
         if this.left == 0 {
-            ready!(this.ticket.poll_turn(cx));
-            // The next turn is granted only after this task has run.
-            this.ticket.give_up();
+            ready!(this.poll_turn(cx));
             this.left = Self::WORK;
         }
         let mut piece = [const { MaybeUninit::uninit() }; PIECE];
         let len = PIECE.min(buf.remaining());
         let mut piece = ReadBuf::uninit(&mut piece[..len]);
-        match Pin::new(&mut this.io).poll_read(cx, &mut piece) {
-            Poll::Ready(read) => read?,
+        let read = match this.end.take() {
+            Some(end) => Poll::Ready(end),
+            None => Pin::new(&mut this.io).poll_read(cx, &mut piece),
+        };
+        let bytes = piece.filled();
+        match read {
+            Poll::Ready(Ok(())) if !bytes.is_empty() || len == 0 => {}
+            Poll::Ready(end) => {
+                this.end = Some(end);
+                ready!(this.poll_turn(cx));
+                return Poll::Ready(this.end.take().unwrap_or(Ok(())));
+            }
             Poll::Pending => {
-                // All that has come is read.
+                // Everything that has arrived is read.
                 this.left = Self::WORK;
                 return Poll::Pending;
             }
         }
-        let bytes = piece.filled();
         buf.put_slice(bytes);
         if !bytes.is_empty() {
             this.activity.note_read();
@@ -270,8 +300,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Frames<C> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.activity.note_write(&polled);
-        polled
+        this.note_write(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -281,8 +310,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Frames<C> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.activity.note_write(&polled);
-        polled
+        this.note_write(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

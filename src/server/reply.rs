@@ -1,4 +1,4 @@
-//! One stream of a connection: its request is answered, and the answer is sent as the client makes room for it.
+//! One stream of a connection: answers its request, and sends the answer as flow control allows.
 
 use std::{
     future::poll_fn,
@@ -8,12 +8,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use h2::{Reason, RecvStream, SendStream, StreamId, server::SendResponse};
 use http::Request;
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::grpc::{ConnectionContext, Gate, Reply, RequestBody};
+use crate::grpc::{ConnectionContext, Gate, Reply, RequestBody, Ticket, Turns};
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
 /// takes nothing of an answer for `stall_timeout`.
@@ -22,6 +22,7 @@ pub(super) async fn answer(
     mut respond: SendResponse<Bytes>,
     gate: Gate,
     context: ConnectionContext,
+    turns: Turns,
     stall_timeout: Duration,
 ) {
     let _open = context.open_stream();
@@ -39,7 +40,7 @@ pub(super) async fn answer(
     // Fails when the stream was reset, or the connection is gone.
     let Ok(stream) = respond.send_response(http::Response::from_parts(parts, ()), is_over) else { return };
     if !is_over {
-        Sending { stream, body, data: Bytes::new(), stall: None, context, stall_timeout }.await;
+        Sending { stream, body, data: Bytes::new(), stall: None, context, turns, stall_timeout }.await;
     }
 }
 
@@ -51,24 +52,30 @@ struct Sending {
     data: Bytes,
     stall: Option<Stall>,
     context: ConnectionContext,
+    turns: Turns,
     stall_timeout: Duration,
 }
 
-/// An answer waits to be sent, and the client makes no room for it.
+/// An answer that waits for flow control.
 struct Stall {
     since: Instant,
-    /// How many bytes were sent since.
+    /// Bytes sent since then.
     sent: usize,
     next_look: Pin<Box<Sleep>>,
+    /// Waits for a turn to reset the stream: thousands of streams may stall at the same time.
+    ticket: Option<Ticket>,
 }
 
 impl Stall {
-    /// Fewer bytes than this are no progress.
+    /// Fewer bytes than this do not count as progress.
     const PROGRESS: usize = 1024;
     const LOOK: Duration = Duration::from_secs(1);
 
-    fn new() -> Self {
-        Self { since: Instant::now(), sent: 0, next_look: Box::pin(sleep(Self::LOOK)) }
+    /// The looks of streams that stall together are spread over time.
+    fn new(stream: StreamId) -> Self {
+        let spread = Self::LOOK * (stream.as_u32() / 2 % 128) / 128;
+        let next_look = Box::pin(sleep(Self::LOOK + spread));
+        Self { since: Instant::now(), sent: 0, next_look, ticket: None }
     }
 }
 
@@ -103,23 +110,29 @@ impl Sending {
         }
     }
 
-    /// Waits for room. Ready when the client has made none for too long; ticks wait as long as it takes.
+    /// Waits for flow control. Ready when an answer has waited for the stall timeout; ticks wait without a limit.
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.body.take_in(cx);
         if !self.body.has_answers() {
             return Poll::Pending;
         }
-        let stall = self.stall.get_or_insert_with(Stall::new);
-        while stall.next_look.as_mut().poll(cx).is_ready() {
-            // While the server holds as much as it may, answers that nobody takes give way to others at once.
-            if stall.since.elapsed() >= self.stall_timeout || self.context.is_server_full() {
+        let id = self.stream.stream_id();
+        let stall = self.stall.get_or_insert_with(|| Stall::new(id));
+        loop {
+            if let Some(ticket) = &mut stall.ticket {
+                ready!(ticket.poll_turn(cx));
                 self.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
                 return Poll::Ready(false);
+            }
+            ready!(stall.next_look.as_mut().poll(cx));
+            // While the server holds as many unsent bytes as it may, the timeout is one look.
+            if stall.since.elapsed() >= self.stall_timeout || self.context.is_server_full() {
+                stall.ticket = Some(self.turns.ticket());
+                continue;
             }
             let left = self.stall_timeout.saturating_sub(stall.since.elapsed());
             stall.next_look.as_mut().reset(Instant::now() + left.min(Stall::LOOK));
         }
-        Poll::Pending
     }
 }
 

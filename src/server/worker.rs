@@ -37,7 +37,7 @@ pub(super) struct Worker {
     incoming: mpsc::Sender<(TcpStream, Admitted)>,
     stop: oneshot::Sender<Instant>,
     load: Arc<AtomicUsize>,
-    /// The number of the last connection that it was given.
+    /// Id of the newest connection that it was given.
     last_given: AtomicU64,
 }
 
@@ -64,12 +64,12 @@ impl Worker {
         Ok((Self { incoming, stop, load: Arc::default(), last_given: AtomicU64::new(0) }, run))
     }
 
-    /// How many connections it was given and still has. Whoever gives it one counts it.
+    /// Number of its connections. The listener counts a connection before it hands it over.
     pub(super) fn load(&self) -> &Arc<AtomicUsize> {
         &self.load
     }
 
-    /// The worker that has the fewest connections; among several, the one that has waited longest for another.
+    /// The worker that has the fewest connections; among equals, the one whose newest connection is oldest.
     pub(super) fn idlest(workers: &[Self]) -> Option<&Self> {
         workers.iter().min_by_key(|worker| (worker.load.load(Relaxed), worker.last_given.load(Relaxed)))
     }
@@ -84,7 +84,7 @@ impl Worker {
 
     /// Lets its streams end and its connections close by the deadline.
     pub(super) fn stop(self, deadline: Instant) {
-        // A worker that has ended already needs no telling.
+        // Fails when the worker has ended already.
         let _ = self.stop.send(deadline);
     }
 }
@@ -127,7 +127,7 @@ pub(super) async fn run<A, C>(
             }
             Err(error) => debug!(%error, "a connection cannot be served"),
         }
-        // Connections come one after the other, however many come at once.
+        // Begins one connection per turn, however many arrive at once.
         tokio::select! {
             _ = ticket.turn() => ticket.give_up(),
             deadline = &mut stopped => break deadline,
@@ -136,7 +136,7 @@ pub(super) async fn run<A, C>(
     hub.close();
     connections.close();
     if timeout_at(deadline, connections.wait()).await.is_err() {
-        debug!(left = connections.len(), "connections are cut that did not close in time");
+        debug!(left = connections.len(), "cutting connections that did not close in time");
     }
     stopping.cancel();
     granting.abort();
@@ -148,9 +148,9 @@ pub(super) async fn run<A, C>(
     }
 }
 
-/// How many changes of the set of watched instruments the pacer hears at once.
+/// Largest number of changes of the watched instruments that the pacer learns at once.
 const CHANGES: usize = 128;
-/// How many interests whose minimum interval is over are signalled at once.
+/// Largest number of interests that are signalled at once when their minimum interval is over.
 const DEFERRED: usize = 1_024;
 /// How many subscriptions of subscribers that have left are removed at once.
 const SWEPT: usize = 64;
@@ -175,7 +175,7 @@ async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken)
             flush(&hub, &mut pacer, now);
             deferred = hub.wake_deferred(DEFERRED);
         }
-        // What is over already and is still deferred was too much to signal at once.
+        // There was more to signal than is done at once.
         if more_changes || deferred.is_some_and(|deferred| deferred <= pacer.flushed()) {
             tokio::task::yield_now().await;
             continue;
