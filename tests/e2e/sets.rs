@@ -1,13 +1,17 @@
 //! `set_subscriptions`: the set is replaced as a whole or not at all, and what stays goes on undisturbed.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use ticker::contract::v1::{
-    Delivery, ListSubscriptions, Ping, Subscription, SymbolStatus, SymbolStatusCode as Code,
-    TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb, ticker_stream_response::Event,
+use ticker::{
+    contract::v1::{
+        Delivery, ListSubscriptions, Ping, Subscription, SymbolStatus, SymbolStatusCode as Code,
+        TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
+        ticker_stream_response::Event,
+    },
+    tape::{Simulated, Universe},
 };
 
-use crate::server::{Server, Talk, symbols};
+use crate::server::{INSTRUMENTS, Server, Talk, symbols};
 
 type Stream = Talk<TickerStreamRequest, TickerStreamResponse>;
 
@@ -191,4 +195,33 @@ async fn a_name_beside_a_star_has_its_own_place_in_the_list_and_both_go_together
         assert_eq!((tick.symbol.as_str(), tick.snapshot), ("FAST", false));
     }
     assert_eq!(codes(&list(&mut stream).await), [("FAST", Code::Subscribed)]);
+}
+
+#[tokio::test]
+async fn thousands_of_subscriptions_are_listed_and_removed_in_order() {
+    const ALL: usize = 5_000;
+    let server = Server::start_with(|config| {
+        let universe = Universe::parse(INSTRUMENTS, "instruments").unwrap().with_any_symbol(ALL);
+        config.tape = Arc::new(Simulated::new(7, universe));
+    });
+    let names: Vec<String> = (0..ALL).map(|at| format!("X{at:04}")).collect();
+    let mut stream = server.stream().await;
+    for part in names.rchunks(1_000) {
+        stream.ask(1, Verb::Subscribe(Subscription { symbols: part.to_vec(), ..Subscription::default() }));
+        assert_eq!(stream.result().await.statuses.len(), 1_000);
+    }
+    let listed = list(&mut stream).await;
+    assert_eq!(
+        listed.iter().map(|status| &status.symbol).collect::<Vec<_>>(),
+        names.iter().collect::<Vec<_>>()
+    );
+    assert!(listed.iter().all(|status| status.code() == Code::Subscribed));
+    stream.ask(2, Verb::SetSubscriptions(symbols(&["X2500"])));
+    let statuses = stream.result().await.statuses;
+    assert_eq!((statuses.len(), statuses[0].code()), (ALL, Code::Subscribed));
+    let removed: Vec<_> = statuses[1..].iter().map(|status| &status.symbol).collect();
+    let expected: Vec<_> = names.iter().filter(|name| *name != "X2500").collect();
+    assert_eq!(removed, expected);
+    assert!(statuses[1..].iter().all(|status| status.code() == Code::Unsubscribed));
+    assert_eq!(codes(&list(&mut stream).await), [("X2500", Code::Subscribed)]);
 }

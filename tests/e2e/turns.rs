@@ -1,7 +1,7 @@
 //! Requests are heard in turns: however many there are and however large, each is answered, in order, and ticks keep
 //! their place among the answers.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, num::NonZeroUsize, sync::Arc};
 
 use prost::Message;
 use ticker::{
@@ -61,6 +61,34 @@ async fn ten_thousand_requests_in_one_burst_are_all_answered() {
 #[tokio::test]
 async fn ten_thousand_requests_of_gogen_in_one_burst_all_have_a_price() {
     let server = Server::start_with(any_symbol);
+    let mut raw = Raw::connect(&server).await;
+    let mut call = raw.call(GOGEN).await;
+    for at in 0..BURST {
+        call.say(&TickerRequest { symbol: format!("X{at}") });
+    }
+    let mut seen = HashSet::new();
+    while seen.len() < BURST as usize {
+        seen.insert(call.message::<TickerResponse>().await.symbol);
+    }
+}
+
+#[tokio::test]
+async fn a_burst_is_answered_while_others_keep_the_worker_busy() {
+    let server = Server::start_with(|config| {
+        any_symbol(config);
+        config.workers = NonZeroUsize::MIN;
+    });
+    let mut busy = Raw::connect(&server).await;
+    let mut streams = Vec::new();
+    for stream in 0..4 {
+        let mut call = busy.call(STREAM).await;
+        let names = |round: usize| (0..1_000).map(|at| format!("Y{}-{at}", round % 2)).collect();
+        for round in 0..10 {
+            let set = Subscription { symbols: names(round + stream), ..Subscription::default() };
+            call.say(&TickerStreamRequest { request_id: 1, verb: Some(Verb::SetSubscriptions(set)) });
+        }
+        streams.push(call);
+    }
     let mut raw = Raw::connect(&server).await;
     let mut call = raw.call(GOGEN).await;
     for at in 0..BURST {
