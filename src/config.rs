@@ -168,6 +168,7 @@ impl ServeArgs {
             max_connections: self.max_connections.unwrap_or_else(default_max_connections),
             max_subscriptions: self.max_subscriptions.get(),
             patience: Patience { max_idle: self.max_connection_idle, stall_timeout: self.stall_timeout },
+            collect_memory: None,
             workers: self
                 .workers
                 .or_else(|| thread::available_parallelism().ok())

@@ -112,6 +112,8 @@ struct State {
     quotes: Vec<bool>,
     /// The ticks of the last flush, encoded, by format.
     pages: Vec<Vec<u8>>,
+    /// The length of the longest page of the flushes since memory of pages was last given back.
+    longest_page: usize,
     /// The number of the last flush.
     flush: u64,
     /// The time up to which ticks were published.
@@ -219,6 +221,7 @@ impl Hub {
             quotes: formats.iter().map(|format| format.quotes()).collect(),
             pages: vec![Vec::new(); formats.len()],
             formats,
+            longest_page: 0,
             flush: 0,
             now: Time::default(),
             by_symbol: HashMap::new(),

@@ -19,8 +19,7 @@ use ticker::{
 };
 use tokio_util::sync::CancellationToken;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod memory;
 
 fn main() -> ExitCode {
     let done = match Cli::from_env().command {
@@ -40,10 +39,12 @@ fn main() -> ExitCode {
 
 fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start();
-    let (config, playback) = {
+    memory::start_purging().context("cannot start the thread that returns memory to the system")?;
+    let (mut config, playback) = {
         let bar = Bar::new();
         args.load(&mut |progress| bar.show(progress))?
     };
+    config.collect_memory = Some(memory::collect);
     let tape = config.tape.clone();
     on_this_thread(async {
         // Before anybody is told that it serves: a signal that nobody listens for kills at once.

@@ -84,6 +84,7 @@ impl Pacer {
         if self.paced.capacity() > 1_024 && self.paced.len() <= self.paced.capacity() / 16 {
             self.paced.shrink_to(self.paced.len() * 2);
             self.wheel.shrink_to(self.paced.len());
+            self.due.shrink_to(self.paced.len());
         }
     }
 

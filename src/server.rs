@@ -59,6 +59,9 @@ pub struct Config {
     pub max_subscriptions: usize,
     /// Timeouts of connections.
     pub patience: Patience,
+    /// Called about once a second on the thread of each worker: makes memory that the thread has freed ready to be returned
+    /// to the system, if the allocator needs that. It must return within microseconds.
+    pub collect_memory: Option<fn()>,
 }
 
 impl Config {
@@ -127,7 +130,7 @@ impl Bound {
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
             let (feed, gate) = feed_and_gate(&config, &health, &history, &subscriptions)?;
-            let (worker, run) = Worker::start(feed, gate, config.flush_interval, config.patience)
+            let (worker, run) = Worker::start(feed, gate, config.clone())
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
             threads.spawn_blocking(run);
@@ -192,7 +195,7 @@ where
         }
         std::future::pending::<()>().await;
     };
-    let run = worker::run(feed, gate, config.flush_interval, config.patience, admitted, Ok, stopped);
+    let run = worker::run(feed, gate, config, admitted, Ok, stopped);
     tokio::select! {
         () = run => {}
         () = admitting => {}

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("server", &["tick", "tape", "history", "pacer", "hub", "grpc", "contract"]),
     ("client", &["tick", "duration", "decimal", "timestamp", "contract"]),
     ("config", &["tick", "duration", "timestamp", "pacer", "server", "tape"]),
+    ("memory", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
     ("cli", &["client", "config", "tape"]),

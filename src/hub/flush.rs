@@ -5,6 +5,11 @@ use std::sync::MutexGuard;
 use super::{Mark, Quote, State, Watched};
 use crate::tick::{Tick, Time};
 
+/// A page that was large keeps its memory for so many flushes after.
+const FLUSHES_LOOKED_BACK: u64 = 256;
+/// Pages up to this size keep their memory.
+const SMALL_PAGE: usize = 64 * 1024;
+
 /// A flush in progress: the ticks that fall due together leave together.
 pub struct Flush<'hub> {
     state: MutexGuard<'hub, State>,
@@ -13,7 +18,12 @@ pub struct Flush<'hub> {
 impl<'hub> Flush<'hub> {
     pub(super) fn new(mut state: MutexGuard<'hub, State>) -> Self {
         state.flush += 1;
+        let longest = state.pages.iter().map(Vec::len).max().unwrap_or(0);
+        state.longest_page = state.longest_page.max(longest);
         state.pages.iter_mut().for_each(Vec::clear);
+        if state.flush.is_multiple_of(FLUSHES_LOOKED_BACK) {
+            state.shrink_pages();
+        }
         Self { state }
     }
 
@@ -68,6 +78,25 @@ impl Watched {
 }
 
 impl State {
+    /// Gives back the memory of pages that are larger than what was needed of late. They are empty.
+    fn shrink_pages(&mut self) {
+        let enough = (2 * std::mem::take(&mut self.longest_page)).max(SMALL_PAGE);
+        self.pages
+            .iter_mut()
+            .filter(|page| page.capacity() > 2 * enough)
+            .for_each(|page| page.shrink_to(enough));
+    }
+
+    /// Gives back the memory of the pages when nothing is watched any more: nobody reads them.
+    pub(super) fn drop_unread_pages(&mut self) {
+        if self.by_symbol.is_empty() {
+            self.pages
+                .iter_mut()
+                .filter(|page| page.capacity() > SMALL_PAGE)
+                .for_each(|page| *page = Vec::new());
+        }
+    }
+
     pub(super) fn wake_deferred(&mut self, most: usize) -> Option<Time> {
         for _ in 0..most {
             let &(due, subscriber, slot) = self.deferred.first()?;

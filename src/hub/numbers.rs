@@ -25,6 +25,16 @@ impl Free {
     pub(super) fn give_back(&mut self, number: u32) {
         self.0.push(Reverse(number));
     }
+
+    /// Forgets the numbers beyond the end of a table that was cut short, once most of them are, and gives their memory
+    /// back.
+    pub(super) fn trim(&mut self, len: usize) {
+        if self.0.len() <= 1_024 || self.0.len() / 2 <= len {
+            return;
+        }
+        self.0.retain(|Reverse(number)| (*number as usize) < len);
+        self.0.shrink_to(self.0.len() * 2);
+    }
 }
 
 /// The numbers under which the pacer publishes instruments, and the changes that it has yet to learn.
@@ -118,9 +128,7 @@ impl Numbers {
         {
             self.told.pop();
         }
-        if self.told.is_empty() {
-            self.free = Free::default();
-        }
+        self.free.trim(self.told.len());
         shrink(&mut self.told);
     }
 
@@ -213,6 +221,22 @@ mod tests {
             let used: BTreeSet<u32> = watched.keys().copied().collect();
             prop_assert_eq!(numbers.len(), used.last().map_or(0, |last| *last as usize + 1));
         }
+    }
+
+    #[test]
+    fn free_numbers_beyond_the_end_take_no_memory() {
+        let mut numbers = Numbers::default();
+        for number in 0..100_000 {
+            assert_eq!(numbers.take(), number);
+        }
+        for number in 10..100_000 {
+            numbers.give_back(number);
+        }
+        while numbers.next_news(|number| number < 10).is_some() {}
+        numbers.trim(|number| number < 10);
+        assert_eq!(numbers.len(), 10);
+        assert!(numbers.free.0.capacity() <= 2_048, "{}", numbers.free.0.capacity());
+        assert_eq!(numbers.take(), 10);
     }
 
     #[test]

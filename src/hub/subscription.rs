@@ -244,6 +244,7 @@ impl State {
         if self.by_symbol.len() < 1_024 && self.by_symbol.capacity() > 16 * 1_024 {
             self.by_symbol.shrink_to(2 * 1_024);
         }
+        self.drop_unread_pages();
         self.numbers.give_back(watched);
         self.trim_watched();
     }
@@ -342,6 +343,7 @@ impl State {
         while self.subscribers.last().is_some_and(Option::is_none) {
             self.subscribers.pop();
         }
+        self.free_subscribers.trim(self.subscribers.len());
         shrink(&mut self.subscribers);
     }
 }

@@ -265,6 +265,23 @@ fn a_clock_that_leaps_ahead_costs_no_burst() {
 }
 
 #[test]
+fn a_page_that_was_large_gives_its_memory_back() {
+    let mut stage = Stage::new();
+    let capacity = |stage: &Stage| stage.hub.lock().pages[0].capacity();
+    stage.subscribe(0, 0, Delivery::default());
+    stage.hub.lock().pages[0].reserve(1 << 20);
+    for _ in 0..512 {
+        stage.pass(10);
+    }
+    assert!(capacity(&stage) <= 1 << 17, "{}", capacity(&stage));
+    stage.check_all_read(0);
+    stage.hub.lock().pages[0].reserve(1 << 20);
+    stage.readers.clear();
+    while stage.hub.sweep(1) {}
+    assert_eq!(capacity(&stage), 0, "nobody is left to read it");
+}
+
+#[test]
 fn a_closed_hub_says_so_to_everyone() {
     let mut stage = Stage::new();
     while stage.pull(0, 100_000) {}

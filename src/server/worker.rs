@@ -16,15 +16,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime,
     sync::{mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use super::{
-    admission::Admitted,
-    connection::{self, Patience},
-};
+use super::{Config, admission::Admitted, connection};
 use crate::{
     grpc::{Feed, Gate, Turns},
     hub::{Change, Hub},
@@ -50,8 +47,7 @@ impl Worker {
     pub(super) fn start(
         feed: Feed,
         gate: Gate,
-        flush_interval: Duration,
-        patience: Patience,
+        config: Config,
     ) -> io::Result<(Self, impl FnOnce() + Send + 'static)> {
         let runtime =
             runtime::Builder::new_current_thread().event_interval(Self::TURNS).enable_all().build()?;
@@ -59,7 +55,7 @@ impl Worker {
         let (stop, stopped) = oneshot::channel();
         let run = {
             let stopped = async { stopped.await.unwrap_or_else(|_| Instant::now()) };
-            move || runtime.block_on(run(feed, gate, flush_interval, patience, accepted, from_std, stopped))
+            move || runtime.block_on(run(feed, gate, config, accepted, from_std, stopped))
         };
         Ok((Self { incoming, stop, load: Arc::default(), last_given: AtomicU64::new(0) }, run))
     }
@@ -99,14 +95,14 @@ fn from_std(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
 pub(super) async fn run<A, C>(
     feed: Feed,
     gate: Gate,
-    flush_interval: Duration,
-    patience: Patience,
+    config: Config,
     mut accepted: mpsc::Receiver<(A, Admitted)>,
     register: impl Fn(A) -> io::Result<C>,
     stopped: impl Future<Output = Instant>,
 ) where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let Config { flush_interval, patience, collect_memory, .. } = config;
     let (hub, turns) = (feed.hub.clone(), feed.turns.clone());
     let stopping = CancellationToken::new();
     let granting = tokio::spawn(turns.clone().grant());
@@ -114,6 +110,8 @@ pub(super) async fn run<A, C>(
     let pacing = tokio::spawn(pace(feed, flush_interval, stopping.clone()));
     let connections = TaskTracker::new();
     let sweeping = tokio::spawn(sweep(hub.clone(), turns.clone(), stopping.clone()));
+    let collecting =
+        collect_memory.map(|collect| tokio::spawn(collect_at_intervals(collect, hub.clone(), turns.clone())));
     let mut stopped = pin!(stopped);
     let mut ticket = turns.ticket();
     let deadline = loop {
@@ -140,6 +138,9 @@ pub(super) async fn run<A, C>(
     }
     stopping.cancel();
     granting.abort();
+    if let Some(collecting) = collecting {
+        collecting.abort();
+    }
     if pacing.await.is_err() {
         debug!("the pacer ended in a panic");
     }
@@ -218,5 +219,23 @@ async fn sweep(hub: Arc<Hub>, turns: Turns, stopping: CancellationToken) {
                 () = stopping.cancelled() => return,
             }
         }
+    }
+}
+
+/// How often memory that this thread has freed is collected.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Calls [`Config::collect_memory`](super::Config::collect_memory) at intervals, in turns.
+async fn collect_at_intervals(collect_memory: fn(), hub: Arc<Hub>, turns: Turns) {
+    let mut ticket = turns.ticket();
+    loop {
+        sleep(COLLECT_INTERVAL).await;
+        // There is more to come soon.
+        if hub.has_leaving() {
+            continue;
+        }
+        ticket.turn().await;
+        collect_memory();
+        ticket.give_up();
     }
 }

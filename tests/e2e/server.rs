@@ -66,6 +66,7 @@ pub(crate) fn config() -> Config {
         max_connections: NonZeroUsize::new(1_000).unwrap(),
         max_subscriptions: 1_000_000,
         patience: Patience::default(),
+        collect_memory: None,
     }
 }
 

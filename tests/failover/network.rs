@@ -84,6 +84,7 @@ async fn serve() -> turmoil::Result {
         max_connections: NonZeroUsize::MAX,
         max_subscriptions: 1_000_000,
         patience: Patience::default(),
+        collect_memory: None,
     };
     let (deal, accepted) = mpsc::channel(16);
     let accept = async {

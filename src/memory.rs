@@ -1,0 +1,107 @@
+//! The allocator, and how freed memory goes back to the system.
+//!
+//! mimalloc keeps the pages that a thread has emptied until that thread allocates again, and returns memory to the system
+//! only when some thread frees a page more than `purge_delay` after the memory became free. After many clients have left,
+//! neither may ever happen. So each worker calls [`collect`] at intervals: it hands over its empty pages, which takes
+//! microseconds. A thread of the lowest priority purges: it returns all free memory to the system, which takes
+//! milliseconds for hundreds of megabytes, and would delay ticks on the thread of a worker.
+
+use std::{
+    cell::Cell,
+    ffi::{c_int, c_long},
+    io, thread,
+    time::Duration,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How often free memory is returned to the system.
+const PURGE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// mimalloc's option `purge_delay`, in milliseconds.
+const PURGE_DELAY: c_int = 15;
+/// Longer than a server runs: no thread but that of [`start_purging`] purges.
+const NEVER: c_long = c_long::MAX / 2;
+
+#[expect(unsafe_code, reason = "the crate mimalloc has no functions for this")]
+// SAFETY: these are the signatures of mimalloc.h. Each function may be called on any thread at any time.
+unsafe extern "C" {
+    safe fn mi_thread_init();
+    safe fn mi_collect(force: bool);
+    safe fn mi_option_set_default(option: c_int, value: c_long);
+    #[cfg(test)]
+    safe fn mi_option_get(option: c_int) -> c_long;
+}
+
+/// Every so many calls of a thread, [`collect`] is thorough.
+const THOROUGH: u32 = 8;
+
+/// Hands over the pages that this thread has emptied, so that they can be purged.
+///
+/// A quick collection leaves empty pages that mimalloc wrongly takes for ones to be used again soon. A thorough one finds
+/// them, and takes some hundred microseconds when much was freed since the one before.
+pub(crate) fn collect() {
+    thread_local! {
+        static CALLS: Cell<u32> = const { Cell::new(0) };
+    }
+    let calls = CALLS.get().wrapping_add(1);
+    CALLS.set(calls);
+    mi_collect(calls.is_multiple_of(THOROUGH));
+}
+
+/// Returns free memory to the system every [`PURGE_INTERVAL`], on a thread of its own, from now on. The environment
+/// variable `MIMALLOC_PURGE_DELAY` has the last word on whether workers purge as well.
+pub(crate) fn start_purging() -> io::Result<()> {
+    // With transparent huge pages, one small block in use keeps 2 MiB resident. mimalloc is built not to ask for them
+    // (`no_thp`); this is for systems where every process gets them.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+    mi_option_set_default(PURGE_DELAY, NEVER);
+    thread::Builder::new().name("memory".to_owned()).spawn(|| {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::setpriority_process(None, 19);
+        loop {
+            thread::sleep(PURGE_INTERVAL);
+            purge();
+        }
+    })?;
+    Ok(())
+}
+
+fn purge() {
+    // On a thread that has allocated nothing yet, collecting does nothing.
+    mi_thread_init();
+    mi_collect(true);
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+    use std::fs;
+
+    use super::*;
+
+    fn resident() -> usize {
+        let status = fs::read_to_string("/proc/self/statm").unwrap();
+        status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size()
+    }
+
+    #[test]
+    fn freed_memory_goes_back_to_the_system_when_it_is_collected_and_purged() {
+        assert_eq!(mi_option_get(PURGE_DELAY), 1_000, "the option has another number in this version");
+        mi_option_set_default(PURGE_DELAY, NEVER);
+        let before = resident();
+        let blocks: Vec<Box<[u8; 200]>> = (0..500_000).map(|n| Box::new([n as u8; 200])).collect();
+        let size = blocks.len() * size_of::<[u8; 200]>();
+        assert!(resident() > before + size);
+        drop(blocks);
+        assert!(resident() > before + size / 2, "nothing is purged on the thread that frees");
+        for _ in 0..THOROUGH {
+            collect();
+        }
+        thread::spawn(purge).join().unwrap();
+        assert!(resident() < before + size / 10, "{} of {size} bytes are left", resident() - before);
+    }
+}
