@@ -24,12 +24,11 @@ mod wire;
 
 use std::sync::Arc;
 
-pub use context::{ConnectionContext, Notice};
+pub use context::{Blocked, ConnectionContext, Notice, ServerRoom};
 pub use gate::Gate;
 pub use history_pool::{CallerId, HistoryPool};
 pub use reply::{Reply, Ticks};
 pub use requests::RequestBody;
-pub use room::Room;
 pub use turns::{Ticket, Turn, Turns};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! One request that names symbols, done in pieces: a request of a thousand
 //! symbols takes several turns and delays nobody.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use super::{
     Feed, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, Turn,
@@ -9,7 +9,7 @@ use super::{
     replay::Span,
     session::{Refusal, Session},
     status::Failure,
-    terms::{Objection, Terms},
+    terms::{Objection, Origin, Terms},
     v1::EVERYTHING,
 };
 use crate::{
@@ -30,6 +30,12 @@ pub(super) struct Change {
     retained: Option<u32>,
     /// What was removed because the request does not name it.
     removed: Vec<Symbol>,
+    /// The last entry of `after_sequence` that was looked at for strays.
+    last_entry: Option<String>,
+    /// Number of symbols that were refused for one reason.
+    refused: usize,
+    /// `*` of a replay is done: it is expensive, so a second one is skipped.
+    replays_all: bool,
     statuses: Statuses,
 }
 
@@ -41,9 +47,24 @@ enum Step {
     /// Removes what is not wanted any more.
     Remove(Terms),
     Subscribe(Terms),
+    /// Looks for entries of `after_sequence` that the request does not name.
+    Strays(Terms),
     Replay(Terms, Span, BTreeMap<Symbol, Arc<Instrument>>),
+    /// Adds the statuses of removed symbols.
+    Removed(Terms),
+    /// Looks for strays of a replay.
+    StraysOfReplay(Terms, Span, BTreeMap<Symbol, Arc<Instrument>>),
     Unsubscribe,
+    List(Listing),
     Done,
+}
+
+/// The progress of `list_subscriptions`.
+struct Listing {
+    /// The place of the next subscription to look at; `None` when all are found.
+    from: Option<u32>,
+    /// The subscriptions that are found and have no status yet, ordered by symbol.
+    found: BTreeMap<Symbol, Interest>,
 }
 
 const NO_SYMBOL: &str = "the request names no symbol";
@@ -54,6 +75,12 @@ const TOO_MANY_TO_REPLAY: &str =
 const PIECE: usize = 8;
 /// Number of subscriptions between two checks whether the turn is over.
 const RETAINED: usize = 64;
+/// Number of statuses between two checks whether the turn is over.
+const STATUSES: usize = 64;
+/// Largest number of statuses for symbols that are refused for one reason. A request may name tens of thousands of empty
+/// symbols.
+const MAX_REFUSED: usize = 10_000;
+const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
 
 impl Change {
     /// Adds symbols.
@@ -95,6 +122,16 @@ impl Change {
         Self::new(request_id, symbols, step)
     }
 
+    /// Lists the subscriptions: `*` first if `everything` is set, then the named symbols in order.
+    pub(super) fn list(feed: &Feed, request_id: u64, everything: Option<Interest>) -> Self {
+        let listing = Listing { from: Some(0), found: BTreeMap::new() };
+        let mut list = Self::new(request_id, Vec::new(), Step::List(listing));
+        if let Some(interest) = everything {
+            list.statuses.push(subscribed(EVERYTHING, interest, feed.clock));
+        }
+        list
+    }
+
     fn new(request_id: u64, symbols: Vec<String>, step: Step) -> Self {
         Self {
             request_id,
@@ -103,6 +140,9 @@ impl Change {
             step,
             retained: Some(0),
             removed: Vec::new(),
+            last_entry: None,
+            refused: 0,
+            replays_all: false,
             statuses: Statuses::new(),
         }
     }
@@ -121,10 +161,10 @@ impl Change {
         loop {
             match std::mem::replace(&mut self.step, Step::Done) {
                 Step::Done => return Ok(true),
-                Step::Refuse(objection) => {
-                    self.statuses.refused_all(&self.symbols, &objection);
-                    self.finish(session);
-                }
+                Step::Refuse(objection) => match self.refuse_rest(objection.code, &objection.message, turn) {
+                    true => self.finish(session),
+                    false => self.step = Step::Refuse(objection),
+                },
                 Step::Check(terms) => match self.check(session, &terms, turn) {
                     None => self.step = Step::Check(terms),
                     Some(false) => self.step = Step::Subscribe(terms),
@@ -137,18 +177,40 @@ impl Change {
                     }
                 }
                 Step::Subscribe(terms) => match self.subscribe_named(session, &terms, turn) {
-                    true => self.finish_subscribe(session, everything, terms),
+                    true => self.step = Step::Strays(terms),
                     false => self.step = Step::Subscribe(terms),
                 },
+                Step::Strays(terms) => match self.find_strays(session, &terms.origin, turn) {
+                    true => {
+                        // Their statuses are made from the end.
+                        self.removed.sort_unstable_by(|one, other| other.cmp(one));
+                        self.step = Step::Removed(terms);
+                    }
+                    false => self.step = Step::Strays(terms),
+                },
+                Step::Removed(terms) => match self.put_removed(turn) {
+                    true => self.finish_subscribe(session, everything, terms),
+                    false => self.step = Step::Removed(terms),
+                },
                 Step::Replay(terms, span, mut instruments) => {
-                    match self.find_replayed(session, &terms, &mut instruments, turn) {
+                    self.step = match self.find_replayed(session, &terms, &mut instruments, turn) {
+                        true => Step::StraysOfReplay(terms, span, instruments),
+                        false => Step::Replay(terms, span, instruments),
+                    }
+                }
+                Step::StraysOfReplay(terms, span, instruments) => {
+                    match self.find_strays(session, &terms.origin, turn) {
                         true => self.finish_replay(session, terms, span, instruments)?,
-                        false => self.step = Step::Replay(terms, span, instruments),
+                        false => self.step = Step::StraysOfReplay(terms, span, instruments),
                     }
                 }
                 Step::Unsubscribe => match self.unsubscribe_named(session, everything, turn) {
-                    true => self.finish_unsubscribe(session),
+                    true => self.finish(session),
                     false => self.step = Step::Unsubscribe,
+                },
+                Step::List(mut listing) => match self.list_some(session, &mut listing, turn) {
+                    true => self.finish(session),
+                    false => self.step = Step::List(listing),
                 },
             }
             if turn.is_over() {
@@ -187,8 +249,7 @@ impl Change {
     fn check(&mut self, session: &Session, terms: &Terms, turn: Turn) -> Option<bool> {
         let mut found = false;
         let all = self.each(turn, |_, symbol| {
-            found =
-                found || symbol == EVERYTHING || session.feed.instrument_for(symbol, terms.interest).is_ok();
+            found = found || symbol == EVERYTHING || session.find(symbol, terms).is_ok();
         });
         let known = found || all;
         if known {
@@ -251,11 +312,6 @@ impl Change {
     }
 
     fn finish_subscribe(&mut self, session: &mut Session, everything: &mut Option<Interest>, terms: Terms) {
-        self.put_rest(&session.feed, &terms);
-        self.removed.sort_unstable();
-        for symbol in &self.removed {
-            self.statuses.push(status(symbol.as_str(), Code::Unsubscribed));
-        }
         if self.names_everything() {
             let interest = Interest { unnamed: true, ..terms.interest };
             *everything = Some(interest);
@@ -274,22 +330,28 @@ impl Change {
     ) -> bool {
         let feed = &session.feed;
         let listed = feed.tape.instruments();
-        self.each(turn, |statuses, symbol| match symbol {
+        let mut has_all = self.replays_all;
+        let done = self.each(turn, |statuses, symbol| match symbol {
             EVERYTHING if listed.len() > MAX_SYMBOLS_PER_STREAM => {
                 statuses.push(refused(symbol, Code::LimitExceeded, TOO_MANY_TO_REPLAY));
             }
             EVERYTHING => {
-                instruments.extend(listed.iter().map(|instrument| (instrument.symbol, instrument.clone())));
+                if !std::mem::replace(&mut has_all, true) {
+                    let listed = listed.iter().map(|instrument| (instrument.symbol, instrument.clone()));
+                    instruments.extend(listed);
+                }
                 statuses.push(subscribed(symbol, terms.interest, feed.clock));
             }
-            name => match feed.instrument_for(name, terms.interest) {
+            name => match session.find(name, terms) {
                 Ok(instrument) => {
                     instruments.insert(instrument.symbol, instrument);
                     statuses.push(subscribed(symbol, terms.interest, feed.clock));
                 }
                 Err(refusal) => statuses.refused(feed, symbol, refusal),
             },
-        })
+        });
+        self.replays_all = has_all;
+        done
     }
 
     fn finish_replay(
@@ -299,7 +361,6 @@ impl Change {
         span: Span,
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
     ) -> Result<(), Failure> {
-        self.put_rest(&session.feed, &terms);
         let begun = match self.statuses.has_subscribed() {
             true => session.begin_replay(span, terms, instruments.into_values().collect()),
             false => Ok(()),
@@ -334,20 +395,99 @@ impl Change {
                 break;
             }
         }
-        self.next == self.len()
+        self.next >= self.len() && self.refuse_rest(Code::LimitExceeded, TOO_MANY_IN_MESSAGE, turn)
     }
 
-    fn finish_unsubscribe(&mut self, session: &mut Session) {
-        let others = self.symbols.get(self.len()..).unwrap_or_default();
-        self.statuses.too_many(others);
-        self.finish(session);
+    /// Adds the statuses of removed symbols while the turn lasts; true when all are added.
+    fn put_removed(&mut self, turn: Turn) -> bool {
+        loop {
+            for symbol in self.removed.drain(self.removed.len().saturating_sub(STATUSES)..).rev() {
+                self.statuses.push(status(symbol.as_str(), Code::Unsubscribed));
+            }
+            if self.removed.is_empty() || turn.is_over() {
+                return self.removed.is_empty();
+            }
+        }
     }
 
-    /// Adds the statuses of symbols past 1,000, and of `after_sequence` entries without a symbol.
-    fn put_rest(&mut self, feed: &Feed, terms: &Terms) {
-        let (symbols, others) = self.symbols.split_at(self.len());
-        self.statuses.too_many(others);
-        self.statuses.strays(feed, &terms.origin, symbols);
+    /// Finds subscriptions and adds their statuses while the turn lasts; true when all are added.
+    fn list_some(&mut self, session: &Session, listing: &mut Listing, turn: Turn) -> bool {
+        while let Some(from) = listing.from {
+            let mut some = Vec::new();
+            listing.from = session.subscriber.interests_some(from, RETAINED, &mut some);
+            listing.found.extend(some.into_iter().filter(|(_, interest)| !interest.unnamed));
+            if turn.is_over() {
+                return false;
+            }
+        }
+        loop {
+            for _ in 0..STATUSES {
+                let Some((symbol, interest)) = listing.found.pop_first() else { return true };
+                self.statuses.push(subscribed(symbol.as_str(), interest, session.feed.clock));
+            }
+            if turn.is_over() {
+                return false;
+            }
+        }
+    }
+
+    /// Refuses the remaining symbols for one reason while the turn lasts; true when all are refused. A request without
+    /// symbols is refused as a whole.
+    fn refuse_rest(&mut self, code: Code, message: &str, turn: Turn) -> bool {
+        if self.symbols.is_empty() {
+            self.statuses.push(refused("", code, message));
+        }
+        while let Some(rest) = self.symbols.get(self.next..).filter(|rest| !rest.is_empty()) {
+            let piece = rest.len().min(STATUSES).min(MAX_REFUSED - self.refused);
+            if piece == 0 {
+                self.statuses.others_refused(rest.len(), code, message);
+                self.next = self.symbols.len();
+                break;
+            }
+            for symbol in rest.iter().take(piece) {
+                self.statuses.push(refused(symbol, code, message));
+            }
+            self.refused += piece;
+            self.next += piece;
+            if turn.is_over() {
+                break;
+            }
+        }
+        self.next == self.symbols.len()
+    }
+
+    /// Adds the statuses of symbols past 1,000, and of `after_sequence` entries without a symbol. Entries that `*` covers
+    /// are used, unless they are too far ahead.
+    fn find_strays(&mut self, session: &Session, origin: &Origin, turn: Turn) -> bool {
+        // A set without symbols is refused nothing.
+        if !self.symbols.is_empty() && !self.refuse_rest(Code::LimitExceeded, TOO_MANY_IN_MESSAGE, turn) {
+            return false;
+        }
+        let symbols = self.symbols.get(..self.len()).unwrap_or_default();
+        let all = self.names_everything();
+        let from = self.last_entry.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut entries = origin.after.range::<str, _>((from, Bound::Unbounded)).map(|(symbol, _)| symbol);
+        let mut last = None;
+        for (at, symbol) in entries.by_ref().enumerate() {
+            let listed = if all { session.feed.listed(symbol) } else { None };
+            match listed.map(|instrument| origin.start(&session.feed, instrument)) {
+                _ if origin.names(symbol, symbols) => {}
+                None => self.statuses.stray(symbol),
+                Some(Ok(_)) => {}
+                Some(Err(ahead)) => {
+                    self.statuses.refused(&session.feed, symbol, Refusal::TooFarAhead(ahead));
+                }
+            }
+            last = Some(symbol);
+            if at % PIECE == PIECE - 1 && turn.is_over() {
+                break;
+            }
+        }
+        let all_done = entries.next().is_none();
+        if let Some(last) = last {
+            self.last_entry = Some(last.clone());
+        }
+        all_done
     }
 
     fn finish(&self, session: &mut Session) {

@@ -35,10 +35,25 @@ struct Shared {
     subscriptions: Arc<Quota>,
     /// Bytes of answers that are not sent, of this connection.
     unsent: Arc<Room>,
-    /// The same, of the server.
-    unsent_of_all: Arc<Room>,
+    of_server: ServerRoom,
     notice: AtomicU8,
     task: Mutex<Option<Waker>>,
+}
+
+/// What all connections of a server may hold together. Clones are the same.
+#[derive(Clone)]
+pub struct ServerRoom {
+    /// Bytes of answers that are not sent.
+    unsent: Arc<Room>,
+    /// Bytes of ticks that wait for flow control.
+    blocked: Arc<Room>,
+}
+
+impl ServerRoom {
+    /// Room for so many bytes of answers that are not sent, and of ticks that wait for flow control.
+    pub fn new(max_unsent: usize, max_blocked: usize) -> Self {
+        Self { unsent: Arc::new(Room::new(max_unsent)), blocked: Arc::new(Room::new(max_blocked)) }
+    }
 }
 
 /// What a connection is told to do.
@@ -52,12 +67,18 @@ pub enum Notice {
 
 const BUSY: u64 = u64::MAX;
 
+impl Shared {
+    fn idle_from_now(&self) {
+        self.idle_since.store(self.began.elapsed().as_millis() as u64, Relaxed);
+    }
+}
+
 impl ConnectionContext {
     /// Bytes of answers that may wait to be sent on a connection before no further answer is made for it.
     pub const MAX_UNSENT: usize = 256 * 1024;
 
     /// A connection of a peer that has no streams. Its answers count among those of the whole server.
-    pub fn new(id: u64, peer: Option<IpAddr>, max_subscriptions: usize, unsent_of_all: Arc<Room>) -> Self {
+    pub fn new(id: u64, peer: Option<IpAddr>, max_subscriptions: usize, of_server: ServerRoom) -> Self {
         Self(Arc::new(Shared {
             id,
             peer,
@@ -67,7 +88,7 @@ impl ConnectionContext {
             busy: AtomicUsize::new(0),
             subscriptions: Quota::new(max_subscriptions),
             unsent: Arc::new(Room::new(Self::MAX_UNSENT)),
-            unsent_of_all,
+            of_server,
             notice: AtomicU8::new(0),
             task: Mutex::new(None),
         }))
@@ -118,13 +139,25 @@ impl ConnectionContext {
     /// Bytes of answers of one stream or call, none so far.
     pub fn unsent(&self) -> Unsent {
         let place = self.0.unsent.place();
-        let place_of_all = self.0.unsent_of_all.place();
+        let place_of_all = self.0.of_server.unsent.place();
         Unsent { context: self.clone(), bytes: 0, reserved: 0, place, place_of_all }
     }
 
     /// Whether the limit of unsent bytes of the server is reached. Then answers that stall are reset at once.
     pub fn is_server_full(&self) -> bool {
-        !self.0.unsent_of_all.has_room()
+        !self.0.of_server.unsent.has_room()
+    }
+
+    /// Counts ticks that wait for flow control, until the returned guard is dropped.
+    pub fn block(&self, bytes: usize) -> Blocked {
+        let room = self.0.of_server.blocked.clone();
+        room.take(bytes);
+        Blocked { room, bytes }
+    }
+
+    /// Whether the limit of blocked ticks of the server is reached. Then streams that are blocked are reset.
+    pub fn is_server_blocked(&self) -> bool {
+        !self.0.of_server.blocked.has_room()
     }
 
     /// Tells the connection's task.
@@ -151,12 +184,27 @@ impl ConnectionContext {
     }
 }
 
+/// Bytes of ticks of one stream that wait for flow control.
+pub struct Blocked {
+    room: Arc<Room>,
+    bytes: usize,
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        self.room.give_back(self.bytes);
+    }
+}
+
 /// An open stream of a connection.
 pub struct OpenStream(ConnectionContext);
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        self.0.0.streams.fetch_sub(1, Relaxed);
+        let shared = &*self.0.0;
+        if shared.streams.fetch_sub(1, Relaxed) == 1 && shared.busy.load(Relaxed) == 0 {
+            shared.idle_from_now();
+        }
     }
 }
 
@@ -167,7 +215,7 @@ impl Drop for BusyStream {
     fn drop(&mut self) {
         let shared = &*self.0.0;
         if shared.busy.fetch_sub(1, Relaxed) == 1 {
-            shared.idle_since.store(shared.began.elapsed().as_millis() as u64, Relaxed);
+            shared.idle_from_now();
         }
     }
 }
@@ -184,10 +232,10 @@ pub struct Unsent {
 
 impl Unsent {
     /// Sets the number of unsent bytes; what was reserved is given back.
-    pub fn set(&mut self, bytes: usize) {
+    pub(super) fn set(&mut self, bytes: usize) {
         let (shared, before) = (&*self.context.0, self.bytes);
         shared.unsent.change(before + std::mem::take(&mut self.reserved), bytes);
-        shared.unsent_of_all.change(before, bytes);
+        shared.of_server.unsent.change(before, bytes);
         self.bytes = bytes;
     }
 

@@ -1,6 +1,6 @@
 //! What became of a symbol: the statuses of a subscription result.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use prost::encoding::message;
 
@@ -8,8 +8,6 @@ use super::{
     Feed, Format, convert,
     session::Refusal,
     status::{Failure, Hint, cut},
-    terms::{Objection, Origin},
-    v1::EVERYTHING,
     wire,
 };
 use crate::{
@@ -19,11 +17,7 @@ use crate::{
     tick::Symbol,
 };
 
-const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
 const STRAY: &str = "after_sequence names it and symbols does not: add it there, or *";
-/// Largest number of statuses for symbols that are refused for one reason. A request may name tens of thousands of empty
-/// symbols.
-const MAX_STATUSES: usize = 10_000;
 
 /// The statuses of one result, encoded as they come.
 pub(super) struct Statuses {
@@ -61,6 +55,7 @@ impl Texts {
                 (Code::UnknownSymbol, message)
             }
             Refusal::NoQuotes => (Code::InvalidArgument, Failure::NoQuotes.to_string()),
+            Refusal::TooFarAhead(ahead) => (Code::InvalidArgument, ahead.to_string()),
             Refusal::Full(full) => (Code::LimitExceeded, Failure::from(full).to_string()),
             Refusal::NoRoom(missing) => (Code::LimitExceeded, missing.to_string()),
             Refusal::TooMany => (Code::LimitExceeded, Failure::TooManySymbols.to_string()),
@@ -104,32 +99,9 @@ impl Statuses {
         self.put(&status);
     }
 
-    /// Refuses every symbol of a request for the same reason, or the request as a whole when it names no symbol.
-    pub(super) fn refused_all(&mut self, symbols: &[String], objection: &Objection) {
-        match symbols.is_empty() {
-            true => self.push(refused("", objection.code, &objection.message)),
-            false => self.refused_each(symbols, objection.code, &objection.message),
-        }
-    }
-
-    /// Refuses the symbols of a message after the first 1,000.
-    pub(super) fn too_many(&mut self, symbols: &[String]) {
-        self.refused_each(symbols, Code::LimitExceeded, TOO_MANY_IN_MESSAGE);
-    }
-
-    /// The entries of `after_sequence` whose symbol was left out: they are reported, not ignored.
-    pub(super) fn strays(&mut self, feed: &Feed, origin: &Origin, symbols: &[String]) {
-        if origin.after.is_empty() {
-            return;
-        }
-        let asked: HashSet<&str> = symbols.iter().map(String::as_str).collect();
-        let listed = feed.tape.instruments();
-        let is_listed = |symbol: &str| listed.binary_search_by(|one| one.symbol.as_str().cmp(symbol)).is_ok();
-        let is_stray =
-            |symbol: &&str| !(asked.contains(symbol) || asked.contains(EVERYTHING) && is_listed(symbol));
-        for symbol in origin.after.keys().map(String::as_str).filter(is_stray) {
-            self.push(refused(symbol, Code::InvalidArgument, STRAY));
-        }
+    /// An entry of `after_sequence` whose symbol was left out: it is reported, not ignored.
+    pub(super) fn stray(&mut self, symbol: &str) {
+        self.push(refused(symbol, Code::InvalidArgument, STRAY));
     }
 
     /// Whether a symbol is subscribed.
@@ -147,17 +119,9 @@ impl Statuses {
         wire::put_subscription_result(request_id, &feed.tape.identity().tape_id, &self.encoded, out);
     }
 
-    /// Adds a status for each of the first [`MAX_STATUSES`] symbols, and one status for all others together.
-    fn refused_each(&mut self, symbols: &[String], code: Code, message: &str) {
-        let (listed, others) = symbols.split_at(symbols.len().min(MAX_STATUSES));
-        for symbol in listed {
-            self.push(refused(symbol, code, message));
-        }
-        if !others.is_empty() {
-            let status =
-                refused("", code, &format!("{message}; {} more symbols are refused too", others.len()));
-            self.put(&status);
-        }
+    /// Adds one status, with its text, for all further symbols together.
+    pub(super) fn others_refused(&mut self, count: usize, code: Code, message: &str) {
+        self.put(&refused("", code, &format!("{message}; {count} more symbols are refused too")));
     }
 
     fn put(&mut self, status: &SymbolStatus) {

@@ -235,8 +235,10 @@ impl Replay {
             let series = feed.tape.series(&instrument);
             let first = series.first();
             let mut next = match self.origin.start(feed, &instrument) {
-                Start::At { next, .. } => next,
-                Start::Snapshot => series.sequence_from(self.span.start),
+                Ok(Start::At { next, .. }) => next,
+                Ok(Start::Snapshot) => series.sequence_from(self.span.start),
+                // It is refused, which its status has said.
+                Err(_) => continue,
             };
             if next < first {
                 self.format.gap(&instrument.symbol, next, first.previous(), out);

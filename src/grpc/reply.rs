@@ -13,8 +13,9 @@ use super::context::{BusyStream, Call};
 
 /// A stream of ticks: a response body that also reads requests.
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
-    /// Takes the requests that have arrived from the transport, while the transport has no room to send anything.
-    fn take_in(&mut self, cx: &mut Context<'_>);
+    /// Takes the requests that have arrived from the transport, while the transport has no room to send anything. True when
+    /// the deadline of the call is over, so that nothing but trailers is to be sent.
+    fn take_in(&mut self, cx: &mut Context<'_>) -> bool;
 
     /// Whether answers to requests wait to be sent.
     fn has_answers(&self) -> bool;
@@ -45,10 +46,12 @@ impl Reply {
         Self::Answer(Answer { body, call, is_begun: false, _busy: busy })
     }
 
-    /// Takes the requests that have arrived from the transport, while the transport has no room to send anything.
-    pub fn take_in(&mut self, cx: &mut Context<'_>) {
-        if let Self::Ticks(ticks) = self {
-            ticks.take_in(cx);
+    /// Takes the requests that have arrived from the transport, while the transport has no room to send anything. True when
+    /// the deadline of the call is over, so that nothing but trailers is to be sent.
+    pub fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Ticks(ticks) => ticks.take_in(cx),
+            Self::Answer(_) => false,
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
 
 /// Counts what is held against a limit. Tasks that want to hold more wait while the limit is reached. The size of an answer is
 /// known only when it is made, so the last one may exceed the limit.
-pub struct Room {
+pub(super) struct Room {
     max: usize,
     used: AtomicUsize,
     next_place: AtomicU64,
@@ -24,7 +24,7 @@ pub struct Room {
 }
 
 /// A place among those that wait for room. Dropping it gives the place up.
-pub struct Place {
+pub(super) struct Place {
     room: Arc<Room>,
     number: u64,
     is_waiting: bool,
@@ -32,7 +32,7 @@ pub struct Place {
 
 impl Room {
     /// Room for this much.
-    pub fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize) -> Self {
         Self {
             max,
             used: AtomicUsize::new(0),
@@ -43,22 +43,22 @@ impl Room {
     }
 
     /// How much is held.
-    pub fn used(&self) -> usize {
+    pub(super) fn used(&self) -> usize {
         self.used.load(Relaxed)
     }
 
     /// Whether more may be held.
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.used.load(SeqCst) < self.max
     }
 
     /// Holds so much more.
-    pub fn take(&self, amount: usize) {
+    pub(super) fn take(&self, amount: usize) {
         self.used.fetch_add(amount, SeqCst);
     }
 
     /// Holds so much less. When there is room again, all who wait for it are woken.
-    pub fn give_back(&self, amount: usize) {
+    pub(super) fn give_back(&self, amount: usize) {
         let before = self.used.fetch_sub(amount, SeqCst);
         if before >= self.max && self.has_room() && self.is_waited_for.swap(false, SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
@@ -67,7 +67,7 @@ impl Room {
     }
 
     /// Counts `after` in place of `before`.
-    pub fn change(&self, before: usize, after: usize) {
+    pub(super) fn change(&self, before: usize, after: usize) {
         match after.cmp(&before) {
             Ordering::Greater => self.take(after - before),
             Ordering::Less => self.give_back(before - after),
@@ -76,14 +76,14 @@ impl Room {
     }
 
     /// A place that waits for nothing yet.
-    pub fn place(self: &Arc<Self>) -> Place {
+    pub(super) fn place(self: &Arc<Self>) -> Place {
         Place { room: self.clone(), number: self.next_place.fetch_add(1, Relaxed), is_waiting: false }
     }
 }
 
 impl Place {
     /// Ready when there is room, which is not taken yet; otherwise the task is woken when there is.
-    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let room = &*self.room;
         if room.has_room() {
             return Poll::Ready(());

@@ -9,7 +9,7 @@ use super::{
     ConnectionContext, Feed, Format, Turn,
     replay::{Replay, Replayed, Span},
     status::Failure,
-    terms::{Origin, Terms},
+    terms::{Origin, Terms, TooFarAhead},
 };
 use crate::{
     history::DayFold,
@@ -43,6 +43,8 @@ pub(super) enum Refusal {
     NoRoom(Missing),
     /// Quotes are asked for, and its day is too long to be read for them.
     NoQuotes,
+    /// It should resume after a sequence of the far future.
+    TooFarAhead(TooFarAhead),
 }
 
 impl Feed {
@@ -57,7 +59,14 @@ impl Feed {
 
     /// Whether a symbol is one of those that `*` stands for.
     pub(super) fn is_listed(&self, symbol: &Symbol) -> bool {
-        self.tape.instruments().binary_search_by_key(symbol, |instrument| instrument.symbol).is_ok()
+        self.listed(symbol.as_str()).is_some()
+    }
+
+    /// The instrument of a symbol that `*` stands for.
+    pub(super) fn listed(&self, symbol: &str) -> Option<&Arc<Instrument>> {
+        let listed = self.tape.instruments();
+        let at = listed.binary_search_by(|instrument| instrument.symbol.as_str().cmp(symbol)).ok()?;
+        listed.get(at)
     }
 
     /// The instrument that a client wants with an interest.
@@ -91,6 +100,13 @@ impl Session {
         Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None, quota }
     }
 
+    /// The instrument that a request names, if it can be subscribed on its terms.
+    pub(super) fn find(&self, symbol: &str, terms: &Terms) -> Result<Arc<Instrument>, Refusal> {
+        let instrument = self.feed.instrument_for(symbol, terms.interest)?;
+        terms.origin.start(&self.feed, &instrument).map_err(Refusal::TooFarAhead)?;
+        Ok(instrument)
+    }
+
     /// Subscribes to a symbol by name.
     pub(super) fn subscribe(
         &self,
@@ -103,7 +119,7 @@ impl Session {
         if full && !self.subscriber.has_named(&instrument.symbol) {
             return Err(Refusal::TooMany);
         }
-        let start = origin.start(&self.feed, &instrument);
+        let start = origin.start(&self.feed, &instrument).map_err(Refusal::TooFarAhead)?;
         let now = self.feed.clock.now();
         match self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, start, now) {
             Subscribed::Full(full) => Err(Refusal::Full(full)),
@@ -204,7 +220,8 @@ impl Session {
             if Format::V1WithQuotes.is_of(&interest) && !self.feed.has_quotes(instrument) {
                 interest.format = Format::V1 as u8;
             }
-            let start = origin.start(&self.feed, instrument);
+            // It is refused, which its status has said.
+            let Ok(start) = origin.start(&self.feed, instrument) else { continue };
             if let Subscribed::Full(full) = self.subscriber.subscribe(tape, instrument, interest, start, now)
             {
                 return Err(full.into());

@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{
     Feed, MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, history_pool::Overload,
-    session::Refusal,
+    session::Refusal, terms::TooFarAhead,
 };
 use crate::{
     hub::Full,
@@ -33,6 +33,8 @@ pub(super) enum Failure {
     ConnectionFull,
     #[error("the server holds as many subscriptions as it may: try again later, or another replica")]
     ServerFull,
+    #[error(transparent)]
+    TooFarAhead(TooFarAhead),
     #[error("a day of it has more than 100 million ticks, too many to read for quotes: ask for DETAIL_LTP")]
     NoQuotes,
     #[error(
@@ -94,6 +96,7 @@ impl Failure {
             Refusal::Full(full) => full.into(),
             Refusal::NoRoom(missing) => Self::NoRoom(missing),
             Refusal::NoQuotes => Self::NoQuotes,
+            Refusal::TooFarAhead(ahead) => Self::TooFarAhead(ahead),
         }
     }
 }
@@ -130,6 +133,7 @@ impl From<Failure> for Status {
                 Some(ErrorDetails::with_quota_failure_violation("request", &message)),
             ),
             Failure::NoQuotes
+            | Failure::TooFarAhead(_)
             | Failure::NothingToWatch(_)
             | Failure::NothingAsked
             | Failure::Undecodable(_) => (Code::InvalidArgument, None),

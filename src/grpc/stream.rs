@@ -105,6 +105,11 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
         }
     }
 
+    /// Whether the deadline of the call is over.
+    fn is_too_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready())
+    }
+
     /// Whether there is something to do that needs a turn.
     fn wants_turn(&mut self, cx: &mut Context<'_>) -> bool {
         self.is_behind || self.is_at_work() || self.may_hear(cx)
@@ -162,7 +167,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
 
     /// Appends what there is to send to `out`: answers first, then ticks. Pending when there is nothing.
     fn live(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), Status>> {
-        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+        if self.is_too_late(cx) {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
         }
         if let Some(requests) = &mut self.requests {
@@ -274,7 +279,7 @@ impl<C: Conversation, B: RequestBody> Body for TickStream<C, B> {
 }
 
 impl<C: Conversation, B: RequestBody> Ticks for TickStream<C, B> {
-    fn take_in(&mut self, cx: &mut Context<'_>) {
+    fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(requests) = &mut self.requests {
             requests.take_in(cx);
         }
@@ -282,6 +287,7 @@ impl<C: Conversation, B: RequestBody> Ticks for TickStream<C, B> {
         if self.ticket.has_turn() {
             self.ticket.give_up();
         }
+        self.is_too_late(cx)
     }
 
     fn has_answers(&self) -> bool {

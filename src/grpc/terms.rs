@@ -5,16 +5,21 @@ use std::{
     time::Duration,
 };
 
+use thiserror::Error;
+
 use super::{Feed, Format, convert};
 use crate::{
     contract::v1::{self, Subscription, SymbolStatusCode as Code},
     hub::{Delivery, Interest, Start},
     pacer::Clock,
-    tape::Instrument,
+    tape::{Instrument, Series},
     tick::{Sequence, Symbol, Time},
 };
 
-const LONGEST_MIN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_MIN_INTERVAL: Duration = DAY;
+/// How far ahead a subscription may begin, in real time. A client that names a later tick would wait in silence.
+const LONGEST_WAIT: Duration = DAY;
 
 /// The terms of one request, the same for all of its symbols.
 pub(super) struct Terms {
@@ -31,6 +36,21 @@ pub(super) struct Origin {
     pub(super) time: Option<Time>,
     /// The symbols that the request names; a `*` beside them leaves them as they are.
     pub(super) named: HashSet<Symbol>,
+}
+
+/// The sequence that a symbol should resume after is too far in the future.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub(super) enum TooFarAhead {
+    #[error(
+        "after_sequence {after} is not due within a day: the newest sequence is {newest}; send the last sequence that \
+         you received, or leave it out to begin with the newest"
+    )]
+    OfNewest { after: u64, newest: Sequence },
+    #[error(
+        "after_sequence {after} is not due within a day: the tape has not begun, and its first sequence is {first}; \
+         leave it out to begin there"
+    )]
+    OfFirst { after: u64, first: Sequence },
 }
 
 /// Why every symbol of a request is refused.
@@ -50,6 +70,9 @@ impl Terms {
             Some(time) => Some(convert::time(time).ok_or_else(|| malformed_time("start_time"))?),
             None => None,
         };
+        if time.is_some_and(|time| time > latest_start(feed.clock)) {
+            return Err(start_too_far_ahead(feed.clock));
+        }
         let delivery = delivery(subscription, feed.clock)?;
         let interest = Interest { delivery, format: format(subscription)? as u8, unnamed: false };
         let after = std::mem::take(&mut subscription.after_sequence);
@@ -60,13 +83,49 @@ impl Terms {
 
 impl Origin {
     /// The start of an instrument's subscription.
-    pub(super) fn start(&self, feed: &Feed, instrument: &Instrument) -> Start {
+    ///
+    /// # Errors
+    /// The sequence to resume after is due in more than a day, or never.
+    pub(super) fn start(&self, feed: &Feed, instrument: &Instrument) -> Result<Start, TooFarAhead> {
         match (self.after.get(instrument.symbol.as_str()), self.time) {
-            (Some(after), _) => Start::at(Sequence(*after).next()),
-            (None, Some(time)) => Start::at(feed.tape.series(instrument).sequence_from(time)),
-            (None, None) => Start::Snapshot,
+            (Some(after), _) => {
+                is_near(*after, &*feed.tape.series(instrument), feed.clock)?;
+                Ok(Start::at(Sequence(*after).next()))
+            }
+            (None, Some(time)) => Ok(Start::at(feed.tape.series(instrument).sequence_from(time))),
+            (None, None) => Ok(Start::Snapshot),
         }
     }
+
+    /// Whether the request names a symbol, well formed or not. `symbols` are its own.
+    pub(super) fn names(&self, symbol: &str, symbols: &[String]) -> bool {
+        match symbol.parse() {
+            Ok(symbol) => self.named.contains(&symbol),
+            Err(_) => symbols.iter().any(|named| named == symbol),
+        }
+    }
+}
+
+/// The last time at which a subscription may begin.
+fn latest_start(clock: Clock) -> Time {
+    clock.now() + clock.span(LONGEST_WAIT)
+}
+
+fn start_too_far_ahead(clock: Clock) -> Objection {
+    let now = convert::rfc3339_to_the_second(clock.now().parts().0);
+    Objection::invalid(format!("start_time is more than a day ahead: the time on the tape is {now}Z"))
+}
+
+/// Checks that a tick is due within [`LONGEST_WAIT`]. Sequences before the first tick are never too far ahead.
+fn is_near(after: u64, series: &dyn Series, clock: Clock) -> Result<(), TooFarAhead> {
+    let furthest = series.sequence_at(latest_start(clock)).unwrap_or_else(|| series.first().previous());
+    if after <= furthest.0 {
+        return Ok(());
+    }
+    Err(match series.sequence_at(clock.now()) {
+        Some(newest) => TooFarAhead::OfNewest { after, newest },
+        None => TooFarAhead::OfFirst { after, first: series.first() },
+    })
 }
 
 impl Objection {

@@ -6,7 +6,7 @@ use super::{
     Turn,
     change::Change,
     convert,
-    outcome::{Statuses, refused, subscribed},
+    outcome::{Statuses, refused},
     session::Session,
     stream::Conversation,
     wire,
@@ -43,8 +43,7 @@ impl Conversation for V1 {
             Some(Verb::SetSubscriptions(subscription)) => self.begin(Change::set(feed, id, subscription)),
             Some(Verb::Unsubscribe(unsubscribe)) => self.begin(Change::unsubscribe(id, unsubscribe.symbols)),
             Some(Verb::ListSubscriptions(_)) => {
-                let statuses = self.list(session);
-                statuses.finish(&session.feed, id, &mut session.outbox);
+                self.begin(Change::list(feed, id, self.everything));
             }
             Some(Verb::Ping(_)) => {
                 let time = Some(convert::timestamp(session.feed.clock.now()));
@@ -80,21 +79,6 @@ impl Conversation for V1 {
 impl V1 {
     fn begin(&mut self, change: Change) {
         self.change = Some(Box::new(change));
-    }
-
-    fn list(&self, session: &Session) -> Statuses {
-        let mut named = session.subscriber.interests();
-        named.retain(|(_, interest)| !interest.unnamed);
-        named.sort_unstable_by_key(|(symbol, _)| *symbol);
-        let clock = session.feed.clock;
-        let mut statuses = Statuses::new();
-        if let Some(interest) = self.everything {
-            statuses.push(subscribed(EVERYTHING, interest, clock));
-        }
-        for (symbol, interest) in named {
-            statuses.push(subscribed(symbol.as_str(), interest, clock));
-        }
-        statuses
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::grpc::{ConnectionContext, Notice, Room};
+use crate::grpc::{ConnectionContext, Notice, ServerRoom};
 
 /// The connections of one server. Clones share them.
 #[derive(Clone)]
@@ -22,8 +22,7 @@ struct Shared {
     max: usize,
     /// How many subscriptions each connection may have.
     max_subscriptions: usize,
-    /// Bytes of answers that are not sent, of all connections.
-    unsent: Arc<Room>,
+    room: ServerRoom,
     state: Mutex<State>,
 }
 
@@ -61,13 +60,16 @@ pub(super) enum Refused {
 impl Admission {
     /// Bytes of unsent answers of all connections. While there are more, further answers are not begun.
     const MAX_UNSENT: usize = 32 * 1024 * 1024;
+    /// Bytes of ticks that wait for flow control, of all connections. While there are more, streams that are blocked are
+    /// reset.
+    const MAX_BLOCKED: usize = 128 * 1024 * 1024;
     /// Number of connections that are evicted together, because each search for the longest idle ones looks at all.
     const EVICTED_TOGETHER: usize = 16;
 
     /// For a server that may have this many connections, each with this many subscriptions.
     pub(super) fn new(max: usize, max_subscriptions: usize) -> Self {
-        let unsent = Arc::new(Room::new(Self::MAX_UNSENT));
-        Self(Arc::new(Shared { max, max_subscriptions, unsent, state: Mutex::default() }))
+        let room = ServerRoom::new(Self::MAX_UNSENT, Self::MAX_BLOCKED);
+        Self(Arc::new(Shared { max, max_subscriptions, room, state: Mutex::default() }))
     }
 
     /// Admits a connection to a worker, and makes room for it if need be: the connections that have been idle for longest
@@ -90,7 +92,7 @@ impl Admission {
         }
         let id = state.next_id;
         state.next_id += 1;
-        let context = ConnectionContext::new(id, peer, self.0.max_subscriptions, self.0.unsent.clone());
+        let context = ConnectionContext::new(id, peer, self.0.max_subscriptions, self.0.room.clone());
         if state.is_draining {
             context.notify(Notice::Drain);
         }

@@ -13,7 +13,7 @@ use http::Request;
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::grpc::{ConnectionContext, Gate, Reply, RequestBody, Ticket, Turns};
+use crate::grpc::{Blocked, ConnectionContext, Gate, Reply, RequestBody, Ticket, Turns};
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
 /// takes nothing of an answer for `stall_timeout`.
@@ -64,6 +64,8 @@ struct Stall {
     next_look: Pin<Box<Sleep>>,
     /// Waits for a turn to reset the stream: thousands of streams may stall at the same time.
     ticket: Option<Ticket>,
+    /// Counts ticks that wait. (Answers are counted since they were made.)
+    _blocked: Option<Blocked>,
 }
 
 impl Stall {
@@ -72,10 +74,10 @@ impl Stall {
     const LOOK: Duration = Duration::from_secs(1);
 
     /// The looks of streams that stall together are spread over time.
-    fn new(stream: StreamId) -> Self {
-        let spread = Self::LOOK * (stream.as_u32() / 2 % 128) / 128;
-        let next_look = Box::pin(sleep(Self::LOOK + spread));
-        Self { since: Instant::now(), sent: 0, next_look, ticket: None }
+    fn new(stream: StreamId, look: Duration, blocked: Option<Blocked>) -> Self {
+        let spread = look * (stream.as_u32() / 2 % 128) / 128;
+        let next_look = Box::pin(sleep(look + spread));
+        Self { since: Instant::now(), sent: 0, next_look, ticket: None, _blocked: blocked }
     }
 }
 
@@ -110,14 +112,20 @@ impl Sending {
         }
     }
 
-    /// Waits for flow control. Ready when an answer has waited for the stall timeout; ticks wait without a limit.
+    /// Waits for flow control. Ready when an answer has waited for the stall timeout; ticks wait without a limit, unless the
+    /// server has too many of them that wait.
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.body.take_in(cx);
-        if !self.body.has_answers() {
-            return Poll::Pending;
+        if self.body.take_in(cx) {
+            // Only trailers are left to send, which need no flow control.
+            self.data = Bytes::new();
+            return Poll::Ready(true);
         }
-        let id = self.stream.stream_id();
-        let stall = self.stall.get_or_insert_with(|| Stall::new(id));
+        let (has_answers, timeout) = (self.body.has_answers(), self.stall_timeout);
+        let look = timeout.min(Stall::LOOK);
+        let stall = self.stall.get_or_insert_with(|| {
+            let blocked = (!has_answers).then(|| self.context.block(self.data.len()));
+            Stall::new(self.stream.stream_id(), look, blocked)
+        });
         loop {
             if let Some(ticket) = &mut stall.ticket {
                 ready!(ticket.poll_turn(cx));
@@ -125,13 +133,18 @@ impl Sending {
                 return Poll::Ready(false);
             }
             ready!(stall.next_look.as_mut().poll(cx));
-            // While the server holds as many unsent bytes as it may, the timeout is one look.
-            if stall.since.elapsed() >= self.stall_timeout || self.context.is_server_full() {
+            let is_over = match has_answers {
+                // While the server holds as many unsent bytes as it may, the timeout is one look.
+                true => stall.since.elapsed() >= timeout || self.context.is_server_full(),
+                false => self.context.is_server_blocked(),
+            };
+            if is_over {
                 stall.ticket = Some(self.turns.ticket());
                 continue;
             }
-            let left = self.stall_timeout.saturating_sub(stall.since.elapsed());
-            stall.next_look.as_mut().reset(Instant::now() + left.min(Stall::LOOK));
+            let left = timeout.saturating_sub(stall.since.elapsed());
+            let next = if has_answers { left.min(look) } else { Stall::LOOK * 4 };
+            stall.next_look.as_mut().reset(Instant::now() + next);
         }
     }
 }

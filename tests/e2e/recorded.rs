@@ -4,9 +4,9 @@ use std::{fs, sync::Arc, time::Duration};
 
 use ticker::{
     contract::v1::{
-        Delivery, GetLastPricesRequest, GetTapeRequest, ListInstrumentsRequest, Subscription, TapeKind, Tick,
-        TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
-        ticker_stream_response::Event,
+        Delivery, GetLastPricesRequest, GetTapeRequest, ListInstrumentsRequest, Subscription,
+        SymbolStatusCode, TapeKind, Tick, TickerStreamRequest, TickerStreamResponse,
+        ticker_stream_request::Verb, ticker_stream_response::Event,
     },
     pacer::{Clock, Speed},
     tape::{Recorded, Tape},
@@ -124,6 +124,36 @@ async fn the_seam_of_a_loop_is_streamed_as_if_there_were_none() {
         assert!((99..=100).contains(&(millis(&pair[1]) - millis(&pair[0]))));
     }
     ticks.iter().for_each(|tick| is_of(&tape, tick));
+}
+
+#[tokio::test]
+async fn the_last_sequence_of_a_tape_that_ends_may_be_resumed_after_and_none_beyond_it() {
+    let day = Duration::from_secs(86_400);
+    let ended = serve(recording(false), from(2 * day, "1"));
+    let later =
+        Clock::Played { tape: START.before(2 * day).unwrap(), wall: Clock::Wall.now(), speed: Speed::REAL };
+    let to_come = serve(recording(false), later);
+    for (server, last, told) in [
+        (&ended, 100, None),
+        (&ended, 101, None),
+        (&ended, 102, Some("the newest sequence is 101;")),
+        (&ended, u64::MAX, Some("the newest sequence is 101;")),
+        (&to_come, 0, None),
+        (&to_come, 1, Some("its first sequence is 1;")),
+        (&to_come, u64::MAX, Some("its first sequence is 1;")),
+    ] {
+        let mut talk = server.stream().await;
+        let after_sequence = [("A".to_owned(), last)].into();
+        talk.ask(1, Verb::Subscribe(Subscription { after_sequence, ..symbols(&["A"]) }));
+        let status = talk.result().await.statuses.remove(0);
+        match told {
+            Some(told) => {
+                assert_eq!(status.code(), SymbolStatusCode::InvalidArgument);
+                assert!(status.message.contains(told), "{last}: {}", status.message);
+            }
+            None => assert_eq!(status.code(), SymbolStatusCode::Subscribed, "{last}: {}", status.message),
+        }
+    }
 }
 
 #[tokio::test]

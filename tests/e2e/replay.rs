@@ -7,7 +7,7 @@ use std::{
 
 use prost_types::Timestamp;
 use ticker::contract::v1::{
-    Delivery, GetTapeRequest, Tick, WatchRequest, WatchResponse, watch_response::Event,
+    Delivery, GetTapeRequest, SymbolStatusCode, Tick, WatchRequest, WatchResponse, watch_response::Event,
 };
 use tokio_stream::StreamExt;
 use tonic::{Code, Streaming};
@@ -226,6 +226,22 @@ async fn a_replay_that_broke_goes_on_after_the_last_tick_of_each_symbol() {
 }
 
 #[tokio::test]
+async fn a_replay_leaves_out_a_symbol_whose_sequence_is_too_far_ahead() {
+    let server = Server::start();
+    let end = now(&server).await - 3600;
+    let after_sequence = [("FAST".to_owned(), u64::MAX - 1), ("TCS".to_owned(), u64::MAX)].into();
+    let request =
+        WatchRequest { start_time: at(end - 1), end_time: at(end), after_sequence, ..watch(&["*", "TCS"]) };
+    let mut stream = begin(&server, request).await;
+    let Event::SubscriptionResult(result) = event(&mut stream).await else { panic!("no result") };
+    let told: Vec<_> = result.statuses.iter().map(|status| (status.symbol.as_str(), status.code())).collect();
+    let refused = SymbolStatusCode::InvalidArgument;
+    assert_eq!(told, [("*", SymbolStatusCode::Subscribed), ("TCS", refused), ("FAST", refused)]);
+    let ticks = all(&mut stream).await;
+    assert!(ticks.len() >= 20 && !ticks.iter().any(|tick| ["FAST", "TCS"].contains(&tick.symbol.as_str())));
+}
+
+#[tokio::test]
 async fn what_makes_no_replay_is_refused_with_what_to_do() {
     let server = Server::start();
     let now = now(&server).await;
@@ -242,6 +258,18 @@ async fn what_makes_no_replay_is_refused_with_what_to_do() {
         (WatchRequest { start_time, speed: f64::NAN, ..watch(&["TCS"]) }, "from 0.001 to 1000000"),
         (WatchRequest { start_time: malformed, ..watch(&["TCS"]) }, "start_time is no timestamp"),
         (WatchRequest { start_time, end_time: malformed, ..watch(&["TCS"]) }, "end_time is no timestamp"),
+        (
+            WatchRequest {
+                start_time,
+                after_sequence: [("TCS".to_owned(), u64::MAX)].into(),
+                ..watch(&["TCS"])
+            },
+            "after_sequence 18446744073709551615 is not due within a day",
+        ),
+        (
+            WatchRequest { start_time: at(now + 86_500), ..watch(&["TCS"]) },
+            "start_time is more than a day ahead",
+        ),
         (WatchRequest { start_time, ..watch(&[]) }, "names no symbol"),
         (WatchRequest { start_time, ..watch(&["tcs"]) }, "did you mean TCS?"),
         (

@@ -1,17 +1,22 @@
 //! Resuming: on any replica, at any time, without a tick lost or sent twice.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use ticker::{
     contract::v1::{
-        Delivery, Gap, Subscription, SymbolStatusCode as Code, Tick, TickerStreamRequest,
+        Delivery, Gap, ListSubscriptions, Subscription, SymbolStatusCode as Code, Tick, TickerStreamRequest,
         TickerStreamResponse, ticker_stream_request::Verb, ticker_stream_response::Event,
     },
+    pacer::Clock,
     tape::{Cursor, Identity, Instrument, Missing, Series, Simulated, Tape, Universe},
     tick::{Sequence, Symbol, Time},
 };
 
-use crate::server::{Server, Talk, symbols};
+use crate::server::{Server, Talk, symbols, tape};
 
 type Stream = Talk<TickerStreamRequest, TickerStreamResponse>;
 
@@ -174,6 +179,146 @@ async fn a_sequence_of_the_future_is_waited_for() {
     let mut stream = server.stream().await;
     stream.ask(1, Verb::Subscribe(after(&[("FAST", future)], symbols(&["FAST"]))));
     read_on(&mut stream, "FAST", future).await;
+}
+
+/// A time at which no tick of `SLOW` is due for ten minutes, neither then nor `later`.
+fn quiet(series: &dyn Series, later: Duration) -> Time {
+    let is_quiet = |time| series.sequence_at(time) == series.sequence_at(time + Duration::from_secs(600));
+    let hours =
+        (0..).map(|hour| Time::from_nanos(1_700_000_000_000_000_000) + hour * Duration::from_secs(3_600));
+    hours.into_iter().find(|time| is_quiet(*time) && is_quiet(*time + later)).unwrap()
+}
+
+fn slow() -> Arc<dyn Series> {
+    let tape = tape(7);
+    tape.series(&tape.instrument(&"SLOW".parse().unwrap()).unwrap())
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[tokio::test]
+async fn a_sequence_is_waited_for_at_most_a_day_of_real_time() {
+    let slow = slow();
+    for speed in [1, 10] {
+        let time = quiet(&*slow, speed * DAY);
+        let clock =
+            Clock::Played { tape: time, wall: Clock::Wall.now(), speed: speed.to_string().parse().unwrap() };
+        let newest = slow.sequence_at(time).unwrap().0;
+        let furthest = slow.sequence_at(time + speed * DAY).unwrap().0;
+        // About one tick an hour.
+        assert!((23 * speed..=25 * speed).contains(&((furthest - newest) as u32)), "{newest} {furthest}");
+        let server = Server::start_with(|config| config.clock = clock);
+        let mut stream = server.stream().await;
+        for last in [newest - 1, newest, newest + 1, furthest - 1, furthest] {
+            stream.ask(1, Verb::Subscribe(after(&[("SLOW", last)], symbols(&["SLOW"]))));
+            assert_eq!(stream.result().await.statuses[0].code(), Code::Subscribed, "{last} of {newest}");
+            let reached = if last < newest { newest } else { last };
+            loop {
+                match stream.news().await {
+                    Event::CaughtUp(message) => break assert_eq!(message.sequence, reached),
+                    Event::Tick(tick) => assert_eq!(tick.sequence, newest),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        for last in [furthest + 1, furthest + 2, u64::MAX - 1, u64::MAX] {
+            stream.ask(2, Verb::Subscribe(after(&[("SLOW", last)], symbols(&["SLOW", "TCS"]))));
+            let statuses = stream.result().await.statuses;
+            assert_eq!((statuses[0].code(), statuses[1].code()), (Code::InvalidArgument, Code::Subscribed));
+            let message = &statuses[0].message;
+            assert!(
+                message.starts_with(&format!("after_sequence {last} is not due within a day")),
+                "{message}"
+            );
+            assert!(message.contains(&format!("the newest sequence is {newest};")), "{message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_symbol_that_is_refused_for_its_sequence_goes_on_as_before() {
+    let server = Server::start();
+    let mut stream = server.stream().await;
+    stream.ask(1, Verb::Subscribe(every_tick(&["FAST"])));
+    stream.result().await;
+    let mut last = stream.tick().await.sequence;
+    let too_far = after(&[("FAST", u64::MAX)], symbols(&["FAST"]));
+    for verb in [Verb::Subscribe(too_far.clone()), Verb::SetSubscriptions(too_far)] {
+        stream.ask(2, verb);
+        loop {
+            match stream.news().await {
+                Event::Tick(tick) => {
+                    assert_eq!((tick.sequence, tick.conflated), (last + 1, 0));
+                    last = tick.sequence;
+                }
+                Event::SubscriptionResult(result) => {
+                    assert_eq!(result.statuses.len(), 1);
+                    break assert_eq!(result.statuses[0].code(), Code::InvalidArgument);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    stream.ask(3, Verb::ListSubscriptions(ListSubscriptions {}));
+    let listed = stream.result().await.statuses;
+    assert_eq!((listed.len(), listed[0].delivery()), (1, Delivery::EveryTick));
+}
+
+#[tokio::test]
+async fn a_star_leaves_out_a_symbol_whose_sequence_is_too_far_ahead() {
+    let server = Server::start();
+    let last = newest(&server, "FAST").await.sequence - 1_000;
+    let mut stream = server.stream().await;
+    let sequences = [("FAST", last), ("NOPE", 6), ("SLOW", u64::MAX), ("TCS", u64::MAX)];
+    stream.ask(1, Verb::Subscribe(after(&sequences, every_tick(&["*", "TCS"]))));
+    let statuses = stream.result().await.statuses;
+    let told: Vec<_> = statuses.iter().map(|status| (status.symbol.as_str(), status.code())).collect();
+    let expected = [
+        ("*", Code::Subscribed),
+        ("TCS", Code::InvalidArgument),
+        ("NOPE", Code::InvalidArgument),
+        ("SLOW", Code::InvalidArgument),
+    ];
+    assert_eq!(told, expected);
+    assert!(statuses[3].message.contains("is not due within a day"), "{}", statuses[3].message);
+    let mut seen = HashSet::new();
+    while seen.len() < 2 {
+        seen.insert(stream.tick().await.symbol);
+    }
+    // Those of SLOW and TCS would be snapshots, which come first.
+    for _ in 0..200 {
+        seen.insert(stream.tick().await.symbol);
+    }
+    assert_eq!(seen, ["FAST", "INFY"].map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn thousands_of_sequences_that_no_symbol_goes_with_are_told_one_by_one() {
+    let server = Server::start();
+    let mut stream = server.stream().await;
+    let names: Vec<String> = (0..5_000).map(|n| format!("X{n:04}")).collect();
+    let sequences: Vec<_> = names.iter().map(|name| (name.as_str(), 6)).collect();
+    stream.ask(1, Verb::Subscribe(after(&sequences, symbols(&["TCS"]))));
+    let statuses = stream.result().await.statuses;
+    let told: Vec<_> = statuses.iter().map(|status| status.symbol.as_str()).collect();
+    let expected: Vec<_> = ["TCS"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    assert_eq!(told, expected);
+    assert!(statuses[1..].iter().all(|status| status.code() == Code::InvalidArgument));
+}
+
+#[tokio::test]
+async fn a_start_is_at_most_a_day_ahead() {
+    let server = Server::start();
+    let now = newest(&server, "FAST").await.time.unwrap().seconds;
+    let mut stream = server.stream().await;
+    for (ahead, code) in [(86_300, Code::Subscribed), (86_500, Code::InvalidArgument)] {
+        let start_time = Some(prost_types::Timestamp { seconds: now + ahead, nanos: 0 });
+        stream.ask(1, Verb::Subscribe(Subscription { start_time, ..symbols(&["FAST", "SLOW"]) }));
+        let statuses = stream.result().await.statuses;
+        assert!(statuses.iter().all(|status| status.code() == code), "{statuses:?}");
+        let is_told = statuses[0].message.contains("start_time is more than a day ahead");
+        assert_eq!(is_told, code == Code::InvalidArgument);
+    }
 }
 
 #[tokio::test]

@@ -53,8 +53,25 @@ pub(crate) fn tape(seed: u64) -> Arc<dyn Tape> {
     Arc::new(Simulated::new(seed, Universe::parse(INSTRUMENTS, "instruments").unwrap()))
 }
 
+/// The settings of a server that a test does not change.
+pub(crate) fn config() -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        tape: tape(7),
+        clock: Clock::Wall,
+        flush_interval: Duration::from_millis(5),
+        max_lag: Duration::from_secs(300),
+        heartbeat_interval: Duration::from_millis(200),
+        workers: NonZeroUsize::new(2).unwrap(),
+        max_connections: NonZeroUsize::new(1_000).unwrap(),
+        max_subscriptions: 1_000_000,
+        patience: Patience::default(),
+        collect_memory: None,
+    }
+}
+
 /// Nothing that a test waits for takes longer, by far.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -70,19 +87,7 @@ impl Server {
     }
 
     pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            tape: tape(7),
-            clock: Clock::Wall,
-            flush_interval: Duration::from_millis(5),
-            max_lag: Duration::from_secs(300),
-            heartbeat_interval: Duration::from_millis(200),
-            workers: NonZeroUsize::new(2).unwrap(),
-            max_connections: NonZeroUsize::new(1_000).unwrap(),
-            max_subscriptions: 1_000_000,
-            patience: Patience::default(),
-            collect_memory: None,
-        };
+        let mut config = config();
         change(&mut config);
         let bound = Bound::bind(config).unwrap();
         let address = bound.local_addr();
