@@ -66,8 +66,10 @@ pub struct Config {
 }
 
 impl Config {
-    fn max_subscriptions_of_connection(&self) -> usize {
-        (self.max_subscriptions / 10).max(MAX_SYMBOLS_PER_STREAM)
+    /// The admission of at most so many connections.
+    fn admission(&self, max_connections: usize) -> Admission {
+        let max_subscriptions = (self.max_subscriptions / 10).max(MAX_SYMBOLS_PER_STREAM);
+        Admission::new(max_connections, max_subscriptions, self.patience.stall_timeout)
     }
 }
 
@@ -124,8 +126,7 @@ impl Bound {
         let Self { config, listener } = self;
         let mut health = serving().await;
         let history = HistoryPool::default();
-        let admission =
-            Admission::new(config.max_connections.get(), config.max_subscriptions_of_connection());
+        let admission = config.admission(config.max_connections.get());
         let subscriptions = Quota::new(config.max_subscriptions);
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
@@ -177,7 +178,7 @@ where
     let health = serving().await;
     let subscriptions = Quota::new(config.max_subscriptions);
     let (feed, gate) = feed_and_gate(&config, &health, &HistoryPool::default(), &subscriptions)?;
-    let admission = Admission::new(usize::MAX, config.max_subscriptions_of_connection());
+    let admission = config.admission(usize::MAX);
     let stopped = {
         let admission = admission.clone();
         async move {

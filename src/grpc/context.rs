@@ -8,13 +8,15 @@ use std::{
         atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
-    CallerId,
+    CallerId, Turns,
     room::{Place, Room},
+    status::Failure,
 };
 use crate::hub::Quota;
 
@@ -35,6 +37,9 @@ struct Shared {
     subscriptions: Arc<Quota>,
     /// Bytes of answers that are not sent, of this connection.
     unsent: Arc<Room>,
+    /// When the client last took some of an answer, in milliseconds since the connection began.
+    took_answer: AtomicU64,
+    stall_timeout: Duration,
     of_server: ServerRoom,
     notice: AtomicU8,
     task: Mutex<Option<Waker>>,
@@ -69,7 +74,12 @@ const BUSY: u64 = u64::MAX;
 
 impl Shared {
     fn idle_from_now(&self) {
-        self.idle_since.store(self.began.elapsed().as_millis() as u64, Relaxed);
+        self.idle_since.store(self.millis(), Relaxed);
+    }
+
+    /// Milliseconds since the connection began.
+    fn millis(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
     }
 }
 
@@ -78,7 +88,13 @@ impl ConnectionContext {
     pub const MAX_UNSENT: usize = 256 * 1024;
 
     /// A connection of a peer that has no streams. Its answers count among those of the whole server.
-    pub fn new(id: u64, peer: Option<IpAddr>, max_subscriptions: usize, of_server: ServerRoom) -> Self {
+    pub fn new(
+        id: u64,
+        peer: Option<IpAddr>,
+        max_subscriptions: usize,
+        stall_timeout: Duration,
+        of_server: ServerRoom,
+    ) -> Self {
         Self(Arc::new(Shared {
             id,
             peer,
@@ -88,6 +104,8 @@ impl ConnectionContext {
             busy: AtomicUsize::new(0),
             subscriptions: Quota::new(max_subscriptions),
             unsent: Arc::new(Room::new(Self::MAX_UNSENT)),
+            took_answer: AtomicU64::new(0),
+            stall_timeout,
             of_server,
             notice: AtomicU8::new(0),
             task: Mutex::new(None),
@@ -118,7 +136,7 @@ impl ConnectionContext {
     pub fn idle_since(&self) -> Option<Instant> {
         match self.0.idle_since.load(Relaxed) {
             BUSY => None,
-            millis => Some(self.0.began + std::time::Duration::from_millis(millis)),
+            millis => Some(self.0.began + Duration::from_millis(millis)),
         }
     }
 
@@ -134,6 +152,23 @@ impl ConnectionContext {
             self.0.idle_since.store(BUSY, Relaxed);
         }
         BusyStream(self.clone())
+    }
+
+    /// How long an answer may wait for the client to take some of it.
+    pub fn stall_timeout(&self) -> Duration {
+        self.0.stall_timeout
+    }
+
+    /// Notes that the client has taken some of an answer.
+    pub fn note_taken(&self) {
+        self.0.took_answer.store(self.0.millis(), Relaxed);
+    }
+
+    /// Whether the stall timeout is over since a call began to wait, and the client has taken nothing of any answer
+    /// meanwhile.
+    fn has_stalled(&self, since_millis: u64) -> bool {
+        let waited = Duration::from_millis(self.0.millis().saturating_sub(since_millis));
+        waited >= self.0.stall_timeout && self.0.took_answer.load(Relaxed) <= since_millis
     }
 
     /// Bytes of answers of one stream or call, none so far.
@@ -239,6 +274,13 @@ impl Unsent {
         self.bytes = bytes;
     }
 
+    /// How long to wait between two looks whether the client takes its answers. Calls that wait together look at different
+    /// times.
+    fn look(&self) -> Duration {
+        let look = self.context.stall_timeout().min(Duration::from_secs(1));
+        look * (128 + (self.place.number() % 128) as u32) / 128
+    }
+
     /// Reserves room for an answer that is yet to be made.
     fn reserve(&mut self, bytes: usize) {
         self.set(0);
@@ -269,6 +311,7 @@ impl Unsent {
 pub(super) struct Call {
     caller: CallerId,
     unsent: Arc<Mutex<Unsent>>,
+    turns: Turns,
 }
 
 impl Call {
@@ -276,8 +319,8 @@ impl Call {
     const USUAL_ANSWER: usize = 64 * 1024;
 
     /// A call on a connection.
-    pub(super) fn new(context: &ConnectionContext) -> Self {
-        Self { caller: CallerId(context.id()), unsent: Arc::new(Mutex::new(context.unsent())) }
+    pub(super) fn new(context: &ConnectionContext, turns: Turns) -> Self {
+        Self { caller: CallerId(context.id()), unsent: Arc::new(Mutex::new(context.unsent())), turns }
     }
 
     /// Who asks.
@@ -286,20 +329,44 @@ impl Call {
     }
 
     /// Waits until an answer of any size may be made.
-    pub(super) async fn begin(&self) {
-        self.reserve(Self::USUAL_ANSWER).await;
+    ///
+    /// # Errors
+    /// The client takes nothing of the answers that wait.
+    pub(super) async fn begin(&self) -> Result<(), Failure> {
+        self.reserve(Self::USUAL_ANSWER).await
     }
 
     /// Waits until an answer of about so many bytes may be made, in place of what was reserved before.
-    pub(super) async fn reserve(&self, bytes: usize) {
-        poll_fn(|cx| {
-            let mut unsent = self.unsent();
-            unsent.set(0);
-            ready!(unsent.poll_room(cx));
-            unsent.reserve(bytes);
-            Poll::Ready(())
-        })
-        .await;
+    ///
+    /// # Errors
+    /// The client takes nothing of the answers that wait.
+    pub(super) async fn reserve(&self, bytes: usize) -> Result<(), Failure> {
+        let (look, context) = {
+            let unsent = self.unsent();
+            (unsent.look(), unsent.context.clone())
+        };
+        let since = context.0.millis();
+        let room = || {
+            poll_fn(|cx| {
+                let mut unsent = self.unsent();
+                unsent.set(0);
+                ready!(unsent.poll_room(cx));
+                unsent.reserve(bytes);
+                Poll::Ready(())
+            })
+        };
+        loop {
+            let has_room = timeout(look, room()).await.is_ok();
+            if context.has_stalled(since) {
+                // Thousands of calls may wait, and end, at the same time.
+                self.turns.ticket().turn().await;
+                self.set_unsent(0);
+                return Err(Failure::Unread);
+            }
+            if has_room {
+                return Ok(());
+            }
+        }
     }
 
     /// Says how many bytes of the answer wait to be sent.

@@ -12,7 +12,7 @@ use tonic::{
 use tower_service::Service;
 
 use super::{
-    ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply,
+    ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply, Turns,
     context::Call,
     gogen::Gogen,
     reference::Reference,
@@ -47,10 +47,12 @@ impl Gate {
         context: ConnectionContext,
     ) -> Response<Reply> {
         if request.method() != Method::POST {
-            return plain(context, StatusCode::METHOD_NOT_ALLOWED, (header::ALLOW, "POST"));
+            let allowed = (header::ALLOW, "POST");
+            return plain(&context, self.feed.turns, StatusCode::METHOD_NOT_ALLOWED, allowed);
         }
         if !is_grpc(request.headers()) {
-            return plain(context, StatusCode::UNSUPPORTED_MEDIA_TYPE, (header::ACCEPT, "application/grpc"));
+            let accepted = (header::ACCEPT, "application/grpc");
+            return plain(&context, self.feed.turns, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
         }
         match request.uri().path() {
             "/gogen.TickerStreamService/TickerStream" => {
@@ -73,18 +75,18 @@ impl Gate {
     ) -> Response<Reply> {
         let deadline = deadline(request.headers());
         let busy = context.work();
-        let call = Call::new(&context);
+        let call = Call::new(&context, self.feed.turns.clone());
         request.extensions_mut().insert(call.clone());
         let ticket = self.feed.turns.ticket();
         let request = request.map(|body| Released::new(body, ticket));
         let answered = within(deadline, async {
-            call.begin().await;
-            self.routes.call(request).await
+            call.begin().await?;
+            Ok(self.routes.call(request).await)
         });
-        let mut response = match answered.await {
+        let mut response = match answered.await.flatten() {
             Ok(Ok(response)) => plainly(response),
             Ok(Err(never)) => match never {},
-            Err(late) => Status::from(late).into_http(),
+            Err(failure) => Status::from(failure).into_http(),
         };
         response.extensions_mut().clear();
         response.map(|body| Reply::answer(body, call, busy))
@@ -105,7 +107,7 @@ impl Gate {
         let encoding = headers.get("grpc-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()));
         if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
             let failure = Failure::Compressed(status::cut(&encoding));
-            return once(context, Status::from(failure).into_http());
+            return once(&context, self.feed.turns, Status::from(failure).into_http());
         }
         let deadline = deadline(headers).map(sleep_until);
         self.feed.turns.ticket().turn().await;
@@ -131,19 +133,20 @@ fn plainly(response: Response<Body>) -> Response<Body> {
 }
 
 /// A response that is made at once.
-fn once(context: ConnectionContext, response: Response<Body>) -> Response<Reply> {
-    response.map(|body| Reply::answer(body, Call::new(&context), context.work()))
+fn once(context: &ConnectionContext, turns: Turns, response: Response<Body>) -> Response<Reply> {
+    response.map(|body| Reply::answer(body, Call::new(context, turns), context.work()))
 }
 
 fn plain(
-    context: ConnectionContext,
+    context: &ConnectionContext,
+    turns: Turns,
     status: StatusCode,
     (name, value): (header::HeaderName, &'static str),
 ) -> Response<Reply> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(name, header::HeaderValue::from_static(value));
-    once(context, response)
+    once(context, turns, response)
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -42,7 +42,7 @@ impl Feed {
         let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
         let most = convert::page_size(request.page_size, LARGEST_PAGE);
         let asked = usize::try_from(range.end.0.saturating_sub(range.start.0)).unwrap_or(usize::MAX);
-        call.reserve(most.min(asked).saturating_mul(ENCODED)).await;
+        call.reserve(most.min(asked).saturating_mul(ENCODED)).await?;
         let page = move || {
             let page = past.page(range.clone(), order, most);
             let symbol = instrument.symbol.as_str();
@@ -69,7 +69,7 @@ impl Feed {
         let asked = times(request.start_time, request.end_time)?;
         let times = candles_from_token(asked, interval, &request.page_token)?;
         let most = convert::page_size(request.page_size, LARGEST_PAGE);
-        call.reserve(most * ENCODED).await;
+        call.reserve(most * ENCODED).await?;
         let mut fold = past.candles(interval, times, most);
         let response = move |page: CandlePage| {
             let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);

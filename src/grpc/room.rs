@@ -82,6 +82,11 @@ impl Room {
 }
 
 impl Place {
+    /// A number that no other place of the room has.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Ready when there is room, which is not taken yet; otherwise the task is woken when there is.
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let room = &*self.room;

@@ -70,6 +70,10 @@ pub(super) enum Failure {
         "the stream has asked for nothing for too long: subscribe, or open it when there is something to ask for"
     )]
     Idle,
+    #[error(
+        "the client has taken nothing of the answers before this one for too long: read them, or ask for fewer at a time"
+    )]
+    Unread,
     #[error("the server is stopping: reconnect, to another replica if there is one")]
     Stopping,
 }
@@ -146,7 +150,7 @@ impl From<Failure> for Status {
             }
             Failure::Compressed(_) | Failure::NotYet(_) => (Code::Unimplemented, None),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, None),
-            Failure::Idle => (Code::ResourceExhausted, None),
+            Failure::Idle | Failure::Unread => (Code::ResourceExhausted, None),
             Failure::TooMuchHistory(_) => {
                 (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(Duration::from_secs(1)))))
             }

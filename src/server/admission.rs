@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use thiserror::Error;
@@ -22,6 +23,7 @@ struct Shared {
     max: usize,
     /// How many subscriptions each connection may have.
     max_subscriptions: usize,
+    stall_timeout: Duration,
     room: ServerRoom,
     state: Mutex<State>,
 }
@@ -67,9 +69,9 @@ impl Admission {
     const EVICTED_TOGETHER: usize = 16;
 
     /// For a server that may have this many connections, each with this many subscriptions.
-    pub(super) fn new(max: usize, max_subscriptions: usize) -> Self {
+    pub(super) fn new(max: usize, max_subscriptions: usize, stall_timeout: Duration) -> Self {
         let room = ServerRoom::new(Self::MAX_UNSENT, Self::MAX_BLOCKED);
-        Self(Arc::new(Shared { max, max_subscriptions, room, state: Mutex::default() }))
+        Self(Arc::new(Shared { max, max_subscriptions, stall_timeout, room, state: Mutex::default() }))
     }
 
     /// Admits a connection to a worker, and makes room for it if need be: the connections that have been idle for longest
@@ -92,7 +94,13 @@ impl Admission {
         }
         let id = state.next_id;
         state.next_id += 1;
-        let context = ConnectionContext::new(id, peer, self.0.max_subscriptions, self.0.room.clone());
+        let context = ConnectionContext::new(
+            id,
+            peer,
+            self.0.max_subscriptions,
+            self.0.stall_timeout,
+            self.0.room.clone(),
+        );
         if state.is_draining {
             context.notify(Notice::Drain);
         }
@@ -167,7 +175,7 @@ impl Drop for Admitted {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, time::Duration};
+    use std::net::Ipv4Addr;
 
     use super::*;
 
@@ -185,7 +193,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_server_closes_those_that_have_been_idle_for_longest() {
-        let admission = Admission::new(100, 1);
+        let admission = Admission::new(100, 1, Duration::from_secs(30));
         let mut open = Vec::new();
         for number in 0..84 {
             open.push(admit(&admission, number).unwrap());
@@ -205,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_address_has_half_and_makes_room_for_itself_only() {
-        let admission = Admission::new(100, 1);
+        let admission = Admission::new(100, 1, Duration::from_secs(30));
         let other = admit(&admission, 1).unwrap();
         tokio::time::advance(Duration::from_millis(10)).await;
         let own: Vec<_> = (0..50).map(|_| admit(&admission, 2).unwrap()).collect();
@@ -219,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_whose_connections_are_all_at_work_is_full() {
-        let admission = Admission::new(4, 1);
+        let admission = Admission::new(4, 1, Duration::from_secs(30));
         let mut open: Vec<_> = (0..4).map(|number| admit(&admission, number).unwrap()).collect();
         let _busy: Vec<_> = open.iter().map(|open| open.context.work()).collect();
         assert_eq!(admit(&admission, 9).err(), Some(Refused::Full));

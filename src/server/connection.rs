@@ -198,8 +198,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let (gate, context, turns) =
                         (self.gate.clone(), self.context.clone(), self.turns.clone());
-                    let stall_timeout = self.patience.stall_timeout;
-                    tokio::spawn(reply::answer(request, respond, gate, context, turns, stall_timeout));
+                    tokio::spawn(reply::answer(request, respond, gate, context, turns));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),

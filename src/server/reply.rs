@@ -16,14 +16,13 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::grpc::{Blocked, ConnectionContext, Gate, Reply, RequestBody, Ticket, Turns};
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
-/// takes nothing of an answer for `stall_timeout`.
+/// takes nothing of an answer for the stall timeout.
 pub(super) async fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     gate: Gate,
     context: ConnectionContext,
     turns: Turns,
-    stall_timeout: Duration,
 ) {
     let _open = context.open_stream();
     let response = {
@@ -40,7 +39,7 @@ pub(super) async fn answer(
     // Fails when the stream was reset, or the connection is gone.
     let Ok(stream) = respond.send_response(http::Response::from_parts(parts, ()), is_over) else { return };
     if !is_over {
-        Sending { stream, body, data: Bytes::new(), stall: None, context, turns, stall_timeout }.await;
+        Sending { stream, body, data: Bytes::new(), stall: None, context, turns }.await;
     }
 }
 
@@ -53,7 +52,6 @@ struct Sending {
     stall: Option<Stall>,
     context: ConnectionContext,
     turns: Turns,
-    stall_timeout: Duration,
 }
 
 /// An answer that waits for flow control.
@@ -99,16 +97,24 @@ impl Sending {
                     }
                     if self.data.is_empty() {
                         self.stall = None;
+                        self.note_taken();
                         return Poll::Ready(true);
                     }
                     if let Some(stall) = &mut self.stall {
                         stall.sent += sent;
                         if stall.sent >= Stall::PROGRESS {
                             self.stall = None;
+                            self.note_taken();
                         }
                     }
                 }
             }
+        }
+    }
+
+    fn note_taken(&self) {
+        if matches!(self.body, Reply::Answer(_)) {
+            self.context.note_taken();
         }
     }
 
@@ -120,7 +126,7 @@ impl Sending {
             self.data = Bytes::new();
             return Poll::Ready(true);
         }
-        let (has_answers, timeout) = (self.body.has_answers(), self.stall_timeout);
+        let (has_answers, timeout) = (self.body.has_answers(), self.context.stall_timeout());
         let look = timeout.min(Stall::LOOK);
         let stall = self.stall.get_or_insert_with(|| {
             let blocked = (!has_answers).then(|| self.context.block(self.data.len()));

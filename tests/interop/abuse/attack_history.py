@@ -38,7 +38,7 @@ def one_tick(address, begin, seconds, patience=10):
     while time.monotonic() < end and not peer.closed:
         start = time.monotonic()
         stream = peer.open(frames.V1 + "ListTicks", frames.list_ticks("TCS", 1), True)
-        pump([peer], patience, until=lambda: stream in peer.ended or peer.closed, pause=0.5)
+        pump([peer], patience, until=lambda: stream in peer.ended or peer.closed, pause=0.001)
         ages.append((time.monotonic() - start) * 1_000)
         how = peer.ended.get(stream, "no answer")
         ends[how] = ends.get(how, 0) + 1

@@ -32,7 +32,7 @@ def test_ten_thousand_connections_without_a_call_are_closed(case, start, workers
         it.leave()
         it.finish()
         it.figures.name += f" ({before} descriptors, then {open_still})"
-        it.check((open_still <= 40, f"{open_still} descriptors are open still"), added=128 * MIB, left=REST)
+        it.check((open_still <= 40, f"{open_still} descriptors are open still"), added=200 * MIB, left=REST)
 
 
 def get_tape(address, patience):
