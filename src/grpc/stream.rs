@@ -208,6 +208,9 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
     /// Appends answers to `out`, at most a frame of them.
     fn put_answers(&mut self, out: &mut Vec<u8>) {
         if self.answers.is_empty() {
+            if self.session.outbox.is_empty() && self.unsent.bytes() == 0 {
+                return;
+            }
             self.answers = std::mem::take(&mut self.session.outbox).into();
         }
         let piece = self.answers.split_to(self.answers.len().min(Self::BUDGET));

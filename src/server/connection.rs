@@ -207,6 +207,12 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         }
     }
 
+    /// Whether something may have to be done before the alarm that is set. For a connection with streams that is read and
+    /// written, nothing is.
+    fn may_look_soon(&self) -> bool {
+        self.context.streams() == 0 || self.pinged.is_some() || self.activity.is_blocked()
+    }
+
     /// When the next timeout is over.
     fn next_look(&self) -> Instant {
         let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
@@ -268,9 +274,11 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C
                 return Poll::Ready(ended);
             }
             this.take_pong(cx);
-            let next_look = this.next_look();
-            if next_look < this.alarm.deadline() {
-                this.alarm.as_mut().reset(next_look);
+            if this.may_look_soon() {
+                let next_look = this.next_look();
+                if next_look < this.alarm.deadline() {
+                    this.alarm.as_mut().reset(next_look);
+                }
             }
             if this.alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;

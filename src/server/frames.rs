@@ -148,12 +148,17 @@ impl Activity {
         }
     }
 
+    /// Whether the peer takes nothing of what there is to write.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked_since.load(Relaxed) != NOT_BLOCKED
+    }
+
     fn note_read(&self) {
         self.last_read.store(self.now(), Relaxed);
     }
 
     fn note_write(&self, polled: &Poll<io::Result<usize>>) {
-        let is_blocked = self.blocked_since.load(Relaxed) != NOT_BLOCKED;
+        let is_blocked = self.is_blocked();
         match polled {
             Poll::Pending if !is_blocked => self.blocked_since.store(self.now(), Relaxed),
             Poll::Ready(_) if is_blocked => self.blocked_since.store(NOT_BLOCKED, Relaxed),
