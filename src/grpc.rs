@@ -29,7 +29,7 @@ pub use gate::Gate;
 pub use history_pool::{CallerId, HistoryPool};
 pub use reply::{Reply, Ticks};
 pub use requests::RequestBody;
-pub use turns::{Ticket, Turn, Turns};
+pub use turns::{Ticket, Turn, TurnShare, Turns};
 
 use crate::{
     hub::{Hub, Interest, Limits, Quota, Subscriber},

@@ -14,7 +14,7 @@ use std::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    CallerId, Turns,
+    CallerId, TurnShare, Turns,
     room::{Place, Room},
     status::Failure,
 };
@@ -35,6 +35,9 @@ struct Shared {
     /// Streams that have sent a request.
     busy: AtomicUsize,
     subscriptions: Arc<Quota>,
+    turn_share: TurnShare,
+    /// Bytes of answers that are made and not sent. Those of [`Shared::unsent`] include what is reserved.
+    waiting: AtomicUsize,
     /// Bytes of answers that are not sent, of this connection.
     unsent: Arc<Room>,
     /// When the client last took some of an answer, in milliseconds since the connection began.
@@ -103,6 +106,8 @@ impl ConnectionContext {
             streams: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
             subscriptions: Quota::new(max_subscriptions),
+            turn_share: TurnShare::default(),
+            waiting: AtomicUsize::new(0),
             unsent: Arc::new(Room::new(Self::MAX_UNSENT)),
             took_answer: AtomicU64::new(0),
             stall_timeout,
@@ -125,6 +130,11 @@ impl ConnectionContext {
     /// Counts the subscriptions of its streams.
     pub fn subscriptions(&self) -> Arc<Quota> {
         self.0.subscriptions.clone()
+    }
+
+    /// Its share of the turns of its worker.
+    pub fn turn_share(&self) -> &TurnShare {
+        &self.0.turn_share
     }
 
     /// How many streams are open.
@@ -164,11 +174,13 @@ impl ConnectionContext {
         self.0.took_answer.store(self.0.millis(), Relaxed);
     }
 
-    /// Whether the stall timeout is over since a call began to wait, and the client has taken nothing of any answer
-    /// meanwhile.
+    /// Whether answers wait, the stall timeout is over since a call began to wait for them, and the client has taken nothing
+    /// of any answer meanwhile.
     fn has_stalled(&self, since_millis: u64) -> bool {
         let waited = Duration::from_millis(self.0.millis().saturating_sub(since_millis));
-        waited >= self.0.stall_timeout && self.0.took_answer.load(Relaxed) <= since_millis
+        self.0.waiting.load(Relaxed) > 0
+            && waited >= self.0.stall_timeout
+            && self.0.took_answer.load(Relaxed) <= since_millis
     }
 
     /// Bytes of answers of one stream or call, none so far.
@@ -178,9 +190,11 @@ impl ConnectionContext {
         Unsent { context: self.clone(), bytes: 0, reserved: 0, place, place_of_all }
     }
 
-    /// Whether the limit of unsent bytes of the server is reached. Then answers that stall are reset at once.
-    pub fn is_server_full(&self) -> bool {
-        !self.0.of_server.unsent.has_room()
+    /// Whether answers of this connection that stall have to give way: the server holds as many unsent bytes as it may, and
+    /// this connection more than a little of them.
+    pub fn must_give_way(&self) -> bool {
+        const LITTLE: usize = 64 * 1024;
+        self.0.waiting.load(Relaxed) > LITTLE && !self.0.of_server.unsent.has_room()
     }
 
     /// Counts ticks that wait for flow control, until the returned guard is dropped.
@@ -269,6 +283,8 @@ impl Unsent {
     /// Sets the number of unsent bytes; what was reserved is given back.
     pub(super) fn set(&mut self, bytes: usize) {
         let (shared, before) = (&*self.context.0, self.bytes);
+        shared.waiting.fetch_add(bytes, Relaxed);
+        shared.waiting.fetch_sub(before, Relaxed);
         shared.unsent.change(before + std::mem::take(&mut self.reserved), bytes);
         shared.of_server.unsent.change(before, bytes);
         self.bytes = bytes;
@@ -295,7 +311,14 @@ impl Unsent {
             return Poll::Ready(());
         }
         match self.place.poll_room(cx) {
-            Poll::Ready(()) => self.place_of_all.poll_room(cx),
+            Poll::Ready(()) => {
+                let room_of_all = self.place_of_all.poll_room(cx);
+                if room_of_all.is_pending() {
+                    // There is room for it also when the connection holds nothing any more.
+                    self.place.wait(cx);
+                }
+                room_of_all
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -315,6 +338,8 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// Most bytes that are reserved for one answer, so that one large answer does not block all other calls.
+    const MOST_RESERVED: usize = ConnectionContext::MAX_UNSENT / 2;
     /// Bytes reserved for an answer until its handler knows the size.
     const USUAL_ANSWER: usize = 64 * 1024;
 
@@ -351,7 +376,7 @@ impl Call {
                 let mut unsent = self.unsent();
                 unsent.set(0);
                 ready!(unsent.poll_room(cx));
-                unsent.reserve(bytes);
+                unsent.reserve(bytes.min(Self::MOST_RESERVED));
                 Poll::Ready(())
             })
         };
@@ -359,7 +384,7 @@ impl Call {
             let has_room = timeout(look, room()).await.is_ok();
             if context.has_stalled(since) {
                 // Thousands of calls may wait, and end, at the same time.
-                self.turns.ticket().turn().await;
+                self.turns.ticket(context.turn_share()).turn().await;
                 self.set_unsent(0);
                 return Err(Failure::Unread);
             }

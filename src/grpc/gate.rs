@@ -77,7 +77,7 @@ impl Gate {
         let busy = context.work();
         let call = Call::new(&context, self.feed.turns.clone());
         request.extensions_mut().insert(call.clone());
-        let ticket = self.feed.turns.ticket();
+        let ticket = self.feed.turns.ticket(context.turn_share());
         let request = request.map(|body| Released::new(body, ticket));
         let answered = within(deadline, async {
             call.begin().await?;
@@ -110,7 +110,7 @@ impl Gate {
             return once(&context, self.feed.turns, Status::from(failure).into_http());
         }
         let deadline = deadline(headers).map(sleep_until);
-        self.feed.turns.ticket().turn().await;
+        self.feed.turns.ticket(context.turn_share()).turn().await;
         let session = Session::new(self.feed, format, &context);
         let requests = Requests::new(request.into_body());
         let stream = TickStream::new(conversation, session, requests, context, deadline);

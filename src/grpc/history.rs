@@ -89,6 +89,7 @@ impl Feed {
     ) -> Result<DigestTicksResponse, Failure> {
         let (_, past) = self.past(&request.symbol, self.clock.now())?;
         let range = sequences(request.start_sequence, request.end_sequence)?;
+        call.reserve(ENCODED).await?;
         let mut fold = past.digest(range);
         let digest = self.history.run(call.caller(), move || fold.step(STEP).map(Ok)).await?;
         Ok(DigestTicksResponse {

@@ -60,7 +60,8 @@ impl Room {
     /// Holds so much less. When there is room again, all who wait for it are woken.
     pub(super) fn give_back(&self, amount: usize) {
         let before = self.used.fetch_sub(amount, SeqCst);
-        if before >= self.max && self.has_room() && self.is_waited_for.swap(false, SeqCst) {
+        let has_room_again = before >= self.max && self.has_room() || before == amount;
+        if has_room_again && self.is_waited_for.swap(false, SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
             waiting.into_values().for_each(Waker::wake);
         }
@@ -89,15 +90,20 @@ impl Place {
 
     /// Ready when there is room, which is not taken yet; otherwise the task is woken when there is.
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let room = &*self.room;
-        if room.has_room() {
+        if self.room.has_room() {
             return Poll::Ready(());
         }
-        room.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(self.number, cx.waker().clone());
-        self.is_waiting = true;
-        room.is_waited_for.store(true, SeqCst);
+        self.wait(cx);
         // Room that was given back before the line above has woken nobody.
-        if room.has_room() { Poll::Ready(()) } else { Poll::Pending }
+        if self.room.has_room() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Wakes the task when there is room again, or when nothing is held any more.
+    pub(super) fn wait(&mut self, cx: &mut Context<'_>) {
+        let mut waiting = self.room.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(self.number, cx.waker().clone());
+        self.is_waiting = true;
+        self.room.is_waited_for.store(true, SeqCst);
     }
 }
 

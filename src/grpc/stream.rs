@@ -90,7 +90,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
         deadline: Option<Sleep>,
     ) -> Self {
         Self {
-            ticket: session.feed.turns.ticket(),
+            ticket: session.feed.turns.ticket(context.turn_share()),
             unsent: context.unsent(),
             conversation,
             session,
@@ -175,7 +175,10 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
         }
         let turn = match self.wants_turn(cx) {
             true => self.ticket.poll_turn(cx),
-            false => Poll::Pending,
+            false => {
+                self.ticket.give_up();
+                Poll::Pending
+            }
         };
         let mut done = match turn {
             Poll::Ready(turn) => self.work(cx, turn),
@@ -285,10 +288,6 @@ impl<C: Conversation, B: RequestBody> Ticks for TickStream<C, B> {
     fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(requests) = &mut self.requests {
             requests.take_in(cx);
-        }
-        // A turn that has come is of no use while nothing can be sent.
-        if self.ticket.has_turn() {
-            self.ticket.give_up();
         }
         self.is_too_late(cx)
     }

@@ -8,38 +8,52 @@
 use std::{
     collections::BTreeMap,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use tokio::{sync::Notify, task::yield_now};
 
-/// The turns of one worker, first come, first served. Clones share them.
+/// The turns of one worker, shared evenly between connections. Clones share them.
 #[derive(Clone, Default)]
 pub struct Turns(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Notified when a turn ends.
-    ended: Notify,
+    /// Notified when a turn begins while nobody waits.
+    begun: Notify,
 }
 
 #[derive(Default)]
 struct State {
+    /// The round of the turn that was granted last.
+    round: u64,
     next_number: u64,
-    /// By number, so in the order in which they came.
-    waiting: BTreeMap<u64, Waker>,
-    holder: Option<u64>,
-    /// A turn has ended, and the runtime has not looked at its sockets and timers since.
-    pausing: bool,
+    waiting: BTreeMap<Place, Waker>,
+    /// Whose turn it is.
+    holder: Option<Place>,
+    /// A turn has begun, and the runtime has not looked at its sockets and timers since.
+    is_taken: bool,
 }
+
+/// A round, and the number that tells places of one round apart. Those with the least come first.
+type Place = (u64, u64);
+
+/// Whoever shares turns with others: a connection with all of its streams, or a task of the worker. In each round everybody
+/// has one turn, however many of their tasks wait. Clones are the same.
+#[derive(Clone, Default)]
+pub struct TurnShare(Arc<AtomicU64>);
 
 /// One task's place among those that wait for a turn. Dropping it gives the place up.
 pub struct Ticket {
     turns: Turns,
-    number: Option<u64>,
+    share: TurnShare,
+    place: Option<Place>,
 }
 
 /// The right to do long work until its end. Return it with [`Ticket::give_up`].
@@ -49,19 +63,28 @@ pub struct Turn {
 }
 
 impl Turns {
-    /// Grants turns for ever. One task of each worker runs this.
+    /// Grants turns for ever. One task of each worker runs this, on a runtime of one thread.
+    ///
+    /// A turn is for one poll of a task: a task that was woken for its turn has run before this one runs again. So a task
+    /// that cannot use its turn holds up nobody.
     pub async fn grant(self) {
         loop {
-            self.0.ended.notified().await;
-            // The runtime looks at its sockets and timers before a task that yields runs again.
-            yield_now().await;
-            self.lock().grant_next();
+            self.0.begun.notified().await;
+            loop {
+                // The runtime looks at its sockets and timers before a task that yields runs again.
+                yield_now().await;
+                let next = self.lock().next();
+                match next {
+                    Some(waker) => waker.wake(),
+                    None => break,
+                }
+            }
         }
     }
 
     /// A place that waits for nothing yet.
-    pub fn ticket(&self) -> Ticket {
-        Ticket { turns: self.clone(), number: None }
+    pub fn ticket(&self, share: &TurnShare) -> Ticket {
+        Ticket { turns: self.clone(), share: share.clone(), place: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -70,56 +93,57 @@ impl Turns {
 }
 
 impl State {
-    fn grant_next(&mut self) {
-        self.pausing = false;
-        if let Some((number, waker)) = self.waiting.pop_first() {
-            self.holder = Some(number);
-            waker.wake();
-        }
+    /// Gives the turn to the first in the order, who is to be woken.
+    fn next(&mut self) -> Option<Waker> {
+        let next = self.waiting.pop_first();
+        self.is_taken = next.is_some();
+        self.holder = next.as_ref().map(|(place, _)| *place);
+        self.round = self.holder.map_or(self.round, |(round, _)| round);
+        next.map(|(_, waker)| waker)
+    }
+
+    /// A place in the first round in which the share has none.
+    fn place(&mut self, share: &TurnShare) -> Place {
+        let round = self.round.max(share.0.load(Relaxed));
+        share.0.store(round + 1, Relaxed);
+        self.next_number += 1;
+        (round, self.next_number)
     }
 }
 
 impl Ticket {
-    /// Waits for a turn. Cancel safe: the place is kept until the turn has come.
+    /// Waits for a turn, which is over when the task waits for anything else. Cancel safe: the place is kept until the turn
+    /// has come.
     pub async fn turn(&mut self) -> Turn {
         poll_fn(|cx| self.poll_turn(cx)).await
     }
 
-    /// The turn, if it has come; otherwise the task is woken when it comes.
+    /// The turn, if it has come; otherwise the task is woken when it comes. A turn that is not used in the poll for which the
+    /// task was woken is lost, and has to be asked for again.
     pub fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let state = &mut *self.turns.lock();
-        let number = *self.number.get_or_insert_with(|| {
-            state.next_number += 1;
-            state.next_number
-        });
-        if state.holder.is_none() && !state.pausing && state.waiting.is_empty() {
-            state.holder = Some(number);
+        let is_lost = |place: &mut Place| state.holder != Some(*place) && !state.waiting.contains_key(place);
+        self.place.take_if(is_lost);
+        let place = *self.place.get_or_insert_with(|| state.place(&self.share));
+        if !state.is_taken {
+            state.is_taken = true;
+            state.holder = Some(place);
+            self.turns.0.begun.notify_one();
         }
-        if state.holder == Some(number) {
+        if state.holder == Some(place) {
             return Poll::Ready(Turn { end: Instant::now() + Turn::LENGTH });
         }
-        let waker = state.waiting.entry(number).or_insert_with(|| cx.waker().clone());
+        let waker = state.waiting.entry(place).or_insert_with(|| cx.waker().clone());
         waker.clone_from(cx.waker());
         Poll::Pending
     }
 
     /// Ends a turn that has come, or gives up the place that waits for one.
     pub fn give_up(&mut self) {
-        let Some(number) = self.number.take() else { return };
-        let mut state = self.turns.lock();
-        if state.holder == Some(number) {
-            state.holder = None;
-            state.pausing = true;
-            drop(state);
-            self.turns.0.ended.notify_one();
-        } else {
-            state.waiting.remove(&number);
-        }
-    }
-
-    /// Whether a turn has come that is not given up.
-    pub fn has_turn(&self) -> bool {
-        self.number.is_some() && self.turns.lock().holder == self.number
+        let Some(place) = self.place.take() else { return };
+        let state = &mut *self.turns.lock();
+        state.waiting.remove(&place);
+        state.holder.take_if(|holder| *holder == place);
     }
 }
 
@@ -145,41 +169,68 @@ mod tests {
 
     use super::*;
 
-    /// Runs tasks on one thread beside the task that grants turns.
-    async fn beside_grants(turns: &Turns, work: impl Future<Output = ()>) {
-        tokio::select! {
-            () = turns.clone().grant() => {}
-            () = work => {}
-        }
+    /// Turns that a task of their own grants, until the test ends.
+    fn granted() -> Turns {
+        let turns = Turns::default();
+        tokio::spawn(turns.clone().grant());
+        turns
     }
 
     #[tokio::test]
     async fn turns_come_one_at_a_time_and_in_the_order_in_which_they_were_asked_for() {
-        let turns = Turns::default();
+        let turns = granted();
         let log = RefCell::new(Vec::new());
         let task = async |name: usize| {
-            let mut ticket = turns.ticket();
+            let mut ticket = turns.ticket(&TurnShare::default());
             for _ in 0..3 {
                 ticket.turn().await;
                 log.borrow_mut().push(name);
-                // Nobody else has a turn meanwhile, although others run.
-                let length = log.borrow().len();
-                yield_now().await;
-                assert_eq!(log.borrow().len(), length);
                 ticket.give_up();
             }
         };
         let all = async {
             tokio::join!(task(0), task(1), task(2), task(3));
         };
-        beside_grants(&turns, all).await;
+        all.await;
         assert_eq!(log.into_inner(), [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
     }
 
     #[tokio::test]
+    async fn many_tasks_of_one_connection_have_no_more_turns_than_one_task_of_another() {
+        let turns = granted();
+        let log = RefCell::new(String::new());
+        let task = async |share: &TurnShare, name: char, times: usize| {
+            let mut ticket = turns.ticket(share);
+            for _ in 0..times {
+                ticket.turn().await;
+                log.borrow_mut().push(name);
+                ticket.give_up();
+            }
+        };
+        let (many, few) = (TurnShare::default(), TurnShare::default());
+        let all = async {
+            let greedy = async {
+                tokio::join!(
+                    task(&many, 'm', 4),
+                    task(&many, 'm', 4),
+                    task(&many, 'm', 4),
+                    task(&many, 'm', 4)
+                )
+            };
+            tokio::join!(greedy, task(&few, 'f', 4));
+        };
+        all.await;
+        let log = log.into_inner();
+        let last = log.rfind('f').unwrap();
+        assert!(last <= 8, "{log}");
+        assert_eq!(log.len(), 20);
+    }
+
+    #[tokio::test]
     async fn the_first_turn_comes_at_once_and_the_next_after_the_runtime_has_looked_around() {
-        let turns = Turns::default();
-        let (mut one, mut other) = (turns.ticket(), turns.ticket());
+        let turns = granted();
+        let share = TurnShare::default();
+        let (mut one, mut other) = (turns.ticket(&share), turns.ticket(&share));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(one.poll_turn(&mut cx).is_ready());
         one.give_up();
@@ -187,30 +238,31 @@ mod tests {
         assert!(other.poll_turn(&mut cx).is_pending());
         let waits = async {
             one.turn().await;
-            one.give_up();
             other.turn().await;
         };
-        beside_grants(&turns, waits).await;
+        waits.await;
     }
 
     #[tokio::test]
-    async fn a_turn_that_is_given_up_goes_to_the_next() {
-        let turns = Turns::default();
-        let (mut one, mut other, mut third) = (turns.ticket(), turns.ticket(), turns.ticket());
+    async fn a_turn_that_is_not_used_or_given_up_goes_to_the_next() {
+        let turns = granted();
+        let mut tickets: Vec<_> = (0..4).map(|_| turns.ticket(&TurnShare::default())).collect();
         let mut cx = Context::from_waker(Waker::noop());
-        one.turn().await;
-        one.give_up();
-        assert!(one.poll_turn(&mut cx).is_pending());
-        assert!(other.poll_turn(&mut cx).is_pending());
-        assert!(third.poll_turn(&mut cx).is_pending());
-        turns.lock().grant_next();
-        assert!(one.has_turn());
-        one.give_up();
-        drop(other);
+        tickets[0].turn().await;
+        for ticket in &mut tickets[1..] {
+            assert!(ticket.poll_turn(&mut cx).is_pending());
+        }
+        // The first keeps its turn, the second does not use it, and the third is gone.
+        drop(tickets.remove(2));
         let waits = async {
-            third.turn().await;
+            tickets[2].turn().await;
         };
-        beside_grants(&turns, waits).await;
+        waits.await;
         assert!(turns.lock().waiting.is_empty());
+        // What was lost can be asked for again.
+        let waits = async {
+            tickets[1].turn().await;
+        };
+        waits.await;
     }
 }

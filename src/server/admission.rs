@@ -80,7 +80,7 @@ impl Admission {
         let state = &mut *self.lock();
         let of_peer = peer.and_then(|peer| state.by_peer.get(&peer).copied()).unwrap_or(0);
         // Evicted connections keep their places until they have closed.
-        let room = Self::EVICTED_TOGETHER.min(self.0.max / 4);
+        let room = (self.0.max / 4).clamp(1, Self::EVICTED_TOGETHER);
         if of_peer >= self.share() {
             state.evict(room, |context| context.peer() == peer);
         } else if state.open.len() + room >= self.0.max {

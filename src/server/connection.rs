@@ -79,9 +79,8 @@ where
         Err(_) => return debug!("closing a connection that sent no preface and SETTINGS in time"),
     };
     // HTTP/2 takes tens of kilobytes, so connections begin one after the other.
-    let mut ticket = turns.ticket();
-    ticket.turn().await;
-    let frames = Frames::new(io, opening, turns.ticket());
+    turns.ticket(context.turn_share()).turn().await;
+    let frames = Frames::new(io, opening, turns.ticket(context.turn_share()));
     let activity = frames.activity();
     let handshake = server::Builder::new()
         .initial_window_size(RECEIVE_WINDOW)
@@ -97,7 +96,6 @@ where
         Ok(http) => http,
         Err(error) => return debug!(%error, "a connection ended in its handshake"),
     };
-    drop(ticket);
     let ended = Connection::new(http, activity, context.clone(), gate, turns, patience).await;
     if let Err(error) = ended {
         debug!(%error, "a connection ended with an error");

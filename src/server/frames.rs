@@ -337,7 +337,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::grpc::Turns;
+    use crate::grpc::{TurnShare, Turns};
 
     const PRIORITY: u8 = 2;
     const SETTINGS: u8 = 4;
@@ -353,7 +353,10 @@ mod tests {
         let turns = Turns::default();
         tokio::spawn(turns.clone().grant());
         let mut read = Vec::new();
-        Frames::new(bytes, opening, turns.ticket()).read_to_end(&mut read).await.unwrap();
+        Frames::new(bytes, opening, turns.ticket(&TurnShare::default()))
+            .read_to_end(&mut read)
+            .await
+            .unwrap();
         read
     }
 

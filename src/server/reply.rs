@@ -140,12 +140,12 @@ impl Sending {
             }
             ready!(stall.next_look.as_mut().poll(cx));
             let is_over = match has_answers {
-                // While the server holds as many unsent bytes as it may, the timeout is one look.
-                true => stall.since.elapsed() >= timeout || self.context.is_server_full(),
+                // Where it has to give way to others, the timeout is one look.
+                true => stall.since.elapsed() >= timeout || self.context.must_give_way(),
                 false => self.context.is_server_blocked(),
             };
             if is_over {
-                stall.ticket = Some(self.turns.ticket());
+                stall.ticket = Some(self.turns.ticket(self.context.turn_share()));
                 continue;
             }
             let left = timeout.saturating_sub(stall.since.elapsed());

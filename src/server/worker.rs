@@ -23,7 +23,7 @@ use tracing::debug;
 
 use super::{Config, admission::Admitted, connection};
 use crate::{
-    grpc::{Feed, Gate, Turns},
+    grpc::{Feed, Gate, TurnShare, Turns},
     hub::{Change, Hub},
     pacer::{Alarm, Pacer},
     tick::Time,
@@ -114,7 +114,7 @@ pub(super) async fn run<A, C>(
         tokio::spawn(collect_at_intervals(collect, hub.clone(), connections.clone(), turns.clone()))
     });
     let mut stopped = pin!(stopped);
-    let mut ticket = turns.ticket();
+    let mut ticket = turns.ticket(&TurnShare::default());
     let deadline = loop {
         let (stream, admitted) = tokio::select! {
             Some(accepted) = accepted.recv() => accepted,
@@ -138,15 +138,12 @@ pub(super) async fn run<A, C>(
         debug!(left = connections.len(), "cutting connections that did not close in time");
     }
     stopping.cancel();
-    granting.abort();
-    if let Some(collecting) = collecting {
-        collecting.abort();
+    // These may wait for a turn that is not granted any more.
+    for task in [granting, sweeping].into_iter().chain(collecting) {
+        task.abort();
     }
     if pacing.await.is_err() {
         debug!("the pacer ended in a panic");
-    }
-    if sweeping.await.is_err() {
-        debug!("the sweeper ended in a panic");
     }
 }
 
@@ -206,7 +203,7 @@ fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) {
 
 /// Removes the subscriptions of subscribers that have left, in turns.
 async fn sweep(hub: Arc<Hub>, turns: Turns, stopping: CancellationToken) {
-    let mut ticket = turns.ticket();
+    let mut ticket = turns.ticket(&TurnShare::default());
     while !stopping.is_cancelled() {
         let turn = ticket.turn().await;
         let mut more = hub.sweep(SWEPT);
@@ -230,7 +227,7 @@ const QUIET_INTERVALS: u32 = 5;
 
 /// Calls [`Config::collect_memory`] at intervals, in turns.
 async fn collect_at_intervals(collect: fn(bool), hub: Arc<Hub>, connections: TaskTracker, turns: Turns) {
-    let mut ticket = turns.ticket();
+    let mut ticket = turns.ticket(&TurnShare::default());
     let (mut before, mut quiet) = (0, 0_u32);
     loop {
         sleep(COLLECT_INTERVAL).await;
