@@ -33,11 +33,13 @@ pub(super) struct Texts {
     bytes: usize,
     /// Number of further suggestions that may be searched.
     suggestions: usize,
+    /// One bit for each code that a status had. The first status of each code always has its text.
+    codes: u32,
 }
 
 impl Default for Texts {
     fn default() -> Self {
-        Self { bytes: Self::BYTES, suggestions: Self::SUGGESTIONS }
+        Self { bytes: Self::BYTES, suggestions: Self::SUGGESTIONS, codes: 0 }
     }
 }
 
@@ -63,15 +65,16 @@ impl Texts {
         self.cut(refused(symbol, code, &message))
     }
 
-    /// The status, without its text if that does not fit any more.
+    /// The status, without its text if that does not fit any more and another status has had the same code.
     fn cut(&mut self, mut status: SymbolStatus) -> SymbolStatus {
-        match self.bytes.checked_sub(status.message.len()) {
-            Some(left) => self.bytes = left,
-            None => {
-                self.bytes = 0;
-                status.message.clear();
-            }
+        let code = 1 << (status.code as u32 % u32::BITS);
+        let is_first = self.codes & code == 0;
+        self.codes |= code;
+        let left = self.bytes.checked_sub(status.message.len());
+        if left.is_none() && !is_first {
+            status.message.clear();
         }
+        self.bytes = left.unwrap_or(0);
         status
     }
 
