@@ -91,6 +91,8 @@ impl Feed {
 impl Session {
     /// Number of instruments that are subscribed between two checks whether the turn is over.
     const PIECE: usize = 16;
+    /// How many instruments are subscribed before ticks are sent when all are asked for.
+    const FIRST: usize = 1_024;
     /// Largest number of symbols of a replay that become live in one step.
     const LIVE_AT_ONCE: usize = 64;
 
@@ -150,6 +152,11 @@ impl Session {
     /// Begins to subscribe to every listed instrument; [`Self::go_on`] does the work.
     pub(super) fn subscribe_all(&mut self, interest: Interest, origin: Origin) {
         self.subscribing_all = Some((0, interest, origin));
+    }
+
+    /// Whether the first instruments of all are being subscribed: the last price of each of them goes before live ticks.
+    pub(super) fn is_subscribing_first(&self) -> bool {
+        self.subscribing_all.as_ref().is_some_and(|(done, ..)| *done < Self::FIRST)
     }
 
     /// Whether [`Self::go_on`] has something to do.

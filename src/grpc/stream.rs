@@ -186,7 +186,8 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
         };
         self.put_answers(out);
         // Answers to requests that have been read go before ticks.
-        if done.is_ok() && self.answers.is_empty() && !self.conversation.is_at_work() {
+        let is_held = self.conversation.is_at_work() || self.session.is_subscribing_first();
+        if done.is_ok() && self.answers.is_empty() && !is_held {
             let reads = match turn {
                 Poll::Ready(turn) if !turn.is_over() => Self::READS_OF_A_TURN,
                 _ if self.is_behind => 0,
