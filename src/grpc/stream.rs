@@ -1,8 +1,8 @@
-//! The body of a streaming response: one state machine that hears requests, pulls ticks and ends in trailers.
+//! The body of a streaming response: one state machine that reads requests, pulls ticks and ends in trailers.
 //!
-//! It runs when the transport has room or a signal arrives. There is no task and no queue besides: when the reader
-//! does not read, requests are not heard and ticks are not pulled. Ticks that are due are pulled at any time; everything
-//! else is done in a turn of the worker ([`Turns`](super::Turns)).
+//! It runs when the transport has room or a signal arrives. There is no task and no queue besides: when the client does
+//! not read, requests are only taken from the transport, and ticks are not pulled. Ticks that are due are pulled at any
+//! time; everything else is done in a turn of the worker ([`Turns`](super::Turns)).
 
 use std::{
     pin::Pin,
@@ -35,8 +35,8 @@ pub(super) trait Conversation: Send + 'static {
     /// Begins to act on a request. An error ends the stream.
     fn hear(&mut self, session: &mut Session, request: Self::Request) -> Result<(), Status>;
 
-    /// Continues the last request while the turn lasts; its answer goes to the session's outbox. True
-    /// when all is done. An error ends the stream.
+    /// Continues the last request while the turn lasts; its answer goes to the session's outbox. True when all is done.
+    /// An error ends the stream.
     fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status>;
 
     /// Whether there is something to go on with.

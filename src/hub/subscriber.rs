@@ -121,14 +121,16 @@ impl Subscriber {
     }
 
     /// Unsubscribes from every symbol that `keep` refuses, and returns those.
-    pub fn retain(&self, keep: impl FnMut(&Symbol, &Interest) -> bool) -> Vec<Symbol> {
+    #[cfg(test)]
+    pub(crate) fn retain(&self, keep: impl FnMut(&Symbol, &Interest) -> bool) -> Vec<Symbol> {
         let mut removed = Vec::new();
         self.retain_some(0, usize::MAX, keep, &mut removed);
         removed
     }
 
     /// What is subscribed, in no particular order. 10,000 subscriptions take about half a millisecond.
-    pub fn interests(&self) -> Vec<(Symbol, Interest)> {
+    #[cfg(test)]
+    pub(crate) fn interests(&self) -> Vec<(Symbol, Interest)> {
         let mut interests = Vec::new();
         self.interests_some(0, usize::MAX, &mut interests);
         interests

@@ -58,10 +58,8 @@ async fn ten_thousand_requests_in_one_burst_are_all_answered() {
     }
 }
 
-#[tokio::test]
-async fn ten_thousand_requests_of_gogen_in_one_burst_all_have_a_price() {
-    let server = Server::start_with(any_symbol);
-    let mut raw = Raw::connect(&server).await;
+/// Sends a burst of requests on one stream, and waits until each symbol has had a tick.
+async fn every_symbol_of_a_burst_has_a_price(raw: &mut Raw) {
     let mut call = raw.call(GOGEN).await;
     for at in 0..BURST {
         call.say(&TickerRequest { symbol: format!("X{at}") });
@@ -70,6 +68,13 @@ async fn ten_thousand_requests_of_gogen_in_one_burst_all_have_a_price() {
     while seen.len() < BURST as usize {
         seen.insert(call.message::<TickerResponse>().await.symbol);
     }
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_of_gogen_in_one_burst_all_have_a_price() {
+    let server = Server::start_with(any_symbol);
+    let mut raw = Raw::connect(&server).await;
+    every_symbol_of_a_burst_has_a_price(&mut raw).await;
 }
 
 #[tokio::test]
@@ -90,14 +95,7 @@ async fn a_burst_is_answered_while_others_keep_the_worker_busy() {
         streams.push(call);
     }
     let mut raw = Raw::connect(&server).await;
-    let mut call = raw.call(GOGEN).await;
-    for at in 0..BURST {
-        call.say(&TickerRequest { symbol: format!("X{at}") });
-    }
-    let mut seen = HashSet::new();
-    while seen.len() < BURST as usize {
-        seen.insert(call.message::<TickerResponse>().await.symbol);
-    }
+    every_symbol_of_a_burst_has_a_price(&mut raw).await;
 }
 
 #[tokio::test]
