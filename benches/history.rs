@@ -6,7 +6,7 @@ use std::{error::Error, hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{Criterion, Throughput};
 use ticker::{
-    history::{CandleInterval, DayFold, Order, Past},
+    history::{CandleInterval, DayFold, Order, PastTicks},
     tape::{Series, Simulated, Tape, Universe},
     tick::{Sequence, Time},
 };
@@ -25,7 +25,7 @@ fn series() -> Result<Arc<dyn Series>, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let series = series()?;
     let (start, end) = (Time::from_nanos(TODAY), Time::from_nanos(TODAY) + DAY);
-    let past = Past::new(series.clone(), end);
+    let past = PastTicks::new(series.clone(), end);
     let Sequence(first) = series.sequence_from(start);
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("history");
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     group.throughput(Throughput::Elements(1 << 20));
     group.bench_function("a digest of 2^20 ticks", |bencher| {
-        let past = Past::new(series.clone(), end + DAY);
+        let past = PastTicks::new(series.clone(), end + DAY);
         bencher.iter(|| black_box(past.digest(Sequence(first)..Sequence(u64::MAX)).finish()));
     });
 

@@ -12,8 +12,8 @@ pub use bar::Bar;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    client::{
-        health::HealthArgs, list::ListArgs, recorder::RecordArgs, verify::VerifyArgs, watch::WatchArgs,
+    commands::{
+        health::HealthArgs, list::ListArgs, record::RecordArgs, verify::VerifyArgs, watch::WatchArgs,
     },
     config::ServeArgs,
 };

@@ -1,7 +1,5 @@
 //! Connects to a ticker service and receives its ticks, from whichever of its replicas is there.
 //!
-//! `ticker watch`, `record`, `list`, `verify` and `health` are built on it.
-//!
 //! ```no_run
 //! use ticker::client::{Client, ClientError, Delivery, Endpoints, Event, Settings, Wanted};
 //!
@@ -39,33 +37,28 @@ mod endpoint;
 mod endpoints;
 mod error;
 mod event;
-pub mod health;
-pub mod list;
-mod message;
+pub(crate) mod message;
 mod network;
-mod output;
-mod record;
-pub mod recorder;
+mod reconnect;
 mod replica;
-mod seeker;
 mod settings;
 mod subscription;
 mod tape;
-mod usage;
-pub mod verify;
-pub mod watch;
 
 pub use endpoint::{Endpoint, EndpointError};
-pub use endpoints::{EndpointArgs, Endpoints};
+pub use endpoints::Endpoints;
 pub use error::ClientError;
-pub use event::{Event, LiveTick, Refusal};
+pub use event::{Event, LiveTick, RefusedSymbol};
 pub use network::{Connection, Network, Task, Tcp};
 pub use settings::Settings;
-pub use subscription::{Delivery, Replay, Subscription, Wanted};
-pub use tape::Tape;
+pub use subscription::{Delivery, ReplayOptions, Subscription, Wanted};
+pub use tape::TapeInfo;
+
+use reconnect::Reconnector;
+use std::net::SocketAddr;
 
 use replica::Replica;
-use seeker::Seeker;
+use tonic::transport::Channel;
 
 /// A connection to one replica of a service, and where the others are.
 #[derive(Clone, Debug)]
@@ -81,14 +74,14 @@ impl Client {
     /// # Errors
     /// Each was tried once, and nobody listens there or takes too long to accept.
     pub async fn connect(endpoints: &Endpoints, settings: Settings) -> Result<Self, ClientError> {
-        let mut seeker = Seeker::new(endpoints.clone(), settings);
+        let mut reconnector = Reconnector::new(endpoints.clone(), settings);
         loop {
-            match seeker.connect().await {
+            match reconnector.connect().await {
                 Ok(replica) => {
-                    let settings = seeker.settings().clone();
+                    let settings = reconnector.settings().clone();
                     return Ok(Self { endpoints: endpoints.clone(), settings, replica });
                 }
-                Err(error) => drop(seeker.failed(error)?),
+                Err(error) => drop(reconnector.failed(error)?),
             }
         }
     }
@@ -96,6 +89,15 @@ impl Client {
     /// The replica that it is connected to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.replica.endpoint
+    }
+
+    /// The address of the replica that it is connected to.
+    pub fn address(&self) -> SocketAddr {
+        self.replica.address
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.replica.channel.clone()
     }
 
     /// Opens a stream and asks for symbols. The answer comes as an [`Event`].
@@ -111,7 +113,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::subscribe`].
-    pub async fn replay(&self, wanted: &Wanted, replay: Replay) -> Result<Subscription, ClientError> {
+    pub async fn replay(&self, wanted: &Wanted, replay: ReplayOptions) -> Result<Subscription, ClientError> {
         Subscription::open(self, wanted, Some(replay)).await
     }
 }

@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::{
     duration,
     pacer::{Clock, Speed},
-    server::{self, Patience},
-    tape::{Progress, RecordedError, Simulated, Tape, Universe, UniverseError},
+    server::{self, Timeouts},
+    tape::{LoadProgress, RecordedError, Simulated, Tape, Universe, UniverseError},
     tick::Time,
     timestamp,
 };
@@ -60,11 +60,11 @@ pub struct ServeArgs {
     #[arg(long, env = "TICKER_MAX_INVENTED_SYMBOLS", value_name = "NUMBER", default_value_t = Universe::MAX_INVENTED)]
     pub max_invented_symbols: usize,
     /// A connection without streams is closed after this time
-    #[arg(long, env = "TICKER_MAX_CONNECTION_IDLE", value_name = "DURATION", default_value = "5m", value_parser = patience)]
+    #[arg(long, env = "TICKER_MAX_CONNECTION_IDLE", value_name = "DURATION", default_value = "5m", value_parser = timeout)]
     pub max_connection_idle: Duration,
     /// A stream whose answer the client does not read is reset after this time, and a connection that takes no data is
     /// closed
-    #[arg(long, env = "TICKER_STALL_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = patience)]
+    #[arg(long, env = "TICKER_STALL_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     pub stall_timeout: Duration,
 }
 
@@ -139,7 +139,7 @@ impl ServeArgs {
     /// The instruments file or the recording cannot be used, or there is nothing to play.
     pub fn load(
         self,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<(server::Config, Option<Playback>), ConfigError> {
         if let Some(flag) = self.of_no_tape().filter(|_| self.recording.file().is_some()) {
             return Err(ConfigError::NotWithTape(flag));
@@ -167,7 +167,7 @@ impl ServeArgs {
             heartbeat_interval: self.heartbeat_interval,
             max_connections: self.max_connections.unwrap_or_else(default_max_connections),
             max_subscriptions: self.max_subscriptions.get(),
-            patience: Patience { max_idle: self.max_connection_idle, stall_timeout: self.stall_timeout },
+            timeouts: Timeouts { max_idle: self.max_connection_idle, stall_timeout: self.stall_timeout },
             collect_memory: None,
             workers: self
                 .workers
@@ -186,7 +186,7 @@ fn heartbeat_interval(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_millis(100), Duration::from_secs(60 * 60))
 }
 
-fn patience(text: &str) -> Result<Duration, String> {
+fn timeout(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_millis(100), Duration::from_secs(24 * 60 * 60))
 }
 

@@ -14,6 +14,9 @@ pub mod gogen {
 pub mod v1 {
     tonic::include_proto!("ticker.v1");
 
+    /// The symbol that stands for every listed instrument.
+    pub const ALL_INSTRUMENTS: &str = "*";
+
     /// The server of the RPCs that answer once.
     pub mod server {
         include!(concat!(env!("OUT_DIR"), "/server/ticker.v1.rs"));

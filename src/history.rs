@@ -5,13 +5,13 @@ mod day;
 mod day_fold;
 mod digest;
 mod merge;
-mod past;
 #[cfg(test)]
 mod tests;
+mod tick_pages;
 
 pub use candle::{Candle, CandleFold, CandleInterval, CandlePage};
 pub use day::Day;
 pub use day_fold::DayFold;
 pub use digest::{DigestFold, TickDigest};
 pub use merge::Merge;
-pub use past::{HistoryError, Order, Past, TickPage};
+pub use tick_pages::{HistoryError, Order, PastTicks, TickPage};

@@ -7,13 +7,13 @@
 //! There is one hub per worker thread, and it serves the streams of that thread alone, so its lock is never
 //! contended.
 
+mod day_tracker;
 mod dirty;
-mod figures;
 mod flush;
 mod format;
 mod idle;
+mod ids;
 mod interest;
-mod numbers;
 mod pull;
 mod quota;
 mod subscriber;
@@ -28,19 +28,19 @@ use std::{
 use tokio::sync::Notify;
 
 pub use flush::Flush;
-pub use format::{Mark, Quote, WireFormat};
+pub use format::{Quote, TickMeta, WireFormat};
 pub use interest::{Delivery, Interest, Start};
-pub use quota::{Held, Quota};
+pub use quota::{Quota, QuotaHold};
 pub use subscriber::{Full, Pulled, Subscribed, Subscriber};
 
 use crate::{
     tape::{Instrument, Series},
     tick::{Sequence, Symbol, Tick, Time},
 };
+use day_tracker::DayTracker;
 use dirty::Dirty;
-use figures::Figures;
-use interest::{Slot, Terms};
-use numbers::{Free, News, Numbers};
+use ids::{FreeList, IdChange, Ids};
+use interest::{Slot, SlotState};
 
 /// How many wire formats a hub may serve.
 pub const MAX_FORMATS: usize = 3;
@@ -88,7 +88,7 @@ pub trait Discard: Send {
 }
 
 /// What the pacer has to learn, in order.
-pub enum Change {
+pub enum WatchChange {
     /// Publish the ticks of `series` from `from` on, under `id`.
     Watch {
         /// The number to publish under.
@@ -120,12 +120,12 @@ struct State {
     now: Time,
     by_symbol: HashMap<Symbol, u32>,
     /// The numbers that index `watched` and `published`.
-    numbers: Numbers,
+    numbers: Ids,
     watched: Vec<Option<Watched>>,
     /// By number, beside `watched`: what a pull looks at, kept small.
     published: Vec<Published>,
     subscribers: Vec<Option<Entry>>,
-    free_subscribers: Free,
+    free_subscribers: FreeList,
     /// Number of subscribers that have not left.
     joined: usize,
     /// The subscribers that have left and still have slots.
@@ -150,7 +150,7 @@ struct Watched {
     /// The newest tick that was published; `None` before the first one of all.
     latest: Option<Tick>,
     /// While somebody reads quotes: the figures of the day, up to the newest tick or on the way there.
-    figures: Option<Box<Figures>>,
+    figures: Option<Box<DayTracker>>,
     watchers: Vec<Watcher>,
     /// How many of the watchers read each format.
     readers: [u32; MAX_FORMATS],
@@ -187,7 +187,7 @@ struct Entry {
     dirty: Dirty,
     slots: Vec<Slot>,
     /// By slot.
-    terms: Vec<Terms>,
+    slot_states: Vec<SlotState>,
     /// The first slot that is not in use.
     vacant: u32,
     /// The slot of each watched instrument; empty once the subscriber has left.
@@ -225,11 +225,11 @@ impl Hub {
             flush: 0,
             now: Time::default(),
             by_symbol: HashMap::new(),
-            numbers: Numbers::default(),
+            numbers: Ids::default(),
             watched: Vec::new(),
             published: Vec::new(),
             subscribers: Vec::new(),
-            free_subscribers: Free::default(),
+            free_subscribers: FreeList::default(),
             joined: 0,
             leaving: VecDeque::new(),
             discarded: VecDeque::new(),
@@ -254,25 +254,25 @@ impl Hub {
     }
 
     /// Tells the pacer at most `most` changes of the set of watched instruments, in order. True when there are more.
-    pub fn tell(&self, most: usize, mut hear: impl FnMut(Change)) -> bool {
+    pub fn tell(&self, most: usize, mut hear: impl FnMut(WatchChange)) -> bool {
         let state = &mut *self.lock();
         for _ in 0..most {
-            match state.next_news() {
-                Some(News::Watched(id)) => {
+            match state.next_change() {
+                Some(IdChange::Watched(id)) => {
                     if let Some(watched) = &state.watched[id as usize] {
                         // None of its ticks was published yet.
                         let from = watched
                             .latest
                             .map_or_else(|| watched.series.first(), |tick| tick.sequence.next());
-                        hear(Change::Watch { id, series: watched.series.clone(), from });
+                        hear(WatchChange::Watch { id, series: watched.series.clone(), from });
                     }
                 }
-                Some(News::Free(id)) => hear(Change::Unwatch { id }),
-                Some(News::Nothing) => {}
+                Some(IdChange::Free(id)) => hear(WatchChange::Unwatch { id }),
+                Some(IdChange::Nothing) => {}
                 None => return false,
             }
         }
-        state.numbers.has_news()
+        state.numbers.has_changes()
     }
 
     /// Signals at most `most` interests whose minimum interval is over. Returns the end of the next minimum interval.

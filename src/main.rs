@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use ticker::{
     cli::{Bar, Cli, Command},
-    client::{health, list, recorder, verify, watch},
+    commands::{health, list, record, verify, watch},
     config::ServeArgs,
     server::Bound,
     shutdown,
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let done = match Cli::from_env().command {
         Command::Serve(args) => serve(args),
         Command::Watch(args) => on_this_thread(watch::run(args)),
-        Command::Record(args) => on_this_thread(async { recorder::run(args, shutdown::signals()?).await }),
+        Command::Record(args) => on_this_thread(async { record::run(args, shutdown::signals()?).await }),
         Command::List(args) => on_this_thread(list::run(args)),
         Command::Verify(args) => on_this_thread(verify::run(args)),
         Command::Health(args) => on_this_thread(health::run(args)),

@@ -26,13 +26,13 @@ use tonic_health::{
 
 use crate::{
     contract::DESCRIPTORS,
-    grpc::{Feed, Gate, HistoryPool, MAX_SYMBOLS_PER_STREAM, SERVICES},
+    grpc::{HistoryPool, MAX_SYMBOLS_PER_STREAM, Router, SERVICES, WorkerContext},
     hub::{Limits, Quota},
     pacer::Clock,
     tape::Tape,
 };
 use admission::Admission;
-pub use connection::Patience;
+pub use connection::Timeouts;
 use listener::Listener;
 use worker::Worker;
 
@@ -58,7 +58,7 @@ pub struct Config {
     /// Largest number of subscriptions. A connection may have a tenth of them, and at least as many as one stream.
     pub max_subscriptions: usize,
     /// Timeouts of connections.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     /// Called about once a second on the thread of each worker: makes memory that the thread has freed ready to be returned
     /// to the system, if the allocator needs that. With `true` it may take up to a millisecond; that is once, some seconds
     /// after clients have left. With `false` it must return within microseconds.
@@ -69,7 +69,7 @@ impl Config {
     /// The admission of at most so many connections.
     fn admission(&self, max_connections: usize) -> Admission {
         let max_subscriptions = (self.max_subscriptions / 10).max(MAX_SYMBOLS_PER_STREAM);
-        Admission::new(max_connections, max_subscriptions, self.patience.stall_timeout)
+        Admission::new(max_connections, max_subscriptions, self.timeouts.stall_timeout)
     }
 }
 
@@ -131,8 +131,8 @@ impl Bound {
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
-            let (feed, gate) = feed_and_gate(&config, &health, &history, &subscriptions)?;
-            let (worker, run) = Worker::start(feed, gate, config.clone())
+            let (worker, gate) = feed_and_gate(&config, &health, &history, &subscriptions)?;
+            let (worker, run) = Worker::start(worker, gate, config.clone())
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
             threads.spawn_blocking(run);
@@ -177,7 +177,7 @@ where
 {
     let health = serving().await;
     let subscriptions = Quota::new(config.max_subscriptions);
-    let (feed, gate) = feed_and_gate(&config, &health, &HistoryPool::default(), &subscriptions)?;
+    let (worker, gate) = feed_and_gate(&config, &health, &HistoryPool::default(), &subscriptions)?;
     let admission = config.admission(usize::MAX);
     let stopped = {
         let admission = admission.clone();
@@ -197,7 +197,7 @@ where
         }
         std::future::pending::<()>().await;
     };
-    let run = worker::run(feed, gate, config, admitted, Ok, stopped);
+    let run = worker::run(worker, gate, config, admitted, Ok, stopped);
     tokio::select! {
         () = run => {}
         () = admitting => {}
@@ -220,7 +220,7 @@ fn feed_and_gate(
     health: &HealthReporter,
     history: &HistoryPool,
     subscriptions: &Arc<Quota>,
-) -> Result<(Feed, Gate), ServerError> {
+) -> Result<(WorkerContext, Router), ServerError> {
     let limits = Limits::default();
     let limits = Limits {
         max_lag: config.clock.span(config.max_lag),
@@ -229,9 +229,10 @@ fn feed_and_gate(
         crowded_max_idle: config.clock.span(limits.crowded_max_idle),
         ..limits
     };
-    let feed = Feed::new(config.tape.clone(), config.clock, limits, subscriptions.clone(), history.clone());
-    let gate = Gate::new(feed.clone(), shared_services(health)?);
-    Ok((feed, gate))
+    let worker =
+        WorkerContext::new(config.tape.clone(), config.clock, limits, subscriptions.clone(), history.clone());
+    let gate = Router::new(worker.clone(), shared_services(health)?);
+    Ok((worker, gate))
 }
 
 /// Health and reflection, which are the same for all workers.

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::tape::Progress;
+use crate::tape::LoadProgress;
 
 /// The bar; it vanishes when it is dropped. A file that is read at once shows none.
 pub struct Bar(ProgressBar);
@@ -19,7 +19,7 @@ impl Bar {
     }
 
     /// Draws how far it is, a few times a second.
-    pub fn show(&self, progress: Progress) {
+    pub fn show(&self, progress: LoadProgress) {
         self.0.set_length(progress.size);
         self.0.set_position(progress.read);
     }

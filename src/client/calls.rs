@@ -1,7 +1,7 @@
 //! The calls that answer once.
 
 use super::{
-    Client, ClientError, Tape,
+    Client, ClientError, TapeInfo,
     message::{self, Malformed},
     replica::Replica,
 };
@@ -81,14 +81,14 @@ impl Client {
     ///
     /// # Errors
     /// The server refuses, or does not answer in time.
-    pub async fn tape(&self) -> Result<Tape, ClientError> {
+    pub async fn tape(&self) -> Result<TapeInfo, ClientError> {
         self.replica.tape().await
     }
 }
 
 impl Replica {
-    pub(super) async fn tape(&self) -> Result<Tape, ClientError> {
+    pub(super) async fn tape(&self) -> Result<TapeInfo, ClientError> {
         let answer = self.answered(self.service().get_tape(GetTapeRequest {})).await?;
-        Tape::of(answer).map_err(|malformed| self.malformed(malformed.0))
+        TapeInfo::of(answer).map_err(|malformed| self.malformed(malformed.0))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, str::FromStr};
 
-use clap::Args;
 use tokio::time::timeout;
 
 use super::{ClientError, Endpoint, EndpointError, Settings};
@@ -10,21 +9,6 @@ use super::{ClientError, Endpoint, EndpointError, Settings};
 /// The endpoints of one service. Each address of each of them is a replica of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints(Vec<Endpoint>);
-
-/// The flag of the commands that fail over.
-#[derive(Args, Clone, Debug)]
-pub struct EndpointArgs {
-    /// The server; several are replicas of each other, one of which is enough. Repeat the flag or use commas.
-    #[arg(
-        id = "endpoint",
-        long = "endpoint",
-        env = "TICKER_ENDPOINT",
-        value_name = "URL",
-        value_delimiter = ',',
-        default_value = "http://127.0.0.1:50051"
-    )]
-    endpoints: Vec<Endpoint>,
-}
 
 /// A replica that may be tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,11 +59,5 @@ impl FromStr for Endpoints {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         text.split(',').map(|endpoint| endpoint.trim().parse()).collect()
-    }
-}
-
-impl From<EndpointArgs> for Endpoints {
-    fn from(args: EndpointArgs) -> Self {
-        Self(args.endpoints)
     }
 }

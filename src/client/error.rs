@@ -60,7 +60,7 @@ pub enum ClientError {
     },
     /// A replica cannot go on where another one has stopped. To begin anew is up to the caller.
     #[error("{endpoint} {said}")]
-    Unfit {
+    Unsuitable {
         /// The replica.
         endpoint: Endpoint,
         /// Why.
@@ -81,10 +81,12 @@ pub enum ClientError {
 
 impl ClientError {
     /// Whether another attempt, or another replica, may do better.
-    pub fn heals(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Resolve { .. } | Self::Connect { .. } | Self::Silent { .. } | Self::Unfit { .. } => true,
-            Self::Refused { status, .. } | Self::Ended { status, .. } => status_heals(status),
+            Self::Resolve { .. } | Self::Connect { .. } | Self::Silent { .. } | Self::Unsuitable { .. } => {
+                true
+            }
+            Self::Refused { status, .. } | Self::Ended { status, .. } => is_retryable_status(status),
             Self::Malformed { .. } | Self::NoReplica { .. } | Self::Nothing(_) => false,
         }
     }
@@ -106,7 +108,7 @@ impl ClientError {
 }
 
 /// Whether a status comes from the transport, or from a server that is only out of order for a while.
-fn status_heals(status: &tonic::Status) -> bool {
+fn is_retryable_status(status: &tonic::Status) -> bool {
     use tonic::Code;
     let of_transport = status.source().is_some() || status.message().starts_with("h2 protocol error");
     match status.code() {
@@ -180,13 +182,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_may_heal_is_tried_again() {
+    fn only_retryable_errors_are_tried_again() {
         let ended = |status: Status| {
             let endpoint = "localhost:50051".parse().unwrap();
             ClientError::Ended { endpoint, status: Box::new(status) }
         };
         for code in [Code::Unavailable, Code::Cancelled, Code::Unknown, Code::Internal, Code::Aborted] {
-            assert!(ended(Status::new(code, "")).heals(), "{code:?}");
+            assert!(ended(Status::new(code, "")).is_retryable(), "{code:?}");
         }
         for code in [
             Code::InvalidArgument,
@@ -197,13 +199,13 @@ mod tests {
             Code::NotFound,
             Code::ResourceExhausted,
         ] {
-            assert!(!ended(Status::new(code, "")).heals(), "{code:?}");
+            assert!(!ended(Status::new(code, "")).is_retryable(), "{code:?}");
         }
         let calm = Status::resource_exhausted("h2 protocol error: error reading a body from connection");
-        assert!(ended(calm).heals(), "it comes from the transport");
+        assert!(ended(calm).is_retryable(), "it comes from the transport");
         let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(100)));
         let later = ended(Status::with_error_details(Code::ResourceExhausted, "full", details));
-        assert!(later.heals());
+        assert!(later.is_retryable());
         assert_eq!(later.retry_after(), Some(Duration::from_millis(100)));
     }
 

@@ -15,7 +15,7 @@ pub enum Event {
         /// The symbols that are subscribed, `*` among them, in the order of the request.
         subscribed: Vec<String>,
         /// The symbols that are not.
-        refused: Vec<Refusal>,
+        refused: Vec<RefusedSymbol>,
     },
     /// A trade. The sequences of a symbol rise, and none comes twice.
     Tick(LiveTick),
@@ -70,7 +70,7 @@ pub struct LiveTick {
 
 /// A symbol that was not subscribed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedSymbol {
     /// The symbol; empty when the request as a whole was refused.
     pub symbol: String,
     /// What was wrong and what to do.

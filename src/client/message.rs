@@ -79,7 +79,7 @@ pub(super) fn time(time: &prost_types::Timestamp) -> Option<Time> {
 }
 
 /// As protobuf has it.
-pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
+pub(crate) fn timestamp(time: Time) -> prost_types::Timestamp {
     let (seconds, nanos) = time.parts();
     prost_types::Timestamp { seconds, nanos }
 }

@@ -28,7 +28,7 @@ pub struct Settings {
     pub attempts: Option<NonZeroU32>,
     /// Move to another replica as soon as one says that it will stop, before its stream ends.
     pub make_before_break: bool,
-    /// Of the lots that are drawn: waits, and which replica is next. Tests set it.
+    /// Of the rng that are drawn: waits, and which replica is next. Tests set it.
     pub seed: u64,
     /// How addresses are found and connections made.
     pub network: Arc<dyn Network>,

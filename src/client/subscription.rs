@@ -1,20 +1,19 @@
 //! Ticks of a service, whichever of its replicas they come from.
 
-mod progress;
-mod stream;
+mod replica_stream;
+mod resume;
 
 use std::{future, time::Duration};
 
-use clap::ValueEnum;
 use tokio::time::Instant;
 
 use self::{
-    progress::{Progress, Unfit},
-    stream::Stream,
+    replica_stream::ReplicaStream,
+    resume::{ResumeState, Unsuitable},
 };
 use super::{
-    Client, ClientError, Event, Settings, Tape, error::told, message::Message, network::Task,
-    replica::Replica, seeker::Seeker,
+    Client, ClientError, Event, Settings, TapeInfo, error::told, message::Message, network::Task,
+    reconnect::Reconnector, replica::Replica,
 };
 use crate::tick::Time;
 
@@ -31,7 +30,7 @@ pub struct Wanted {
 
 /// Which past to replay, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Replay {
+pub struct ReplayOptions {
     /// The first time.
     pub from: Time,
     /// The first time that is not wanted any more; without it the replay goes on into live ticks.
@@ -41,7 +40,7 @@ pub struct Replay {
 }
 
 /// What a client is sent while it cannot keep up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
     /// The newest tick of each symbol.
     #[default]
@@ -56,21 +55,21 @@ pub enum Delivery {
 /// [`Delivery::EveryTick`] every tick of a symbol comes exactly once and in order, or [`Event::Gap`] says which did
 /// not; with [`Delivery::Latest`] the ticks that come and their `conflated` add up to the difference in sequence.
 pub struct Subscription {
-    progress: Progress,
-    tape: Tape,
+    resume: ResumeState,
+    tape: TapeInfo,
     /// The stream that is read.
-    live: Option<Stream>,
+    live: Option<ReplicaStream>,
     /// Since when there is none.
     lost: Option<Instant>,
     /// Knows where to go next; while an attempt is being made it is there. At the end there is neither.
-    seeker: Option<Seeker>,
-    attempt: Option<Task<(Seeker, Opened)>>,
+    reconnector: Option<Reconnector>,
+    attempt: Option<Task<(Reconnector, Opened)>>,
     /// The first message of the first stream, until it is asked for.
     first: Option<Message>,
 }
 
 /// A stream and its first message.
-type Opened = Result<(Stream, Message), ClientError>;
+type Opened = Result<(ReplicaStream, Message), ClientError>;
 
 /// The most events in one batch.
 const BATCH: usize = 1024;
@@ -80,36 +79,36 @@ impl Subscription {
     pub(super) async fn open(
         client: &Client,
         wanted: &Wanted,
-        replay: Option<Replay>,
+        replay: Option<ReplayOptions>,
     ) -> Result<Self, ClientError> {
         if wanted.symbols.is_empty() {
             return Err(ClientError::Nothing("subscribe to"));
         }
-        let mut progress = Progress::new(wanted.clone(), replay);
-        let mut seeker = Seeker::new(client.endpoints.clone(), client.settings.clone());
-        let mut opened = begin(client.replica.clone(), &progress, &client.settings).await;
+        let mut resume = ResumeState::new(wanted.clone(), replay);
+        let mut reconnector = Reconnector::new(client.endpoints.clone(), client.settings.clone());
+        let mut opened = begin(client.replica.clone(), &resume, &client.settings).await;
         while let Err(error) = opened {
-            if !error.heals() {
+            if !error.is_retryable() {
                 return Err(error);
             }
-            opened = match seeker.connect().await {
-                Ok(replica) => begin(replica, &progress, &client.settings).await,
+            opened = match reconnector.connect().await {
+                Ok(replica) => begin(replica, &resume, &client.settings).await,
                 Err(error) => Err(error),
             };
             opened = match opened {
-                Err(error) => Err(seeker.failed(error)?),
+                Err(error) => Err(reconnector.failed(error)?),
                 opened => opened,
             };
         }
         let (tape, (stream, first)) = opened?;
-        progress.since(tape.time);
-        seeker.found();
+        resume.since(tape.time);
+        reconnector.found();
         Ok(Self {
-            progress,
+            resume,
             tape,
             live: Some(stream),
             lost: None,
-            seeker: Some(seeker),
+            reconnector: Some(reconnector),
             attempt: None,
             first: Some(first),
         })
@@ -119,7 +118,7 @@ impl Subscription {
     /// none, however long one waits.
     ///
     /// # Errors
-    /// No replica can go on, or the service has a reason that will not heal, or it broke the contract. The events
+    /// No replica can go on, or the service has a reason that is not retryable, or it broke the contract. The events
     /// before that are in `events`. To call it again is to try again.
     ///
     /// # Cancel safety
@@ -131,14 +130,14 @@ impl Subscription {
         }
         while events.len() < waiting + BATCH {
             if self.live.is_none()
-                && let Some(seeker) = self.seeker.take()
+                && let Some(reconnector) = self.reconnector.take()
             {
-                self.seek(seeker);
+                self.seek(reconnector);
             }
             tokio::select! {
                 biased;
                 // A stream that never pauses must not keep the next one waiting.
-                (seeker, opened) = attempted(&mut self.attempt) => self.opened(seeker, opened, events)?,
+                (reconnector, opened) = attempted(&mut self.attempt) => self.opened(reconnector, opened, events)?,
                 message = next_of(&mut self.live) => match message {
                     Ok(message) => self.heard(message, events)?,
                     Err(error) => self.lose(error, events)?,
@@ -151,26 +150,27 @@ impl Subscription {
 
     /// How many symbols have not been part of an [`Event::Answer`] yet.
     pub fn unanswered(&self) -> usize {
-        self.progress.unanswered()
+        self.resume.unanswered()
     }
 
     /// The tape that is played, as the first replica has told of it.
-    pub fn tape(&self) -> &Tape {
+    pub fn tape(&self) -> &TapeInfo {
         &self.tape
     }
 
     fn heard(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let Some(stream) = &mut self.live else { return Ok(()) };
         let draining = message == Message::Draining;
-        if let Err(unfit) = self.progress.take(message, || stream.answered(), events) {
-            let error = unfit.of(stream);
+        if let Err(unsuitable) = self.resume.take(message, || stream.answered(), events) {
+            let error = unsuitable.of(stream);
             return self.lose(error, events);
         }
         if draining
-            && let Some(mut seeker) = self.seeker.take_if(|seeker| seeker.settings().make_before_break)
+            && let Some(mut reconnector) =
+                self.reconnector.take_if(|reconnector| reconnector.settings().make_before_break)
         {
-            seeker.leave(stream.address(), None, stream.has_lived());
-            self.seek(seeker);
+            reconnector.leave(stream.address(), None, stream.has_lived());
+            self.seek(reconnector);
         }
         Ok(())
     }
@@ -178,18 +178,18 @@ impl Subscription {
     /// The stream that was read is over.
     fn lose(&mut self, error: ClientError, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let Some(stream) = self.live.take() else { return Ok(()) };
-        if self.progress.has_end() && error.is_end() {
-            (self.seeker, self.attempt) = (None, None);
+        if self.resume.has_end() && error.is_end() {
+            (self.reconnector, self.attempt) = (None, None);
             events.push(Event::End);
             return Ok(());
         }
         self.lost = Some(Instant::now());
         let mut attempt = 1;
         // Without it, the search for another stream is on already.
-        if let Some(seeker) = &mut self.seeker {
-            seeker.leave(stream.address(), error.retry_after(), stream.has_lived());
-            attempt = seeker.next_attempt();
-            if !error.heals() {
+        if let Some(reconnector) = &mut self.reconnector {
+            reconnector.leave(stream.address(), error.retry_after(), stream.has_lived());
+            attempt = reconnector.next_attempt();
+            if !error.is_retryable() {
                 return Err(error);
             }
         }
@@ -197,21 +197,21 @@ impl Subscription {
         Ok(())
     }
 
-    fn seek(&mut self, mut seeker: Seeker) {
-        let requests = self.progress.requests();
+    fn seek(&mut self, mut reconnector: Reconnector) {
+        let requests = self.resume.requests();
         self.attempt = Some(Box::pin(async move {
-            let opened = match seeker.connect().await {
-                Ok(replica) => Stream::open(replica, requests, seeker.settings()).await,
+            let opened = match reconnector.connect().await {
+                Ok(replica) => ReplicaStream::open(replica, requests, reconnector.settings()).await,
                 Err(error) => Err(error),
             };
-            (seeker, opened)
+            (reconnector, opened)
         }));
     }
 
     /// An attempt is over.
     fn opened(
         &mut self,
-        mut seeker: Seeker,
+        mut reconnector: Reconnector,
         opened: Opened,
         events: &mut Vec<Event>,
     ) -> Result<(), ClientError> {
@@ -219,27 +219,30 @@ impl Subscription {
         let accepted = opened.and_then(|(mut stream, first)| {
             let without = self.lost.map_or(Duration::ZERO, |lost| lost.elapsed());
             let mut news = vec![Event::Reconnected { replica: stream.endpoint().clone(), without }];
-            let taken = self.progress.take(first, || stream.answered(), &mut news);
-            taken.map_err(|unfit| unfit.of(&stream))?;
+            let taken = self.resume.take(first, || stream.answered(), &mut news);
+            taken.map_err(|unsuitable| unsuitable.of(&stream))?;
             events.append(&mut news);
             Ok(stream)
         });
-        match accepted.map_err(|error| seeker.failed(error)) {
+        match accepted.map_err(|error| reconnector.failed(error)) {
             Ok(stream) => {
-                seeker.found();
-                self.seeker = Some(seeker);
+                reconnector.found();
+                self.reconnector = Some(reconnector);
                 // The one before, if it is open still, has said what there was to say.
                 self.live = Some(stream);
                 self.lost = None;
             }
             Err(Ok(error)) => {
                 if self.live.is_none() {
-                    events.push(Event::Disconnected { cause: told(&error), attempt: seeker.next_attempt() });
+                    events.push(Event::Disconnected {
+                        cause: told(&error),
+                        attempt: reconnector.next_attempt(),
+                    });
                 }
-                self.seek(seeker);
+                self.seek(reconnector);
             }
             Err(Err(error)) => {
-                self.seeker = Some(seeker);
+                self.reconnector = Some(reconnector);
                 // A replica that is about to stop is still better than none.
                 if self.live.is_none() {
                     return Err(error);
@@ -250,30 +253,30 @@ impl Subscription {
     }
 }
 
-impl Unfit {
-    fn of(self, stream: &Stream) -> ClientError {
-        ClientError::Unfit { endpoint: stream.endpoint().clone(), said: self.0 }
+impl Unsuitable {
+    fn of(self, stream: &ReplicaStream) -> ClientError {
+        ClientError::Unsuitable { endpoint: stream.endpoint().clone(), said: self.0 }
     }
 }
 
 /// The first stream, at this replica, and the tape that it played before.
 async fn begin(
     replica: Replica,
-    progress: &Progress,
+    resume: &ResumeState,
     settings: &Settings,
-) -> Result<(Tape, (Stream, Message)), ClientError> {
+) -> Result<(TapeInfo, (ReplicaStream, Message)), ClientError> {
     let tape = replica.tape().await?;
-    Ok((tape, Stream::open(replica, progress.requests(), settings).await?))
+    Ok((tape, ReplicaStream::open(replica, resume.requests(), settings).await?))
 }
 
-async fn attempted(attempt: &mut Option<Task<(Seeker, Opened)>>) -> (Seeker, Opened) {
+async fn attempted(attempt: &mut Option<Task<(Reconnector, Opened)>>) -> (Reconnector, Opened) {
     match attempt {
         Some(attempt) => attempt.await,
         None => future::pending().await,
     }
 }
 
-async fn next_of(live: &mut Option<Stream>) -> Result<Message, ClientError> {
+async fn next_of(live: &mut Option<ReplicaStream>) -> Result<Message, ClientError> {
     match live {
         Some(stream) => stream.next().await,
         None => future::pending().await,

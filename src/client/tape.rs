@@ -7,7 +7,7 @@ use crate::{contract::v1, tick::Time};
 
 /// What a server says of its tape.
 #[derive(Clone, Debug)]
-pub struct Tape {
+pub struct TapeInfo {
     /// Two servers with the same id send the same ticks.
     pub id: String,
     /// The time on the tape when the server answered.
@@ -17,7 +17,7 @@ pub struct Tape {
     answered: SystemTime,
 }
 
-impl Tape {
+impl TapeInfo {
     pub(super) fn of(answer: v1::GetTapeResponse) -> Result<Self, Malformed> {
         let time = answer.time.as_ref().and_then(message::time).ok_or(Malformed("a tape without a time"))?;
         Ok(Self { id: answer.tape_id, time, speed: answer.speed, answered: SystemTime::now() })

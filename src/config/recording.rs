@@ -15,7 +15,7 @@ use clap::{
 use super::ConfigError;
 use crate::{
     pacer::{Clock, Speed},
-    tape::{Extent, Progress, Recorded, Universe},
+    tape::{Extent, LoadProgress, Recorded, Universe},
     tick::Time,
     timestamp,
 };
@@ -73,7 +73,7 @@ impl RecordingArgs {
     pub(super) fn load(
         &self,
         described: Option<&Universe>,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Option<Playback>, ConfigError> {
         let Some(path) = self.file() else {
             return self.of_a_tape().map_or(Ok(None), |flag| Err(ConfigError::OnlyWithTape(flag)));

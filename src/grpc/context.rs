@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     CallerId, TurnShare, Turns,
-    room::{Place, Room},
+    budget::{Budget, BudgetWaiter},
     status::Failure,
 };
 use crate::hub::Quota;
@@ -39,28 +39,28 @@ struct Shared {
     /// Bytes of answers that are made and not sent. Those of [`Shared::unsent`] include what is reserved.
     waiting: AtomicUsize,
     /// Bytes of answers that are not sent, of this connection.
-    unsent: Arc<Room>,
+    unsent: Arc<Budget>,
     /// When the client last took some of an answer, in milliseconds since the connection began.
     took_answer: AtomicU64,
     stall_timeout: Duration,
-    of_server: ServerRoom,
+    of_server: ServerBudgets,
     notice: AtomicU8,
     task: Mutex<Option<Waker>>,
 }
 
 /// What all connections of a server may hold together. Clones are the same.
 #[derive(Clone)]
-pub struct ServerRoom {
+pub struct ServerBudgets {
     /// Bytes of answers that are not sent.
-    unsent: Arc<Room>,
+    unsent: Arc<Budget>,
     /// Bytes of ticks that wait for flow control.
-    blocked: Arc<Room>,
+    blocked: Arc<Budget>,
 }
 
-impl ServerRoom {
-    /// Room for so many bytes of answers that are not sent, and of ticks that wait for flow control.
+impl ServerBudgets {
+    /// Budgets of this many bytes of answers that are not sent, and of ticks that wait for flow control.
     pub fn new(max_unsent: usize, max_blocked: usize) -> Self {
-        Self { unsent: Arc::new(Room::new(max_unsent)), blocked: Arc::new(Room::new(max_blocked)) }
+        Self { unsent: Arc::new(Budget::new(max_unsent)), blocked: Arc::new(Budget::new(max_blocked)) }
     }
 }
 
@@ -96,7 +96,7 @@ impl ConnectionContext {
         peer: Option<IpAddr>,
         max_subscriptions: usize,
         stall_timeout: Duration,
-        of_server: ServerRoom,
+        of_server: ServerBudgets,
     ) -> Self {
         Self(Arc::new(Shared {
             id,
@@ -108,7 +108,7 @@ impl ConnectionContext {
             subscriptions: Quota::new(max_subscriptions),
             turn_share: TurnShare::default(),
             waiting: AtomicUsize::new(0),
-            unsent: Arc::new(Room::new(Self::MAX_UNSENT)),
+            unsent: Arc::new(Budget::new(Self::MAX_UNSENT)),
             took_answer: AtomicU64::new(0),
             stall_timeout,
             of_server,
@@ -235,7 +235,7 @@ impl ConnectionContext {
 
 /// Bytes of ticks of one stream that wait for flow control.
 pub struct Blocked {
-    room: Arc<Room>,
+    room: Arc<Budget>,
     bytes: usize,
 }
 
@@ -275,8 +275,8 @@ pub struct Unsent {
     bytes: usize,
     /// Bytes of an answer that is yet to be made. They count against the connection alone.
     reserved: usize,
-    place: Place,
-    place_of_all: Place,
+    place: BudgetWaiter,
+    place_of_all: BudgetWaiter,
 }
 
 impl Unsent {

@@ -2,33 +2,35 @@
 
 use tonic::Status;
 
-use super::{Format, Turn, session::Session, status::Failure, stream::Conversation, terms::Origin};
+use super::{
+    Format, Turn, session::Session, status::Failure, stream::StreamHandler, subscribe_options::StartPoint,
+};
 use crate::{
     contract::gogen::TickerRequest,
     hub::{Delivery, Interest},
 };
 
-/// The conversation of one stream.
+/// The handler of one stream.
 pub(super) struct Gogen;
 
-impl Conversation for Gogen {
+impl StreamHandler for Gogen {
     type Request = TickerRequest;
 
-    fn hear(&mut self, session: &mut Session, request: TickerRequest) -> Result<(), Status> {
+    fn on_request(&mut self, session: &mut Session, request: TickerRequest) -> Result<(), Status> {
         let interest =
             Interest { delivery: Delivery::default(), format: Format::Gogen as u8, unnamed: false };
-        let subscribed = session.subscribe(&request.symbol, interest, &Origin::default());
-        subscribed.map_err(|refusal| Failure::of_symbol(&session.feed, &request.symbol, refusal))?;
+        let subscribed = session.subscribe(&request.symbol, interest, &StartPoint::default());
+        subscribed.map_err(|error| Failure::of_symbol(&session.worker, &request.symbol, error))?;
         Ok(())
     }
 
-    fn go_on(&mut self, _: &mut Session, _: Turn) -> Result<bool, Status> {
+    fn advance(&mut self, _: &mut Session, _: Turn) -> Result<bool, Status> {
         Ok(true)
     }
 
-    fn is_at_work(&self) -> bool {
+    fn has_request(&self) -> bool {
         false
     }
 
-    fn say_draining(&self, _: &mut Vec<u8>) {}
+    fn write_draining(&self, _: &mut Vec<u8>) {}
 }

@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 use prost_types::Timestamp;
 
 use super::{
-    Feed,
+    WorkerContext,
     context::Call,
     convert,
     status::{Failure, cut},
@@ -19,7 +19,7 @@ use crate::{
             ListTicksRequest, ListTicksResponse,
         },
     },
-    history::{CandleInterval, CandlePage, HistoryError, Order, Past},
+    history::{CandleInterval, CandlePage, HistoryError, Order, PastTicks},
     tape::Instrument,
     tick::{Sequence, Time},
 };
@@ -31,82 +31,80 @@ const ENCODED: usize = 64;
 /// Ticks of candles and digests that are read in one step: about 100 µs.
 const STEP: u64 = 2_048;
 
-impl Feed {
-    pub(super) async fn list_ticks(
-        &self,
-        call: &Call,
-        request: ListTicksRequest,
-    ) -> Result<Encoded, Failure> {
-        let (instrument, past) = self.past(&request.symbol, self.clock.now())?;
-        let order = if request.newest_first { Order::NewestFirst } else { Order::OldestFirst };
-        let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
-        let most = convert::page_size(request.page_size, LARGEST_PAGE);
-        let asked = usize::try_from(range.end.0.saturating_sub(range.start.0)).unwrap_or(usize::MAX);
-        call.reserve(most.min(asked).saturating_mul(ENCODED)).await?;
-        let page = move || {
-            let page = past.page(range.clone(), order, most);
-            let symbol = instrument.symbol.as_str();
-            Encoded::of(&ListTicksResponse {
-                ticks: page.ticks.iter().map(|tick| convert::tick(symbol, tick)).collect(),
-                next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
-            })
-        };
-        self.history.run(call.caller(), move || Some(Ok(page()))).await
-    }
-
-    pub(super) async fn list_candles(
-        &self,
-        call: &Call,
-        request: ListCandlesRequest,
-    ) -> Result<Encoded, Failure> {
-        let now = self.clock.now();
-        let (_, past) = self.past(&request.symbol, now)?;
-        let interval = interval(request.interval)?;
-        if request.start_time.is_none() {
-            let problem = "is missing: give the time that the first candle is to hold";
-            return Err(Failure::Invalid("start_time", problem.to_owned()));
-        }
-        let asked = times(request.start_time, request.end_time)?;
-        let times = candles_from_token(asked, interval, &request.page_token)?;
-        let most = convert::page_size(request.page_size, LARGEST_PAGE);
-        call.reserve(most * ENCODED).await?;
-        let mut fold = past.candles(interval, times, most);
-        let response = move |page: CandlePage| {
-            let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
-            Encoded::of(&ListCandlesResponse {
-                candles: page.candles.iter().map(candle).collect(),
-                next_page_token: page.next.map(|next| next.parts().0.to_string()).unwrap_or_default(),
-            })
-        };
-        let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
-        self.history.run(call.caller(), step).await
-    }
-
-    pub(super) async fn digest_ticks(
-        &self,
-        call: &Call,
-        request: DigestTicksRequest,
-    ) -> Result<DigestTicksResponse, Failure> {
-        let (_, past) = self.past(&request.symbol, self.clock.now())?;
-        let range = sequences(request.start_sequence, request.end_sequence)?;
-        call.reserve(ENCODED).await?;
-        let mut fold = past.digest(range);
-        let digest = self.history.run(call.caller(), move || fold.step(STEP).map(Ok)).await?;
-        Ok(DigestTicksResponse {
-            tape_id: self.tape.identity().tape_id.clone(),
-            start_sequence: digest.range.start.0,
-            end_sequence: digest.range.end.0,
-            digest: digest.sha256.to_vec(),
+pub(super) async fn list_ticks(
+    worker: &WorkerContext,
+    call: &Call,
+    request: ListTicksRequest,
+) -> Result<Encoded, Failure> {
+    let (instrument, past) = past(worker, &request.symbol, worker.clock.now())?;
+    let order = if request.newest_first { Order::NewestFirst } else { Order::OldestFirst };
+    let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
+    let most = convert::page_size(request.page_size, LARGEST_PAGE);
+    let asked = usize::try_from(range.end.0.saturating_sub(range.start.0)).unwrap_or(usize::MAX);
+    call.reserve(most.min(asked).saturating_mul(ENCODED)).await?;
+    let page = move || {
+        let page = past.page(range.clone(), order, most);
+        let symbol = instrument.symbol.as_str();
+        Encoded::of(&ListTicksResponse {
+            ticks: page.ticks.iter().map(|tick| convert::tick(symbol, tick)).collect(),
+            next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
         })
-    }
+    };
+    worker.history.run(call.caller(), move || Some(Ok(page()))).await
+}
 
-    /// The instrument that a client names, and its ticks up to now.
-    fn past(&self, symbol: &str, now: Time) -> Result<(Arc<Instrument>, Past), Failure> {
-        let instrument =
-            self.instrument(symbol).map_err(|refusal| Failure::of_symbol(self, symbol, refusal))?;
-        let past = Past::new(self.tape.series(&instrument), now);
-        Ok((instrument, past))
+pub(super) async fn list_candles(
+    worker: &WorkerContext,
+    call: &Call,
+    request: ListCandlesRequest,
+) -> Result<Encoded, Failure> {
+    let now = worker.clock.now();
+    let (_, past) = past(worker, &request.symbol, now)?;
+    let interval = interval(request.interval)?;
+    if request.start_time.is_none() {
+        let problem = "is missing: give the time that the first candle is to hold";
+        return Err(Failure::Invalid("start_time", problem.to_owned()));
     }
+    let asked = times(request.start_time, request.end_time)?;
+    let times = candles_from_token(asked, interval, &request.page_token)?;
+    let most = convert::page_size(request.page_size, LARGEST_PAGE);
+    call.reserve(most * ENCODED).await?;
+    let mut fold = past.candles(interval, times, most);
+    let response = move |page: CandlePage| {
+        let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
+        Encoded::of(&ListCandlesResponse {
+            candles: page.candles.iter().map(candle).collect(),
+            next_page_token: page.next.map(|next| next.parts().0.to_string()).unwrap_or_default(),
+        })
+    };
+    let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
+    worker.history.run(call.caller(), step).await
+}
+
+pub(super) async fn digest_ticks(
+    worker: &WorkerContext,
+    call: &Call,
+    request: DigestTicksRequest,
+) -> Result<DigestTicksResponse, Failure> {
+    let (_, past) = past(worker, &request.symbol, worker.clock.now())?;
+    let range = sequences(request.start_sequence, request.end_sequence)?;
+    call.reserve(ENCODED).await?;
+    let mut fold = past.digest(range);
+    let digest = worker.history.run(call.caller(), move || fold.step(STEP).map(Ok)).await?;
+    Ok(DigestTicksResponse {
+        tape_id: worker.tape.identity().tape_id.clone(),
+        start_sequence: digest.range.start.0,
+        end_sequence: digest.range.end.0,
+        digest: digest.sha256.to_vec(),
+    })
+}
+
+/// The instrument that a client names, and its ticks up to now.
+fn past(worker: &WorkerContext, symbol: &str, now: Time) -> Result<(Arc<Instrument>, PastTicks), Failure> {
+    let instrument =
+        worker.instrument(symbol).map_err(|refusal| Failure::of_symbol(worker, symbol, refusal))?;
+    let past = PastTicks::new(worker.tape.series(&instrument), now);
+    Ok((instrument, past))
 }
 
 impl From<HistoryError> for Failure {
@@ -118,7 +116,7 @@ impl From<HistoryError> for Failure {
 }
 
 /// The ticks that a request asks for, by times or by sequences.
-fn ticks(request: &ListTicksRequest, past: &Past) -> Result<Range<Sequence>, Failure> {
+fn ticks(request: &ListTicksRequest, past: &PastTicks) -> Result<Range<Sequence>, Failure> {
     let ListTicksRequest { start_time, end_time, start_sequence, end_sequence, .. } = *request;
     if start_time.is_none() && end_time.is_none() {
         return sequences(start_sequence, end_sequence);

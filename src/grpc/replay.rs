@@ -9,14 +9,14 @@ use prost_types::Timestamp;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
-    Feed, Format, convert,
-    terms::{Objection, Origin, Terms, malformed_time},
-    wire::V1,
+    Format, WorkerContext, convert,
+    subscribe_options::{CheckedOptions, InvalidOptions, StartPoint, malformed_time},
+    wire::V1Format,
 };
 use crate::{
     contract::v1::WatchRequest,
     history::{Day, DayFold, Merge},
-    hub::{Discard, Full, Hub, Interest, Mark, Quote, Start, Subscribed, Subscriber, WireFormat},
+    hub::{Discard, Full, Hub, Interest, Quote, Start, Subscribed, Subscriber, TickMeta, WireFormat},
     pacer::Speed,
     tape::{Cursor, Instrument, Series},
     tick::{Sequence, Tick, Time},
@@ -37,13 +37,13 @@ pub(super) struct Replay {
     hub: Arc<Hub>,
     /// The instruments whose lanes are not open yet.
     unopened: vec::IntoIter<Arc<Instrument>>,
-    origin: Origin,
+    start_point: StartPoint,
     merge: Merge,
-    lanes: Vec<Lane>,
+    lanes: Vec<ReplayedSymbol>,
     interest: Interest,
     span: Span,
     began: Instant,
-    format: V1,
+    format: V1Format,
     /// Number of lanes for which `caught_up` was sent.
     caught_up: usize,
     /// It has reached the present.
@@ -53,12 +53,12 @@ pub(super) struct Replay {
 
 /// The cursors of a replay that has ended. There may be ten thousand, so they are freed in pieces.
 struct Remains {
-    lanes: Vec<Lane>,
+    lanes: Vec<ReplayedSymbol>,
     merge: Merge,
 }
 
 /// One symbol.
-struct Lane {
+struct ReplayedSymbol {
     instrument: Arc<Instrument>,
     series: Arc<dyn Series>,
     /// The first sequence that is not sent.
@@ -89,20 +89,22 @@ const OPEN: usize = 16;
 
 impl Span {
     /// The span of a watch; `None` when it is no replay.
-    pub(super) fn of(request: &WatchRequest) -> Result<Option<Self>, Objection> {
+    pub(super) fn of(request: &WatchRequest) -> Result<Option<Self>, InvalidOptions> {
         let start = time("start_time", request.start_time)?;
         let end = time("end_time", request.end_time)?;
         let speed = match request.speed {
             0.0 => None,
             speed => Some(Speed::try_from(speed).map_err(|error| {
-                Objection::invalid(format!("speed: {error}; 0 is as fast as the reader takes it"))
+                InvalidOptions::invalid(format!("speed: {error}; 0 is as fast as the reader takes it"))
             })?),
         };
         match (start, end) {
             (None, None) if speed.is_none() => Ok(None),
-            (None, _) => Err(Objection::invalid("end_time and speed go only with start_time: set it too")),
+            (None, _) => {
+                Err(InvalidOptions::invalid("end_time and speed go only with start_time: set it too"))
+            }
             (Some(start), Some(end)) if end < start => {
-                Err(Objection::invalid("end_time must not be before start_time"))
+                Err(InvalidOptions::invalid("end_time must not be before start_time"))
             }
             (Some(start), end) => Ok(Some(Self { start, end, speed })),
         }
@@ -130,27 +132,32 @@ impl Span {
     }
 }
 
-fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, Objection> {
+fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, InvalidOptions> {
     value.map(|value| convert::time(value).ok_or_else(|| malformed_time(field))).transpose()
 }
 
 impl Replay {
     /// A replay of instruments, each named once. Their lanes are opened when the replay is polled.
-    pub(super) fn new(feed: &Feed, span: Span, terms: Terms, instruments: Vec<Arc<Instrument>>) -> Self {
-        let tape_id = &feed.tape.identity().tape_id;
-        let Terms { interest, origin } = terms;
+    pub(super) fn new(
+        worker: &WorkerContext,
+        span: Span,
+        options: CheckedOptions,
+        instruments: Vec<Arc<Instrument>>,
+    ) -> Self {
+        let tape_id = &worker.tape.identity().tape_id;
+        let CheckedOptions { interest, start_point } = options;
         Self {
-            hub: feed.hub.clone(),
+            hub: worker.hub.clone(),
             unopened: instruments.into_iter(),
-            origin,
+            start_point,
             merge: Merge::default(),
             lanes: Vec::new(),
             interest,
             span,
             began: Instant::now(),
             format: match Format::V1WithQuotes.is_of(&interest) {
-                true => V1::with_quotes(tape_id),
-                false => V1::new(tape_id),
+                true => V1Format::with_quotes(tape_id),
+                false => V1Format::new(tape_id),
             },
             caught_up: 0,
             is_present: false,
@@ -163,7 +170,7 @@ impl Replay {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        feed: &Feed,
+        worker: &WorkerContext,
         budget: usize,
         reads: &mut usize,
         out: &mut Vec<u8>,
@@ -172,8 +179,8 @@ impl Replay {
             return Replayed::Present;
         }
         let before = out.len();
-        let is_open = self.open(feed, budget, reads, out);
-        let (now, position) = (feed.clock.now(), self.span.position(self.began.elapsed()));
+        let is_open = self.open(worker, budget, reads, out);
+        let (now, position) = (worker.clock.now(), self.span.position(self.began.elapsed()));
         while is_open && out.len() < budget && *reads > 0 {
             let next = self.merge.peek().map(|(at, tick)| (at, *tick));
             let Some((at, tick)) = next.filter(|(_, tick)| !self.span.is_over(tick.time)) else {
@@ -189,7 +196,7 @@ impl Replay {
                 if out.len() > before {
                     break;
                 }
-                self.wait(cx, feed.clock.until(tick.time).max(self.span.until(tick.time, position)));
+                self.wait(cx, worker.clock.until(tick.time).max(self.span.until(tick.time, position)));
                 return Replayed::Waiting;
             }
             let Some(lane) = self.lanes.get_mut(at) else { break };
@@ -209,15 +216,15 @@ impl Replay {
     /// After an error the stream must end, because the symbols that are left cannot be subscribed.
     pub(super) fn go_live(
         &mut self,
-        feed: &Feed,
+        worker: &WorkerContext,
         subscriber: &Subscriber,
         most: usize,
     ) -> Result<bool, Full> {
         for lane in self.lanes.drain(self.lanes.len().saturating_sub(most)..) {
-            let Lane { instrument, next, not_before, day, .. } = lane;
+            let ReplayedSymbol { instrument, next, not_before, day, .. } = lane;
             let start = Start::At { next, not_before, day: day.map(Box::new) };
-            let now = feed.clock.now();
-            let subscribed = subscriber.subscribe(&*feed.tape, &instrument, self.interest, start, now);
+            let now = worker.clock.now();
+            let subscribed = subscriber.subscribe(&*worker.tape, &instrument, self.interest, start, now);
             if let Subscribed::Full(full) = subscribed {
                 return Err(full);
             }
@@ -228,13 +235,13 @@ impl Replay {
     }
 
     /// Opens lanes. Sequences before the first tick of the tape are reported as a gap. True when all lanes are open.
-    fn open(&mut self, feed: &Feed, budget: usize, reads: &mut usize, out: &mut Vec<u8>) -> bool {
+    fn open(&mut self, worker: &WorkerContext, budget: usize, reads: &mut usize, out: &mut Vec<u8>) -> bool {
         while !self.unopened.as_slice().is_empty() && *reads > 0 && out.len() < budget {
             let Some(instrument) = self.unopened.next() else { break };
             *reads = reads.saturating_sub(OPEN);
-            let series = feed.tape.series(&instrument);
+            let series = worker.tape.series(&instrument);
             let first = series.first();
-            let mut next = match self.origin.start(feed, &instrument) {
+            let mut next = match self.start_point.start(worker, &instrument) {
                 Ok(Start::At { next, .. }) => next,
                 Ok(Start::Snapshot) => series.sequence_from(self.span.start),
                 // It is refused, which its status has said.
@@ -245,7 +252,13 @@ impl Replay {
                 next = first;
             }
             self.merge.add(&*series, next);
-            self.lanes.push(Lane { instrument, series, next, not_before: Time::default(), day: None });
+            self.lanes.push(ReplayedSymbol {
+                instrument,
+                series,
+                next,
+                not_before: Time::default(),
+                day: None,
+            });
         }
         self.unopened.as_slice().is_empty()
     }
@@ -289,13 +302,13 @@ impl Discard for Remains {
     }
 }
 
-impl Lane {
+impl ReplayedSymbol {
     /// Sends a tick, unless the minimum interval leaves it out. False when more has to be read before.
     fn send(
         &mut self,
         tick: &Tick,
         interest: Interest,
-        format: &mut V1,
+        format: &mut V1Format,
         reads: &mut usize,
         out: &mut Vec<u8>,
     ) -> bool {
@@ -306,7 +319,7 @@ impl Lane {
                 quote = Some(Quote::after(tick, day, &*self.series));
             }
             let conflated = tick.sequence.0.saturating_sub(self.next.0);
-            format.tick(&self.instrument, tick, Mark { conflated, snapshot: false }, quote.as_ref(), out);
+            format.tick(&self.instrument, tick, TickMeta { conflated, snapshot: false }, quote.as_ref(), out);
             self.next = tick.sequence.next();
             self.not_before = tick.time + interest.min_interval();
         }
@@ -371,25 +384,30 @@ mod tests {
         tick_interval = "90s"
     "#;
 
-    fn feed(now: Time) -> Feed {
+    fn worker(now: Time) -> WorkerContext {
         let tape = Arc::new(Simulated::new(7, Universe::parse(INSTRUMENTS, "test").unwrap()));
         let clock = crate::pacer::Clock::From { time: now, instant: Instant::now() };
-        Feed::new(tape, clock, Limits::default(), Quota::unlimited(), HistoryPool::default())
+        WorkerContext::new(tape, clock, Limits::default(), Quota::unlimited(), HistoryPool::default())
     }
 
-    fn terms(min_interval: Duration, quotes: bool) -> Terms {
+    fn options(min_interval: Duration, quotes: bool) -> CheckedOptions {
         let format = if quotes { Format::V1WithQuotes } else { Format::V1 } as u8;
         let interest = Interest { delivery: Delivery::Latest { min_interval }, format, unnamed: false };
-        Terms { interest, origin: Origin::default() }
+        CheckedOptions { interest, start_point: StartPoint::default() }
     }
 
     /// Reads a replay in pieces until it ends or is live.
-    fn read(feed: &Feed, replay: &mut Replay, budget: usize, reads: usize) -> (Vec<u8>, Replayed, usize) {
+    fn read(
+        worker: &WorkerContext,
+        replay: &mut Replay,
+        budget: usize,
+        reads: usize,
+    ) -> (Vec<u8>, Replayed, usize) {
         let (mut out, mut used) = (Vec::new(), 0);
         let mut cx = Context::from_waker(Waker::noop());
         loop {
             let (mut piece, mut left) = (Vec::new(), reads);
-            let replayed = replay.poll(&mut cx, feed, budget, &mut left, &mut piece);
+            let replayed = replay.poll(&mut cx, worker, budget, &mut left, &mut piece);
             used += reads - left;
             match replayed {
                 Replayed::Data => assert!(!piece.is_empty()),
@@ -405,14 +423,14 @@ mod tests {
     }
 
     /// The same by reading every tick.
-    fn naive(feed: &Feed, start: Time, end: Time, terms: &Terms) -> Vec<u8> {
-        let mut format = if terms.interest.format == Format::V1WithQuotes as u8 {
-            V1::with_quotes(&feed.tape.identity().tape_id)
+    fn naive(worker: &WorkerContext, start: Time, end: Time, options: &CheckedOptions) -> Vec<u8> {
+        let mut format = if options.interest.format == Format::V1WithQuotes as u8 {
+            V1Format::with_quotes(&worker.tape.identity().tape_id)
         } else {
-            V1::new(&feed.tape.identity().tape_id)
+            V1Format::new(&worker.tape.identity().tape_id)
         };
-        let instruments = feed.tape.instruments();
-        let series: Vec<_> = instruments.iter().map(|instrument| feed.tape.series(instrument)).collect();
+        let instruments = worker.tape.instruments();
+        let series: Vec<_> = instruments.iter().map(|instrument| worker.tape.series(instrument)).collect();
         let mut merge = Merge::new(series.iter().map(|series| (&**series, series.sequence_from(start))));
         let mut lanes: Vec<_> =
             series.iter().map(|series| (series.sequence_from(start), Time::default(), None)).collect();
@@ -424,9 +442,9 @@ mod tests {
                 let day =
                     day.get_or_insert_with(begin).reach(tick.sequence, &mut usize::MAX.clone()).unwrap();
                 let quote = format.quotes().then(|| Quote::after(tick, day, &*series[at]));
-                let mark = Mark { conflated: tick.sequence.0 - next.0, snapshot: false };
-                format.tick(&instruments[at], tick, mark, quote.as_ref(), &mut out);
-                (*next, *not_before) = (tick.sequence.next(), tick.time + terms.interest.min_interval());
+                let meta = TickMeta { conflated: tick.sequence.0 - next.0, snapshot: false };
+                format.tick(&instruments[at], tick, meta, quote.as_ref(), &mut out);
+                (*next, *not_before) = (tick.sequence.next(), tick.time + options.interest.min_interval());
             }
             merge.advance();
         }
@@ -447,21 +465,21 @@ mod tests {
         ) {
             let start = START + Duration::from_nanos(offset);
             let end = start + Duration::from_secs(seconds);
-            let terms = || terms(Duration::from_millis(min_interval), quotes);
+            let options = || options(Duration::from_millis(min_interval), quotes);
             let span = |end| Span { start, end, speed: None };
-            let feed = feed(end + Duration::from_secs(1_000));
-            let instruments = || feed.tape.instruments().to_vec();
-            let expected = naive(&feed, start, end, &terms());
-            let mut replay = Replay::new(&feed, span(Some(end)), terms(), instruments());
-            let (found, came_to, _) = read(&feed, &mut replay, budget, reads);
+            let worker = worker(end + Duration::from_secs(1_000));
+            let instruments = || worker.tape.instruments().to_vec();
+            let expected = naive(&worker, start, end, &options());
+            let mut replay = Replay::new(&worker, span(Some(end)), options(), instruments());
+            let (found, came_to, _) = read(&worker, &mut replay, budget, reads);
             prop_assert_eq!((found, came_to), (expected, Replayed::End));
 
             // Without an end it reaches the present with the same ticks, and each symbol goes on from there.
-            let present = self::feed(end);
+            let present = self::worker(end);
             let after = end + Duration::from_nanos(1);
-            let mut replay = Replay::new(&present, span(None), terms(), instruments());
+            let mut replay = Replay::new(&present, span(None), options(), instruments());
             let (found, came_to, _) = read(&present, &mut replay, budget, reads);
-            let expected = naive(&present, start, after, &terms());
+            let expected = naive(&present, start, after, &options());
             // The clock goes on while it reads: no tick of it is lost, and a few more may have come.
             prop_assert!(found.starts_with(&expected) && came_to == Replayed::Present);
             let subscriber = Subscriber::join(present.hub.clone(), Format::V1 as u8, Quota::unlimited(), end);
@@ -474,32 +492,32 @@ mod tests {
     #[test]
     fn a_thinned_replay_jumps_over_what_it_leaves_out() {
         let (days, day) = (300, Duration::from_secs(86_400));
-        let feed = feed(START + days * day);
+        let worker = worker(START + days * day);
         let span = Span { start: START, end: Some(START + days * day), speed: None };
-        let mut replay = Replay::new(&feed, span, terms(day, false), feed.tape.instruments().to_vec());
-        let (_, _, used) = read(&feed, &mut replay, 100_000, 256);
+        let mut replay = Replay::new(&worker, span, options(day, false), worker.tape.instruments().to_vec());
+        let (_, _, used) = read(&worker, &mut replay, 100_000, 256);
         assert!(used < 3 * (days as usize + 2) * (OPEN + 2), "{used} reads for {days} days of three symbols");
     }
 
     #[test]
     fn a_replay_without_room_for_its_symbols_does_not_go_live() {
-        let feed = feed(START);
+        let worker = worker(START);
         let span = Span { start: START, end: None, speed: None };
-        let instruments = feed.tape.instruments().to_vec();
-        let mut replay = Replay::new(&feed, span, terms(Duration::ZERO, false), instruments);
-        assert_eq!(read(&feed, &mut replay, 100, 100).1, Replayed::Present);
-        let subscriber = Subscriber::join(feed.hub.clone(), Format::V1 as u8, Quota::new(2), START);
-        assert_eq!(replay.go_live(&feed, &subscriber, 10), Err(Full::Connection));
+        let instruments = worker.tape.instruments().to_vec();
+        let mut replay = Replay::new(&worker, span, options(Duration::ZERO, false), instruments);
+        assert_eq!(read(&worker, &mut replay, 100, 100).1, Replayed::Present);
+        let subscriber = Subscriber::join(worker.hub.clone(), Format::V1 as u8, Quota::new(2), START);
+        assert_eq!(replay.go_live(&worker, &subscriber, 10), Err(Full::Connection));
     }
 
     #[test]
     fn a_replay_is_freed_in_pieces() {
-        let feed = feed(START);
+        let worker = worker(START);
         let span = Span { start: START, end: None, speed: None };
-        let instruments = feed.tape.instruments().to_vec();
-        let mut replay = Replay::new(&feed, span, terms(Duration::ZERO, false), instruments);
-        read(&feed, &mut replay, 100, 100);
+        let instruments = worker.tape.instruments().to_vec();
+        let mut replay = Replay::new(&worker, span, options(Duration::ZERO, false), instruments);
+        read(&worker, &mut replay, 100, 100);
         drop(replay);
-        assert_eq!([(); 3].map(|()| feed.hub.sweep(1)), [true, true, false]);
+        assert_eq!([(); 3].map(|()| worker.hub.sweep(1)), [true, true, false]);
     }
 }

@@ -15,7 +15,7 @@ use super::context::{BusyStream, Call};
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything. True when
     /// the deadline of the call is over, so that nothing but trailers is to be sent.
-    fn take_in(&mut self, cx: &mut Context<'_>) -> bool;
+    fn read_requests(&mut self, cx: &mut Context<'_>) -> bool;
 
     /// Whether answers to requests wait to be sent.
     fn has_answers(&self) -> bool;
@@ -48,9 +48,9 @@ impl Reply {
 
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything. True when
     /// the deadline of the call is over, so that nothing but trailers is to be sent.
-    pub fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
+    pub fn read_requests(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
-            Self::Ticks(ticks) => ticks.take_in(cx),
+            Self::Ticks(ticks) => ticks.read_requests(cx),
             Self::Answer(_) => false,
         }
     }

@@ -34,7 +34,7 @@ pub(super) struct Requests<M, B> {
 }
 
 /// What a client sends next.
-pub(super) enum Heard<M> {
+pub(super) enum NextRequest<M> {
     Request(M),
     /// It has half-closed.
     End,
@@ -49,7 +49,7 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
     }
 
     /// Takes what has arrived from the transport. The task is woken when more arrives.
-    pub(super) fn take_in(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn read_requests(&mut self, cx: &mut Context<'_>) {
         while self.end.is_none() {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => return,
@@ -76,7 +76,7 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
     ///
     /// # Errors
     /// It is too large, compressed, cannot be decoded, or the stream ended within it.
-    pub(super) fn next(&mut self) -> Result<Option<Heard<M>>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<NextRequest<M>>, Failure> {
         if let Some(flag) = self.buffer.first().filter(|flag| **flag != 0) {
             let problem =
                 format!("its compression flag is {flag}: requests must not be compressed, so it must be 0");
@@ -86,7 +86,7 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
             (Some(len), _) if len > MAX_REQUEST_BYTES => return Err(Failure::TooLarge),
             (Some(len), _) if self.buffer.len() >= PREFIX + len => len,
             (_, None) => return Ok(None),
-            (_, Some(Ok(()))) if self.buffer.is_empty() => return Ok(Some(Heard::End)),
+            (_, Some(Ok(()))) if self.buffer.is_empty() => return Ok(Some(NextRequest::End)),
             (_, Some(Ok(()))) => {
                 return Err(Failure::Undecodable("the stream ended within a message".to_owned()));
             }
@@ -100,7 +100,7 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
         }
         message.advance(PREFIX);
         match M::decode(message) {
-            Ok(request) => Ok(Some(Heard::Request(request))),
+            Ok(request) => Ok(Some(NextRequest::Request(request))),
             Err(error) => Err(Failure::Undecodable(error.to_string())),
         }
     }
@@ -216,11 +216,11 @@ mod tests {
             for piece in cuts.windows(2) {
                 requests.body.arrived.push_back(bytes[piece[0]..piece[1]].to_vec());
                 sent += piece[1] - piece[0];
-                requests.take_in(&mut cx);
+                requests.read_requests(&mut cx);
                 prop_assert!(requests.body.arrived.is_empty(), "nothing waits in the transport");
                 while requests.is_ready() {
                     match requests.next().unwrap() {
-                        Some(Heard::Request(request)) => heard.push(request.symbol),
+                        Some(NextRequest::Request(request)) => heard.push(request.symbol),
                         _ => prop_assert!(false, "the stream has not ended"),
                     }
                 }
@@ -228,8 +228,8 @@ mod tests {
             }
             prop_assert_eq!(heard, symbols);
             requests.body.is_whole = true;
-            requests.take_in(&mut cx);
-            prop_assert!(matches!(requests.next(), Ok(Some(Heard::End))));
+            requests.read_requests(&mut cx);
+            prop_assert!(matches!(requests.next(), Ok(Some(NextRequest::End))));
         }
     }
 
@@ -238,7 +238,7 @@ mod tests {
         let mut requests: Requests<TickerRequest, Pieces> = Requests::new(Pieces::default());
         let mut cx = Context::from_waker(std::task::Waker::noop());
         requests.body.arrived.push_back(vec![0, 0, 2, 0, 1]);
-        requests.take_in(&mut cx);
+        requests.read_requests(&mut cx);
         assert!(requests.is_ready());
         assert!(matches!(requests.next(), Err(Failure::TooLarge)));
     }

@@ -6,86 +6,29 @@ use std::{
 };
 
 use super::{
-    ConnectionContext, Feed, Format, Turn,
+    ConnectionContext, Format, Turn, WorkerContext,
     replay::{Replay, Replayed, Span},
     status::Failure,
-    terms::{Origin, Terms, TooFarAhead},
+    subscribe_error::SubscribeError,
+    subscribe_options::{CheckedOptions, StartPoint},
 };
 use crate::{
-    history::DayFold,
-    hub::{Full, Held, Interest, Pulled, Quota, Subscribed, Subscriber},
-    tape::{Instrument, Missing},
-    tick::{Symbol, SymbolError},
+    hub::{Full, Interest, Pulled, Quota, QuotaHold, Subscribed, Subscriber},
+    tape::Instrument,
 };
 
 /// The server's side of one stream.
 pub(super) struct Session {
-    pub(super) feed: Feed,
+    pub(super) worker: WorkerContext,
     pub(super) subscriber: Subscriber,
     /// Answers that are not sent yet: they go before any tick.
     pub(super) outbox: Vec<u8>,
     /// Every instrument was asked for: how many are subscribed already, and what is wanted of them.
-    subscribing_all: Option<(usize, Interest, Origin)>,
+    subscribing_all: Option<(usize, Interest, StartPoint)>,
     /// What goes before live ticks, in a watch that asked for it, and what it holds of the quotas of subscriptions.
-    replay: Option<(Box<Replay>, Vec<Held>)>,
+    replay: Option<(Box<Replay>, Vec<QuotaHold>)>,
     /// Counts the subscriptions of the connection.
     quota: Arc<Quota>,
-}
-
-/// Why a symbol is refused.
-pub(super) enum Refusal {
-    Malformed(SymbolError),
-    Unknown(Symbol),
-    TooMany,
-    /// The limit of subscriptions of its connection or of the server is reached.
-    Full(Full),
-    /// The instrument would have to be invented, and the limit is reached.
-    NoRoom(Missing),
-    /// Quotes are asked for, and its day is too long to be read for them.
-    NoQuotes,
-    /// It should resume after a sequence of the far future.
-    TooFarAhead(TooFarAhead),
-}
-
-impl Feed {
-    /// The instrument that a client names.
-    pub(super) fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, Refusal> {
-        let symbol = symbol.parse().map_err(Refusal::Malformed)?;
-        self.tape.instrument(&symbol).map_err(|missing| match missing {
-            Missing::Unknown => Refusal::Unknown(symbol),
-            Missing::NoRoom { .. } => Refusal::NoRoom(missing),
-        })
-    }
-
-    /// Whether a symbol is one of those that `*` stands for.
-    pub(super) fn is_listed(&self, symbol: &Symbol) -> bool {
-        self.listed(symbol.as_str()).is_some()
-    }
-
-    /// The instrument of a symbol that `*` stands for.
-    pub(super) fn listed(&self, symbol: &str) -> Option<&Arc<Instrument>> {
-        let listed = self.tape.instruments();
-        let at = listed.binary_search_by(|instrument| instrument.symbol.as_str().cmp(symbol)).ok()?;
-        listed.get(at)
-    }
-
-    /// The instrument that a client wants with an interest.
-    pub(super) fn instrument_for(
-        &self,
-        symbol: &str,
-        interest: Interest,
-    ) -> Result<Arc<Instrument>, Refusal> {
-        let instrument = self.instrument(symbol)?;
-        match Format::V1WithQuotes.is_of(&interest) && !self.has_quotes(&instrument) {
-            true => Err(Refusal::NoQuotes),
-            false => Ok(instrument),
-        }
-    }
-
-    fn has_quotes(&self, instrument: &Instrument) -> bool {
-        let series = self.tape.series(instrument);
-        DayFold::is_feasible(&*series, instrument.day_start, self.clock.now())
-    }
 }
 
 impl Session {
@@ -96,16 +39,20 @@ impl Session {
     /// Largest number of symbols of a replay that become live in one step.
     const LIVE_AT_ONCE: usize = 64;
 
-    pub(super) fn new(feed: Feed, format: Format, context: &ConnectionContext) -> Self {
-        let subscriber = feed.join(format, context);
+    pub(super) fn new(worker: WorkerContext, format: Format, context: &ConnectionContext) -> Self {
+        let subscriber = worker.join(format, context);
         let quota = context.subscriptions();
-        Self { feed, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None, quota }
+        Self { worker, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None, quota }
     }
 
-    /// The instrument that a request names, if it can be subscribed on its terms.
-    pub(super) fn find(&self, symbol: &str, terms: &Terms) -> Result<Arc<Instrument>, Refusal> {
-        let instrument = self.feed.instrument_for(symbol, terms.interest)?;
-        terms.origin.start(&self.feed, &instrument).map_err(Refusal::TooFarAhead)?;
+    /// The instrument that a request names, if it can be subscribed on its options.
+    pub(super) fn find(
+        &self,
+        symbol: &str,
+        options: &CheckedOptions,
+    ) -> Result<Arc<Instrument>, SubscribeError> {
+        let instrument = self.worker.instrument_for(symbol, options.interest)?;
+        options.start_point.start(&self.worker, &instrument).map_err(SubscribeError::TooFarAhead)?;
         Ok(instrument)
     }
 
@@ -114,17 +61,17 @@ impl Session {
         &self,
         symbol: &str,
         interest: Interest,
-        origin: &Origin,
-    ) -> Result<Subscribed, Refusal> {
-        let instrument = self.feed.instrument_for(symbol, interest)?;
+        start_point: &StartPoint,
+    ) -> Result<Subscribed, SubscribeError> {
+        let instrument = self.worker.instrument_for(symbol, interest)?;
         let full = self.subscriber.named() >= super::MAX_SYMBOLS_PER_STREAM;
         if full && !self.subscriber.has_named(&instrument.symbol) {
-            return Err(Refusal::TooMany);
+            return Err(SubscribeError::TooMany);
         }
-        let start = origin.start(&self.feed, &instrument).map_err(Refusal::TooFarAhead)?;
-        let now = self.feed.clock.now();
-        match self.subscriber.subscribe(&*self.feed.tape, &instrument, interest, start, now) {
-            Subscribed::Full(full) => Err(Refusal::Full(full)),
+        let start = start_point.start(&self.worker, &instrument).map_err(SubscribeError::TooFarAhead)?;
+        let now = self.worker.clock.now();
+        match self.subscriber.subscribe(&*self.worker.tape, &instrument, interest, start, now) {
+            Subscribed::Full(full) => Err(SubscribeError::Full(full)),
             subscribed => Ok(subscribed),
         }
     }
@@ -136,22 +83,22 @@ impl Session {
     pub(super) fn begin_replay(
         &mut self,
         span: Span,
-        terms: Terms,
+        options: CheckedOptions,
         instruments: Vec<Arc<Instrument>>,
     ) -> Result<(), Full> {
         const SUBSCRIPTIONS: usize = 10;
         let amount = instruments.len().saturating_mul(SUBSCRIPTIONS);
         let of_connection = self.quota.hold(amount).ok_or(Full::Connection)?;
-        let of_server = self.feed.hub.quota().hold(amount).ok_or(Full::Server)?;
+        let of_server = self.worker.hub.quota().hold(amount).ok_or(Full::Server)?;
         self.subscriber.hold(true);
-        let replay = Box::new(Replay::new(&self.feed, span, terms, instruments));
+        let replay = Box::new(Replay::new(&self.worker, span, options, instruments));
         self.replay = Some((replay, vec![of_connection, of_server]));
         Ok(())
     }
 
-    /// Begins to subscribe to every listed instrument; [`Self::go_on`] does the work.
-    pub(super) fn subscribe_all(&mut self, interest: Interest, origin: Origin) {
-        self.subscribing_all = Some((0, interest, origin));
+    /// Begins to subscribe to every listed instrument; [`Self::advance`] does the work.
+    pub(super) fn subscribe_all(&mut self, interest: Interest, start_point: StartPoint) {
+        self.subscribing_all = Some((0, interest, start_point));
     }
 
     /// Whether the first instruments of all are being subscribed: the last price of each of them goes before live ticks.
@@ -159,7 +106,7 @@ impl Session {
         self.subscribing_all.as_ref().is_some_and(|(done, ..)| *done < Self::FIRST)
     }
 
-    /// Whether [`Self::go_on`] has something to do.
+    /// Whether [`Self::advance`] has something to do.
     pub(super) fn is_subscribing_all(&self) -> bool {
         self.subscribing_all.is_some()
     }
@@ -171,22 +118,22 @@ impl Session {
         budget: usize,
         reads: &mut usize,
         out: &mut Vec<u8>,
-    ) -> Result<Caught, Failure> {
-        let Some((replay, held)) = &mut self.replay else { return Ok(Caught::Up) };
-        match replay.poll(cx, &self.feed, budget, reads, out) {
-            Replayed::End => return Ok(Caught::Closed),
+    ) -> Result<PullProgress, Failure> {
+        let Some((replay, held)) = &mut self.replay else { return Ok(PullProgress::Up) };
+        match replay.poll(cx, &self.worker, budget, reads, out) {
+            Replayed::End => return Ok(PullProgress::Closed),
             Replayed::Present if *reads > 0 => {
                 // From here on its symbols count as subscriptions.
                 held.clear();
-                if replay.go_live(&self.feed, &self.subscriber, Self::LIVE_AT_ONCE)? {
-                    return Ok(Caught::Behind);
+                if replay.go_live(&self.worker, &self.subscriber, Self::LIVE_AT_ONCE)? {
+                    return Ok(PullProgress::Behind);
                 }
                 self.replay = None;
             }
-            Replayed::Present | Replayed::Data | Replayed::More => return Ok(Caught::Behind),
+            Replayed::Present | Replayed::Data | Replayed::More => return Ok(PullProgress::Behind),
             Replayed::Waiting => {}
         }
-        Ok(Caught::Up)
+        Ok(PullProgress::Up)
     }
 
     /// Appends ticks of what is subscribed to `out`, until it holds `budget` bytes.
@@ -196,12 +143,12 @@ impl Session {
         budget: usize,
         reads: &mut usize,
         out: &mut Vec<u8>,
-    ) -> Caught {
+    ) -> PullProgress {
         match self.subscriber.poll_pull(cx, budget, reads, out) {
-            Poll::Ready(Pulled::Closed) => Caught::Closed,
-            Poll::Ready(Pulled::Idle) => Caught::Idle,
-            Poll::Ready(Pulled::More | Pulled::Data { is_behind: true }) => Caught::Behind,
-            Poll::Ready(Pulled::Data { is_behind: false }) | Poll::Pending => Caught::Up,
+            Poll::Ready(Pulled::Closed) => PullProgress::Closed,
+            Poll::Ready(Pulled::Idle) => PullProgress::Idle,
+            Poll::Ready(Pulled::More | Pulled::Data { is_behind: true }) => PullProgress::Behind,
+            Poll::Ready(Pulled::Data { is_behind: false }) | Poll::Pending => PullProgress::Up,
         }
     }
 
@@ -209,26 +156,26 @@ impl Session {
     ///
     /// # Errors
     /// The limit of subscriptions is reached before all are subscribed.
-    pub(super) fn go_on(&mut self, turn: Turn) -> Result<bool, Failure> {
-        let Some((mut done, interest, origin)) = self.subscribing_all.take() else { return Ok(true) };
-        let tape = &*self.feed.tape;
-        let now = self.feed.clock.now();
+    pub(super) fn advance(&mut self, turn: Turn) -> Result<bool, Failure> {
+        let Some((mut done, interest, start_point)) = self.subscribing_all.take() else { return Ok(true) };
+        let tape = &*self.worker.tape;
+        let now = self.worker.clock.now();
         while let Some(instrument) = tape.instruments().get(done) {
             if done.is_multiple_of(Self::PIECE) && turn.is_over() {
-                self.subscribing_all = Some((done, interest, origin));
+                self.subscribing_all = Some((done, interest, start_point));
                 return Ok(false);
             }
             done += 1;
             // It is subscribed already, perhaps from where the request said.
-            if origin.named.contains(&instrument.symbol) {
+            if start_point.named.contains(&instrument.symbol) {
                 continue;
             }
             let mut interest = interest;
-            if Format::V1WithQuotes.is_of(&interest) && !self.feed.has_quotes(instrument) {
+            if Format::V1WithQuotes.is_of(&interest) && !self.worker.has_quotes(instrument) {
                 interest.format = Format::V1 as u8;
             }
             // It is refused, which its status has said.
-            let Ok(start) = origin.start(&self.feed, instrument) else { continue };
+            let Ok(start) = start_point.start(&self.worker, instrument) else { continue };
             if let Subscribed::Full(full) = self.subscriber.subscribe(tape, instrument, interest, start, now)
             {
                 return Err(full.into());
@@ -239,7 +186,7 @@ impl Session {
 }
 
 /// How far a stream has got with what it has to send.
-pub(super) enum Caught {
+pub(super) enum PullProgress {
     /// It has everything that is due, or as much as there is room for.
     Up,
     /// There is more to read than was allowed.

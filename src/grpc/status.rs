@@ -7,8 +7,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{
-    Feed, MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, history_pool::Overload,
-    session::Refusal, terms::TooFarAhead,
+    MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, WorkerContext,
+    history_pool::Overload,
+    subscribe_error::{SubscribeError, TooFarAhead},
 };
 use crate::{
     hub::Full,
@@ -92,15 +93,17 @@ impl std::fmt::Display for Hint<'_> {
 
 impl Failure {
     /// The refusal of the one symbol of an RPC.
-    pub(super) fn of_symbol(feed: &Feed, symbol: &str, refusal: Refusal) -> Self {
+    pub(super) fn of_symbol(worker: &WorkerContext, symbol: &str, refusal: SubscribeError) -> Self {
         match refusal {
-            Refusal::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
-            Refusal::Unknown(symbol) => Self::UnknownSymbol(symbol, feed.tape.suggest(symbol.as_str())),
-            Refusal::TooMany => Self::TooManySymbols,
-            Refusal::Full(full) => full.into(),
-            Refusal::NoRoom(missing) => Self::NoRoom(missing),
-            Refusal::NoQuotes => Self::NoQuotes,
-            Refusal::TooFarAhead(ahead) => Self::TooFarAhead(ahead),
+            SubscribeError::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
+            SubscribeError::Unknown(symbol) => {
+                Self::UnknownSymbol(symbol, worker.tape.suggest(symbol.as_str()))
+            }
+            SubscribeError::TooMany => Self::TooManySymbols,
+            SubscribeError::Full(full) => full.into(),
+            SubscribeError::NoRoom(missing) => Self::NoRoom(missing),
+            SubscribeError::NoQuotes => Self::NoQuotes,
+            SubscribeError::TooFarAhead(ahead) => Self::TooFarAhead(ahead),
         }
     }
 }

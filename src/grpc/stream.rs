@@ -20,35 +20,35 @@ use super::{
     ConnectionContext, Ticket, Turn,
     context::{BusyStream, Unsent},
     reply::Ticks,
-    requests::{Heard, RequestBody, Requests},
-    session::{Caught, Session},
+    requests::{NextRequest, RequestBody, Requests},
+    session::{PullProgress, Session},
     status::Failure,
 };
 
 /// What one kind of stream understands and answers.
-pub(super) trait Conversation: Send + 'static {
+pub(super) trait StreamHandler: Send + 'static {
     type Request: Message + Default + 'static;
 
     /// The first request is the only one.
-    const HEARS_ONCE: bool = false;
+    const ONE_REQUEST: bool = false;
 
     /// Begins to act on a request. An error ends the stream.
-    fn hear(&mut self, session: &mut Session, request: Self::Request) -> Result<(), Status>;
+    fn on_request(&mut self, session: &mut Session, request: Self::Request) -> Result<(), Status>;
 
     /// Continues the last request while the turn lasts; its answer goes to the session's outbox. True when all is done.
     /// An error ends the stream.
-    fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status>;
+    fn advance(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status>;
 
     /// Whether there is something to go on with.
-    fn is_at_work(&self) -> bool;
+    fn has_request(&self) -> bool;
 
     /// Appends the message that the server is about to stop, if the package has one.
-    fn say_draining(&self, out: &mut Vec<u8>);
+    fn write_draining(&self, out: &mut Vec<u8>);
 }
 
 /// A live stream of ticks as a response body.
-pub(super) struct TickStream<C: Conversation, B> {
-    conversation: C,
+pub(super) struct TickStream<C: StreamHandler, B> {
+    handler: C,
     session: Session,
     /// `None` once the client has half-closed.
     requests: Option<Requests<C::Request, B>>,
@@ -73,7 +73,7 @@ enum State {
     Over,
 }
 
-impl<C: Conversation, B: RequestBody> TickStream<C, B> {
+impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     /// Bytes after which a frame is sent; with the last message they fit one HTTP/2 frame of 16 KiB.
     const BUDGET: usize = 15 * 1024;
     /// Bytes of unsent answers of a stream. While there are more, no further request is read.
@@ -83,16 +83,16 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
     const READS_OF_A_TURN: usize = 4096;
 
     pub(super) fn new(
-        conversation: C,
+        handler: C,
         session: Session,
         requests: Requests<C::Request, B>,
         context: ConnectionContext,
         deadline: Option<Sleep>,
     ) -> Self {
         Self {
-            ticket: session.feed.turns.ticket(context.turn_share()),
+            ticket: session.worker.turns.ticket(context.turn_share()),
             unsent: context.unsent(),
-            conversation,
+            handler,
             session,
             requests: Some(requests),
             context,
@@ -106,22 +106,22 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
     }
 
     /// Whether the deadline of the call is over.
-    fn is_too_late(&mut self, cx: &mut Context<'_>) -> bool {
+    fn is_past_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready())
     }
 
     /// Whether there is something to do that needs a turn.
     fn wants_turn(&mut self, cx: &mut Context<'_>) -> bool {
-        self.is_behind || self.is_at_work() || self.may_hear(cx)
+        self.is_behind || self.has_request() || self.may_read_request(cx)
     }
 
     /// Whether a request is under way.
-    fn is_at_work(&self) -> bool {
-        self.conversation.is_at_work() || self.session.is_subscribing_all()
+    fn has_request(&self) -> bool {
+        self.handler.has_request() || self.session.is_subscribing_all()
     }
 
     /// Whether there is a request, and room for its answer.
-    fn may_hear(&mut self, cx: &mut Context<'_>) -> bool {
+    fn may_read_request(&mut self, cx: &mut Context<'_>) -> bool {
         self.requests.as_ref().is_some_and(Requests::is_ready)
             && self.session.outbox.len() + self.answers.len() < Self::OUTBOX
             && self.unsent.poll_room(cx).is_ready()
@@ -130,30 +130,30 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
     /// Hears requests and acts on them while the turn lasts.
     fn work(&mut self, cx: &mut Context<'_>, turn: Turn) -> Result<(), Status> {
         loop {
-            if !self.conversation.go_on(&mut self.session, turn)? || !self.session.go_on(turn)? {
+            if !self.handler.advance(&mut self.session, turn)? || !self.session.advance(turn)? {
                 return Ok(());
             }
-            if turn.is_over() || !self.may_hear(cx) {
+            if turn.is_over() || !self.may_read_request(cx) {
                 return Ok(());
             }
-            self.hear()?;
+            self.read_request()?;
             self.unsent.set(self.session.outbox.len() + self.answers.len());
         }
     }
 
-    fn hear(&mut self) -> Result<(), Status> {
+    fn read_request(&mut self) -> Result<(), Status> {
         let Some(requests) = &mut self.requests else { return Ok(()) };
         match requests.next()? {
             None => Ok(()),
-            Some(Heard::Request(request)) => {
-                if C::HEARS_ONCE {
+            Some(NextRequest::Request(request)) => {
+                if C::ONE_REQUEST {
                     self.requests = None;
                 }
                 self.busy.get_or_insert_with(|| self.context.work());
-                self.session.subscriber.touch(self.session.feed.clock.now());
-                self.conversation.hear(&mut self.session, request)
+                self.session.subscriber.touch(self.session.worker.clock.now());
+                self.handler.on_request(&mut self.session, request)
             }
-            Some(Heard::End) => {
+            Some(NextRequest::End) => {
                 self.requests = None;
                 // Without a subscription nothing can follow.
                 match self.session.subscriber.is_idle() {
@@ -167,11 +167,11 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
 
     /// Appends what there is to send to `out`: answers first, then ticks. Pending when there is nothing.
     fn live(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), Status>> {
-        if self.is_too_late(cx) {
+        if self.is_past_deadline(cx) {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
         }
         if let Some(requests) = &mut self.requests {
-            requests.take_in(cx);
+            requests.read_requests(cx);
         }
         let turn = match self.wants_turn(cx) {
             true => self.ticket.poll_turn(cx),
@@ -184,9 +184,9 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
             Poll::Ready(turn) => self.work(cx, turn),
             Poll::Pending => Ok(()),
         };
-        self.put_answers(out);
+        self.write_answers(out);
         // Answers to requests that have been read go before ticks.
-        let is_held = self.conversation.is_at_work() || self.session.is_subscribing_first();
+        let is_held = self.handler.has_request() || self.session.is_subscribing_first();
         if done.is_ok() && self.answers.is_empty() && !is_held {
             let reads = match turn {
                 Poll::Ready(turn) if !turn.is_over() => Self::READS_OF_A_TURN,
@@ -210,7 +210,7 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
     }
 
     /// Appends answers to `out`, at most a frame of them.
-    fn put_answers(&mut self, out: &mut Vec<u8>) {
+    fn write_answers(&mut self, out: &mut Vec<u8>) {
         if self.answers.is_empty() {
             if self.session.outbox.is_empty() && self.unsent.bytes() == 0 {
                 return;
@@ -227,27 +227,27 @@ impl<C: Conversation, B: RequestBody> TickStream<C, B> {
     fn pull(&mut self, cx: &mut Context<'_>, mut reads: usize, out: &mut Vec<u8>) -> Result<(), Status> {
         let replayed = self.session.poll_replay(cx, Self::BUDGET, &mut reads, out)?;
         match self.session.poll_live(cx, Self::BUDGET, &mut reads, out) {
-            Caught::Up => self.is_behind = false,
-            Caught::Behind => self.is_behind = true,
-            Caught::Closed => {
-                self.conversation.say_draining(out);
+            PullProgress::Up => self.is_behind = false,
+            PullProgress::Behind => self.is_behind = true,
+            PullProgress::Closed => {
+                self.handler.write_draining(out);
                 return Err(Failure::Stopping.into());
             }
-            Caught::Idle => return Err(Failure::Idle.into()),
+            PullProgress::Idle => return Err(Failure::Idle.into()),
         }
         match replayed {
-            Caught::Closed => return Err(Status::ok("")),
-            Caught::Behind => self.is_behind = true,
-            Caught::Up | Caught::Idle => {}
+            PullProgress::Closed => return Err(Status::ok("")),
+            PullProgress::Behind => self.is_behind = true,
+            PullProgress::Up | PullProgress::Idle => {}
         }
         Ok(())
     }
 }
 
 // Nothing in it is pinned in place.
-impl<C: Conversation, B> Unpin for TickStream<C, B> {}
+impl<C: StreamHandler, B> Unpin for TickStream<C, B> {}
 
-impl<C: Conversation, B: RequestBody> Body for TickStream<C, B> {
+impl<C: StreamHandler, B: RequestBody> Body for TickStream<C, B> {
     type Data = Bytes;
     type Error = Status;
 
@@ -268,7 +268,7 @@ impl<C: Conversation, B: RequestBody> Body for TickStream<C, B> {
             }
         }
         if out.is_empty() {
-            this.put_answers(&mut out);
+            this.write_answers(&mut out);
         }
         if !out.is_empty() {
             this.usual = out.len();
@@ -285,12 +285,12 @@ impl<C: Conversation, B: RequestBody> Body for TickStream<C, B> {
     }
 }
 
-impl<C: Conversation, B: RequestBody> Ticks for TickStream<C, B> {
-    fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
+impl<C: StreamHandler, B: RequestBody> Ticks for TickStream<C, B> {
+    fn read_requests(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(requests) = &mut self.requests {
-            requests.take_in(cx);
+            requests.read_requests(cx);
         }
-        self.is_too_late(cx)
+        self.is_past_deadline(cx)
     }
 
     fn has_answers(&self) -> bool {

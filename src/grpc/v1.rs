@@ -3,12 +3,11 @@
 use tonic::Status;
 
 use super::{
-    Turn,
-    change::Change,
-    convert,
-    outcome::{Statuses, refused},
+    Turn, convert,
     session::Session,
-    stream::Conversation,
+    stream::StreamHandler,
+    symbol_request::SymbolRequest,
+    symbol_status::{Statuses, refused},
     wire,
 };
 use crate::{
@@ -19,70 +18,73 @@ use crate::{
     hub::Interest,
 };
 
-/// Stands for every listed instrument.
-pub(super) const EVERYTHING: &str = "*";
-
 const NO_VERB: &str = "the request has no verb this server knows: set one of subscribe, unsubscribe, \
                        set_subscriptions, list_subscriptions, ping";
 
-/// The conversation of one stream.
+/// The handler of one stream.
 #[derive(Default)]
 pub(super) struct V1 {
     /// What is wanted of every instrument, when that was asked for.
     everything: Option<Interest>,
-    change: Option<Box<Change>>,
+    request: Option<Box<SymbolRequest>>,
 }
 
-impl Conversation for V1 {
+impl StreamHandler for V1 {
     type Request = TickerStreamRequest;
 
-    fn hear(&mut self, session: &mut Session, request: TickerStreamRequest) -> Result<(), Status> {
-        let (feed, id) = (&session.feed, request.request_id);
+    fn on_request(&mut self, session: &mut Session, request: TickerStreamRequest) -> Result<(), Status> {
+        let (worker, id) = (&session.worker, request.request_id);
         match request.verb {
-            Some(Verb::Subscribe(subscription)) => self.begin(Change::subscribe(feed, id, subscription)),
-            Some(Verb::SetSubscriptions(subscription)) => self.begin(Change::set(feed, id, subscription)),
-            Some(Verb::Unsubscribe(unsubscribe)) => self.begin(Change::unsubscribe(id, unsubscribe.symbols)),
+            Some(Verb::Subscribe(subscription)) => {
+                self.begin(SymbolRequest::subscribe(worker, id, subscription))
+            }
+            Some(Verb::SetSubscriptions(subscription)) => {
+                self.begin(SymbolRequest::set(worker, id, subscription))
+            }
+            Some(Verb::Unsubscribe(unsubscribe)) => {
+                self.begin(SymbolRequest::unsubscribe(id, unsubscribe.symbols))
+            }
             Some(Verb::ListSubscriptions(_)) => {
-                self.begin(Change::list(feed, id, self.everything));
+                self.begin(SymbolRequest::list(worker, id, self.everything));
             }
             Some(Verb::Ping(_)) => {
-                let time = Some(convert::timestamp(session.feed.clock.now()));
+                let time = Some(convert::timestamp(session.worker.clock.now()));
                 put(Event::Pong(Pong { request_id: id, time }), &mut session.outbox);
             }
             None => {
                 let mut statuses = Statuses::new();
                 statuses.push(refused("", Code::InvalidArgument, NO_VERB));
-                statuses.finish(&session.feed, id, &mut session.outbox);
+                statuses.finish(&session.worker, id, &mut session.outbox);
             }
         }
         Ok(())
     }
 
-    fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
-        let Some(change) = &mut self.change else { return Ok(true) };
-        let done = change.go_on(session, &mut self.everything, turn)?;
+    fn advance(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
+        let Some(request) = &mut self.request else { return Ok(true) };
+        let done = request.advance(session, &mut self.everything, turn)?;
         if done {
-            self.change = None;
+            self.request = None;
         }
         Ok(done)
     }
 
-    fn is_at_work(&self) -> bool {
-        self.change.is_some()
+    fn has_request(&self) -> bool {
+        self.request.is_some()
     }
 
-    fn say_draining(&self, out: &mut Vec<u8>) {
-        say_draining(out);
+    fn write_draining(&self, out: &mut Vec<u8>) {
+        write_draining(out);
     }
 }
 
 impl V1 {
-    fn begin(&mut self, change: Change) {
-        self.change = Some(Box::new(change));
+    fn begin(&mut self, request: SymbolRequest) {
+        self.request = Some(Box::new(request));
     }
 }
 
-pub(super) fn say_draining(out: &mut Vec<u8>) {
+pub(super) fn write_draining(out: &mut Vec<u8>) {
     put(Event::Draining(Draining {}), out);
 }
 

@@ -3,54 +3,55 @@
 use tonic::Status;
 
 use super::{
-    Turn, change::Change, replay::Span, session::Session, status::Failure, stream::Conversation, v1,
+    Turn, replay::Span, session::Session, status::Failure, stream::StreamHandler,
+    symbol_request::SymbolRequest, v1,
 };
 use crate::{
     contract::v1::{Subscription, WatchRequest},
     hub::Interest,
 };
 
-/// The conversation of one watch.
+/// The handler of one watch.
 #[derive(Default)]
 pub(super) struct Watch {
     everything: Option<Interest>,
-    change: Option<Box<Change>>,
+    request: Option<Box<SymbolRequest>>,
 }
 
-impl Conversation for Watch {
+impl StreamHandler for Watch {
     type Request = WatchRequest;
-    const HEARS_ONCE: bool = true;
+    const ONE_REQUEST: bool = true;
 
-    fn hear(&mut self, session: &mut Session, request: WatchRequest) -> Result<(), Status> {
+    fn on_request(&mut self, session: &mut Session, request: WatchRequest) -> Result<(), Status> {
         let span = Span::of(&request).transpose();
         let subscription = Subscription::from(request);
-        let change = match span {
-            None => Change::subscribe(&session.feed, 0, subscription),
-            Some(span) => Change::replay(&session.feed, subscription, span),
+        let request = match span {
+            None => SymbolRequest::subscribe(&session.worker, 0, subscription),
+            Some(span) => SymbolRequest::replay(&session.worker, subscription, span),
         };
-        self.change = Some(Box::new(change));
+        self.request = Some(Box::new(request));
         Ok(())
     }
 
-    fn go_on(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
-        let Some(change) = &mut self.change else { return Ok(true) };
-        if !change.go_on(session, &mut self.everything, turn)? {
+    fn advance(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
+        let Some(request) = &mut self.request else { return Ok(true) };
+        if !request.advance(session, &mut self.everything, turn)? {
             return Ok(false);
         }
-        let statuses = change.statuses();
+        let statuses = request.statuses();
         if !statuses.has_subscribed() {
             return Err(Failure::NothingToWatch(statuses.first_refusal().to_owned()).into());
         }
-        self.change = None;
+        self.request = None;
         Ok(true)
     }
 
-    fn is_at_work(&self) -> bool {
-        self.change.is_some()
+    fn has_request(&self) -> bool {
+        self.request.is_some()
     }
 
-    fn say_draining(&self, out: &mut Vec<u8>) {
-        v1::say_draining(out);
+    fn write_draining(&self, out: &mut Vec<u8>) {
+        v1::write_draining(out);
     }
 }
 

@@ -12,7 +12,7 @@ use prost::{
 use super::convert;
 use crate::{
     contract::v1::{CaughtUp, Gap, Heartbeat, TickerStreamResponse, ticker_stream_response::Event},
-    hub::{Mark, Quote, WireFormat},
+    hub::{Quote, TickMeta, WireFormat},
     tape::Instrument,
     tick::{Sequence, Symbol, Tick, Time},
 };
@@ -26,7 +26,7 @@ const BYTES: u8 = 2;
 
 /// `gogen.TickerResponse`.
 #[derive(Default)]
-pub(super) struct Gogen {
+pub(super) struct GogenFormat {
     /// The second whose text is in `text`.
     second: Option<i64>,
     /// `2026-11-20T09:15:00`
@@ -34,7 +34,7 @@ pub(super) struct Gogen {
 }
 
 /// `ticker.v1.TickerStreamResponse`, which `WatchResponse` equals byte for byte.
-pub(super) struct V1 {
+pub(super) struct V1Format {
     tape_id: String,
     quotes: bool,
     /// Where a tick with its quote is put together, before its length is known.
@@ -58,8 +58,15 @@ pub(super) fn put_subscription_result(request_id: u64, tape_id: &str, statuses: 
     });
 }
 
-impl WireFormat for Gogen {
-    fn tick(&mut self, instrument: &Instrument, tick: &Tick, _: Mark, _: Option<&Quote>, out: &mut Vec<u8>) {
+impl WireFormat for GogenFormat {
+    fn tick(
+        &mut self,
+        instrument: &Instrument,
+        tick: &Tick,
+        _: TickMeta,
+        _: Option<&Quote>,
+        out: &mut Vec<u8>,
+    ) {
         let (second, nanos) = tick.time.parts();
         if self.second != Some(second) {
             self.text = convert::rfc3339_to_the_second(second);
@@ -85,7 +92,7 @@ impl WireFormat for Gogen {
     fn heartbeat(&mut self, _: Time, _: &mut Vec<u8>) {}
 }
 
-impl WireFormat for V1 {
+impl WireFormat for V1Format {
     fn quotes(&self) -> bool {
         self.quotes
     }
@@ -94,15 +101,15 @@ impl WireFormat for V1 {
         &mut self,
         instrument: &Instrument,
         tick: &Tick,
-        mark: Mark,
+        meta: TickMeta,
         quote: Option<&Quote>,
         out: &mut Vec<u8>,
     ) {
         let Some(quote) = quote else {
-            return framed(out, |out| nested(1, out, |out| put_tick(instrument, tick, mark, out)));
+            return framed(out, |out| nested(1, out, |out| put_tick(instrument, tick, meta, out)));
         };
         self.scratch.clear();
-        put_tick(instrument, tick, mark, &mut self.scratch);
+        put_tick(instrument, tick, meta, &mut self.scratch);
         message::encode(9, &convert::quote(quote), &mut self.scratch);
         framed(out, |out| put_bytes(1, &self.scratch, out));
     }
@@ -123,7 +130,7 @@ impl WireFormat for V1 {
     }
 }
 
-impl V1 {
+impl V1Format {
     pub(super) fn new(tape_id: &str) -> Self {
         Self { tape_id: tape_id.to_owned(), quotes: false, scratch: Vec::new() }
     }
@@ -134,7 +141,7 @@ impl V1 {
 }
 
 /// The fields of a `ticker.v1.Tick` without its quote.
-fn put_tick(instrument: &Instrument, tick: &Tick, mark: Mark, out: &mut Vec<u8>) {
+fn put_tick(instrument: &Instrument, tick: &Tick, meta: TickMeta, out: &mut Vec<u8>) {
     let (seconds, nanos) = tick.time.parts();
     put_bytes(1, instrument.symbol.as_str().as_bytes(), out);
     out.put_u8(2 << 3 | FIXED64);
@@ -146,8 +153,8 @@ fn put_tick(instrument: &Instrument, tick: &Tick, mark: Mark, out: &mut Vec<u8>)
     put_varint(4, tick.sequence.0, out);
     put_varint(5, tick.price.nanos() as u64, out);
     put_varint(6, tick.quantity.get(), out);
-    put_varint(7, mark.conflated, out);
-    put_varint(8, u64::from(mark.snapshot), out);
+    put_varint(7, meta.conflated, out);
+    put_varint(8, u64::from(meta.snapshot), out);
 }
 
 fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -220,7 +227,7 @@ mod tests {
         #[test]
         fn a_gogen_tick_is_what_the_generated_code_reads(symbol in "[A-Z]{1,32}", tick in any_tick()) {
             let mut out = b"before".to_vec();
-            Gogen::default().tick(&instrument(&symbol), &tick, Mark { conflated: 3, snapshot: true }, None, &mut out);
+            GogenFormat::default().tick(&instrument(&symbol), &tick, TickMeta { conflated: 3, snapshot: true }, None, &mut out);
             let expected = gogen::TickerResponse {
                 symbol,
                 ltp: tick.price.to_f64(),
@@ -237,7 +244,7 @@ mod tests {
             symbol in "[A-Z]{1,32}", tick in any_tick(), conflated in any::<u64>(), snapshot in any::<bool>(),
         ) {
             let mut out = Vec::new();
-            V1::new("t").tick(&instrument(&symbol), &tick, Mark { conflated, snapshot }, None, &mut out);
+            V1Format::new("t").tick(&instrument(&symbol), &tick, TickMeta { conflated, snapshot }, None, &mut out);
             let expected = v1::Tick { conflated, snapshot, ..convert::tick(&symbol, &tick) };
             let mut bytes = Vec::new();
             put_message(&TickerStreamResponse { event: Some(Event::Tick(expected.clone())) }, &mut bytes);
@@ -261,7 +268,7 @@ mod tests {
             let book = sizes.map(|(bid_quantity, ask_quantity)| TopOfBook { bid: price(1), bid_quantity, ask: price(2), ask_quantity });
             let quote = Quote { book, day };
             let mut out = Vec::new();
-            V1::with_quotes("t").tick(&instrument(&symbol), &tick, Mark::default(), Some(&quote), &mut out);
+            V1Format::with_quotes("t").tick(&instrument(&symbol), &tick, TickMeta::default(), Some(&quote), &mut out);
             let expected = v1::Tick { quote: Some(convert::quote(&quote)), ..convert::tick(&symbol, &tick) };
             let mut bytes = Vec::new();
             put_message(&TickerStreamResponse { event: Some(Event::Tick(expected.clone())) }, &mut bytes);
@@ -298,7 +305,7 @@ mod tests {
     #[test]
     fn a_gogen_client_gets_nothing_but_ticks() {
         let mut out = Vec::new();
-        let mut gogen = Gogen::default();
+        let mut gogen = GogenFormat::default();
         gogen.gap(&"A".parse().unwrap(), Sequence(1), Sequence(2), &mut out);
         gogen.caught_up(&"A".parse().unwrap(), Sequence(1), &mut out);
         gogen.heartbeat(Time::default(), &mut out);

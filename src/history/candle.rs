@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use super::{HistoryError, Past};
+use super::{HistoryError, PastTicks};
 use crate::{
     tape::{Cursor, Series},
     tick::{Price, Sequence, Tick, Time},
@@ -118,12 +118,12 @@ pub struct CandleFold {
     cursor: Box<dyn Cursor>,
     /// The next tick to take in.
     at: Sequence,
-    begun: Option<Begun>,
+    begun: Option<OpenCandle>,
     page: CandlePage,
 }
 
 /// The candle that ticks are taken into.
-struct Begun {
+struct OpenCandle {
     candle: Candle,
     /// How many ticks are still to be taken in.
     left: u64,
@@ -131,7 +131,7 @@ struct Begun {
     end: Sequence,
 }
 
-impl Past {
+impl PastTicks {
     /// Largest number of ticks that the candles of a page are made of, unless the page has one candle. Reading them takes
     /// less than half a second.
     const TICKS_OF_A_PAGE: u64 = 1 << 24;
@@ -230,7 +230,7 @@ impl CandleFold {
         }
         self.budget = self.budget.saturating_sub(ticks);
         let taken_place = end.min(self.end).0 - self.at.0;
-        self.begun = Some(Begun { candle: Candle::open(open_time, &tick), left: taken_place - 1, end });
+        self.begun = Some(OpenCandle { candle: Candle::open(open_time, &tick), left: taken_place - 1, end });
         self.cursor.advance();
         Ok(false)
     }

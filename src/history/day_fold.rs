@@ -17,20 +17,20 @@ pub struct DayFold {
     day_start: Duration,
     /// Stands at the last tick that was taken in.
     cursor: Box<dyn Cursor>,
-    now: Figures,
+    now: DayAfterTick,
     checkpoints: Checkpoints,
 }
 
 /// The figures after a tick.
 #[derive(Clone, Copy)]
-struct Figures {
+struct DayAfterTick {
     sequence: Sequence,
     day: Day,
 }
 
-/// Figures of one day, evenly spaced, from where its fold began.
+/// DayAfterTick of one day, evenly spaced, from where its fold began.
 struct Checkpoints {
-    kept: Vec<Figures>,
+    kept: Vec<DayAfterTick>,
     /// How many ticks they are apart.
     spacing: u64,
     next: Sequence,
@@ -50,7 +50,7 @@ impl DayFold {
         let before = first.0.checked_sub(1).filter(|_| first > series.first());
         let close = before.map(|before| series.tick(Sequence(before)).price);
         let day = Day::open(&series.tick(first), close, day_start);
-        Self::from(series, day_start, Figures { sequence: first, day })
+        Self::from(series, day_start, DayAfterTick { sequence: first, day })
     }
 
     /// A fold that has yet to reach a tick which this one may have passed. It stands at the last tick up to there whose
@@ -99,10 +99,10 @@ impl DayFold {
 
     #[cfg(test)]
     pub(super) fn remembered_bytes(&self) -> usize {
-        self.checkpoints.kept.capacity() * size_of::<Figures>()
+        self.checkpoints.kept.capacity() * size_of::<DayAfterTick>()
     }
 
-    fn from(series: Arc<dyn Series>, day_start: Duration, now: Figures) -> Self {
+    fn from(series: Arc<dyn Series>, day_start: Duration, now: DayAfterTick) -> Self {
         let cursor = series.cursor(now.sequence);
         Self { series, day_start, cursor, now, checkpoints: Checkpoints::beginning(now) }
     }
@@ -136,12 +136,12 @@ impl Checkpoints {
     const SPACING: u64 = 4_096;
     const MOST: usize = 512;
 
-    fn beginning(first: Figures) -> Self {
+    fn beginning(first: DayAfterTick) -> Self {
         let next = Sequence(first.sequence.0.saturating_add(Self::SPACING));
         Self { kept: vec![first], spacing: Self::SPACING, next }
     }
 
-    fn keep(&mut self, figures: Figures) {
+    fn keep(&mut self, figures: DayAfterTick) {
         if self.kept.len() == Self::MOST {
             let mut at = 0;
             self.kept.retain(|_| {
@@ -154,7 +154,7 @@ impl Checkpoints {
         self.next = Sequence(figures.sequence.0.saturating_add(self.spacing));
     }
 
-    fn newest_at(&self, sequence: Sequence) -> Option<Figures> {
+    fn newest_at(&self, sequence: Sequence) -> Option<DayAfterTick> {
         let after = self.kept.partition_point(|figures| figures.sequence <= sequence);
         self.kept.get(after.checked_sub(1)?).copied()
     }

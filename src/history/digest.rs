@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::Past;
+use super::PastTicks;
 use crate::{
     tape::Cursor,
     tick::{Sequence, Tick},
@@ -28,7 +28,7 @@ pub struct DigestFold {
     digest: Sha256,
 }
 
-impl Past {
+impl PastTicks {
     const MOST_DIGESTED: u64 = 1 << 20;
 
     /// Digests the first 2^20 ticks of a range.

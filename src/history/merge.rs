@@ -13,12 +13,12 @@ use crate::{
 /// Reads several series together. Ticks of the same time come in the order of their series.
 #[derive(Default)]
 pub struct Merge {
-    lanes: Vec<Lane>,
+    merged: Vec<MergedSeries>,
     /// The next tick's time and the place of its series; a series that is over is not in it.
     order: BinaryHeap<Reverse<(Time, usize)>>,
 }
 
-struct Lane {
+struct MergedSeries {
     cursor: Box<dyn Cursor>,
     next: Tick,
     last: Sequence,
@@ -39,15 +39,15 @@ impl Merge {
         let cursor = series.cursor(from);
         let next = cursor.tick();
         if from <= series.last() {
-            self.order.push(Reverse((next.time, self.lanes.len())));
+            self.order.push(Reverse((next.time, self.merged.len())));
         }
-        self.lanes.push(Lane { cursor, next, last: series.last() });
+        self.merged.push(MergedSeries { cursor, next, last: series.last() });
     }
 
     /// Frees at most `most` series of a merge that is read no more. True when there are more.
     pub fn discard(&mut self, most: usize) -> bool {
-        let left = self.lanes.len().saturating_sub(most);
-        self.lanes.truncate(left);
+        let left = self.merged.len().saturating_sub(most);
+        self.merged.truncate(left);
         if left == 0 {
             self.order.clear();
         }
@@ -57,7 +57,7 @@ impl Merge {
     /// The next tick and the place of its series; `None` when all are over.
     pub fn peek(&self) -> Option<(usize, &Tick)> {
         let Reverse((_, at)) = self.order.peek()?;
-        Some((*at, &self.lanes.get(*at)?.next))
+        Some((*at, &self.merged.get(*at)?.next))
     }
 
     /// Moves to the next tick.
@@ -70,7 +70,7 @@ impl Merge {
     pub fn advance_or_jump(&mut self, jump: impl FnOnce(&Tick) -> Option<Box<dyn Cursor>>) {
         let Some(mut first) = self.order.peek_mut() else { return };
         let Reverse((time, at)) = &mut *first;
-        let Some(lane) = self.lanes.get_mut(*at) else { return };
+        let Some(lane) = self.merged.get_mut(*at) else { return };
         if lane.next.sequence >= lane.last {
             PeekMut::pop(first);
             return;

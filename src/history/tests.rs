@@ -177,8 +177,8 @@ fn interval(seconds: u64) -> CandleInterval {
     CandleInterval::new(Duration::from_secs(seconds)).unwrap()
 }
 
-fn past(ticks: &Arc<[Tick]>, now: Time) -> Past {
-    Past::new(Arc::new(Written(ticks.clone())), now)
+fn past(ticks: &Arc<[Tick]>, now: Time) -> PastTicks {
+    PastTicks::new(Arc::new(Written(ticks.clone())), now)
 }
 
 proptest! {
@@ -359,7 +359,8 @@ fn candles_are_whole_seconds_that_divide_a_day() {
 
 #[test]
 fn a_page_of_candles_ends_before_it_is_made_of_too_many_ticks_and_has_at_least_one() {
-    let past = |interval| Past::new(Arc::new(Metronome { interval, at: 0 }), Time::from_nanos(1000 * HOUR));
+    let past =
+        |interval| PastTicks::new(Arc::new(Metronome { interval, at: 0 }), Time::from_nanos(1000 * HOUR));
     let from = |hour: u64| Time::from_nanos(hour * HOUR)..Time::MAX;
     // 3,600,000 ticks an hour.
     let page = past(1_000_000).candles(interval(3600), from(7), 100).finish().unwrap();
@@ -373,7 +374,7 @@ fn a_page_of_candles_ends_before_it_is_made_of_too_many_ticks_and_has_at_least_o
 
 #[test]
 fn candles_of_too_many_ticks_are_refused_with_the_interval_that_would_do() {
-    let past = Past::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(100 * HOUR));
+    let past = PastTicks::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(100 * HOUR));
     let day = || past.candles(interval(86_400), Time::default()..Time::MAX, 1).finish();
     assert_eq!(day(), Err(HistoryError::TooManyTicks { ticks: 864_000_000, longest: 9_600 }));
     assert_eq!(
@@ -381,7 +382,7 @@ fn candles_of_too_many_ticks_are_refused_with_the_interval_that_would_do() {
         "a candle would be made of 864000000 ticks and the most are 100000000: ask for candles of 9600s or less"
     );
     // Also where only the beginning of the day has taken place.
-    let past = Past::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(1));
+    let past = PastTicks::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(1));
     assert!(past.candles(interval(86_400), Time::default()..Time::MAX, 1).finish().is_err());
 }
 
@@ -406,7 +407,7 @@ fn the_candle_in_which_time_ends_has_every_tick_to_the_last_moment_of_all() {
 #[test]
 fn a_piece_reads_no_more_ticks_than_it_may() {
     let metronome = Metronome { interval: 1_000_000, at: 0 };
-    let past = Past::new(Arc::new(metronome), Time::from_nanos(100 * HOUR));
+    let past = PastTicks::new(Arc::new(metronome), Time::from_nanos(100 * HOUR));
     // A thousand ticks a second: 100 pieces are 10 candles or 1,000 ticks.
     let mut candles = past.candles(interval(1), Time::default()..Time::MAX, 10);
     let pieces = (1..).find(|_| candles.step(100).unwrap().is_some());
@@ -417,7 +418,8 @@ fn a_piece_reads_no_more_ticks_than_it_may() {
 
 #[test]
 fn a_digest_is_of_a_million_ticks_at_most() {
-    let past = Past::new(Arc::new(Metronome { interval: 1_000_000, at: 0 }), Time::from_nanos(100 * HOUR));
+    let past =
+        PastTicks::new(Arc::new(Metronome { interval: 1_000_000, at: 0 }), Time::from_nanos(100 * HOUR));
     let range = Sequence(5)..Sequence(u64::MAX);
     let digest = past.digest(range).finish();
     assert_eq!(digest.range, Sequence(5)..Sequence(5 + (1 << 20)));

@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use super::{Mark, Quote, State, Watched};
+use super::{Quote, State, TickMeta, Watched};
 use crate::tick::{Tick, Time};
 
 /// A page that was large keeps its memory for so many flushes after.
@@ -49,7 +49,7 @@ impl<'hub> Flush<'hub> {
             }
             let quote = quote.as_ref().filter(|_| quotes[at]);
             if quote.is_some() || !quotes[at] {
-                format.tick(&watched.instrument, tick, Mark::default(), quote, page);
+                format.tick(&watched.instrument, tick, TickMeta::default(), quote, page);
                 published.span[at].1 = page.len() as u32;
             }
         }
@@ -111,13 +111,13 @@ impl State {
     /// Ends the wait of an interest for its minimum interval, if it waits.
     pub(super) fn unmute(&mut self, subscriber: u32, number: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
-        let terms = &mut entry.terms[number as usize];
-        if !std::mem::take(&mut terms.muted) {
+        let slot_states = &mut entry.slot_states[number as usize];
+        if !std::mem::take(&mut slot_states.muted) {
             return;
         }
-        self.deferred.remove(&(terms.not_before, subscriber, number));
+        self.deferred.remove(&(slot_states.not_before, subscriber, number));
         if let Some(watched) = &mut self.watched[entry.slots[number as usize].watched as usize] {
-            watched.watchers[terms.place as usize].unmute();
+            watched.watchers[slot_states.place as usize].unmute();
         }
         entry.mark(number);
     }

@@ -8,7 +8,7 @@ use crate::{
 
 /// What a tick is for one subscriber, beyond what it is for all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct TickMeta {
     /// How many ticks before it were left out.
     pub conflated: u64,
     /// It is the first one after subscribing.
@@ -43,7 +43,7 @@ pub trait WireFormat: Send {
         &mut self,
         instrument: &Instrument,
         tick: &Tick,
-        mark: Mark,
+        mark: TickMeta,
         quote: Option<&Quote>,
         out: &mut Vec<u8>,
     );

@@ -61,7 +61,7 @@ impl Default for Delivery {
 /// How far a subscriber has got with one instrument. A vacant slot has no mark and is only in the list of vacant slots.
 ///
 /// There is one for each symbol of each stream, and every tick that is delivered reads one, so it is kept small:
-/// what is rarely needed is in its [`Terms`].
+/// what is rarely needed is in its [`SlotState`].
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
     /// The first sequence that it lacks.
@@ -77,9 +77,9 @@ pub(super) struct Slot {
 /// The value of `watched` in a vacant slot, whose `next` is the number of the next vacant slot.
 pub(super) const VACANT: u32 = u32::MAX;
 
-/// The terms of a slot.
-pub(super) struct Terms {
-    pub(super) delivery: Packed,
+/// The slot_states of a slot.
+pub(super) struct SlotState {
+    pub(super) delivery: PackedDelivery,
     /// With a minimum interval: when the next tick may be sent, or how old it may be while it catches up.
     pub(super) not_before: Time,
     /// With quotes, while it is behind: the figures of the day that it has got to.
@@ -95,9 +95,9 @@ pub(super) struct Terms {
 
 /// A [`Delivery`] in eight bytes: the minimum interval in nanoseconds, or the largest number for every tick.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Packed(u64);
+pub(super) struct PackedDelivery(u64);
 
-impl Packed {
+impl PackedDelivery {
     const EVERY_TICK: u64 = u64::MAX;
 
     pub(super) fn is_every_tick(self) -> bool {
@@ -110,7 +110,7 @@ impl Packed {
     }
 }
 
-impl From<Delivery> for Packed {
+impl From<Delivery> for PackedDelivery {
     fn from(delivery: Delivery) -> Self {
         match delivery {
             Delivery::Latest { min_interval } => {
@@ -122,8 +122,8 @@ impl From<Delivery> for Packed {
     }
 }
 
-impl From<Packed> for Delivery {
-    fn from(packed: Packed) -> Self {
+impl From<PackedDelivery> for Delivery {
+    fn from(packed: PackedDelivery) -> Self {
         match packed.is_every_tick() {
             true => Self::EveryTick,
             false => Self::Latest { min_interval: packed.min_interval() },
@@ -131,7 +131,7 @@ impl From<Packed> for Delivery {
     }
 }
 
-impl Terms {
+impl SlotState {
     /// The interest of a slot in this format.
     pub(super) fn interest(&self, format: u8) -> Interest {
         Interest { delivery: self.delivery.into(), format, unnamed: self.unnamed }
@@ -165,16 +165,16 @@ mod tests {
 
     #[test]
     fn a_subscription_is_kept_small() {
-        assert_eq!((size_of::<Slot>(), size_of::<Terms>()), (16, 32));
+        assert_eq!((size_of::<Slot>(), size_of::<SlotState>()), (16, 32));
     }
 
     #[test]
     fn a_delivery_is_packed_and_unpacked() {
         let latest = |nanos| Delivery::Latest { min_interval: Duration::from_nanos(nanos) };
         for delivery in [Delivery::EveryTick, latest(0), latest(1), latest(u64::MAX - 1)] {
-            assert_eq!(Delivery::from(Packed::from(delivery)), delivery);
+            assert_eq!(Delivery::from(PackedDelivery::from(delivery)), delivery);
         }
         let longest = Delivery::Latest { min_interval: Duration::MAX };
-        assert_eq!(Delivery::from(Packed::from(longest)), latest(u64::MAX - 1));
+        assert_eq!(Delivery::from(PackedDelivery::from(longest)), latest(u64::MAX - 1));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Figures, Mark, Quote, State, Watched, WireFormat,
+    DayTracker, Quote, State, TickMeta, Watched, WireFormat,
     dirty::Visit,
     interest::{Phase, Slot},
 };
@@ -66,17 +66,17 @@ impl State {
                 }
             }
             let Some(watched) = &mut watched[slot.watched as usize] else { return Visit::Done };
-            let terms = &mut entry.terms[number as usize];
+            let slot_states = &mut entry.slot_states[number as usize];
             let format = &mut *formats[at];
-            let min_interval = terms.delivery.min_interval();
+            let min_interval = slot_states.delivery.min_interval();
             let nothing_left = *reads == 0;
-            let mut send = Send { slot, watched, day: &mut terms.day, format, reads, out };
-            let sent = match terms.phase {
+            let mut send = Send { slot, watched, day: &mut slot_states.day, format, reads, out };
+            let sent = match slot_states.phase {
                 Phase::Fresh => {
                     let sent = send.latest(true);
                     if sent {
-                        terms.not_before = *now + min_interval;
-                        terms.phase = Phase::Live;
+                        slot_states.not_before = *now + min_interval;
+                        slot_states.phase = Phase::Live;
                     }
                     sent
                 }
@@ -85,28 +85,28 @@ impl State {
                     send.skip_before_first();
                     let caught_up = match min_interval.is_zero() {
                         true => send.catch_up(),
-                        false => send.catch_up_thinned(min_interval, &mut terms.not_before),
+                        false => send.catch_up_thinned(min_interval, &mut slot_states.not_before),
                     };
                     if caught_up {
                         send.caught_up();
-                        terms.phase = Phase::Live;
+                        slot_states.phase = Phase::Live;
                     }
                     // What a minimum interval still holds back has to be waited for.
                     caught_up && send.lacks_nothing()
                 }
                 Phase::Live if send.lacks_nothing() => true,
-                Phase::Live if terms.delivery.is_every_tick() && nothing_left => false,
-                Phase::Live if terms.delivery.is_every_tick() => {
+                Phase::Live if slot_states.delivery.is_every_tick() && nothing_left => false,
+                Phase::Live if slot_states.delivery.is_every_tick() => {
                     send.skip_too_old(now.before(limits.max_lag));
                     send.catch_up()
                 }
-                Phase::Live if terms.not_before > *now => {
+                Phase::Live if slot_states.not_before > *now => {
                     // The end of the interval sends what there is, even if no tick follows.
                     if !nothing_left {
                         *send.reads = send.reads.saturating_sub(MUTE);
-                        send.watched.watchers[terms.place as usize].mute();
-                        terms.muted = true;
-                        let wait = (terms.not_before, subscriber, number);
+                        send.watched.watchers[slot_states.place as usize].mute();
+                        slot_states.muted = true;
+                        let wait = (slot_states.not_before, subscriber, number);
                         left.deferred_sooner |= deferred.first().is_none_or(|first| wait < *first);
                         deferred.insert(wait);
                     }
@@ -115,12 +115,12 @@ impl State {
                 Phase::Live => {
                     let sent = send.latest(false);
                     if sent {
-                        terms.not_before = *now + min_interval;
+                        slot_states.not_before = *now + min_interval;
                     }
                     sent
                 }
             };
-            slot.plain = terms.phase == Phase::Live && min_interval.is_zero();
+            slot.plain = slot_states.phase == Phase::Live && min_interval.is_zero();
             left.is_behind |= !sent;
             match sent {
                 true => Visit::Done,
@@ -162,11 +162,11 @@ impl Send<'_> {
     fn latest(&mut self, snapshot: bool) -> bool {
         let Some(latest) = self.watched.latest else { return true };
         let conflated = if snapshot { 0 } else { latest.sequence.0.saturating_sub(self.slot.next) };
-        self.tick(&latest, Mark { conflated, snapshot })
+        self.tick(&latest, TickMeta { conflated, snapshot })
     }
 
     /// Sends a tick, unless the figures for its quote have to be worked out before.
-    fn tick(&mut self, tick: &Tick, mark: Mark) -> bool {
+    fn tick(&mut self, tick: &Tick, mark: TickMeta) -> bool {
         let mut quote = None;
         if self.format.quotes() {
             let Some(day) = self.figures(tick.sequence) else { return false };
@@ -195,7 +195,7 @@ impl Send<'_> {
             open(self.reads);
         }
         if newest && self.day.is_none() {
-            let shared = shared.get_or_insert_with(|| Box::new(Figures::new(begin())));
+            let shared = shared.get_or_insert_with(|| Box::new(DayTracker::new(begin())));
             return shared.reach(sequence, self.reads);
         }
         // It has gone too far when ticks were to be left out before, and are wanted now.
@@ -206,7 +206,7 @@ impl Send<'_> {
         if newest && let Some(own) = self.day.take() {
             // Whoever is first at the newest tick has done the work for all.
             if shared.as_ref().is_none_or(|shared| shared.sequence() < sequence) {
-                *shared = Some(Box::new(Figures::new(*own)));
+                *shared = Some(Box::new(DayTracker::new(*own)));
             }
         }
         Some(day)
@@ -247,7 +247,7 @@ impl Send<'_> {
         let mut cursor = self.watched.series.cursor(Sequence(self.slot.next));
         open(self.reads);
         let enough = self.out.len() + CATCH_UP;
-        while self.out.len() < enough && *self.reads > 0 && self.tick(&cursor.tick(), Mark::default()) {
+        while self.out.len() < enough && *self.reads > 0 && self.tick(&cursor.tick(), TickMeta::default()) {
             *self.reads = self.reads.saturating_sub(1);
             if self.lacks_nothing() {
                 return true;
@@ -270,7 +270,7 @@ impl Send<'_> {
             }
             let tick = self.watched.series.tick(Sequence(due));
             let conflated = due - self.slot.next;
-            if !self.tick(&tick, Mark { conflated, snapshot: false }) {
+            if !self.tick(&tick, TickMeta { conflated, snapshot: false }) {
                 return false;
             }
             *self.reads = self.reads.saturating_sub(1);

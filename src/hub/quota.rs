@@ -15,12 +15,12 @@ pub struct Quota {
 
 /// Part of a quota, given back when this is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct QuotaHold {
     quota: Arc<Quota>,
     amount: usize,
 }
 
-impl Drop for Held {
+impl Drop for QuotaHold {
     fn drop(&mut self) {
         self.quota.used.fetch_sub(self.amount, Ordering::Relaxed);
     }
@@ -43,10 +43,10 @@ impl Quota {
     }
 
     /// Counts `amount` subscriptions until the returned guard is dropped; `None` when that would exceed the limit.
-    pub fn hold(self: &Arc<Self>, amount: usize) -> Option<Held> {
+    pub fn hold(self: &Arc<Self>, amount: usize) -> Option<QuotaHold> {
         let add = |used: usize| used.checked_add(amount).filter(|used| *used <= self.limit);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
-        Some(Held { quota: self.clone(), amount })
+        Some(QuotaHold { quota: self.clone(), amount })
     }
 
     /// Counts one subscription more. False when the limit is reached.

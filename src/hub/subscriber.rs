@@ -165,7 +165,7 @@ impl Subscriber {
     pub fn has_named(&self, symbol: &Symbol) -> bool {
         let state = &*self.hub.lock();
         let Some(number) = state.slot(self.id, symbol) else { return false };
-        state.entry(self.id).is_some_and(|entry| !entry.terms[number as usize].unnamed)
+        state.entry(self.id).is_some_and(|entry| !entry.slot_states[number as usize].unnamed)
     }
 
     /// Appends what the subscriber lacks to `out`, until it holds `budget` bytes and a message more; pending when it

@@ -3,9 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Dirty, Entry, Interest, News, Published, Start, State, Watched, Watcher,
-    interest::{Packed, Phase, Slot, Terms, VACANT},
-    numbers::{push, shrink},
+    Dirty, Entry, IdChange, Interest, Published, Start, State, Watched, Watcher,
+    ids::{push, shrink},
+    interest::{PackedDelivery, Phase, Slot, SlotState, VACANT},
     subscriber::{Full, Subscribed},
 };
 use crate::{
@@ -90,9 +90,9 @@ impl State {
     }
 
     /// The next change for the pacer; `None` when it knows all of them.
-    pub(super) fn next_news(&mut self) -> Option<News> {
-        let news = self.numbers.next_news(|id| self.watched[id as usize].is_some());
-        if let Some(News::Free(_) | News::Nothing) = news {
+    pub(super) fn next_change(&mut self) -> Option<IdChange> {
+        let news = self.numbers.next_change(|id| self.watched[id as usize].is_some());
+        if let Some(IdChange::Free(_) | IdChange::Nothing) = news {
             self.trim_watched();
         }
         news
@@ -100,37 +100,40 @@ impl State {
 
     fn change_interest(&mut self, subscriber: u32, number: u32, interest: Interest, start: Start) {
         let Some(entry) = self.subscribers[subscriber as usize].as_mut() else { return };
-        let (slot, terms) = (&mut entry.slots[number as usize], &mut entry.terms[number as usize]);
+        let (slot, slot_states) =
+            (&mut entry.slots[number as usize], &mut entry.slot_states[number as usize]);
         // A symbol that was subscribed by name counts as named, even if `*` covers it later.
-        entry.named += usize::from(terms.unnamed && !interest.unnamed);
-        terms.unnamed &= interest.unnamed;
+        entry.named += usize::from(slot_states.unnamed && !interest.unnamed);
+        slot_states.unnamed &= interest.unnamed;
         // A request that changes no option must not restart the wait for the minimum interval.
-        let same = terms.delivery == interest.delivery.into() && slot.format == interest.format;
+        let same = slot_states.delivery == interest.delivery.into() && slot.format == interest.format;
         if same && matches!(start, Start::Snapshot) {
             return;
         }
         self.unmute(subscriber, number);
         let Some(entry) = self.subscribers[subscriber as usize].as_mut() else { return };
-        let (slot, terms) = (&mut entry.slots[number as usize], &mut entry.terms[number as usize]);
+        let (slot, slot_states) =
+            (&mut entry.slots[number as usize], &mut entry.slot_states[number as usize]);
         let Some(found) = &mut self.watched[slot.watched as usize] else { return };
         match start {
             Start::At { next, not_before, day } => {
                 slot.next = next.0;
-                terms.phase = Phase::CatchingUp;
-                terms.not_before = not_before;
-                terms.day = day;
+                slot_states.phase = Phase::CatchingUp;
+                slot_states.not_before = not_before;
+                slot_states.day = day;
             }
             Start::Snapshot => {
-                terms.not_before = last_sent(slot, terms, found, self.now) + interest.min_interval();
+                slot_states.not_before =
+                    last_sent(slot, slot_states, found, self.now) + interest.min_interval();
             }
         }
-        terms.delivery = interest.delivery.into();
+        slot_states.delivery = interest.delivery.into();
         found.readers[usize::from(slot.format)] -= 1;
         found.readers[usize::from(interest.format)] += 1;
         slot.format = interest.format;
-        slot.plain = terms.phase == Phase::Live && interest.min_interval().is_zero();
+        slot.plain = slot_states.phase == Phase::Live && interest.min_interval().is_zero();
         let watched = slot.watched;
-        if terms.phase == Phase::CatchingUp {
+        if slot_states.phase == Phase::CatchingUp {
             entry.mark(number);
         }
         self.forget_unread_day(watched);
@@ -149,12 +152,12 @@ impl State {
             (Start::Snapshot, None) => (Phase::Live, found.series.first(), Time::default(), None),
         };
         let Interest { delivery, format, unnamed } = interest;
-        let delivery = Packed::from(delivery);
+        let delivery = PackedDelivery::from(delivery);
         let plain = phase == Phase::Live && delivery.min_interval().is_zero();
         let place = found.watchers.len() as u32;
-        let terms = Terms { delivery, not_before, day, place, phase, unnamed, muted: false };
+        let slot_states = SlotState { delivery, not_before, day, place, phase, unnamed, muted: false };
         self.idle.remove(&(entry.touched, subscriber));
-        let number = entry.put(Slot { next: next.0, watched, format, plain }, terms);
+        let number = entry.put(Slot { next: next.0, watched, format, plain }, slot_states);
         push(&mut found.watchers, Watcher { subscriber, slot: number });
         found.readers[usize::from(format)] += 1;
     }
@@ -191,7 +194,7 @@ impl State {
     /// Treats every symbol of a subscriber as one that `*` brought, not as one that was subscribed by name.
     pub(super) fn unname_all(&mut self, subscriber: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
-        entry.terms.iter_mut().for_each(|terms| terms.unnamed = true);
+        entry.slot_states.iter_mut().for_each(|slot_states| slot_states.unnamed = true);
         entry.named = 0;
     }
 
@@ -200,17 +203,17 @@ impl State {
         let entry = self.entry(subscriber)?;
         let slot = entry.slots.get(number as usize)?;
         let watched = self.watched.get(slot.watched as usize)?.as_ref()?;
-        Some((watched.instrument.symbol, entry.terms[number as usize].interest(slot.format)))
+        Some((watched.instrument.symbol, entry.slot_states[number as usize].interest(slot.format)))
     }
 
     /// Ends the subscription of a slot that is in use.
     fn release(&mut self, subscriber: u32, number: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
-        let (slot, terms) = (entry.slots[number as usize], &mut entry.terms[number as usize]);
-        if std::mem::take(&mut terms.muted) {
-            self.deferred.remove(&(terms.not_before, subscriber, number));
+        let (slot, slot_states) = (entry.slots[number as usize], &mut entry.slot_states[number as usize]);
+        if std::mem::take(&mut slot_states.muted) {
+            self.deferred.remove(&(slot_states.not_before, subscriber, number));
         }
-        let place = terms.place as usize;
+        let place = slot_states.place as usize;
         entry.vacate(number);
         entry.quota.give_back();
         self.quota.give_back();
@@ -231,7 +234,7 @@ impl State {
         if let Some(moved) = moved
             && let Some(entry) = &mut self.subscribers[moved.subscriber as usize]
         {
-            entry.terms[moved.number() as usize].place = place as u32;
+            entry.slot_states[moved.number() as usize].place = place as u32;
         }
         self.forget_unread_day(watched);
     }
@@ -325,7 +328,7 @@ impl State {
                     if let Some(entry) = self.entry_mut(id) {
                         // Releasing the last slot in use has freed all of them already.
                         entry.slots.pop();
-                        entry.terms.pop();
+                        entry.slot_states.pop();
                     }
                 }
                 None => {
@@ -358,7 +361,7 @@ impl Entry {
             signalled: true,
             dirty: Dirty::default(),
             slots: Vec::new(),
-            terms: Vec::new(),
+            slot_states: Vec::new(),
             vacant: Self::NONE,
             by_watched: HashMap::new(),
             count: 0,
@@ -374,9 +377,9 @@ impl Entry {
     }
 
     /// Puts a subscription into a vacant slot, and marks it.
-    fn put(&mut self, slot: Slot, terms: Terms) -> u32 {
+    fn put(&mut self, slot: Slot, slot_states: SlotState) -> u32 {
         self.count += 1;
-        self.named += usize::from(!terms.unnamed);
+        self.named += usize::from(!slot_states.unnamed);
         let number = match self.slots.get(self.vacant as usize).map(|vacant| vacant.next as u32) {
             Some(next) => std::mem::replace(&mut self.vacant, next),
             None => self.slots.len() as u32,
@@ -384,10 +387,10 @@ impl Entry {
         self.by_watched.insert(slot.watched, number);
         if number as usize == self.slots.len() {
             push(&mut self.slots, slot);
-            push(&mut self.terms, terms);
+            push(&mut self.slot_states, slot_states);
         } else {
             self.slots[number as usize] = slot;
-            self.terms[number as usize] = terms;
+            self.slot_states[number as usize] = slot_states;
         }
         self.mark(number);
         number
@@ -395,17 +398,17 @@ impl Entry {
 
     /// Makes a slot vacant. When it was the last one in use, the memory of all slots is freed.
     fn vacate(&mut self, number: u32) {
-        let (slot, terms) = (&mut self.slots[number as usize], &mut self.terms[number as usize]);
+        let (slot, slot_states) = (&mut self.slots[number as usize], &mut self.slot_states[number as usize]);
         self.by_watched.remove(&slot.watched);
-        terms.day = None;
+        slot_states.day = None;
         slot.watched = VACANT;
         slot.next = self.vacant.into();
         self.vacant = number;
         self.dirty.clear(number);
         self.count -= 1;
-        self.named -= usize::from(!terms.unnamed);
+        self.named -= usize::from(!slot_states.unnamed);
         if self.count == 0 {
-            (self.slots, self.terms, self.vacant) = (Vec::new(), Vec::new(), Self::NONE);
+            (self.slots, self.slot_states, self.vacant) = (Vec::new(), Vec::new(), Self::NONE);
             (self.dirty, self.by_watched) = (Dirty::default(), HashMap::new());
         }
     }
@@ -413,16 +416,16 @@ impl Entry {
 
 /// When a slot was last sent a tick. Without a minimum interval the time of sending is not kept; then it is the time of
 /// the tick itself, or of the last tick of a gap.
-fn last_sent(slot: &Slot, terms: &Terms, watched: &Watched, now: Time) -> Time {
-    let interval = terms.delivery.min_interval();
+fn last_sent(slot: &Slot, slot_states: &SlotState, watched: &Watched, now: Time) -> Time {
+    let interval = slot_states.delivery.min_interval();
     if !interval.is_zero() {
-        return terms.not_before.before(interval).unwrap_or_default();
+        return slot_states.not_before.before(interval).unwrap_or_default();
     }
     match slot.next > watched.series.first().0 {
         true => {
             let last = Sequence(slot.next).previous();
-            terms.not_before.max(watched.series.tick(last).time.min(now))
+            slot_states.not_before.max(watched.series.tick(last).time.min(now))
         }
-        false => terms.not_before,
+        false => slot_states.not_before,
     }
 }

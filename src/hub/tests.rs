@@ -346,7 +346,12 @@ fn a_reader_of_quotes_who_is_a_moment_behind_has_its_figures_at_once() {
     assert_eq!(stage.readers[1].expected[&symbol].last, newest.map(|newest| newest.0));
     let state = stage.hub.lock();
     assert!(
-        state.subscribers.iter().flatten().flat_map(|entry| &entry.terms).all(|terms| terms.day.is_none())
+        state
+            .subscribers
+            .iter()
+            .flatten()
+            .flat_map(|entry| &entry.slot_states)
+            .all(|slot_states| slot_states.day.is_none())
     );
 }
 

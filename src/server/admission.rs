@@ -13,7 +13,7 @@ use std::{
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::grpc::{ConnectionContext, Notice, ServerRoom};
+use crate::grpc::{ConnectionContext, Notice, ServerBudgets};
 
 /// The connections of one server. Clones share them.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ struct Shared {
     /// How many subscriptions each connection may have.
     max_subscriptions: usize,
     stall_timeout: Duration,
-    room: ServerRoom,
+    room: ServerBudgets,
     state: Mutex<State>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Admitted {
 
 /// Why a connection is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum AdmissionError {
     /// The server has as many connections as it may, and none is idle.
     #[error(
         "the server has as many connections as it may, and none is idle; raise --max-connections to allow more"
@@ -70,13 +70,17 @@ impl Admission {
 
     /// For a server that may have this many connections, each with this many subscriptions.
     pub(super) fn new(max: usize, max_subscriptions: usize, stall_timeout: Duration) -> Self {
-        let room = ServerRoom::new(Self::MAX_UNSENT, Self::MAX_BLOCKED);
+        let room = ServerBudgets::new(Self::MAX_UNSENT, Self::MAX_BLOCKED);
         Self(Arc::new(Shared { max, max_subscriptions, stall_timeout, room, state: Mutex::default() }))
     }
 
     /// Admits a connection to a worker, and makes room for it if need be: the connections that have been idle for longest
     /// are closed. One address may have half of the connections; beyond that, only its own make room for it.
-    pub(super) fn admit(&self, peer: Option<IpAddr>, load: Arc<AtomicUsize>) -> Result<Admitted, Refused> {
+    pub(super) fn admit(
+        &self,
+        peer: Option<IpAddr>,
+        load: Arc<AtomicUsize>,
+    ) -> Result<Admitted, AdmissionError> {
         let state = &mut *self.lock();
         let of_peer = peer.and_then(|peer| state.by_peer.get(&peer).copied()).unwrap_or(0);
         // Evicted connections keep their places until they have closed.
@@ -87,10 +91,10 @@ impl Admission {
             state.evict(room, |_| true);
         }
         if of_peer >= self.share() + room {
-            return Err(Refused::Share);
+            return Err(AdmissionError::Share);
         }
         if state.open.len() >= self.0.max {
-            return Err(Refused::Full);
+            return Err(AdmissionError::Full);
         }
         let id = state.next_id;
         state.next_id += 1;
@@ -183,7 +187,7 @@ mod tests {
         Some(Ipv4Addr::new(127, 0, 0, number).into())
     }
 
-    fn admit(admission: &Admission, number: u8) -> Result<Admitted, Refused> {
+    fn admit(admission: &Admission, number: u8) -> Result<Admitted, AdmissionError> {
         admission.admit(peer(number), Arc::default())
     }
 
@@ -221,7 +225,7 @@ mod tests {
         let beyond: Vec<_> = (0..16).map(|_| admit(&admission, 2).unwrap()).collect();
         assert_eq!(own.iter().filter(|open| is_evicted(open)).count(), 16);
         assert!(!is_evicted(&other) && !beyond.iter().any(is_evicted));
-        assert_eq!(admit(&admission, 2).err(), Some(Refused::Share));
+        assert_eq!(admit(&admission, 2).err(), Some(AdmissionError::Share));
         assert!(admit(&admission, 1).is_ok());
     }
 
@@ -230,7 +234,7 @@ mod tests {
         let admission = Admission::new(4, 1, Duration::from_secs(30));
         let mut open: Vec<_> = (0..4).map(|number| admit(&admission, number).unwrap()).collect();
         let _busy: Vec<_> = open.iter().map(|open| open.context.work()).collect();
-        assert_eq!(admit(&admission, 9).err(), Some(Refused::Full));
+        assert_eq!(admit(&admission, 9).err(), Some(AdmissionError::Full));
         drop(open.pop());
         assert!(admit(&admission, 9).is_ok());
         admission.drain();

@@ -21,18 +21,18 @@ use super::{
     frames::{Activity, Frames, HEAD, PREFACE},
     reply,
 };
-use crate::grpc::{ConnectionContext, Gate, Notice, Turns};
+use crate::grpc::{ConnectionContext, Notice, Router, Turns};
 
 /// Timeouts after which a connection is closed.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// Time without a stream.
     pub max_idle: Duration,
     /// Time in which the peer takes no byte of what there is to send. A stream whose answer stalls for this time is reset.
     pub stall_timeout: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self { max_idle: Duration::from_secs(5 * 60), stall_timeout: Duration::from_secs(30) }
     }
@@ -64,7 +64,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it closes. Once it is told to drain it takes no new streams, and closes when those that are
 /// open have ended.
-pub(super) async fn serve<C>(mut io: C, admitted: Admitted, gate: Gate, turns: Turns, patience: Patience)
+pub(super) async fn serve<C>(mut io: C, admitted: Admitted, router: Router, turns: Turns, timeouts: Timeouts)
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -96,7 +96,7 @@ where
         Ok(http) => http,
         Err(error) => return debug!(%error, "a connection ended in its handshake"),
     };
-    let ended = Connection::new(http, activity, context.clone(), gate, turns, patience).await;
+    let ended = Connection::new(http, activity, context.clone(), router, turns, timeouts).await;
     if let Err(error) = ended {
         debug!(%error, "a connection ended with an error");
     }
@@ -127,9 +127,9 @@ struct Connection<C> {
     http: server::Connection<Frames<C>, Bytes>,
     activity: Arc<Activity>,
     context: ConnectionContext,
-    gate: Gate,
+    router: Router,
     turns: Turns,
-    patience: Patience,
+    timeouts: Timeouts,
     alarm: Pin<Box<Sleep>>,
     ping: Option<PingPong>,
     /// When the PING that is not answered yet was sent.
@@ -146,9 +146,9 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         mut http: server::Connection<Frames<C>, Bytes>,
         activity: Arc<Activity>,
         context: ConnectionContext,
-        gate: Gate,
+        router: Router,
         turns: Turns,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> Self {
         let ping = http.ping_pong();
         let alarm = Box::pin(sleep_until(Instant::now() + QUIET));
@@ -156,9 +156,9 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             http,
             activity,
             context,
-            gate,
+            router,
             turns,
-            patience,
+            timeouts,
             alarm,
             ping,
             pinged: None,
@@ -194,9 +194,9 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         loop {
             match self.http.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let (gate, context, turns) =
-                        (self.gate.clone(), self.context.clone(), self.turns.clone());
-                    tokio::spawn(reply::answer(request, respond, gate, context, turns));
+                    let (router, context, turns) =
+                        (self.router.clone(), self.context.clone(), self.turns.clone());
+                    tokio::spawn(reply::answer(request, respond, router, context, turns));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
@@ -214,8 +214,8 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
     /// When the next timeout is over.
     fn next_look(&self) -> Instant {
         let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
-        let idle = self.idle_since().map(|since| since + self.patience.max_idle);
-        let stalled = self.activity.blocked_since().map(|since| since + self.patience.stall_timeout);
+        let idle = self.idle_since().map(|since| since + self.timeouts.max_idle);
+        let stalled = self.activity.blocked_since().map(|since| since + self.timeouts.stall_timeout);
         let cut = self.cut.filter(|_| self.context.streams() == 0);
         [idle, stalled, cut].into_iter().flatten().fold(quiet, Instant::min)
     }
@@ -231,7 +231,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
     /// Acts on the timeouts that are over. False when the connection must be cut.
     fn look(&mut self, now: Instant) -> bool {
         let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
-        if is_over(self.activity.blocked_since(), self.patience.stall_timeout) {
+        if is_over(self.activity.blocked_since(), self.timeouts.stall_timeout) {
             debug!(peer = ?self.context.peer(), "closing a connection that takes no data");
             return false;
         }
@@ -249,7 +249,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
                 let _ = ping.send_ping(h2::Ping::opaque());
             }
         }
-        if is_over(self.idle_since(), self.patience.max_idle) {
+        if is_over(self.idle_since(), self.timeouts.max_idle) {
             self.heed(Notice::Drain);
         }
         true

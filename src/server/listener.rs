@@ -11,7 +11,7 @@ use tokio::{net::TcpStream, time::Instant};
 use tracing::{debug, warn};
 
 use super::{
-    admission::{Admission, Refused},
+    admission::{Admission, AdmissionError},
     worker::Worker,
 };
 
@@ -92,7 +92,7 @@ impl Refusals {
     /// At most one line for so long, however many are refused.
     const EVERY: Duration = Duration::from_secs(10);
 
-    fn note(&mut self, peer: SocketAddr, refused: Refused) {
+    fn note(&mut self, peer: SocketAddr, refused: AdmissionError) {
         self.count += 1;
         if self.warned.is_none_or(|warned| warned.elapsed() >= Self::EVERY) {
             warn!(refused = self.count, last_peer = %peer, "connections are refused: {refused}");

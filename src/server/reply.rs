@@ -13,20 +13,20 @@ use http::Request;
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::grpc::{Blocked, ConnectionContext, Gate, Reply, RequestBody, Ticket, Turns};
+use crate::grpc::{Blocked, ConnectionContext, Reply, RequestBody, Router, Ticket, Turns};
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
 /// takes nothing of an answer for the stall timeout.
 pub(super) async fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    gate: Gate,
+    router: Router,
     context: ConnectionContext,
     turns: Turns,
 ) {
     let _open = context.open_stream();
     let response = {
-        let mut answering = pin!(gate.answer(request.map(Incoming), context.clone()));
+        let mut answering = pin!(router.answer(request.map(Incoming), context.clone()));
         let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => respond.poll_reset(cx).map(|_| None),
@@ -121,7 +121,7 @@ impl Sending {
     /// Waits for flow control. Ready when an answer has waited for the stall timeout; ticks wait without a limit, unless the
     /// server has too many of them that wait.
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.body.take_in(cx) {
+        if self.body.read_requests(cx) {
             // Only trailers are left to send, which need no flow control.
             self.data = Bytes::new();
             return Poll::Ready(true);

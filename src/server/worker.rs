@@ -23,8 +23,8 @@ use tracing::debug;
 
 use super::{Config, admission::Admitted, connection};
 use crate::{
-    grpc::{Feed, Gate, TurnShare, Turns},
-    hub::{Change, Hub},
+    grpc::{Router, TurnShare, Turns, WorkerContext},
+    hub::{Hub, WatchChange},
     pacer::{Alarm, Pacer},
     tick::Time,
 };
@@ -45,8 +45,8 @@ impl Worker {
 
     /// Prepares a worker. It works while the returned function runs, which blocks its thread.
     pub(super) fn start(
-        feed: Feed,
-        gate: Gate,
+        worker: WorkerContext,
+        router: Router,
         config: Config,
     ) -> io::Result<(Self, impl FnOnce() + Send + 'static)> {
         let runtime =
@@ -55,7 +55,7 @@ impl Worker {
         let (stop, stopped) = oneshot::channel();
         let run = {
             let stopped = async { stopped.await.unwrap_or_else(|_| Instant::now()) };
-            move || runtime.block_on(run(feed, gate, config, accepted, from_std, stopped))
+            move || runtime.block_on(run(worker, router, config, accepted, from_std, stopped))
         };
         Ok((Self { incoming, stop, load: Arc::default(), last_given: AtomicU64::new(0) }, run))
     }
@@ -93,8 +93,8 @@ fn from_std(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
 /// Works until it is stopped: then connections have until the instant of `stopped` to close. `register` makes a connection
 /// of this runtime of one that was accepted elsewhere.
 pub(super) async fn run<A, C>(
-    feed: Feed,
-    gate: Gate,
+    worker: WorkerContext,
+    router: Router,
     config: Config,
     mut accepted: mpsc::Receiver<(A, Admitted)>,
     register: impl Fn(A) -> io::Result<C>,
@@ -102,12 +102,12 @@ pub(super) async fn run<A, C>(
 ) where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Config { flush_interval, patience, collect_memory, .. } = config;
-    let (hub, turns) = (feed.hub.clone(), feed.turns.clone());
+    let Config { flush_interval, timeouts, collect_memory, .. } = config;
+    let (hub, turns) = (worker.hub.clone(), worker.turns.clone());
     let stopping = CancellationToken::new();
     let granting = tokio::spawn(turns.clone().grant());
     // A task of its own, so that it takes its turn after the streams that it has woken.
-    let pacing = tokio::spawn(pace(feed, flush_interval, stopping.clone()));
+    let pacing = tokio::spawn(pace(worker, flush_interval, stopping.clone()));
     let connections = TaskTracker::new();
     let sweeping = tokio::spawn(sweep(hub.clone(), turns.clone(), stopping.clone()));
     let collecting = collect_memory.map(|collect| {
@@ -122,7 +122,13 @@ pub(super) async fn run<A, C>(
         };
         match register(stream) {
             Ok(stream) => {
-                connections.spawn(connection::serve(stream, admitted, gate.clone(), turns.clone(), patience));
+                connections.spawn(connection::serve(
+                    stream,
+                    admitted,
+                    router.clone(),
+                    turns.clone(),
+                    timeouts,
+                ));
             }
             Err(error) => debug!(%error, "a connection cannot be served"),
         }
@@ -155,8 +161,8 @@ const DEFERRED: usize = 1_024;
 const SWEPT: usize = 64;
 
 /// Publishes ticks when they are due, and heartbeats. Sleeps while nothing is watched.
-async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken) {
-    let Feed { hub, clock, .. } = feed;
+async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: CancellationToken) {
+    let WorkerContext { hub, clock, .. } = worker;
     let alarm = Alarm::new(clock);
     let mut pacer = Pacer::new(clock.speed(), flush_interval);
     let mut next_beat = None;
@@ -166,8 +172,8 @@ async fn pace(feed: Feed, flush_interval: Duration, stopping: CancellationToken)
             next_beat = hub.beat(now);
         }
         let more_changes = hub.tell(CHANGES, |change| match change {
-            Change::Watch { id, series, from } => pacer.watch(id, series, from),
-            Change::Unwatch { id } => pacer.unwatch(id),
+            WatchChange::Watch { id, series, from } => pacer.watch(id, series, from),
+            WatchChange::Unwatch { id } => pacer.unwatch(id),
         });
         let mut deferred = hub.wake_deferred(DEFERRED);
         if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {

@@ -19,7 +19,7 @@ mod when;
 use std::{path::Path, sync::Arc, time::Duration};
 
 pub use error::{Place, RecordedError};
-pub use file::{Packing, Progress};
+pub use file::{LoadProgress, Packing};
 use intake::Taken;
 use series::Loop;
 pub use series::RecordedSeries;
@@ -67,7 +67,7 @@ impl Recorded {
         path: &Path,
         looped: bool,
         described: Option<&Universe>,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self, RecordedError> {
         Ok(Self::of(file::read(path, progress)?.finish(described), looped))
     }

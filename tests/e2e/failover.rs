@@ -4,7 +4,8 @@ use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use ticker::{
     client::{
-        Client, ClientError, Delivery, Endpoint, Endpoints, Event, Replay, Settings, Subscription, Wanted,
+        Client, ClientError, Delivery, Endpoint, Endpoints, Event, ReplayOptions, Settings, Subscription,
+        Wanted,
     },
     contract::v1::{
         CaughtUp, Draining, Gap, ListTicksRequest, Pong, SymbolStatusCode as Code,
@@ -300,7 +301,7 @@ async fn a_replay_goes_on_at_another_replica_and_ends_where_it_was_asked_to() {
     let client = Client::connect(&endpoints(&addresses), settings()).await.unwrap();
     let to = client.tape().await.unwrap().time;
     let from = to.before(Duration::from_secs(60)).unwrap();
-    let replay = Replay { from, to: Some(to), speed: 100.0 };
+    let replay = ReplayOptions { from, to: Some(to), speed: 100.0 };
     let everything =
         Wanted { symbols: vec!["*".to_owned()], delivery: Delivery::EveryTick, min_interval: None };
     let mut subscription = client.replay(&everything, replay).await.unwrap();

@@ -95,7 +95,7 @@ async fn a_client_that_reads_nothing_is_not_heard_for_long_and_is_answered_when_
 }
 
 fn impatient(config: &mut Config) {
-    config.patience.stall_timeout = Duration::from_millis(200);
+    config.timeouts.stall_timeout = Duration::from_millis(200);
 }
 
 #[tokio::test]
@@ -318,7 +318,7 @@ async fn a_connection_has_its_own_limit_of_subscriptions_whatever_its_streams() 
 
 #[tokio::test]
 async fn a_connection_without_streams_is_closed_with_a_goaway() {
-    let server = Server::start_with(|config| config.patience.max_idle = Duration::from_millis(200));
+    let server = Server::start_with(|config| config.timeouts.max_idle = Duration::from_millis(200));
     let mut raw = Raw::connect(&server).await;
     assert!(raw.is_served().await);
     raw.end().await.unwrap();

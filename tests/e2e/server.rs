@@ -18,7 +18,7 @@ use ticker::{
         },
     },
     pacer::Clock,
-    server::{Bound, Config, Patience, ServerError},
+    server::{Bound, Config, ServerError, Timeouts},
     tape::{Simulated, Tape, Universe},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -65,7 +65,7 @@ pub(crate) fn config() -> Config {
         workers: NonZeroUsize::new(2).unwrap(),
         max_connections: NonZeroUsize::new(1_000).unwrap(),
         max_subscriptions: 1_000_000,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         collect_memory: None,
     }
 }

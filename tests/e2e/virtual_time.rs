@@ -104,7 +104,7 @@ async fn end_of(raw: &mut Raw) -> Result<(), h2::Error> {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_streams_is_closed_after_its_idle_time() {
-    let server = Server::start(|config| config.patience.max_idle = Duration::from_secs(300));
+    let server = Server::start(|config| config.timeouts.max_idle = Duration::from_secs(300));
     // Without any call.
     let mut raw = server.raw().await;
     let since = Instant::now();
@@ -121,7 +121,7 @@ async fn a_connection_without_streams_is_closed_after_its_idle_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_with_a_stream_stays() {
-    let server = Server::start(|config| config.patience.max_idle = Duration::from_secs(300));
+    let server = Server::start(|config| config.timeouts.max_idle = Duration::from_secs(300));
     let mut raw = server.raw().await;
     let mut call = raw.call(STREAM).await;
     call.say(&TickerStreamRequest { request_id: 1, verb: Some(Verb::Subscribe(symbols(&["SLOW"]))) });
@@ -147,7 +147,7 @@ async fn a_peer_that_answers_no_ping_is_closed_after_eighty_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_nothing_is_closed_soon_after_it_is_idle_for_too_long() {
-    let server = Server::start(|config| config.patience.max_idle = Duration::from_secs(10));
+    let server = Server::start(|config| config.timeouts.max_idle = Duration::from_secs(10));
     let mut io = server.connect().await;
     io.write_all(OPENING).await.unwrap();
     let since = Instant::now();

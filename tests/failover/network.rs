@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use ticker::{
     client::{Client, Connection, Delivery, Endpoints, Event, Network, Settings, Task, Wanted},
     pacer::Clock,
-    server::{Config, Patience, serve_accepted},
+    server::{Config, Timeouts, serve_accepted},
     tape::{Simulated, Tape, Universe},
     tick::Time,
 };
@@ -83,7 +83,7 @@ async fn serve() -> turmoil::Result {
         workers: NonZeroUsize::MIN,
         max_connections: NonZeroUsize::MAX,
         max_subscriptions: 1_000_000,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         collect_memory: None,
     };
     let (deal, accepted) = mpsc::channel(16);
@@ -143,9 +143,9 @@ async fn follow(seed: u64, seen: Rc<RefCell<Seen>>) -> turmoil::Result {
 }
 
 /// Lets something go wrong between a replica and the client, or ends it.
-fn disturb(sim: &mut Sim, lots: &mut ChaCha8Rng) {
-    let replica = REPLICAS[lots.random_range(0..REPLICAS.len())];
-    match lots.random_range(0..9) {
+fn disturb(sim: &mut Sim, rng: &mut ChaCha8Rng) {
+    let replica = REPLICAS[rng.random_range(0..REPLICAS.len())];
+    match rng.random_range(0..9) {
         0 => sim.partition(replica, "client"),
         1 => sim.partition_oneway(replica, "client"),
         2 => sim.partition_oneway("client", replica),
@@ -184,7 +184,7 @@ fn whatever_the_network_does_every_tick_comes_once_and_in_order() {
         let seen = Rc::new(RefCell::new(Seen::default()));
         sim.client("client", follow(seed, seen.clone()));
 
-        let mut lots = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut next = Duration::from_secs(3);
         let mut peace = false;
         while !sim.step().unwrap() {
@@ -192,8 +192,8 @@ fn whatever_the_network_does_every_tick_comes_once_and_in_order() {
                 peace = true;
                 REPLICAS.iter().for_each(|replica| mend(&mut sim, replica));
             } else if sim.elapsed() >= next && !peace {
-                disturb(&mut sim, &mut lots);
-                next += Duration::from_millis(lots.random_range(100..3000));
+                disturb(&mut sim, &mut rng);
+                next += Duration::from_millis(rng.random_range(100..3000));
             }
         }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ticker::tape::{Progress, Recorded, Tape};
+use ticker::tape::{LoadProgress, Recorded, Tape};
 
 use crate::{gzip, read, read_bytes, sample, ticks, zstd};
 
@@ -130,5 +130,5 @@ fn whoever_reads_is_told_how_far_it_is() {
     let mut told = Vec::new();
     Recorded::read(&path, false, None, &mut |progress| told.push(progress)).unwrap();
     assert!(told.is_sorted_by_key(|progress| progress.read));
-    assert_eq!(told.last(), Some(&Progress { read: size, size }));
+    assert_eq!(told.last(), Some(&LoadProgress { read: size, size }));
 }

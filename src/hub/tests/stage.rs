@@ -43,7 +43,7 @@ impl WireFormat for Text {
         &mut self,
         instrument: &Instrument,
         tick: &Tick,
-        mark: Mark,
+        mark: TickMeta,
         quote: Option<&Quote>,
         out: &mut Vec<u8>,
     ) {
@@ -52,7 +52,7 @@ impl WireFormat for Text {
         if let Some(Quote { day, .. }) = quote {
             check_day(day, instrument, tick);
         }
-        let Mark { conflated, snapshot } = mark;
+        let TickMeta { conflated, snapshot } = mark;
         let line =
             format!("tick {} {} {conflated} {}\n", instrument.symbol, tick.sequence, u64::from(snapshot));
         out.extend_from_slice(line.as_bytes());
@@ -155,8 +155,8 @@ impl Stage {
     pub(super) fn flush(&mut self) {
         // In pieces, as the pacer of a worker does it.
         while self.hub.tell(2, |change| match change {
-            Change::Watch { id, series, from } => self.pacer.watch(id, series, from),
-            Change::Unwatch { id } => self.pacer.unwatch(id),
+            WatchChange::Watch { id, series, from } => self.pacer.watch(id, series, from),
+            WatchChange::Unwatch { id } => self.pacer.unwatch(id),
         }) {}
         let mut flush = self.hub.begin_flush();
         let boundary = self.pacer.advance(self.now, |id, tick| flush.publish(id, tick));

@@ -9,7 +9,7 @@ use ::csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
 use super::{
     binance,
-    error::{Origin, Place, READABLE, RecordedError},
+    error::{Place, READABLE, RecordedError, SourceFile},
     intake::{Intake, Row},
     lines::Lines,
     when,
@@ -32,7 +32,7 @@ pub(super) struct Columns {
 
 /// The rows of a file, one at a time.
 struct Rows<'a, R> {
-    origin: &'a Origin<'a>,
+    source: &'a SourceFile<'a>,
     reader: Reader<Lines<BufReader<R>>>,
     row: ByteRecord,
 }
@@ -59,12 +59,12 @@ const INCREMENTS: &str = "last_quantity";
 const ONE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
 
 /// Reads every line.
-pub(super) fn read(origin: &Origin, bytes: impl Read, intake: &mut Intake) -> Result<(), RecordedError> {
-    let mut rows = Rows::new(origin, bytes);
+pub(super) fn read(source: &SourceFile, bytes: impl Read, intake: &mut Intake) -> Result<(), RecordedError> {
+    let mut rows = Rows::new(source, bytes);
     let mut more = rows.read()?;
-    let of_dump = binance::columns(&rows.row, origin.path);
+    let of_dump = binance::columns(&rows.row, source.path);
     let is_header = of_dump.is_none();
-    let columns = of_dump.unwrap_or_else(|| named(&rows.row, origin));
+    let columns = of_dump.unwrap_or_else(|| named(&rows.row, source));
     let columns = columns.map_err(|problem| rows.fault(problem))?;
     if is_header {
         more = rows.read()?;
@@ -77,7 +77,7 @@ pub(super) fn read(origin: &Origin, bytes: impl Read, intake: &mut Intake) -> Re
 }
 
 /// The columns that a header names.
-fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
+fn named(header: &ByteRecord, source: &SourceFile) -> Result<Columns, String> {
     let place = |names: &[&str]| {
         let is_named =
             |field: &[u8]| names.iter().any(|name| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
@@ -107,7 +107,7 @@ fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
     let price = place(PRICE)?.ok_or_else(|| missing(PRICE))?;
     let symbol = match place(SYMBOL)? {
         Some(column) => SymbolIn::Column(column),
-        None => SymbolIn::Name(binance::symbol(origin.path).map_err(|_| missing(SYMBOL))?),
+        None => SymbolIn::Name(binance::symbol(source.path).map_err(|_| missing(SYMBOL))?),
     };
     Ok(Columns {
         time: place(TIME)?.ok_or_else(|| missing(TIME))?,
@@ -120,10 +120,10 @@ fn named(header: &ByteRecord, origin: &Origin) -> Result<Columns, String> {
 }
 
 impl<'a, R: Read> Rows<'a, R> {
-    fn new(origin: &'a Origin, bytes: R) -> Self {
+    fn new(source: &'a SourceFile, bytes: R) -> Self {
         let lines = Lines::new(BufReader::with_capacity(1 << 16, bytes));
         let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(lines);
-        Self { origin, reader, row: ByteRecord::new() }
+        Self { source, reader, row: ByteRecord::new() }
     }
 
     /// Reads the next row, if there is one.
@@ -134,16 +134,16 @@ impl<'a, R: Read> Rows<'a, R> {
                 let most = Lines::<R>::MOST >> 10;
                 let problem =
                     format!("what begins here goes on for more than {most} KiB: this is no line of CSV");
-                self.origin.fault(Place::Line(line), problem)
+                self.source.fault(Place::Line(line), problem)
             }
-            ErrorKind::Io(error) => self.origin.broken(error),
-            kind => self.origin.fault(Place::File, format!("{kind:?}")),
+            ErrorKind::Io(error) => self.source.broken(error),
+            kind => self.source.fault(Place::File, format!("{kind:?}")),
         })
     }
 
     /// The error of the row that was read last.
     fn fault(&self, problem: String) -> RecordedError {
-        self.origin.fault(Place::Line(self.reader.get_ref().number()), problem)
+        self.source.fault(Place::Line(self.reader.get_ref().number()), problem)
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use jiff::{civil, tz::TimeZone};
 
 use super::{
-    error::{Origin, Place, RecordedError},
+    error::{Place, RecordedError, SourceFile},
     intake::{Intake, Row},
 };
 use crate::{
@@ -53,25 +53,29 @@ const UNDEFINED_TIME: u64 = u64::MAX;
 const UNDEFINED_PRICE: i64 = i64::MAX;
 
 /// Reads every trade.
-pub(super) fn read(origin: &Origin, mut bytes: impl Read, intake: &mut Intake) -> Result<(), RecordedError> {
-    let header = Header::read(origin, &mut bytes)?;
+pub(super) fn read(
+    source: &SourceFile,
+    mut bytes: impl Read,
+    intake: &mut Intake,
+) -> Result<(), RecordedError> {
+    let header = Header::read(source, &mut bytes)?;
     let mut record = [0; 4 * u8::MAX as usize];
     for number in 1.. {
-        let fault = |problem: String| origin.fault(Place::Record(number), problem);
+        let fault = |problem: String| source.fault(Place::Record(number), problem);
         let (length, rest) = record.split_at_mut(1);
         // Between two records a file may end, and within one it may not.
         match bytes.read(length) {
             Ok(0) => break,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(origin.broken(error)),
+            Err(error) => return Err(source.broken(error)),
         }
         let length = 4 * usize::from(length[0]);
         let rest = length.checked_sub(1).and_then(|length| rest.get_mut(..length));
         let rest = rest.ok_or_else(|| fault("its length is zero; the file is damaged".to_owned()))?;
         bytes.read_exact(rest).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => fault("the file ends in the middle of it; fetch it again".to_owned()),
-            _ => origin.broken(error),
+            _ => source.broken(error),
         })?;
         let short = |_| fault(format!("a trade of {length} bytes is too short; the file is damaged"));
         if let Some(trade) = Trade::of(rest).map_err(short)? {
@@ -106,11 +110,11 @@ impl Trade {
 }
 
 impl Header {
-    fn read(origin: &Origin, bytes: &mut impl Read) -> Result<Self, RecordedError> {
-        let fault = |problem: String| origin.fault(Place::File, problem);
+    fn read(source: &SourceFile, bytes: &mut impl Read) -> Result<Self, RecordedError> {
+        let fault = |problem: String| source.fault(Place::File, problem);
         let short = |_| fault("the header is not whole; fetch the file again".to_owned());
         let mut start = Vec::new();
-        bytes.by_ref().take(8).read_to_end(&mut start).map_err(|error| origin.broken(error))?;
+        bytes.by_ref().take(8).read_to_end(&mut start).map_err(|error| source.broken(error))?;
         let [_, _, _, version, length @ ..] = Fields(&start).array::<8>().map_err(short)?;
         if !(1..=3).contains(&version) {
             return Err(fault(format!(
@@ -121,7 +125,7 @@ impl Header {
         bytes
             .take(u32::from_le_bytes(length).into())
             .read_to_end(&mut header)
-            .map_err(|error| origin.broken(error))?;
+            .map_err(|error| source.broken(error))?;
         let (schema, header) = Self::parse(version, Fields(&header)).map_err(short)?;
         match schema {
             TRADES | SEVERAL => header.ok_or_else(|| {

@@ -54,12 +54,12 @@ pub enum Place {
 
 /// A file whose faults are told.
 #[derive(Clone, Copy)]
-pub(super) struct Origin<'a> {
+pub(super) struct SourceFile<'a> {
     pub(super) path: &'a Path,
     pub(super) packing: Packing,
 }
 
-impl Origin<'_> {
+impl SourceFile<'_> {
     /// The error of a part.
     pub(super) fn fault(&self, place: Place, problem: impl Into<String>) -> RecordedError {
         RecordedError::Invalid { path: self.path.to_owned(), place, problem: problem.into() }

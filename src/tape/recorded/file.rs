@@ -11,13 +11,13 @@ use flate2::read::MultiGzDecoder;
 
 use super::{
     csv, dbn,
-    error::{Origin, Place, READABLE, RecordedError},
+    error::{Place, READABLE, RecordedError, SourceFile},
     intake::Intake,
 };
 
 /// How far a file has been read, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct LoadProgress {
     /// So many were read.
     pub read: u64,
     /// So many there are; zero when that is not known, as of a pipe.
@@ -36,48 +36,48 @@ pub enum Packing {
 }
 
 /// A file that tells how far it has been read.
-struct Watched<'a> {
+struct ProgressReader<'a> {
     file: File,
-    progress: Progress,
-    tell: &'a mut dyn FnMut(Progress),
+    progress: LoadProgress,
+    tell: &'a mut dyn FnMut(LoadProgress),
 }
 
 /// The bytes of the file that are read at once.
 const PIECE: usize = 1 << 18;
 
 /// Reads all the ticks of a file.
-pub(super) fn read(path: &Path, tell: &mut dyn FnMut(Progress)) -> Result<Intake, RecordedError> {
+pub(super) fn read(path: &Path, tell: &mut dyn FnMut(LoadProgress)) -> Result<Intake, RecordedError> {
     let unreadable = |source| RecordedError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
-    let watched = Watched { file, progress: Progress { read: 0, size }, tell };
+    let watched = ProgressReader { file, progress: LoadProgress { read: 0, size }, tell };
 
     let (head, bytes) = peek(BufReader::with_capacity(PIECE, watched)).map_err(unreadable)?;
     let packing = Packing::of(&head);
-    let origin = Origin { path, packing };
+    let source = SourceFile { path, packing };
     if head.starts_with(b"PK\x03\x04") {
         return Err(
-            origin.fault(Place::File, "unzip it first: ticker reads the file that is in this archive")
+            source.fault(Place::File, "unzip it first: ticker reads the file that is in this archive")
         );
     }
     let unpacked: Box<dyn Read + '_> = match packing {
         Packing::Plain => Box::new(bytes),
         Packing::Gzip => Box::new(BufReader::with_capacity(PIECE, MultiGzDecoder::new(bytes))),
-        Packing::Zstd => Box::new(zstd::Decoder::new(bytes).map_err(|error| origin.broken(error))?),
+        Packing::Zstd => Box::new(zstd::Decoder::new(bytes).map_err(|error| source.broken(error))?),
     };
 
-    let (head, bytes) = peek(unpacked).map_err(|error| origin.broken(error))?;
+    let (head, bytes) = peek(unpacked).map_err(|error| source.broken(error))?;
     let mut intake = Intake::default();
     match head[..] {
-        [] => return Err(origin.fault(Place::File, "the file is empty")),
-        [b'D', b'B', b'N', ..] => dbn::read(&origin, bytes, &mut intake)?,
+        [] => return Err(source.fault(Place::File, "the file is empty")),
+        [b'D', b'B', b'N', ..] => dbn::read(&source, bytes, &mut intake)?,
         _ if head.contains(&0) => {
-            return Err(origin.fault(Place::File, format!("this is no text: {READABLE}")));
+            return Err(source.fault(Place::File, format!("this is no text: {READABLE}")));
         }
-        _ => csv::read(&origin, bytes, &mut intake)?,
+        _ => csv::read(&source, bytes, &mut intake)?,
     }
     if intake.is_empty() {
-        return Err(origin.fault(Place::File, "there is no trade in the file"));
+        return Err(source.fault(Place::File, "there is no trade in the file"));
     }
     Ok(intake)
 }
@@ -111,7 +111,7 @@ impl fmt::Display for Packing {
     }
 }
 
-impl Read for Watched<'_> {
+impl Read for ProgressReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.progress.read += read as u64;

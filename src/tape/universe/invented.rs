@@ -35,7 +35,7 @@ struct Table {
 }
 
 /// The place of one instrument in the table. Dropped with the instrument.
-struct Place {
+struct TableEntry {
     table: Arc<Table>,
     symbol: Symbol,
 }
@@ -90,7 +90,7 @@ impl Table {
         let before = self.count.fetch_update(Relaxed, Relaxed, one_more);
         let before = before.map_err(|_| Missing::NoRoom { most: self.most })?;
         self.peak.fetch_max(before + 1, Relaxed);
-        Ok(Lease::new(Place { table: self.clone(), symbol }))
+        Ok(Lease::new(TableEntry { table: self.clone(), symbol }))
     }
 
     /// Gives memory back once less than a sixteenth of the peak is in use, since all entries that are left have to be
@@ -104,7 +104,7 @@ impl Table {
     }
 }
 
-impl Drop for Place {
+impl Drop for TableEntry {
     fn drop(&mut self) {
         // It stays if it has been invented again since its last holder dropped it.
         self.table.in_use.remove_if(&self.symbol, |_, held| held.strong_count() == 0);

@@ -1,9 +1,9 @@
 //! What is asked of a replica: every symbol after its last sequence, in requests that a server takes.
 
-use super::{Answer, EVERYTHING, Progress};
+use super::{Answer, ResumeState};
 use crate::{
     client::{Delivery, message::timestamp},
-    contract::v1,
+    contract::v1::{self, ALL_INSTRUMENTS},
     tick::{Symbol, Time},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::client::subscription) enum Requests {
     /// `TickerStream`, with these requests in this order.
-    Stream(Vec<v1::Subscription>),
+    TickerStream(Vec<v1::Subscription>),
     /// `Watch`, which replays.
     Watch(v1::WatchRequest),
 }
@@ -23,7 +23,7 @@ const BYTES: usize = 120 * 1024;
 /// What a symbol and its sequence take beside its text, at most.
 const BESIDE: usize = 24;
 
-impl Progress {
+impl ResumeState {
     /// What to ask of a new stream.
     pub(in crate::client::subscription) fn requests(&self) -> Requests {
         match self.replay {
@@ -52,7 +52,7 @@ impl Progress {
                     speed: replay.speed,
                 })
             }
-            None => Requests::Stream(self.subscriptions()),
+            None => Requests::TickerStream(self.subscriptions()),
         }
     }
 
@@ -60,19 +60,21 @@ impl Progress {
     pub(super) fn subscriptions(&self) -> Vec<v1::Subscription> {
         let named = |answer| {
             let symbols = self.wanted.symbols.iter().map(String::as_str);
-            symbols.filter(move |symbol| *symbol != EVERYTHING && self.answers.get(*symbol) == Some(&answer))
+            symbols.filter(move |symbol| {
+                *symbol != ALL_INSTRUMENTS && self.answers.get(*symbol) == Some(&answer)
+            })
         };
         let since = self.missed_since();
         let mut requests = Vec::new();
         let mut known: Vec<&str> = named(Some(Answer::Subscribed)).collect();
         // First the star, which begins all of them; what is named after it goes on where it was.
-        if self.is_open(EVERYTHING) {
-            let answered = self.answers.get(EVERYTHING).is_some_and(Option::is_some);
+        if self.is_open(ALL_INSTRUMENTS) {
+            let answered = self.answers.get(ALL_INSTRUMENTS).is_some_and(Option::is_some);
             let mut seen: Vec<&str> = self.seen.keys().map(Symbol::as_str).collect();
             seen.retain(|symbol| !self.answers.contains_key(*symbol));
             seen.sort_unstable();
             let (seen, more) = seen.split_at(chunks(&seen).first().map_or(0, |chunk| chunk.len()));
-            requests.push(self.request(&[EVERYTHING], seen, since.filter(|_| answered)));
+            requests.push(self.request(&[ALL_INSTRUMENTS], seen, since.filter(|_| answered)));
             known.extend(more);
         }
         let new: Vec<&str> = named(None).collect();

@@ -12,10 +12,10 @@ use super::{ClientError, Endpoints, Settings, endpoints::Candidate, replica::Rep
 /// An outage begins when a stream is lost and ends when a replica has answered. It is made of rounds: each tries every
 /// replica once, and looks the names up anew.
 #[derive(Debug)]
-pub(super) struct Seeker {
+pub(super) struct Reconnector {
     endpoints: Endpoints,
     settings: Settings,
-    lots: ChaCha8Rng,
+    rng: ChaCha8Rng,
     /// A replica has answered once. Before, one round is enough to give up, and nothing waits.
     established: bool,
     /// The replica whose stream was lost, or that is about to stop, and how long it wants to be left alone.
@@ -30,11 +30,11 @@ pub(super) struct Seeker {
     hope: bool,
 }
 
-impl Seeker {
+impl Reconnector {
     pub(super) fn new(endpoints: Endpoints, settings: Settings) -> Self {
         Self {
             endpoints,
-            lots: ChaCha8Rng::seed_from_u64(settings.seed),
+            rng: ChaCha8Rng::seed_from_u64(settings.seed),
             settings,
             established: false,
             left: None,
@@ -90,10 +90,10 @@ impl Seeker {
     /// # Errors
     /// There is no point in another one.
     pub(super) fn failed(&mut self, error: ClientError) -> Result<ClientError, ClientError> {
-        if !error.heals() {
+        if !error.is_retryable() {
             return Err(error);
         }
-        self.hope |= self.established && !matches!(error, ClientError::Unfit { .. });
+        self.hope |= self.established && !matches!(error, ClientError::Unsuitable { .. });
         let over = self.round.is_empty();
         let enough = self.settings.attempts.is_some_and(|most| self.attempts >= most.get());
         if over && !self.hope || enough && self.established {
@@ -105,21 +105,21 @@ impl Seeker {
         Ok(error)
     }
 
-    /// The order of a round: as the user has written it at first, by lot later, with the replica that was left last.
+    /// The order of a round: as the user has written it at first, at random later, with the replica that was left last.
     fn begin_round(&mut self, resolved: Vec<Result<Vec<Candidate>, ClientError>>) {
         self.hope = false;
         let mut round = Vec::new();
         for endpoint in resolved {
             match endpoint {
                 Ok(mut candidates) => {
-                    candidates.shuffle(&mut self.lots);
+                    candidates.shuffle(&mut self.rng);
                     round.extend(candidates.into_iter().map(Ok));
                 }
                 Err(error) => round.push(Err(error)),
             }
         }
         if self.established {
-            round.shuffle(&mut self.lots);
+            round.shuffle(&mut self.rng);
         }
         if let Some((left, _)) = self.left {
             round.sort_by_key(|trial| trial.as_ref().is_ok_and(|candidate| candidate.address == left));
@@ -141,7 +141,7 @@ impl Seeker {
         let most = self.settings.first_back_off.saturating_mul(1 << doublings);
         let most = most.min(self.settings.longest_back_off);
         // Full jitter: any wait up to the most. (Brooker, *Exponential Backoff and Jitter*, 2015.)
-        let wait = most.mul_f64(self.lots.random_range(0.0..=1.0));
+        let wait = most.mul_f64(self.rng.random_range(0.0..=1.0));
         wait.max(
             same.map_or(Duration::ZERO, |(_, retry_after)| retry_after.min(self.settings.longest_back_off)),
         )
@@ -162,18 +162,18 @@ mod tests {
         ports.iter().map(|port| Ok(vec![candidate(port)])).collect()
     }
 
-    fn seeker(seed: u64) -> Seeker {
-        Seeker::new(std::iter::empty::<Endpoint>().collect(), Settings { seed, ..Settings::default() })
+    fn reconnector(seed: u64) -> Reconnector {
+        Reconnector::new(std::iter::empty::<Endpoint>().collect(), Settings { seed, ..Settings::default() })
     }
 
-    /// The addresses of a round with the pauses before them; every attempt fails in a way that heals.
-    fn round(seeker: &mut Seeker, ports: &[u16]) -> Vec<(u16, Duration)> {
-        seeker.begin_round(resolved(ports));
+    /// The addresses of a round with the pauses before them; every attempt fails with a retryable error.
+    fn round(reconnector: &mut Reconnector, ports: &[u16]) -> Vec<(u16, Duration)> {
+        reconnector.begin_round(resolved(ports));
         let mut tried = Vec::new();
-        while let Some(next) = seeker.round.pop_front() {
+        while let Some(next) = reconnector.round.pop_front() {
             let address = next.unwrap().address;
-            seeker.attempts += 1;
-            let pause = seeker.pause(Some(address));
+            reconnector.attempts += 1;
+            let pause = reconnector.pause(Some(address));
             tried.push((address.port(), pause));
         }
         tried
@@ -183,16 +183,16 @@ mod tests {
         ClientError::Silent { endpoint: address(1).into(), waited: Duration::ZERO }
     }
 
-    fn unfit() -> ClientError {
-        ClientError::Unfit { endpoint: address(1).into(), said: "plays another tape".to_owned() }
+    fn unsuitable() -> ClientError {
+        ClientError::Unsuitable { endpoint: address(1).into(), said: "plays another tape".to_owned() }
     }
 
     #[test]
     fn at_first_each_replica_is_tried_once_in_the_order_of_the_user_and_at_once() {
-        let mut seeker = seeker(1);
-        let tried = round(&mut seeker, &[3, 1, 2]);
+        let mut reconnector = reconnector(1);
+        let tried = round(&mut reconnector, &[3, 1, 2]);
         assert_eq!(tried, [3, 1, 2].map(|port| (port, Duration::ZERO)));
-        let given_up = seeker.failed(silent()).unwrap_err();
+        let given_up = reconnector.failed(silent()).unwrap_err();
         assert!(matches!(given_up, ClientError::NoReplica { tried: 3, .. }), "{given_up}");
     }
 
@@ -200,31 +200,31 @@ mod tests {
     fn after_a_loss_another_replica_is_tried_at_once_and_the_lost_one_last() {
         let mut first = std::collections::BTreeSet::new();
         for seed in 0..20 {
-            let mut seeker = seeker(seed);
-            seeker.found();
-            seeker.leave(address(2), Some(Duration::from_millis(100)), true);
-            let tried = round(&mut seeker, &[1, 2, 3]);
+            let mut reconnector = reconnector(seed);
+            reconnector.found();
+            reconnector.leave(address(2), Some(Duration::from_millis(100)), true);
+            let tried = round(&mut reconnector, &[1, 2, 3]);
             first.insert(tried[0].0);
             assert_eq!((tried[0].1, tried[2].0), (Duration::ZERO, 2));
             assert!(tried[2].1 >= Duration::from_millis(100), "it asked for that");
         }
-        assert_eq!(first.into_iter().collect::<Vec<_>>(), [1, 3], "the others by lot");
+        assert_eq!(first.into_iter().collect::<Vec<_>>(), [1, 3], "the others at random");
     }
 
     #[test]
-    fn waits_grow_up_to_the_longest_and_are_drawn_by_lot() {
-        let mut seeker = seeker(5);
-        seeker.found();
-        seeker.leave(address(1), None, true);
+    fn waits_grow_up_to_the_longest_and_are_random() {
+        let mut reconnector = reconnector(5);
+        reconnector.found();
+        reconnector.leave(address(1), None, true);
         let settings = Settings::default();
         let mut waits = std::collections::BTreeSet::new();
         for attempt in 1..60 {
-            let (_, wait) = round(&mut seeker, &[1])[0];
+            let (_, wait) = round(&mut reconnector, &[1])[0];
             let doubled =
                 settings.first_back_off.saturating_mul(1 << (attempt - 1u32).saturating_sub(1).min(20));
             assert!(wait <= doubled.min(settings.longest_back_off), "{attempt}: {wait:?}");
             waits.insert(wait);
-            assert!(seeker.failed(silent()).is_ok(), "it never gives up");
+            assert!(reconnector.failed(silent()).is_ok(), "it never gives up");
         }
         assert!(waits.len() > 50);
         assert!(waits.last().unwrap() > &Duration::from_secs(3));
@@ -232,38 +232,40 @@ mod tests {
 
     #[test]
     fn a_replica_that_answers_and_fails_at_once_is_not_asked_ever_faster() {
-        let mut seeker = seeker(1);
-        seeker.found();
+        let mut reconnector = reconnector(1);
+        reconnector.found();
         for (lived, attempt) in [(true, 1), (false, 2), (false, 3), (true, 1)] {
-            seeker.leave(address(1), None, lived);
-            assert_eq!(seeker.next_attempt(), attempt);
-            round(&mut seeker, &[1]);
-            seeker.found();
+            reconnector.leave(address(1), None, lived);
+            assert_eq!(reconnector.next_attempt(), attempt);
+            round(&mut reconnector, &[1]);
+            reconnector.found();
         }
     }
 
     #[test]
     fn it_gives_up_when_not_one_replica_of_a_round_is_fit_and_not_before() {
-        let mut seeker = seeker(1);
-        seeker.found();
-        seeker.leave(address(9), None, true);
-        for (errors, gives_up) in
-            [([unfit(), silent()], false), ([silent(), unfit()], false), ([unfit(), unfit()], true)]
-        {
-            seeker.begin_round(resolved(&[1, 2]));
+        let mut reconnector = reconnector(1);
+        reconnector.found();
+        reconnector.leave(address(9), None, true);
+        for (errors, gives_up) in [
+            ([unsuitable(), silent()], false),
+            ([silent(), unsuitable()], false),
+            ([unsuitable(), unsuitable()], true),
+        ] {
+            reconnector.begin_round(resolved(&[1, 2]));
             for (at, error) in errors.into_iter().enumerate() {
-                seeker.round.pop_front();
-                assert_eq!(seeker.failed(error).is_err(), gives_up && at == 1);
+                reconnector.round.pop_front();
+                assert_eq!(reconnector.failed(error).is_err(), gives_up && at == 1);
             }
         }
     }
 
     #[test]
-    fn what_does_not_heal_ends_it_at_once() {
-        let mut seeker = seeker(1);
-        seeker.found();
-        seeker.begin_round(resolved(&[1, 2]));
+    fn an_error_that_is_not_retryable_ends_it_at_once() {
+        let mut reconnector = reconnector(1);
+        reconnector.found();
+        reconnector.begin_round(resolved(&[1, 2]));
         let malformed = ClientError::Malformed { endpoint: address(1).into(), what: "nonsense" };
-        assert!(matches!(seeker.failed(malformed), Err(ClientError::Malformed { .. })));
+        assert!(matches!(reconnector.failed(malformed), Err(ClientError::Malformed { .. })));
     }
 }

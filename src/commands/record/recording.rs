@@ -13,13 +13,14 @@ use anyhow::{Context, bail};
 use flate2::{Compression, write::GzEncoder};
 
 use crate::{
-    client::{Event, LiveTick, record::written, watch::notices},
+    client::{Event, LiveTick},
+    commands::{rows::written, watch::notices},
     decimal,
     tick::{Sequence, Symbol},
     timestamp,
 };
 
-/// A recording in progress. It prints as what it has so far.
+/// A recording in resume. It prints as what it has so far.
 pub(super) struct Recording {
     rows: csv::Writer<Packed>,
     increments: HashMap<Symbol, u64>,

@@ -9,14 +9,14 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::progress::Requests;
+use super::resume::Requests;
 use crate::{
     client::{ClientError, Endpoint, Settings, message::Message, replica::Replica},
     contract::v1::{Ping, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
 };
 
 /// A stream that is open, and what it was asked for.
-pub(super) struct Stream {
+pub(super) struct ReplicaStream {
     replica: Replica,
     responses: Streaming<TickerStreamResponse>,
     /// The requests end with it, and the stream, and the connection. A watch has none.
@@ -31,7 +31,7 @@ pub(super) struct Stream {
     quiet: u32,
 }
 
-impl Stream {
+impl ReplicaStream {
     /// The watchdog looks so often before it takes a stream for dead.
     const LOOKS: u32 = 4;
     /// After so many it asks for a sign of life: not every server has a heartbeat that is fast enough.
@@ -46,7 +46,7 @@ impl Stream {
         settings: &Settings,
     ) -> Result<(Self, Message), ClientError> {
         let (asked, held, responses) = match requests {
-            Requests::Stream(subscriptions) => {
+            Requests::TickerStream(subscriptions) => {
                 let asked = subscriptions.iter().map(|request| request.symbols.clone()).collect();
                 let (held, outgoing) = mpsc::channel(subscriptions.len().max(1));
                 for (request_id, request) in (1..).zip(subscriptions) {

@@ -267,9 +267,9 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
     use super::*;
-    use crate::client::{
-        Event, Refusal,
-        watch::board::tests::{board, tick},
+    use crate::{
+        client::{Event, RefusedSymbol},
+        commands::watch::board::tests::{board, tick},
     };
 
     fn drawn(board: &Board, view: &mut View, (width, height): (u16, u16)) -> Buffer {
@@ -293,7 +293,10 @@ mod tests {
             Event::Answer {
                 tape_id: "0123456789abcdef".to_owned(),
                 subscribed: vec!["RELIANCE".to_owned(), "BTC-USD".to_owned(), "TCS".to_owned()],
-                refused: vec![Refusal { symbol: "TSC".to_owned(), message: "did you mean TCS?".to_owned() }],
+                refused: vec![RefusedSymbol {
+                    symbol: "TSC".to_owned(),
+                    message: "did you mean TCS?".to_owned(),
+                }],
             },
             Duration::ZERO,
         );

@@ -5,12 +5,12 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-/// Free places of a table, by number. The lowest is used first, so that the end of the table gets free and can be cut
+/// FreeList places of a table, by number. The lowest is used first, so that the end of the table gets free and can be cut
 /// off.
 #[derive(Default)]
-pub(super) struct Free(BinaryHeap<Reverse<u32>>);
+pub(super) struct FreeList(BinaryHeap<Reverse<u32>>);
 
-impl Free {
+impl FreeList {
     /// The lowest free number below `len`, the table's length; `None` when the table is full.
     pub(super) fn take(&mut self, len: usize) -> Option<u32> {
         let Reverse(lowest) = self.0.pop()?;
@@ -42,15 +42,15 @@ impl Free {
 /// A number is used again only after the pacer was told that it is free. An instrument that is watched and unwatched
 /// before the pacer asks for changes is not reported.
 #[derive(Default)]
-pub(super) struct Numbers {
-    free: Free,
-    told: Vec<Told>,
-    /// Numbers that may have changed since the pacer last asked for changes.
+pub(super) struct Ids {
+    free: FreeList,
+    told: Vec<IdState>,
+    /// Ids that may have changed since the pacer last asked for changes.
     queue: VecDeque<u32>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Told {
+struct IdState {
     /// The pacer publishes under this number.
     paced: bool,
     /// The number is in the queue.
@@ -59,7 +59,7 @@ struct Told {
 
 /// A change of a number, as the pacer has to learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum IdChange {
     /// Publish under this number.
     Watched(u32),
     /// Stop publishing under this number.
@@ -68,7 +68,7 @@ pub(super) enum News {
     Nothing,
 }
 
-impl Numbers {
+impl Ids {
     /// The length that a table indexed by number needs.
     pub(super) fn len(&self) -> usize {
         self.told.len()
@@ -78,7 +78,7 @@ impl Numbers {
     pub(super) fn take(&mut self) -> u32 {
         let number = self.free.take(self.told.len()).unwrap_or(self.told.len() as u32);
         if number as usize == self.told.len() {
-            self.told.push(Told::default());
+            self.told.push(IdState::default());
         }
         self.enqueue(number);
         number
@@ -93,7 +93,7 @@ impl Numbers {
     }
 
     /// The next change for the pacer; `None` when it knows all of them.
-    pub(super) fn next_news(&mut self, is_watched: impl FnOnce(u32) -> bool) -> Option<News> {
+    pub(super) fn next_change(&mut self, is_watched: impl FnOnce(u32) -> bool) -> Option<IdChange> {
         let number = self.queue.pop_front()?;
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
@@ -103,19 +103,19 @@ impl Numbers {
         Some(match (told.paced, is_watched(number)) {
             (false, true) => {
                 told.paced = true;
-                News::Watched(number)
+                IdChange::Watched(number)
             }
             (true, false) => {
                 told.paced = false;
                 self.free.give_back(number);
-                News::Free(number)
+                IdChange::Free(number)
             }
-            _ => News::Nothing,
+            _ => IdChange::Nothing,
         })
     }
 
     /// Whether there are changes that the pacer does not know.
-    pub(super) fn has_news(&self) -> bool {
+    pub(super) fn has_changes(&self) -> bool {
         !self.queue.is_empty()
     }
 
@@ -182,16 +182,16 @@ mod tests {
                 0..300,
             ),
         ) {
-            let mut numbers = Numbers::default();
+            let mut numbers = Ids::default();
             // By number: which instrument has it, and which one the pacer publishes under it.
             let (mut watched, mut paced) = (BTreeMap::new(), BTreeMap::new());
             let mut instrument = 0;
-            let hear = |numbers: &mut Numbers, watched: &BTreeMap<u32, u32>, paced: &mut BTreeMap<u32, u32>| {
-                let news = numbers.next_news(|number| watched.contains_key(&number));
+            let hear = |numbers: &mut Ids, watched: &BTreeMap<u32, u32>, paced: &mut BTreeMap<u32, u32>| {
+                let news = numbers.next_change(|number| watched.contains_key(&number));
                 match news {
-                    Some(News::Watched(number)) => assert!(paced.insert(number, watched[&number]).is_none()),
-                    Some(News::Free(number)) => assert!(paced.remove(&number).is_some()),
-                    Some(News::Nothing) | None => {}
+                    Some(IdChange::Watched(number)) => assert!(paced.insert(number, watched[&number]).is_none()),
+                    Some(IdChange::Free(number)) => assert!(paced.remove(&number).is_some()),
+                    Some(IdChange::Nothing) | None => {}
                 }
                 numbers.trim(|number| watched.contains_key(&number));
                 news.is_some()
@@ -225,14 +225,14 @@ mod tests {
 
     #[test]
     fn free_numbers_beyond_the_end_take_no_memory() {
-        let mut numbers = Numbers::default();
+        let mut numbers = Ids::default();
         for number in 0..100_000 {
             assert_eq!(numbers.take(), number);
         }
         for number in 10..100_000 {
             numbers.give_back(number);
         }
-        while numbers.next_news(|number| number < 10).is_some() {}
+        while numbers.next_change(|number| number < 10).is_some() {}
         numbers.trim(|number| number < 10);
         assert_eq!(numbers.len(), 10);
         assert!(numbers.free.0.capacity() <= 2_048, "{}", numbers.free.0.capacity());
@@ -241,12 +241,12 @@ mod tests {
 
     #[test]
     fn an_instrument_that_comes_and_goes_is_one_entry() {
-        let mut numbers = Numbers::default();
+        let mut numbers = Ids::default();
         for _ in 0..1_000 {
             let number = numbers.take();
             numbers.give_back(number);
         }
-        assert_eq!(numbers.next_news(|_| false), Some(News::Nothing));
-        assert_eq!(numbers.next_news(|_| false), None);
+        assert_eq!(numbers.next_change(|_| false), Some(IdChange::Nothing));
+        assert_eq!(numbers.next_change(|_| false), None);
     }
 }

@@ -10,10 +10,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Client, EndpointArgs, Settings,
+    EndpointArgs,
     output::{self, Output},
-    record::written,
+    rows::written,
 };
+use crate::client::{Client, Settings};
 use crate::{contract::v1, duration, tick::Price};
 
 /// The flags of `ticker list`.
@@ -30,7 +31,7 @@ pub struct ListArgs {
 
 /// An instrument in JSON and CSV, in the units that people use.
 #[derive(Debug, Serialize)]
-struct Record {
+struct InstrumentRow {
     symbol: String,
     kind: String,
     currency: String,
@@ -78,7 +79,7 @@ async fn show(client: &Client, output: Output, mut to: impl Write) -> anyhow::Re
             write_table(&records, &mut to)?;
         }
         Output::Lines => {
-            let line = |to: &mut dyn Write, record: Record| writeln!(to, "{}", record.symbol);
+            let line = |to: &mut dyn Write, record: InstrumentRow| writeln!(to, "{}", record.symbol);
             pages(client, |page| page.into_iter().try_for_each(|record| line(&mut to, record))).await?;
         }
         Output::Json => {
@@ -95,12 +96,15 @@ async fn show(client: &Client, output: Output, mut to: impl Write) -> anyhow::Re
 }
 
 /// Hands over every page of instruments.
-async fn pages(client: &Client, mut show: impl FnMut(Vec<Record>) -> io::Result<()>) -> anyhow::Result<()> {
-    let show = |page: Vec<v1::Instrument>| Ok(show(page.into_iter().map(Record::of).collect())?);
+async fn pages(
+    client: &Client,
+    mut show: impl FnMut(Vec<InstrumentRow>) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let show = |page: Vec<v1::Instrument>| Ok(show(page.into_iter().map(InstrumentRow::of).collect())?);
     client.each_page_of_instruments(show).await
 }
 
-fn write_json(records: Vec<Record>, to: &mut impl Write) -> io::Result<()> {
+fn write_json(records: Vec<InstrumentRow>, to: &mut impl Write) -> io::Result<()> {
     for record in records {
         serde_json::to_writer(&mut *to, &record)?;
         to.write_all(b"\n")?;
@@ -108,9 +112,9 @@ fn write_json(records: Vec<Record>, to: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn write_table(records: &[Record], to: &mut impl Write) -> io::Result<()> {
+fn write_table(records: &[InstrumentRow], to: &mut impl Write) -> io::Result<()> {
     let headings = COLUMNS.map(|(heading, _)| heading.to_owned());
-    let lines: Vec<_> = [headings].into_iter().chain(records.iter().map(Record::cells)).collect();
+    let lines: Vec<_> = [headings].into_iter().chain(records.iter().map(InstrumentRow::cells)).collect();
     let mut widths = [0; COLUMNS.len()];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
@@ -127,7 +131,7 @@ fn write_table(records: &[Record], to: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-impl Record {
+impl InstrumentRow {
     fn of(instrument: v1::Instrument) -> Self {
         let decimal = |nanos| Price::from_nanos(nanos).map_or(0.0, Price::to_f64);
         let interval = instrument.tick_interval.and_then(|interval| Duration::try_from(interval).ok());
@@ -171,8 +175,8 @@ impl Record {
 mod tests {
     use super::*;
 
-    fn instrument(symbol: &str, name: &str, prices: (i64, i64, i64), interval: (i64, i32)) -> Record {
-        Record::of(v1::Instrument {
+    fn instrument(symbol: &str, name: &str, prices: (i64, i64, i64), interval: (i64, i32)) -> InstrumentRow {
+        InstrumentRow::of(v1::Instrument {
             symbol: symbol.to_owned(),
             name: name.to_owned(),
             reference_price_nanos: prices.0,
@@ -186,7 +190,7 @@ mod tests {
         })
     }
 
-    fn two() -> [Record; 2] {
+    fn two() -> [InstrumentRow; 2] {
         [
             instrument(
                 "M&M",
@@ -215,7 +219,7 @@ mod tests {
         let name = "\u{1b}[2JTata\r\n".to_owned();
         let steering = v1::Instrument { symbol: "TCS".to_owned(), name, ..v1::Instrument::default() };
         let mut text = Vec::new();
-        write_table(&[Record::of(steering)], &mut text).unwrap();
+        write_table(&[InstrumentRow::of(steering)], &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(text.ends_with("[2JTata\n") && text.lines().count() == 2, "{text:?}");
     }
@@ -223,7 +227,7 @@ mod tests {
     #[test]
     fn what_is_not_known_of_a_recorded_instrument_is_left_blank() {
         let recorded = v1::Instrument { symbol: "BTCUSDT".to_owned(), ..v1::Instrument::default() };
-        let cells = Record::of(recorded).cells();
+        let cells = InstrumentRow::of(recorded).cells();
         assert_eq!((cells[0].as_str(), cells[6].as_str(), cells[7].as_str()), ("BTCUSDT", "", ""));
     }
 

@@ -6,18 +6,18 @@ use std::collections::{HashMap, HashSet};
 
 pub(super) use requests::Requests;
 
-use super::{Delivery, Replay, Wanted};
+use super::{Delivery, ReplayOptions, Wanted};
 use crate::{
-    client::{Event, LiveTick, Refusal, message::Message},
+    client::{Event, LiveTick, RefusedSymbol, message::Message},
     contract::v1::{self, SymbolStatusCode as Code},
     tick::{Sequence, Symbol, Time},
 };
 
 /// All that is known of a subscription, whichever replica it came from.
-pub(super) struct Progress {
+pub(super) struct ResumeState {
     wanted: Wanted,
     /// The past is wanted first, or alone.
-    replay: Option<Replay>,
+    replay: Option<ReplayOptions>,
     /// What became of each symbol that was asked for; `None` while it has no answer.
     answers: HashMap<String, Option<Answer>>,
     /// The last sequence of each symbol that came, or that is known never to come.
@@ -40,13 +40,10 @@ enum Answer {
 
 /// Why a replica cannot go on where another one has stopped.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unfit(pub(super) String);
+pub(super) struct Unsuitable(pub(super) String);
 
-/// Stands for every instrument.
-const EVERYTHING: &str = "*";
-
-impl Progress {
-    pub(super) fn new(mut wanted: Wanted, replay: Option<Replay>) -> Self {
+impl ResumeState {
+    pub(super) fn new(mut wanted: Wanted, replay: Option<ReplayOptions>) -> Self {
         let mut known = HashSet::new();
         wanted.symbols.retain(|symbol| known.insert(symbol.clone()));
         let answers = known.into_iter().map(|symbol| (symbol, None)).collect();
@@ -88,7 +85,7 @@ impl Progress {
         message: Message,
         asked: impl FnOnce() -> Vec<String>,
         events: &mut Vec<Event>,
-    ) -> Result<(), Unfit> {
+    ) -> Result<(), Unsuitable> {
         match message {
             Message::Result(result) => return self.answer(&asked(), result, events),
             Message::Tick(live) => self.tick(live, events),
@@ -106,11 +103,11 @@ impl Progress {
         asked: &[String],
         result: v1::SubscriptionResult,
         events: &mut Vec<Event>,
-    ) -> Result<(), Unfit> {
+    ) -> Result<(), Unsuitable> {
         let v1::SubscriptionResult { tape_id, statuses, .. } = result;
         let own = self.tape_id.get_or_insert_with(|| tape_id.clone());
         if *own != tape_id {
-            return Err(Unfit(format!(
+            return Err(Unsuitable(format!(
                 "plays the tape {tape_id} and not {own}: its sequences mean other ticks"
             )));
         }
@@ -127,12 +124,12 @@ impl Progress {
                 }
                 Some(answer @ None) => {
                     *answer = Some(Answer::Refused);
-                    refused.push(Refusal { symbol: status.symbol.clone(), message: reason(status) });
+                    refused.push(RefusedSymbol { symbol: status.symbol.clone(), message: reason(status) });
                 }
                 // It went on before, or came with the star.
                 Some(Some(_)) | None if accepted => {}
                 Some(Some(_)) | None => {
-                    return Err(Unfit(format!("does not go on with {symbol}: {}", reason(status))));
+                    return Err(Unsuitable(format!("does not go on with {symbol}: {}", reason(status))));
                 }
             }
         }

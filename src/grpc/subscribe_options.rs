@@ -5,9 +5,7 @@ use std::{
     time::Duration,
 };
 
-use thiserror::Error;
-
-use super::{Feed, Format, convert};
+use super::{Format, WorkerContext, convert, subscribe_error::TooFarAhead};
 use crate::{
     contract::v1::{self, Subscription, SymbolStatusCode as Code},
     hub::{Delivery, Interest, Start},
@@ -21,15 +19,15 @@ const LONGEST_MIN_INTERVAL: Duration = DAY;
 /// How far ahead a subscription may begin, in real time. A client that names a later tick would wait in silence.
 const LONGEST_WAIT: Duration = DAY;
 
-/// The terms of one request, the same for all of its symbols.
-pub(super) struct Terms {
+/// The options of one request, the same for all of its symbols.
+pub(super) struct CheckedOptions {
     pub(super) interest: Interest,
-    pub(super) origin: Origin,
+    pub(super) start_point: StartPoint,
 }
 
 /// From where on symbols are wanted: from now, unless it says something else.
 #[derive(Default)]
-pub(super) struct Origin {
+pub(super) struct StartPoint {
     /// After the last sequence that the client has seen.
     pub(super) after: BTreeMap<String, u64>,
     /// From a point in time, for the others.
@@ -38,61 +36,53 @@ pub(super) struct Origin {
     pub(super) named: HashSet<Symbol>,
 }
 
-/// The sequence that a symbol should resume after is too far in the future.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub(super) enum TooFarAhead {
-    #[error(
-        "after_sequence {after} is not due within a day: the newest sequence is {newest}; send the last sequence that \
-         you received, or leave it out to begin with the newest"
-    )]
-    OfNewest { after: u64, newest: Sequence },
-    #[error(
-        "after_sequence {after} is not due within a day: the tape has not begun, and its first sequence is {first}; \
-         leave it out to begin there"
-    )]
-    OfFirst { after: u64, first: Sequence },
-}
-
 /// Why every symbol of a request is refused.
-pub(super) struct Objection {
+pub(super) struct InvalidOptions {
     pub(super) code: Code,
     pub(super) message: String,
 }
 
-impl Terms {
-    pub(super) fn of(feed: &Feed, subscription: &mut Subscription) -> Result<Self, Objection> {
-        let own = &feed.tape.identity().tape_id;
+impl CheckedOptions {
+    pub(super) fn of(
+        worker: &WorkerContext,
+        subscription: &mut Subscription,
+    ) -> Result<Self, InvalidOptions> {
+        let own = &worker.tape.identity().tape_id;
         if !subscription.tape_id.is_empty() && subscription.tape_id != *own {
             let message = format!("this replica plays the tape {own}, so its sequences mean other ticks");
-            return Err(Objection { code: Code::ForeignTape, message });
+            return Err(InvalidOptions { code: Code::ForeignTape, message });
         }
         let time = match subscription.start_time {
             Some(time) => Some(convert::time(time).ok_or_else(|| malformed_time("start_time"))?),
             None => None,
         };
-        if time.is_some_and(|time| time > latest_start(feed.clock)) {
-            return Err(start_too_far_ahead(feed.clock));
+        if time.is_some_and(|time| time > latest_start(worker.clock)) {
+            return Err(start_too_far_ahead(worker.clock));
         }
-        let delivery = delivery(subscription, feed.clock)?;
+        let delivery = delivery(subscription, worker.clock)?;
         let interest = Interest { delivery, format: format(subscription)? as u8, unnamed: false };
         let after = std::mem::take(&mut subscription.after_sequence);
         let named = subscription.symbols.iter().filter_map(|symbol| symbol.parse().ok()).collect();
-        Ok(Self { interest, origin: Origin { after, time, named } })
+        Ok(Self { interest, start_point: StartPoint { after, time, named } })
     }
 }
 
-impl Origin {
+impl StartPoint {
     /// The start of an instrument's subscription.
     ///
     /// # Errors
     /// The sequence to resume after is due in more than a day, or never.
-    pub(super) fn start(&self, feed: &Feed, instrument: &Instrument) -> Result<Start, TooFarAhead> {
+    pub(super) fn start(
+        &self,
+        worker: &WorkerContext,
+        instrument: &Instrument,
+    ) -> Result<Start, TooFarAhead> {
         match (self.after.get(instrument.symbol.as_str()), self.time) {
             (Some(after), _) => {
-                is_near(*after, &*feed.tape.series(instrument), feed.clock)?;
+                is_near(*after, &*worker.tape.series(instrument), worker.clock)?;
                 Ok(Start::at(Sequence(*after).next()))
             }
-            (None, Some(time)) => Ok(Start::at(feed.tape.series(instrument).sequence_from(time))),
+            (None, Some(time)) => Ok(Start::at(worker.tape.series(instrument).sequence_from(time))),
             (None, None) => Ok(Start::Snapshot),
         }
     }
@@ -111,9 +101,9 @@ fn latest_start(clock: Clock) -> Time {
     clock.now() + clock.span(LONGEST_WAIT)
 }
 
-fn start_too_far_ahead(clock: Clock) -> Objection {
+fn start_too_far_ahead(clock: Clock) -> InvalidOptions {
     let now = convert::rfc3339_to_the_second(clock.now().parts().0);
-    Objection::invalid(format!("start_time is more than a day ahead: the time on the tape is {now}Z"))
+    InvalidOptions::invalid(format!("start_time is more than a day ahead: the time on the tape is {now}Z"))
 }
 
 /// Checks that a tick is due within [`LONGEST_WAIT`]. Sequences before the first tick are never too far ahead.
@@ -128,21 +118,21 @@ fn is_near(after: u64, series: &dyn Series, clock: Clock) -> Result<(), TooFarAh
     })
 }
 
-impl Objection {
+impl InvalidOptions {
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self { code: Code::InvalidArgument, message: message.into() }
     }
 }
 
-pub(super) fn malformed_time(field: &str) -> Objection {
-    Objection::invalid(format!("{field} {}", convert::NO_TIMESTAMP))
+pub(super) fn malformed_time(field: &str) -> InvalidOptions {
+    InvalidOptions::invalid(format!("{field} {}", convert::NO_TIMESTAMP))
 }
 
-fn delivery(subscription: &Subscription, clock: Clock) -> Result<Delivery, Objection> {
+fn delivery(subscription: &Subscription, clock: Clock) -> Result<Delivery, InvalidOptions> {
     let asked = subscription.min_interval.unwrap_or_default();
     let min_interval = convert::positive_duration(asked)
         .filter(|interval| *interval <= LONGEST_MIN_INTERVAL)
-        .ok_or_else(|| Objection::invalid("min_interval must be from 0 to one day"))?;
+        .ok_or_else(|| InvalidOptions::invalid("min_interval must be from 0 to one day"))?;
     let unknown = subscription.delivery;
     match v1::Delivery::try_from(unknown) {
         Ok(v1::Delivery::Unspecified | v1::Delivery::Latest) => {
@@ -151,21 +141,23 @@ fn delivery(subscription: &Subscription, clock: Clock) -> Result<Delivery, Objec
         }
         Ok(v1::Delivery::EveryTick) if min_interval.is_zero() => Ok(Delivery::EveryTick),
         Ok(v1::Delivery::EveryTick) => {
-            Err(Objection::invalid("min_interval goes only with DELIVERY_LATEST: it leaves ticks out"))
+            Err(InvalidOptions::invalid("min_interval goes only with DELIVERY_LATEST: it leaves ticks out"))
         }
-        Err(_) => Err(Objection::invalid(format!(
+        Err(_) => Err(InvalidOptions::invalid(format!(
             "delivery {unknown} is unknown: use DELIVERY_LATEST or DELIVERY_EVERY_TICK"
         ))),
     }
 }
 
-fn format(subscription: &Subscription) -> Result<Format, Objection> {
+fn format(subscription: &Subscription) -> Result<Format, InvalidOptions> {
     match v1::Detail::try_from(subscription.detail) {
         Ok(v1::Detail::Unspecified | v1::Detail::Ltp) => Ok(Format::V1),
         Ok(v1::Detail::Quote) => Ok(Format::V1WithQuotes),
         Err(_) => {
             let unknown = subscription.detail;
-            Err(Objection::invalid(format!("detail {unknown} is unknown: use DETAIL_LTP or DETAIL_QUOTE")))
+            Err(InvalidOptions::invalid(format!(
+                "detail {unknown} is unknown: use DETAIL_LTP or DETAIL_QUOTE"
+            )))
         }
     }
 }

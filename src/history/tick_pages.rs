@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The ticks of one instrument that have taken place by some time. No other is ever read.
-pub struct Past {
+pub struct PastTicks {
     pub(super) series: Arc<dyn Series>,
     pub(super) ticks: Range<Sequence>,
 }
@@ -50,7 +50,7 @@ pub enum HistoryError {
     },
 }
 
-impl Past {
+impl PastTicks {
     /// What has taken place at or before `now`.
     pub fn new(series: Arc<dyn Series>, now: Time) -> Self {
         let first = series.first();

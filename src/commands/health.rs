@@ -15,7 +15,8 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Client, ClientError, Endpoint, Settings, output, usage, watch::warn};
+use super::{output, usage, watch::warn};
+use crate::client::{Client, ClientError, Endpoint, Settings};
 
 /// The flags of `ticker health`.
 #[derive(Args, Debug)]
@@ -79,7 +80,7 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
 
 async fn check(endpoint: &Endpoint, service: String) -> Result<ServingStatus, ClientError> {
     let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
-    let mut health = HealthClient::new(client.replica.channel.clone());
+    let mut health = HealthClient::new(client.channel());
     match health.check(HealthCheckRequest { service }).await {
         Ok(answer) => Ok(answer.into_inner().status()),
         // What `Watch` calls a service that the server does not know.

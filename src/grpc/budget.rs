@@ -15,7 +15,7 @@ use std::{
 
 /// Counts what is held against a limit. Tasks that want to hold more wait while the limit is reached. The size of an answer is
 /// known only when it is made, so the last one may exceed the limit.
-pub(super) struct Room {
+pub(super) struct Budget {
     max: usize,
     used: AtomicUsize,
     next_place: AtomicU64,
@@ -24,14 +24,14 @@ pub(super) struct Room {
 }
 
 /// A place among those that wait for room. Dropping it gives the place up.
-pub(super) struct Place {
-    room: Arc<Room>,
+pub(super) struct BudgetWaiter {
+    budget: Arc<Budget>,
     number: u64,
     is_waiting: bool,
 }
 
-impl Room {
-    /// Room for this much.
+impl Budget {
+    /// A budget of this size.
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
@@ -77,12 +77,16 @@ impl Room {
     }
 
     /// A place that waits for nothing yet.
-    pub(super) fn place(self: &Arc<Self>) -> Place {
-        Place { room: self.clone(), number: self.next_place.fetch_add(1, Relaxed), is_waiting: false }
+    pub(super) fn place(self: &Arc<Self>) -> BudgetWaiter {
+        BudgetWaiter {
+            budget: self.clone(),
+            number: self.next_place.fetch_add(1, Relaxed),
+            is_waiting: false,
+        }
     }
 }
 
-impl Place {
+impl BudgetWaiter {
     /// A number that no other place of the room has.
     pub(super) fn number(&self) -> u64 {
         self.number
@@ -90,27 +94,27 @@ impl Place {
 
     /// Ready when there is room, which is not taken yet; otherwise the task is woken when there is.
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.room.has_room() {
+        if self.budget.has_room() {
             return Poll::Ready(());
         }
         self.wait(cx);
-        // Room that was given back before the line above has woken nobody.
-        if self.room.has_room() { Poll::Ready(()) } else { Poll::Pending }
+        // What was given back before the line above has woken nobody.
+        if self.budget.has_room() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Wakes the task when there is room again, or when nothing is held any more.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>) {
-        let mut waiting = self.room.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.budget.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.insert(self.number, cx.waker().clone());
         self.is_waiting = true;
-        self.room.is_waited_for.store(true, SeqCst);
+        self.budget.is_waited_for.store(true, SeqCst);
     }
 }
 
-impl Drop for Place {
+impl Drop for BudgetWaiter {
     fn drop(&mut self) {
         if self.is_waiting {
-            self.room.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+            self.budget.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
         }
     }
 }
@@ -132,23 +136,23 @@ mod tests {
 
     #[test]
     fn those_who_wait_for_room_are_woken_once_when_there_is_some() {
-        let room = Arc::new(Room::new(10));
-        let (mut one, mut gone) = (room.place(), room.place());
+        let budget = Arc::new(Budget::new(10));
+        let (mut one, mut gone) = (budget.place(), budget.place());
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());
         let mut cx = Context::from_waker(&waker);
-        room.take(9);
+        budget.take(9);
         assert!(one.poll_room(&mut cx).is_ready());
-        room.take(25);
+        budget.take(25);
         assert!(one.poll_room(&mut cx).is_pending() && one.poll_room(&mut cx).is_pending());
         assert!(gone.poll_room(&mut cx).is_pending());
         drop(gone);
-        room.give_back(24);
-        assert_eq!((room.used(), woken.0.load(Relaxed)), (10, 0));
-        room.give_back(1);
+        budget.give_back(24);
+        assert_eq!((budget.used(), woken.0.load(Relaxed)), (10, 0));
+        budget.give_back(1);
         assert_eq!(woken.0.load(Relaxed), 1);
-        room.give_back(9);
-        assert_eq!((room.used(), woken.0.load(Relaxed)), (0, 1));
+        budget.give_back(9);
+        assert_eq!((budget.used(), woken.0.load(Relaxed)), (0, 1));
         assert!(one.poll_room(&mut cx).is_ready());
     }
 }

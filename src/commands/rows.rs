@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::LiveTick;
+use crate::client::LiveTick;
 use crate::timestamp::show_with_decimals;
 
 /// Writes ticks in one format. Nothing is sure to be written before `flush`.
-pub(super) enum Records<W: Write> {
+pub(super) enum TickWriter<W: Write> {
     Lines(W),
     Json(W),
     Csv(Box<csv::Writer<W>>),
@@ -16,7 +16,7 @@ pub(super) enum Records<W: Write> {
 
 /// A tick in JSON and CSV.
 #[derive(Serialize)]
-struct Record<'a> {
+struct TickRow<'a> {
     symbol: &'a str,
     ltp: f64,
     time: &'a str,
@@ -30,7 +30,7 @@ struct Record<'a> {
 const HEADINGS: [&str; 8] =
     ["symbol", "ltp", "time", "sequence", "ltp_nanos", "last_quantity", "conflated", "snapshot"];
 
-impl<W: Write> Records<W> {
+impl<W: Write> TickWriter<W> {
     pub(super) fn lines(to: W) -> Self {
         Self::Lines(to)
     }
@@ -54,11 +54,11 @@ impl<W: Write> Records<W> {
                 writeln!(to, "{time} {:<12} {:>14}", live.symbol, live.tick.price.to_string())
             }
             Self::Json(to) => {
-                serde_json::to_writer(&mut *to, &Record::of(live, &show_with_decimals(live.tick.time, 9)))?;
+                serde_json::to_writer(&mut *to, &TickRow::of(live, &show_with_decimals(live.tick.time, 9)))?;
                 to.write_all(b"\n")
             }
             Self::Csv(to) => {
-                to.serialize(Record::of(live, &show_with_decimals(live.tick.time, 9))).map_err(written)
+                to.serialize(TickRow::of(live, &show_with_decimals(live.tick.time, 9))).map_err(written)
             }
         }
     }
@@ -71,7 +71,7 @@ impl<W: Write> Records<W> {
     }
 }
 
-impl<'a> Record<'a> {
+impl<'a> TickRow<'a> {
     fn of(live: &'a LiveTick, time: &'a str) -> Self {
         Self {
             symbol: live.symbol.as_str(),
@@ -115,14 +115,14 @@ mod tests {
         }
     }
 
-    fn text(records: impl FnOnce(Vec<u8>) -> Records<Vec<u8>>) -> String {
+    fn text(records: impl FnOnce(Vec<u8>) -> TickWriter<Vec<u8>>) -> String {
         let mut records = records(Vec::new());
         records.write(&live("RELIANCE", 2_930_550_000_000, 1)).unwrap();
         records.write(&live("M&M", 100_000_000_000, u64::MAX)).unwrap();
         records.flush().unwrap();
         let bytes = match records {
-            Records::Lines(to) | Records::Json(to) => to,
-            Records::Csv(to) => to.into_inner().unwrap(),
+            TickWriter::Lines(to) | TickWriter::Json(to) => to,
+            TickWriter::Csv(to) => to.into_inner().unwrap(),
         };
         String::from_utf8(bytes).unwrap()
     }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn lines_are_for_people_and_for_awk() {
         assert_eq!(
-            text(Records::lines),
+            text(TickWriter::lines),
             "2025-11-24T16:00:00.020Z RELIANCE            2930.55\n\
              2025-11-24T16:00:00.020Z M&M                     100\n"
         );
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn json_is_one_object_per_line_with_every_field_of_the_tick() {
-        let json = text(Records::json);
+        let json = text(TickWriter::json);
         assert_eq!(
             json.lines().next(),
             Some(concat!(
@@ -153,12 +153,12 @@ mod tests {
 
     #[test]
     fn csv_has_the_fields_of_json_under_their_names() {
-        let csv = text(|to| Records::csv(to).unwrap());
+        let csv = text(|to| TickWriter::csv(to).unwrap());
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!(lines[0], "symbol,ltp,time,sequence,ltp_nanos,last_quantity,conflated,snapshot");
         assert_eq!(lines[1], "RELIANCE,2930.55,2025-11-24T16:00:00.020000000Z,1,2930550000000,12,3,true");
         let json: serde_json::Value =
-            serde_json::from_str(text(Records::json).lines().next().unwrap()).unwrap();
+            serde_json::from_str(text(TickWriter::json).lines().next().unwrap()).unwrap();
         for name in HEADINGS {
             assert!(json.get(name).is_some(), "{name}");
         }

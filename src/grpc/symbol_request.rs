@@ -4,23 +4,23 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use super::{
-    Feed, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, Turn,
-    outcome::{Statuses, refused, status, subscribed},
+    MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, Turn, WorkerContext,
     replay::Span,
-    session::{Refusal, Session},
+    session::Session,
     status::Failure,
-    terms::{Objection, Origin, Terms},
-    v1::EVERYTHING,
+    subscribe_error::SubscribeError,
+    subscribe_options::{CheckedOptions, InvalidOptions, StartPoint},
+    symbol_status::{Statuses, refused, status, subscribed},
 };
 use crate::{
-    contract::v1::{Subscription, SymbolStatusCode as Code},
+    contract::v1::{ALL_INSTRUMENTS, Subscription, SymbolStatusCode as Code},
     hub::Interest,
     tape::Instrument,
     tick::Symbol,
 };
 
 /// A request in progress.
-pub(super) struct Change {
+pub(super) struct SymbolRequest {
     request_id: u64,
     symbols: Vec<String>,
     /// The first symbol that is not done.
@@ -41,19 +41,19 @@ pub(super) struct Change {
 
 enum Step {
     /// Every symbol is refused.
-    Refuse(Objection),
+    Refuse(InvalidOptions),
     /// Looks for a symbol that can be subscribed, before any other is removed.
-    Check(Terms),
+    Check(CheckedOptions),
     /// Removes what is not wanted any more.
-    Remove(Terms),
-    Subscribe(Terms),
+    Remove(CheckedOptions),
+    Subscribe(CheckedOptions),
     /// Looks for entries of `after_sequence` that the request does not name.
-    Strays(Terms),
-    Replay(Terms, Span, BTreeMap<Symbol, Arc<Instrument>>),
+    Strays(CheckedOptions),
+    Replay(CheckedOptions, Span, BTreeMap<Symbol, Arc<Instrument>>),
     /// Adds the statuses of removed symbols.
-    Removed(Terms),
+    Removed(CheckedOptions),
     /// Looks for strays of a replay.
-    StraysOfReplay(Terms, Span, BTreeMap<Symbol, Arc<Instrument>>),
+    StraysOfReplay(CheckedOptions, Span, BTreeMap<Symbol, Arc<Instrument>>),
     Unsubscribe,
     List(Listing),
     Done,
@@ -82,33 +82,37 @@ const STATUSES: usize = 64;
 const MAX_REFUSED: usize = 10_000;
 const TOO_MANY_IN_MESSAGE: &str = "a message names at most 1,000 symbols: send the others in another one";
 
-impl Change {
+impl SymbolRequest {
     /// Adds symbols.
-    pub(super) fn subscribe(feed: &Feed, request_id: u64, mut subscription: Subscription) -> Self {
-        let step = match Terms::of(feed, &mut subscription) {
-            _ if subscription.symbols.is_empty() => Step::Refuse(Objection::invalid(NO_SYMBOL)),
-            Ok(terms) => Step::Subscribe(terms),
-            Err(objection) => Step::Refuse(objection),
+    pub(super) fn subscribe(worker: &WorkerContext, request_id: u64, mut subscription: Subscription) -> Self {
+        let step = match CheckedOptions::of(worker, &mut subscription) {
+            _ if subscription.symbols.is_empty() => Step::Refuse(InvalidOptions::invalid(NO_SYMBOL)),
+            Ok(options) => Step::Subscribe(options),
+            Err(invalid) => Step::Refuse(invalid),
         };
         Self::new(request_id, subscription.symbols, step)
     }
 
     /// Makes the symbols exactly this set. A request of which every symbol is refused changes nothing.
-    pub(super) fn set(feed: &Feed, request_id: u64, mut subscription: Subscription) -> Self {
-        let step = match Terms::of(feed, &mut subscription) {
-            Ok(terms) if subscription.symbols.is_empty() => Step::Remove(terms),
-            Ok(terms) => Step::Check(terms),
-            Err(objection) => Step::Refuse(objection),
+    pub(super) fn set(worker: &WorkerContext, request_id: u64, mut subscription: Subscription) -> Self {
+        let step = match CheckedOptions::of(worker, &mut subscription) {
+            Ok(options) if subscription.symbols.is_empty() => Step::Remove(options),
+            Ok(options) => Step::Check(options),
+            Err(invalid) => Step::Refuse(invalid),
         };
         Self::new(request_id, subscription.symbols, step)
     }
 
     /// Begins a replay.
-    pub(super) fn replay(feed: &Feed, mut subscription: Subscription, span: Result<Span, Objection>) -> Self {
-        let step = match (Terms::of(feed, &mut subscription), span) {
-            _ if subscription.symbols.is_empty() => Step::Refuse(Objection::invalid(NO_SYMBOL)),
-            (Err(objection), _) | (_, Err(objection)) => Step::Refuse(objection),
-            (Ok(terms), Ok(span)) => Step::Replay(terms, span, BTreeMap::new()),
+    pub(super) fn replay(
+        worker: &WorkerContext,
+        mut subscription: Subscription,
+        span: Result<Span, InvalidOptions>,
+    ) -> Self {
+        let step = match (CheckedOptions::of(worker, &mut subscription), span) {
+            _ if subscription.symbols.is_empty() => Step::Refuse(InvalidOptions::invalid(NO_SYMBOL)),
+            (Err(invalid), _) | (_, Err(invalid)) => Step::Refuse(invalid),
+            (Ok(options), Ok(span)) => Step::Replay(options, span, BTreeMap::new()),
         };
         Self::new(0, subscription.symbols, step)
     }
@@ -116,18 +120,18 @@ impl Change {
     /// Removes symbols.
     pub(super) fn unsubscribe(request_id: u64, symbols: Vec<String>) -> Self {
         let step = match symbols.is_empty() {
-            true => Step::Refuse(Objection::invalid(NO_SYMBOL)),
+            true => Step::Refuse(InvalidOptions::invalid(NO_SYMBOL)),
             false => Step::Unsubscribe,
         };
         Self::new(request_id, symbols, step)
     }
 
     /// Lists the subscriptions: `*` first if `everything` is set, then the named symbols in order.
-    pub(super) fn list(feed: &Feed, request_id: u64, everything: Option<Interest>) -> Self {
+    pub(super) fn list(worker: &WorkerContext, request_id: u64, everything: Option<Interest>) -> Self {
         let listing = Listing { from: Some(0), found: BTreeMap::new() };
         let mut list = Self::new(request_id, Vec::new(), Step::List(listing));
         if let Some(interest) = everything {
-            list.statuses.push(subscribed(EVERYTHING, interest, feed.clock));
+            list.statuses.push(subscribed(ALL_INSTRUMENTS, interest, worker.clock));
         }
         list
     }
@@ -152,7 +156,7 @@ impl Change {
     ///
     /// # Errors
     /// There is no room for a replay.
-    pub(super) fn go_on(
+    pub(super) fn advance(
         &mut self,
         session: &mut Session,
         everything: &mut Option<Interest>,
@@ -161,47 +165,47 @@ impl Change {
         loop {
             match std::mem::replace(&mut self.step, Step::Done) {
                 Step::Done => return Ok(true),
-                Step::Refuse(objection) => match self.refuse_rest(objection.code, &objection.message, turn) {
+                Step::Refuse(invalid) => match self.refuse_rest(invalid.code, &invalid.message, turn) {
                     true => self.finish(session),
-                    false => self.step = Step::Refuse(objection),
+                    false => self.step = Step::Refuse(invalid),
                 },
-                Step::Check(terms) => match self.check(session, &terms, turn) {
-                    None => self.step = Step::Check(terms),
-                    Some(false) => self.step = Step::Subscribe(terms),
-                    Some(true) => self.step = Step::Remove(terms),
+                Step::Check(options) => match self.check(session, &options, turn) {
+                    None => self.step = Step::Check(options),
+                    Some(false) => self.step = Step::Subscribe(options),
+                    Some(true) => self.step = Step::Remove(options),
                 },
-                Step::Remove(terms) => {
-                    self.step = match self.remove(session, everything, &terms, turn) {
-                        true => Step::Subscribe(terms),
-                        false => Step::Remove(terms),
+                Step::Remove(options) => {
+                    self.step = match self.remove(session, everything, &options, turn) {
+                        true => Step::Subscribe(options),
+                        false => Step::Remove(options),
                     }
                 }
-                Step::Subscribe(terms) => match self.subscribe_named(session, &terms, turn) {
-                    true => self.step = Step::Strays(terms),
-                    false => self.step = Step::Subscribe(terms),
+                Step::Subscribe(options) => match self.subscribe_named(session, &options, turn) {
+                    true => self.step = Step::Strays(options),
+                    false => self.step = Step::Subscribe(options),
                 },
-                Step::Strays(terms) => match self.find_strays(session, &terms.origin, turn) {
+                Step::Strays(options) => match self.find_strays(session, &options.start_point, turn) {
                     true => {
                         // Their statuses are made from the end.
                         self.removed.sort_unstable_by(|one, other| other.cmp(one));
-                        self.step = Step::Removed(terms);
+                        self.step = Step::Removed(options);
                     }
-                    false => self.step = Step::Strays(terms),
+                    false => self.step = Step::Strays(options),
                 },
-                Step::Removed(terms) => match self.put_removed(turn) {
-                    true => self.finish_subscribe(session, everything, terms),
-                    false => self.step = Step::Removed(terms),
+                Step::Removed(options) => match self.put_removed(turn) {
+                    true => self.finish_subscribe(session, everything, options),
+                    false => self.step = Step::Removed(options),
                 },
-                Step::Replay(terms, span, mut instruments) => {
-                    self.step = match self.find_replayed(session, &terms, &mut instruments, turn) {
-                        true => Step::StraysOfReplay(terms, span, instruments),
-                        false => Step::Replay(terms, span, instruments),
+                Step::Replay(options, span, mut instruments) => {
+                    self.step = match self.find_replayed(session, &options, &mut instruments, turn) {
+                        true => Step::StraysOfReplay(options, span, instruments),
+                        false => Step::Replay(options, span, instruments),
                     }
                 }
-                Step::StraysOfReplay(terms, span, instruments) => {
-                    match self.find_strays(session, &terms.origin, turn) {
-                        true => self.finish_replay(session, terms, span, instruments)?,
-                        false => self.step = Step::StraysOfReplay(terms, span, instruments),
+                Step::StraysOfReplay(options, span, instruments) => {
+                    match self.find_strays(session, &options.start_point, turn) {
+                        true => self.finish_replay(session, options, span, instruments)?,
+                        false => self.step = Step::StraysOfReplay(options, span, instruments),
                     }
                 }
                 Step::Unsubscribe => match self.unsubscribe_named(session, everything, turn) {
@@ -246,10 +250,10 @@ impl Change {
     }
 
     /// Whether a symbol can be subscribed; `None` when that is not known yet.
-    fn check(&mut self, session: &Session, terms: &Terms, turn: Turn) -> Option<bool> {
+    fn check(&mut self, session: &Session, options: &CheckedOptions, turn: Turn) -> Option<bool> {
         let mut found = false;
         let all = self.each(turn, |_, symbol| {
-            found = found || symbol == EVERYTHING || session.find(symbol, terms).is_ok();
+            found = found || symbol == ALL_INSTRUMENTS || session.find(symbol, options).is_ok();
         });
         let known = found || all;
         if known {
@@ -263,13 +267,13 @@ impl Change {
         &mut self,
         session: &Session,
         everything: &mut Option<Interest>,
-        terms: &Terms,
+        options: &CheckedOptions,
         turn: Turn,
     ) -> bool {
-        let wanted = &terms.origin.named;
+        let wanted = &options.start_point.named;
         let all = self.names_everything();
         let keep = |symbol: &Symbol, interest: &Interest| {
-            wanted.contains(symbol) || all && (interest.unnamed || session.feed.is_listed(symbol))
+            wanted.contains(symbol) || all && (interest.unnamed || session.worker.is_listed(symbol))
         };
         if !self.retain(session, turn, keep) {
             return false;
@@ -298,24 +302,29 @@ impl Change {
         self.retained.is_none()
     }
 
-    fn subscribe_named(&mut self, session: &Session, terms: &Terms, turn: Turn) -> bool {
-        let clock = session.feed.clock;
+    fn subscribe_named(&mut self, session: &Session, options: &CheckedOptions, turn: Turn) -> bool {
+        let clock = session.worker.clock;
         self.each(turn, |statuses, symbol| match symbol {
-            EVERYTHING => {
-                statuses.push(subscribed(symbol, Interest { unnamed: true, ..terms.interest }, clock));
+            ALL_INSTRUMENTS => {
+                statuses.push(subscribed(symbol, Interest { unnamed: true, ..options.interest }, clock));
             }
-            symbol => match session.subscribe(symbol, terms.interest, &terms.origin) {
-                Ok(_) => statuses.push(subscribed(symbol, terms.interest, clock)),
-                Err(refusal) => statuses.refused(&session.feed, symbol, refusal),
+            symbol => match session.subscribe(symbol, options.interest, &options.start_point) {
+                Ok(_) => statuses.push(subscribed(symbol, options.interest, clock)),
+                Err(refusal) => statuses.refused(&session.worker, symbol, refusal),
             },
         })
     }
 
-    fn finish_subscribe(&mut self, session: &mut Session, everything: &mut Option<Interest>, terms: Terms) {
+    fn finish_subscribe(
+        &mut self,
+        session: &mut Session,
+        everything: &mut Option<Interest>,
+        options: CheckedOptions,
+    ) {
         if self.names_everything() {
-            let interest = Interest { unnamed: true, ..terms.interest };
+            let interest = Interest { unnamed: true, ..options.interest };
             *everything = Some(interest);
-            session.subscribe_all(interest, terms.origin);
+            session.subscribe_all(interest, options.start_point);
         }
         self.finish(session);
     }
@@ -324,30 +333,30 @@ impl Change {
     fn find_replayed(
         &mut self,
         session: &Session,
-        terms: &Terms,
+        options: &CheckedOptions,
         instruments: &mut BTreeMap<Symbol, Arc<Instrument>>,
         turn: Turn,
     ) -> bool {
-        let feed = &session.feed;
-        let listed = feed.tape.instruments();
+        let worker = &session.worker;
+        let listed = worker.tape.instruments();
         let mut has_all = self.replays_all;
         let done = self.each(turn, |statuses, symbol| match symbol {
-            EVERYTHING if listed.len() > MAX_SYMBOLS_PER_STREAM => {
+            ALL_INSTRUMENTS if listed.len() > MAX_SYMBOLS_PER_STREAM => {
                 statuses.push(refused(symbol, Code::LimitExceeded, TOO_MANY_TO_REPLAY));
             }
-            EVERYTHING => {
+            ALL_INSTRUMENTS => {
                 if !std::mem::replace(&mut has_all, true) {
                     let listed = listed.iter().map(|instrument| (instrument.symbol, instrument.clone()));
                     instruments.extend(listed);
                 }
-                statuses.push(subscribed(symbol, terms.interest, feed.clock));
+                statuses.push(subscribed(symbol, options.interest, worker.clock));
             }
-            name => match session.find(name, terms) {
+            name => match session.find(name, options) {
                 Ok(instrument) => {
                     instruments.insert(instrument.symbol, instrument);
-                    statuses.push(subscribed(symbol, terms.interest, feed.clock));
+                    statuses.push(subscribed(symbol, options.interest, worker.clock));
                 }
-                Err(refusal) => statuses.refused(feed, symbol, refusal),
+                Err(refusal) => statuses.refused(worker, symbol, refusal),
             },
         });
         self.replays_all = has_all;
@@ -357,12 +366,12 @@ impl Change {
     fn finish_replay(
         &mut self,
         session: &mut Session,
-        terms: Terms,
+        options: CheckedOptions,
         span: Span,
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
     ) -> Result<(), Failure> {
         let begun = match self.statuses.has_subscribed() {
-            true => session.begin_replay(span, terms, instruments.into_values().collect()),
+            true => session.begin_replay(span, options, instruments.into_values().collect()),
             false => Ok(()),
         };
         self.finish(session);
@@ -377,7 +386,7 @@ impl Change {
     ) -> bool {
         let code = |was_subscribed| if was_subscribed { Code::Unsubscribed } else { Code::NotSubscribed };
         while let Some(symbol) = self.symbols.get(self.next).filter(|_| self.next < self.len()).cloned() {
-            if symbol == EVERYTHING {
+            if symbol == ALL_INSTRUMENTS {
                 if !self.retain(session, turn, |_, _| false) {
                     return false;
                 }
@@ -387,7 +396,9 @@ impl Change {
             } else {
                 match symbol.parse().map(|symbol| session.subscriber.unsubscribe(&symbol)) {
                     Ok(was_subscribed) => self.statuses.push(status(&symbol, code(was_subscribed))),
-                    Err(error) => self.statuses.refused(&session.feed, &symbol, Refusal::Malformed(error)),
+                    Err(error) => {
+                        self.statuses.refused(&session.worker, &symbol, SubscribeError::Malformed(error))
+                    }
                 }
             }
             self.next += 1;
@@ -423,7 +434,7 @@ impl Change {
         loop {
             for _ in 0..STATUSES {
                 let Some((symbol, interest)) = listing.found.pop_first() else { return true };
-                self.statuses.push(subscribed(symbol.as_str(), interest, session.feed.clock));
+                self.statuses.push(subscribed(symbol.as_str(), interest, session.worker.clock));
             }
             if turn.is_over() {
                 return false;
@@ -458,7 +469,7 @@ impl Change {
 
     /// Adds the statuses of symbols past 1,000, and of `after_sequence` entries without a symbol. Entries that `*` covers
     /// are used, unless they are too far ahead.
-    fn find_strays(&mut self, session: &Session, origin: &Origin, turn: Turn) -> bool {
+    fn find_strays(&mut self, session: &Session, start_point: &StartPoint, turn: Turn) -> bool {
         // A set without symbols is refused nothing.
         if !self.symbols.is_empty() && !self.refuse_rest(Code::LimitExceeded, TOO_MANY_IN_MESSAGE, turn) {
             return false;
@@ -466,16 +477,17 @@ impl Change {
         let symbols = self.symbols.get(..self.len()).unwrap_or_default();
         let all = self.names_everything();
         let from = self.last_entry.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut entries = origin.after.range::<str, _>((from, Bound::Unbounded)).map(|(symbol, _)| symbol);
+        let mut entries =
+            start_point.after.range::<str, _>((from, Bound::Unbounded)).map(|(symbol, _)| symbol);
         let mut last = None;
         for (at, symbol) in entries.by_ref().enumerate() {
-            let listed = if all { session.feed.listed(symbol) } else { None };
-            match listed.map(|instrument| origin.start(&session.feed, instrument)) {
-                _ if origin.names(symbol, symbols) => {}
+            let listed = if all { session.worker.listed(symbol) } else { None };
+            match listed.map(|instrument| start_point.start(&session.worker, instrument)) {
+                _ if start_point.names(symbol, symbols) => {}
                 None => self.statuses.stray(symbol),
                 Some(Ok(_)) => {}
                 Some(Err(ahead)) => {
-                    self.statuses.refused(&session.feed, symbol, Refusal::TooFarAhead(ahead));
+                    self.statuses.refused(&session.worker, symbol, SubscribeError::TooFarAhead(ahead));
                 }
             }
             last = Some(symbol);
@@ -491,10 +503,10 @@ impl Change {
     }
 
     fn finish(&self, session: &mut Session) {
-        self.statuses.finish(&session.feed, self.request_id, &mut session.outbox);
+        self.statuses.finish(&session.worker, self.request_id, &mut session.outbox);
     }
 
     fn names_everything(&self) -> bool {
-        self.symbols.iter().take(self.len()).any(|symbol| symbol == EVERYTHING)
+        self.symbols.iter().take(self.len()).any(|symbol| symbol == ALL_INSTRUMENTS)
     }
 }

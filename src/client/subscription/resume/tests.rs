@@ -8,12 +8,15 @@ use std::{
 use proptest::{collection::vec, prelude::*};
 
 use super::{requests::chunks, *};
-use crate::tick::{Price, Tick};
+use crate::{
+    contract::v1::ALL_INSTRUMENTS,
+    tick::{Price, Tick},
+};
 
 const SYMBOLS_WANTED: [&str; 3] = ["FAST", "SLOW", "LATE"];
 
 /// A replica's end of a stream, and the messages that are under way.
-struct Stream {
+struct StreamModel {
     /// How far the replica's clock is behind.
     behind: u64,
     next: BTreeMap<&'static str, u64>,
@@ -72,7 +75,7 @@ fn result(tape_id: &str, statuses: &[(&str, Code)]) -> v1::SubscriptionResult {
     }
 }
 
-impl Stream {
+impl StreamModel {
     /// Does what the contract says that a server does with these requests.
     fn open(requests: Vec<v1::Subscription>, now: u64, behind: u64) -> Self {
         let mut stream = Self {
@@ -85,7 +88,7 @@ impl Stream {
         };
         let now = now.saturating_sub(behind);
         for request in requests {
-            let everything = request.symbols == [EVERYTHING];
+            let everything = request.symbols == [ALL_INSTRUMENTS];
             let statuses: Vec<_> =
                 request.symbols.iter().map(|symbol| (symbol.as_str(), Code::Subscribed)).collect();
             stream.pipe.push_back(Message::Result(result("tape", &statuses)));
@@ -193,34 +196,34 @@ fn wanted(symbols: &[&str], delivery: Delivery) -> Wanted {
     Wanted { symbols: symbols.iter().map(ToString::to_string).collect(), delivery, min_interval: None }
 }
 
-fn deliver(progress: &mut Progress, stream: &mut Stream, most: usize, events: &mut Vec<Event>) {
+fn deliver(resume: &mut ResumeState, stream: &mut StreamModel, most: usize, events: &mut Vec<Event>) {
     for _ in 0..most {
         let Some(message) = stream.pipe.pop_front() else { return };
         let asked = &mut stream.asked;
-        progress.take(message, || asked.pop_front().unwrap(), events).unwrap();
+        resume.take(message, || asked.pop_front().unwrap(), events).unwrap();
     }
 }
 
 /// Plays the steps, then delivers all that is left on a good stream. Returns the events and what was skipped.
-fn play(progress: &mut Progress, steps: &[Step]) -> (Vec<Event>, BTreeSet<(String, u64)>, u64) {
+fn play(resume: &mut ResumeState, steps: &[Step]) -> (Vec<Event>, BTreeSet<(String, u64)>, u64) {
     let (mut events, mut skipped, mut now) = (Vec::new(), BTreeSet::new(), 20);
-    progress.since(Time::from_nanos(now));
-    let mut stream = Stream::open(progress.subscriptions(), now, 0);
+    resume.since(Time::from_nanos(now));
+    let mut stream = StreamModel::open(resume.subscriptions(), now, 0);
     stream.run(now, false);
-    deliver(progress, &mut stream, usize::MAX, &mut events);
+    deliver(resume, &mut stream, usize::MAX, &mut events);
     for step in steps {
         match step {
             Step::Wait(time) => now += time,
             Step::Send { conflate } => stream.run(now, *conflate),
-            Step::Deliver(most) => deliver(progress, &mut stream, *most, &mut events),
+            Step::Deliver(most) => deliver(resume, &mut stream, *most, &mut events),
             Step::Kill { deliver: most, behind } => {
-                deliver(progress, &mut stream, *most, &mut events);
-                stream = Stream::open(progress.subscriptions(), now, *behind);
+                deliver(resume, &mut stream, *most, &mut events);
+                stream = StreamModel::open(resume.subscriptions(), now, *behind);
             }
             Step::MakeBeforeBreak { deliver: most, behind } => {
-                let mut next = Stream::open(progress.subscriptions(), now, *behind);
+                let mut next = StreamModel::open(resume.subscriptions(), now, *behind);
                 stream.run(now, false);
-                deliver(progress, &mut stream, *most, &mut events);
+                deliver(resume, &mut stream, *most, &mut events);
                 next.run(now, false);
                 stream = next;
             }
@@ -233,11 +236,11 @@ fn play(progress: &mut Progress, steps: &[Step]) -> (Vec<Event>, BTreeSet<(Strin
     }
     now += 200;
     stream.run(now, false);
-    deliver(progress, &mut stream, usize::MAX, &mut events);
+    deliver(resume, &mut stream, usize::MAX, &mut events);
     // The last replica may be behind, and what was skipped at the very end is only seen with the next tick.
-    let mut last = Stream::open(progress.subscriptions(), now + 20, 0);
+    let mut last = StreamModel::open(resume.subscriptions(), now + 20, 0);
     last.run(now + 20, false);
-    deliver(progress, &mut last, usize::MAX, &mut events);
+    deliver(resume, &mut last, usize::MAX, &mut events);
     (events, skipped, now + 20)
 }
 
@@ -247,9 +250,9 @@ proptest! {
         steps in vec(step(), 0..60),
         star in any::<bool>(),
     ) {
-        let symbols = if star { &["FAST", EVERYTHING][..] } else { &SYMBOLS_WANTED };
-        let mut progress = Progress::new(wanted(symbols, Delivery::EveryTick), None);
-        let (events, skipped, now) = play(&mut progress, &steps);
+        let symbols = if star { &["FAST", ALL_INSTRUMENTS][..] } else { &SYMBOLS_WANTED };
+        let mut resume = ResumeState::new(wanted(symbols, Delivery::EveryTick), None);
+        let (events, skipped, now) = play(&mut resume, &steps);
         for symbol in SYMBOLS_WANTED {
             let mut next = None;
             for event in &events {
@@ -283,8 +286,8 @@ proptest! {
 
     #[test]
     fn received_and_conflated_add_up_across_replicas(steps in vec(step(), 0..60)) {
-        let mut progress = Progress::new(wanted(&SYMBOLS_WANTED, Delivery::Latest), None);
-        let (events, ..) = play(&mut progress, &steps);
+        let mut resume = ResumeState::new(wanted(&SYMBOLS_WANTED, Delivery::Latest), None);
+        let (events, ..) = play(&mut resume, &steps);
         for symbol in SYMBOLS_WANTED {
             let mut last = None;
             for event in &events {
@@ -308,36 +311,36 @@ proptest! {
 
     #[test]
     fn each_symbol_is_answered_once(steps in vec(step(), 0..60)) {
-        let mut progress = Progress::new(wanted(&["FAST", "SLOW", "FAST", "LATE"], Delivery::EveryTick), None);
-        let (events, ..) = play(&mut progress, &steps);
+        let mut resume = ResumeState::new(wanted(&["FAST", "SLOW", "FAST", "LATE"], Delivery::EveryTick), None);
+        let (events, ..) = play(&mut resume, &steps);
         let answered: Vec<_> = events.iter().filter_map(|event| match event {
             Event::Answer { subscribed, .. } => Some(subscribed.clone()),
             _ => None,
         }).flatten().collect();
         prop_assert_eq!(answered, SYMBOLS_WANTED);
-        prop_assert_eq!(progress.unanswered(), 0);
+        prop_assert_eq!(resume.unanswered(), 0);
     }
 }
 
 #[test]
 fn a_resume_names_the_tape_and_the_last_sequence_of_each_symbol() {
-    let mut progress = Progress::new(wanted(&["FAST", EVERYTHING, "NOPE"], Delivery::Latest), None);
-    let first = progress.subscriptions();
+    let mut resume = ResumeState::new(wanted(&["FAST", ALL_INSTRUMENTS, "NOPE"], Delivery::Latest), None);
+    let first = resume.subscriptions();
     assert_eq!(first.len(), 2);
     assert_eq!(first[1].symbols, ["FAST", "NOPE"]);
     assert!(first.iter().all(|request| request.after_sequence.is_empty() && request.tape_id.is_empty()));
     let mut events = Vec::new();
     let answers = [
         (&first[1], result("tape", &[("FAST", Code::Subscribed), ("NOPE", Code::UnknownSymbol)])),
-        (&first[0], result("tape", &[(EVERYTHING, Code::Subscribed)])),
+        (&first[0], result("tape", &[(ALL_INSTRUMENTS, Code::Subscribed)])),
     ];
     for (request, answer) in answers {
-        progress.take(Message::Result(answer), || request.symbols.clone(), &mut events).unwrap();
+        resume.take(Message::Result(answer), || request.symbols.clone(), &mut events).unwrap();
     }
     for (symbol, sequence) in [("FAST", 70), ("SLOW", 20)] {
-        progress.take(tick(symbol, sequence, 0, true), Vec::new, &mut events).unwrap();
+        resume.take(tick(symbol, sequence, 0, true), Vec::new, &mut events).unwrap();
     }
-    let again = progress.subscriptions();
+    let again = resume.subscriptions();
     let asked: Vec<_> = again
         .iter()
         .map(|request| (&request.symbols[..], request.after_sequence.iter().collect::<Vec<_>>()))
@@ -357,24 +360,24 @@ fn a_replica_that_does_not_go_on_is_unfit() {
     let mut events = Vec::new();
     let asked = || vec!["FAST".to_owned()];
     let subscribed = |tape| Message::Result(result(tape, &[("FAST", Code::Subscribed)]));
-    let mut progress = Progress::new(wanted(&["FAST"], Delivery::EveryTick), None);
-    progress.take(subscribed("tape"), asked, &mut events).unwrap();
-    let foreign = progress.take(subscribed("other"), asked, &mut events).unwrap_err();
+    let mut resume = ResumeState::new(wanted(&["FAST"], Delivery::EveryTick), None);
+    resume.take(subscribed("tape"), asked, &mut events).unwrap();
+    let foreign = resume.take(subscribed("other"), asked, &mut events).unwrap_err();
     assert_eq!(foreign.0, "plays the tape other and not tape: its sequences mean other ticks");
     let older = Message::Result(result("tape", &[("FAST", Code::Unimplemented)]));
-    let older = progress.take(older, asked, &mut events).unwrap_err();
+    let older = resume.take(older, asked, &mut events).unwrap_err();
     assert_eq!(older.0, "does not go on with FAST: refused (SYMBOL_STATUS_CODE_UNIMPLEMENTED)");
     assert_eq!(events.len(), 1, "only the first answer is told");
 }
 
 #[test]
 fn a_request_that_is_refused_as_a_whole_refuses_each_of_its_symbols() {
-    let mut progress = Progress::new(wanted(&["A", "B"], Delivery::Latest), None);
+    let mut resume = ResumeState::new(wanted(&["A", "B"], Delivery::Latest), None);
     let mut events = Vec::new();
     let refused = Message::Result(result("tape", &[("", Code::LimitExceeded)]));
-    progress.take(refused, || vec!["A".to_owned(), "B".to_owned()], &mut events).unwrap();
+    resume.take(refused, || vec!["A".to_owned(), "B".to_owned()], &mut events).unwrap();
     assert!(matches!(&events[..], [Event::Answer { refused, .. }] if refused.len() == 2));
-    assert_eq!((progress.unanswered(), progress.subscriptions().len()), (0, 0));
+    assert_eq!((resume.unanswered(), resume.subscriptions().len()), (0, 0));
 }
 
 #[test]

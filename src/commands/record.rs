@@ -17,9 +17,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::recording::Recording;
 use super::{
-    Client, ClientError, Delivery, EndpointArgs, Event, Settings, Subscription, Wanted, output, usage,
+    EndpointArgs, output, usage,
     watch::{notices, warn},
 };
+use crate::client::{Client, ClientError, Delivery, Event, Settings, Subscription, Wanted};
 use crate::{contract::v1::Instrument, tick::Symbol};
 
 mod recording;
@@ -51,21 +52,21 @@ pub struct RecordArgs {
 }
 
 /// A subscription that the server has answered.
-struct Begun {
+struct AnsweredSubscription {
     subscription: Subscription,
     events: Vec<Event>,
     /// What the quantities of its instruments count, in units of 1e-9.
     increments: HashMap<Symbol, u64>,
 }
 
-/// Records until `stop`, the count or the duration ends it. The file is whole whatever ends it.
+/// TickWriter until `stop`, the count or the duration ends it. The file is whole whatever ends it.
 ///
 /// # Errors
 /// The server cannot be reached, refuses a symbol, leaves ticks out or ends the stream, or the file is there already
 /// or cannot be written.
 pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     let mut stop = pin!(stop);
-    let Begun { mut subscription, mut events, increments } = tokio::select! {
+    let AnsweredSubscription { mut subscription, mut events, increments } = tokio::select! {
         begun = begin(&args) => begun?,
         () = &mut stop => bail!("stopped before the server had answered: there is no recording"),
     };
@@ -74,7 +75,7 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
         true => Recording::to_stdout(increments, args.count)?,
         false => Recording::create(&args.out, increments, args.count)?,
     };
-    // On a terminal, progress would overwrite the rows.
+    // On a terminal, resume would overwrite the rows.
     let bar = match to_stdout && io::stdout().is_terminal() {
         true => ProgressBar::hidden(),
         false => ProgressBar::new_spinner().with_style(look()),
@@ -128,7 +129,7 @@ fn look() -> ProgressStyle {
 
 /// Subscribes, and waits until the server has accepted every symbol: a recording that lacks one of them would look
 /// complete.
-async fn begin(args: &RecordArgs) -> anyhow::Result<Begun> {
+async fn begin(args: &RecordArgs) -> anyhow::Result<AnsweredSubscription> {
     let client = Client::connect(&args.endpoints.clone().into(), Settings::default()).await?;
     let increments = quantity_increments(&client).await?;
     let wanted = Wanted { symbols: args.symbols.clone(), delivery: Delivery::EveryTick, min_interval: None };
@@ -148,7 +149,7 @@ async fn begin(args: &RecordArgs) -> anyhow::Result<Begun> {
             }
         }
     }
-    Ok(Begun { subscription, events, increments })
+    Ok(AnsweredSubscription { subscription, events, increments })
 }
 
 /// What the quantities of the server's instruments count, in units of 1e-9.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::{
@@ -19,17 +19,36 @@ use self::{
     table::Now,
 };
 use super::{
-    Client, Delivery, EndpointArgs, Event, Refusal, Replay, Settings, Subscription, Wanted,
+    EndpointArgs,
     output::{self, Output},
-    record::Records,
+    rows::TickWriter,
     usage,
 };
+use crate::client::{Client, Delivery, Event, RefusedSymbol, ReplayOptions, Settings, Subscription, Wanted};
 use crate::{duration, tick::Time, timestamp};
 
 mod board;
 mod rate;
 mod screen;
 mod table;
+
+/// What the server sends while this program cannot keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeliveryArg {
+    /// The newest tick of each symbol.
+    Latest,
+    /// Every tick, in order.
+    EveryTick,
+}
+
+impl From<DeliveryArg> for Delivery {
+    fn from(delivery: DeliveryArg) -> Self {
+        match delivery {
+            DeliveryArg::Latest => Self::Latest,
+            DeliveryArg::EveryTick => Self::EveryTick,
+        }
+    }
+}
 
 /// The arguments of `ticker watch`.
 #[derive(Args, Debug)]
@@ -48,13 +67,13 @@ pub struct WatchArgs {
 
     /// What to receive when this program cannot keep up.
     #[arg(long, env = "TICKER_DELIVERY", default_value = "latest")]
-    pub delivery: Delivery,
+    pub delivery: DeliveryArg,
 
     /// The least time between two ticks of one symbol, such as 1s.
     #[arg(long, env = "TICKER_MIN_INTERVAL", value_name = "DURATION", value_parser = duration::parse)]
     pub min_interval: Option<Duration>,
 
-    /// Replay from this time on, such as 2026-11-20T09:15:00Z, and go on with live ticks.
+    /// ReplayOptions from this time on, such as 2026-11-20T09:15:00Z, and go on with live ticks.
     #[arg(long, env = "TICKER_FROM", value_name = "TIME", value_parser = timestamp::parse)]
     pub from: Option<Time>,
 
@@ -112,11 +131,14 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     if output == Output::Table {
         stdout.check_table()?;
     }
-    let wanted = Wanted { symbols: args.symbols, delivery: args.delivery, min_interval: args.min_interval };
+    let wanted =
+        Wanted { symbols: args.symbols, delivery: args.delivery.into(), min_interval: args.min_interval };
     let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
     let feed = Feed {
         subscription: match args.from {
-            Some(from) => client.replay(&wanted, Replay { from, to: args.to, speed: args.speed }).await?,
+            Some(from) => {
+                client.replay(&wanted, ReplayOptions { from, to: args.to, speed: args.speed }).await?
+            }
             None => client.subscribe(&wanted).await?,
         },
         events: Vec::new(),
@@ -134,9 +156,9 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let stdout = || BufWriter::new(io::stdout().lock());
     let shown = match output {
         Output::Table => on_screen(feed, board).await,
-        Output::Lines => as_text(feed, Ok(Records::lines(stdout()))).await,
-        Output::Json => as_text(feed, Ok(Records::json(stdout()))).await,
-        Output::Csv => as_text(feed, Records::csv(stdout())).await,
+        Output::Lines => as_text(feed, Ok(TickWriter::lines(stdout()))).await,
+        Output::Json => as_text(feed, Ok(TickWriter::json(stdout()))).await,
+        Output::Csv => as_text(feed, TickWriter::csv(stdout())).await,
     };
     output::exit_code(shown.map(|()| ExitCode::SUCCESS))
 }
@@ -196,7 +218,7 @@ impl Feed {
     }
 }
 
-async fn as_text<W: Write>(mut feed: Feed, records: io::Result<Records<W>>) -> anyhow::Result<()> {
+async fn as_text<W: Write>(mut feed: Feed, records: io::Result<TickWriter<W>>) -> anyhow::Result<()> {
     let mut records = records?;
     loop {
         // One write for all that came together, and at once: the reader may be a program that waits.
@@ -262,7 +284,7 @@ pub(super) fn notices(event: &Event) -> Vec<String> {
         Event::Tick(_) | Event::CaughtUp { .. } | Event::End => Vec::new(),
         Event::Answer { refused, .. } => refused
             .iter()
-            .map(|Refusal { symbol, message }| match message.contains(symbol.as_str()) {
+            .map(|RefusedSymbol { symbol, message }| match message.contains(symbol.as_str()) {
                 true => message.clone(),
                 false => format!("{symbol}: {message}"),
             })
@@ -316,8 +338,10 @@ mod tests {
 
     #[test]
     fn what_is_lost_or_refused_is_told() {
-        let refusal =
-            |symbol: &str, message: &str| Refusal { symbol: symbol.to_owned(), message: message.to_owned() };
+        let refusal = |symbol: &str, message: &str| RefusedSymbol {
+            symbol: symbol.to_owned(),
+            message: message.to_owned(),
+        };
         let answer = Event::Answer {
             tape_id: String::new(),
             subscribed: Vec::new(),

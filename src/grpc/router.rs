@@ -12,14 +12,14 @@ use tonic::{
 use tower_service::Service;
 
 use super::{
-    ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply, Turns,
+    ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Turns, WorkerContext,
     context::Call,
     gogen::Gogen,
-    reference::Reference,
     requests::{Released, RequestBody, Requests},
     session::Session,
     status::{self, Failure},
-    stream::{Conversation, TickStream},
+    stream::{StreamHandler, TickStream},
+    unary::Unary,
     v1::V1,
     watch::Watch,
 };
@@ -27,17 +27,17 @@ use crate::contract::v1::server::ticker_stream_service_server::TickerStreamServi
 
 /// Serves the RPCs of one worker: the streams of ticks itself, the others through tonic's router.
 #[derive(Clone)]
-pub struct Gate {
-    feed: Feed,
+pub struct Router {
+    worker: WorkerContext,
     routes: Routes,
 }
 
-impl Gate {
-    /// A gate to `feed` that also serves `others`, which are the same for all workers: health and reflection.
-    pub fn new(feed: Feed, mut others: RoutesBuilder) -> Self {
-        let reference = TickerStreamServiceServer::new(Reference { feed: feed.clone() });
-        others.add_service(reference.max_decoding_message_size(MAX_REQUEST_BYTES));
-        Self { feed, routes: others.routes().prepare() }
+impl Router {
+    /// A router to `worker` that also serves `others`, which are the same for all workers: health and reflection.
+    pub fn new(worker: WorkerContext, mut others: RoutesBuilder) -> Self {
+        let unary = TickerStreamServiceServer::new(Unary { worker: worker.clone() });
+        others.add_service(unary.max_decoding_message_size(MAX_REQUEST_BYTES));
+        Self { worker, routes: others.routes().prepare() }
     }
 
     /// Answers a request of a connection.
@@ -48,43 +48,43 @@ impl Gate {
     ) -> Response<Reply> {
         if request.method() != Method::POST {
             let allowed = (header::ALLOW, "POST");
-            return plain(&context, self.feed.turns, StatusCode::METHOD_NOT_ALLOWED, allowed);
+            return plain(&context, self.worker.turns, StatusCode::METHOD_NOT_ALLOWED, allowed);
         }
         if !is_grpc(request.headers()) {
             let accepted = (header::ACCEPT, "application/grpc");
-            return plain(&context, self.feed.turns, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
+            return plain(&context, self.worker.turns, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
         }
         match request.uri().path() {
             "/gogen.TickerStreamService/TickerStream" => {
-                self.converse(Gogen, Format::Gogen, request, context).await
+                self.stream(Gogen, Format::Gogen, request, context).await
             }
             "/ticker.v1.TickerStreamService/TickerStream" => {
-                self.converse(V1::default(), Format::V1, request, context).await
+                self.stream(V1::default(), Format::V1, request, context).await
             }
             "/ticker.v1.TickerStreamService/Watch" => {
-                self.converse(Watch::default(), Format::V1, request, context).await
+                self.stream(Watch::default(), Format::V1, request, context).await
             }
-            _ => self.answer_once(request, context).await,
+            _ => self.unary(request, context).await,
         }
     }
 
-    async fn answer_once<B: RequestBody>(
+    async fn unary<B: RequestBody>(
         mut self,
         mut request: Request<B>,
         context: ConnectionContext,
     ) -> Response<Reply> {
         let deadline = deadline(request.headers());
         let busy = context.work();
-        let call = Call::new(&context, self.feed.turns.clone());
+        let call = Call::new(&context, self.worker.turns.clone());
         request.extensions_mut().insert(call.clone());
-        let ticket = self.feed.turns.ticket(context.turn_share());
+        let ticket = self.worker.turns.ticket(context.turn_share());
         let request = request.map(|body| Released::new(body, ticket));
         let answered = within(deadline, async {
             call.begin().await?;
             Ok(self.routes.call(request).await)
         });
         let mut response = match answered.await.flatten() {
-            Ok(Ok(response)) => plainly(response),
+            Ok(Ok(response)) => with_plain_status(response),
             Ok(Err(never)) => match never {},
             Err(failure) => Status::from(failure).into_http(),
         };
@@ -92,28 +92,28 @@ impl Gate {
         response.map(|body| Reply::answer(body, call, busy))
     }
 
-    async fn converse<C, B>(
+    async fn stream<C, B>(
         self,
-        conversation: C,
+        handler: C,
         format: Format,
         request: Request<B>,
         context: ConnectionContext,
     ) -> Response<Reply>
     where
-        C: Conversation,
+        C: StreamHandler,
         B: RequestBody,
     {
         let headers = request.headers();
         let encoding = headers.get("grpc-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()));
         if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
             let failure = Failure::Compressed(status::cut(&encoding));
-            return once(&context, self.feed.turns, Status::from(failure).into_http());
+            return once(&context, self.worker.turns, Status::from(failure).into_http());
         }
         let deadline = deadline(headers).map(sleep_until);
-        self.feed.turns.ticket(context.turn_share()).turn().await;
-        let session = Session::new(self.feed, format, &context);
+        self.worker.turns.ticket(context.turn_share()).turn().await;
+        let session = Session::new(self.worker, format, &context);
         let requests = Requests::new(request.into_body());
-        let stream = TickStream::new(conversation, session, requests, context, deadline);
+        let stream = TickStream::new(handler, session, requests, context, deadline);
         let mut response = Response::new(Reply::Ticks(Box::new(stream)));
         response.headers_mut().insert(header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
         response
@@ -122,7 +122,7 @@ impl Gate {
 
 /// tonic calls a request that is too large OUT_OF_RANGE and one that cannot be decoded INTERNAL. Nothing that is served
 /// through its router has another reason to fail with either.
-fn plainly(response: Response<Body>) -> Response<Body> {
+fn with_plain_status(response: Response<Body>) -> Response<Body> {
     let Some(status) = Status::from_header_map(response.headers()) else { return response };
     match status.code() {
         tonic::Code::OutOfRange | tonic::Code::Internal => {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Feed, MAX_SYMBOLS_PER_MESSAGE,
+    MAX_SYMBOLS_PER_MESSAGE, WorkerContext,
     context::Call,
-    convert,
-    outcome::Texts,
+    convert, history,
     status::{Failure, cut},
+    symbol_status::Texts,
 };
 use crate::{
     contract::{
@@ -25,13 +25,13 @@ use crate::{
     tick::Symbol,
 };
 
-/// Answers from a feed.
-pub(super) struct Reference {
-    pub(super) feed: Feed,
+/// Answers from a worker.
+pub(super) struct Unary {
+    pub(super) worker: WorkerContext,
 }
 
 #[tonic::async_trait]
-impl TickerStreamService for Reference {
+impl TickerStreamService for Unary {
     async fn list_instruments(
         &self,
         request: Request<ListInstrumentsRequest>,
@@ -58,34 +58,34 @@ impl TickerStreamService for Reference {
         }
         let mut texts = Texts::default();
         for symbol in symbols {
-            match self.feed.instrument(&symbol) {
+            match self.worker.instrument(&symbol) {
                 Ok(instrument) => response.ticks.extend(self.last_price(&instrument)),
-                Err(refusal) => response.statuses.push(texts.refused(&self.feed, &symbol, refusal)),
+                Err(error) => response.statuses.push(texts.refused(&self.worker, &symbol, error)),
             }
         }
         Ok(Response::new(response))
     }
 
     async fn get_tape(&self, _: Request<GetTapeRequest>) -> Result<Response<GetTapeResponse>, Status> {
-        let identity = self.feed.tape.identity();
+        let identity = self.worker.tape.identity();
         Ok(Response::new(GetTapeResponse {
             tape_id: identity.tape_id.clone(),
             seed: identity.seed,
             engine_version: identity.engine_version.to_owned(),
-            time: Some(convert::timestamp(self.feed.clock.now())),
+            time: Some(convert::timestamp(self.worker.clock.now())),
             kind: convert::kind(identity.kind).into(),
-            speed: self.feed.clock.speed().to_f64(),
+            speed: self.worker.clock.speed().to_f64(),
         }))
     }
 
     async fn list_ticks(&self, request: Request<ListTicksRequest>) -> Result<Response<Encoded>, Status> {
         let call = call(&request)?;
-        Ok(Response::new(self.feed.list_ticks(&call, request.into_inner()).await?))
+        Ok(Response::new(history::list_ticks(&self.worker, &call, request.into_inner()).await?))
     }
 
     async fn list_candles(&self, request: Request<ListCandlesRequest>) -> Result<Response<Encoded>, Status> {
         let call = call(&request)?;
-        Ok(Response::new(self.feed.list_candles(&call, request.into_inner()).await?))
+        Ok(Response::new(history::list_candles(&self.worker, &call, request.into_inner()).await?))
     }
 
     async fn digest_ticks(
@@ -93,7 +93,7 @@ impl TickerStreamService for Reference {
         request: Request<DigestTicksRequest>,
     ) -> Result<Response<DigestTicksResponse>, Status> {
         let call = call(&request)?;
-        Ok(Response::new(self.feed.digest_ticks(&call, request.into_inner()).await?))
+        Ok(Response::new(history::digest_ticks(&self.worker, &call, request.into_inner()).await?))
     }
 
     async fn publish(
@@ -104,13 +104,13 @@ impl TickerStreamService for Reference {
     }
 }
 
-impl Reference {
+impl Unary {
     const PAGE: usize = 1_000;
 
     /// A page of the instruments and the token of the next one. A token is the last symbol of its page, so that any
     /// replica can go on from it.
     fn page(&self, size: u32, token: &str) -> Result<(&[Arc<Instrument>], String), Status> {
-        let all = self.feed.tape.instruments();
+        let all = self.worker.tape.instruments();
         let start = match token {
             "" => 0,
             token => {
@@ -127,8 +127,8 @@ impl Reference {
 
     /// `None` when the tape has no tick yet.
     fn last_price(&self, instrument: &Instrument) -> Option<v1::Tick> {
-        let series = self.feed.tape.series(instrument);
-        let newest = series.sequence_at(self.feed.clock.now())?;
+        let series = self.worker.tape.series(instrument);
+        let newest = series.sequence_at(self.worker.clock.now())?;
         Some(convert::tick(instrument.symbol.as_str(), &series.tick(newest)))
     }
 }

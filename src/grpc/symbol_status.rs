@@ -5,9 +5,9 @@ use std::time::Duration;
 use prost::encoding::message;
 
 use super::{
-    Feed, Format, convert,
-    session::Refusal,
+    Format, WorkerContext, convert,
     status::{Failure, Hint, cut},
+    subscribe_error::SubscribeError,
     wire,
 };
 use crate::{
@@ -48,19 +48,24 @@ impl Texts {
     const SUGGESTIONS: usize = 8;
 
     /// The status of a symbol that is refused.
-    pub(super) fn refused(&mut self, feed: &Feed, symbol: &str, refusal: Refusal) -> SymbolStatus {
+    pub(super) fn refused(
+        &mut self,
+        worker: &WorkerContext,
+        symbol: &str,
+        refusal: SubscribeError,
+    ) -> SymbolStatus {
         let (code, message) = match refusal {
-            Refusal::Malformed(error) => (Code::InvalidArgument, error.to_string()),
-            Refusal::Unknown(unknown) => {
-                let hint = self.suggest(feed, &unknown);
+            SubscribeError::Malformed(error) => (Code::InvalidArgument, error.to_string()),
+            SubscribeError::Unknown(unknown) => {
+                let hint = self.suggest(worker, &unknown);
                 let message = format!("unknown symbol {symbol}{}; ListInstruments lists them", Hint(&hint));
                 (Code::UnknownSymbol, message)
             }
-            Refusal::NoQuotes => (Code::InvalidArgument, Failure::NoQuotes.to_string()),
-            Refusal::TooFarAhead(ahead) => (Code::InvalidArgument, ahead.to_string()),
-            Refusal::Full(full) => (Code::LimitExceeded, Failure::from(full).to_string()),
-            Refusal::NoRoom(missing) => (Code::LimitExceeded, missing.to_string()),
-            Refusal::TooMany => (Code::LimitExceeded, Failure::TooManySymbols.to_string()),
+            SubscribeError::NoQuotes => (Code::InvalidArgument, Failure::NoQuotes.to_string()),
+            SubscribeError::TooFarAhead(ahead) => (Code::InvalidArgument, ahead.to_string()),
+            SubscribeError::Full(full) => (Code::LimitExceeded, Failure::from(full).to_string()),
+            SubscribeError::NoRoom(missing) => (Code::LimitExceeded, missing.to_string()),
+            SubscribeError::TooMany => (Code::LimitExceeded, Failure::TooManySymbols.to_string()),
         };
         self.cut(refused(symbol, code, &message))
     }
@@ -78,9 +83,9 @@ impl Texts {
         status
     }
 
-    fn suggest(&mut self, feed: &Feed, symbol: &Symbol) -> Option<Symbol> {
+    fn suggest(&mut self, worker: &WorkerContext, symbol: &Symbol) -> Option<Symbol> {
         self.suggestions = self.suggestions.checked_sub(1)?;
-        feed.tape.suggest(symbol.as_str())
+        worker.tape.suggest(symbol.as_str())
     }
 }
 
@@ -97,8 +102,8 @@ impl Statuses {
         self.put(&status);
     }
 
-    pub(super) fn refused(&mut self, feed: &Feed, symbol: &str, refusal: Refusal) {
-        let status = self.texts.refused(feed, symbol, refusal);
+    pub(super) fn refused(&mut self, worker: &WorkerContext, symbol: &str, refusal: SubscribeError) {
+        let status = self.texts.refused(worker, symbol, refusal);
         self.put(&status);
     }
 
@@ -118,8 +123,8 @@ impl Statuses {
     }
 
     /// Appends the result that has these statuses.
-    pub(super) fn finish(&self, feed: &Feed, request_id: u64, out: &mut Vec<u8>) {
-        wire::put_subscription_result(request_id, &feed.tape.identity().tape_id, &self.encoded, out);
+    pub(super) fn finish(&self, worker: &WorkerContext, request_id: u64, out: &mut Vec<u8>) {
+        wire::put_subscription_result(request_id, &worker.tape.identity().tape_id, &self.encoded, out);
     }
 
     /// Adds one status, with its text, for all further symbols together.

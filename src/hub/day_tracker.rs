@@ -8,13 +8,13 @@ use crate::{
 };
 
 /// Follows a day, and remembers its figures after the last few ticks for readers who are a moment behind.
-pub(super) struct Figures {
+pub(super) struct DayTracker {
     fold: DayFold,
     /// Of ticks that follow each other, up to the fold's own.
     recent: VecDeque<(Sequence, Day)>,
 }
 
-impl Figures {
+impl DayTracker {
     const RECENT: usize = 64;
 
     pub(super) fn new(fold: DayFold) -> Self {

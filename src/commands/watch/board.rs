@@ -151,12 +151,12 @@ pub(super) mod tests {
     use super::*;
     use crate::tick::{Sequence, Tick};
 
-    pub(in crate::client::watch) fn board(named: &[&str]) -> Board {
+    pub(in crate::commands::watch) fn board(named: &[&str]) -> Board {
         let named: Vec<_> = named.iter().map(|name| (*name).to_owned()).collect();
         Board::new(&"localhost:50051".parse().unwrap(), &named)
     }
 
-    pub(in crate::client::watch) fn tick(symbol: &str, nanos: i64) -> Event {
+    pub(in crate::commands::watch) fn tick(symbol: &str, nanos: i64) -> Event {
         Event::Tick(LiveTick {
             symbol: symbol.parse().unwrap(),
             tick: Tick {

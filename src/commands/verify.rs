@@ -15,7 +15,8 @@ use anyhow::bail;
 use clap::Args;
 
 use self::compare::{Comparison, Difference, compare};
-use super::{Client, Endpoint, Settings, Tape, output, usage};
+use super::{output, usage};
+use crate::client::{Client, Endpoint, Settings, TapeInfo};
 use crate::{
     tick::{Tick, Time},
     timestamp,
@@ -50,7 +51,7 @@ pub struct VerifyArgs {
 /// A replica and the tape that it plays.
 struct Replica {
     client: Client,
-    tape: Tape,
+    tape: TapeInfo,
 }
 
 /// What to do when there is only one replica to compare.
@@ -69,10 +70,8 @@ pub async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let mut replicas: Vec<Replica> = Vec::new();
     for endpoint in &args.endpoints {
         let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
-        let address = reached(client.replica.address);
-        if let Some(other) =
-            replicas.iter().position(|other| reached(other.client.replica.address) == address)
-        {
+        let address = reached(client.address());
+        if let Some(other) = replicas.iter().position(|other| reached(other.client.address()) == address) {
             let other = &args.endpoints[other];
             usage::refuse(format_args!("{other} and {endpoint} are the same replica, {address}: {TWO}"));
         }

@@ -1,0 +1,13 @@
+//! The commands that are clients: `watch`, `record`, `list`, `verify` and `health`.
+
+mod endpoint_args;
+pub mod health;
+pub mod list;
+mod output;
+pub mod record;
+mod rows;
+mod usage;
+pub mod verify;
+pub mod watch;
+
+pub use endpoint_args::EndpointArgs;

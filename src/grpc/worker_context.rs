@@ -1,0 +1,95 @@
+//! What every session and unary call of one worker works with.
+
+use std::sync::Arc;
+
+use super::{ConnectionContext, Format, HistoryPool, Turns, subscribe_error::SubscribeError, wire};
+use crate::{
+    history::DayFold,
+    hub::{Hub, Interest, Limits, Quota, Subscriber},
+    pacer::Clock,
+    tape::{Instrument, Missing, Tape},
+    tick::Symbol,
+};
+
+/// What every session and unary call of one worker works with. Clones share it.
+#[derive(Clone)]
+pub struct WorkerContext {
+    /// The ticks.
+    pub tape: Arc<dyn Tape>,
+    /// The worker's subscribers.
+    pub hub: Arc<Hub>,
+    /// The time.
+    pub clock: Clock,
+    /// Threads that read history.
+    pub history: HistoryPool,
+    /// The turns of the worker: all its work except live ticks is done in them.
+    pub turns: Turns,
+}
+
+impl WorkerContext {
+    /// A worker with a hub that speaks both packages' formats.
+    ///
+    /// `subscriptions` is the limit of subscriptions of the server.
+    pub fn new(
+        tape: Arc<dyn Tape>,
+        clock: Clock,
+        limits: Limits,
+        subscriptions: Arc<Quota>,
+        history: HistoryPool,
+    ) -> Self {
+        let tape_id = &tape.identity().tape_id;
+        let hub = Arc::new(Hub::new(
+            limits,
+            vec![
+                Box::new(wire::GogenFormat::default()),
+                Box::new(wire::V1Format::new(tape_id)),
+                Box::new(wire::V1Format::with_quotes(tape_id)),
+            ],
+            subscriptions,
+        ));
+        Self { tape, hub, clock, history, turns: Turns::default() }
+    }
+
+    pub(super) fn join(&self, format: Format, context: &ConnectionContext) -> Subscriber {
+        Subscriber::join(self.hub.clone(), format as u8, context.subscriptions(), self.clock.now())
+    }
+
+    /// The instrument that a client names.
+    pub(super) fn instrument(&self, symbol: &str) -> Result<Arc<Instrument>, SubscribeError> {
+        let symbol = symbol.parse().map_err(SubscribeError::Malformed)?;
+        self.tape.instrument(&symbol).map_err(|missing| match missing {
+            Missing::Unknown => SubscribeError::Unknown(symbol),
+            Missing::NoRoom { .. } => SubscribeError::NoRoom(missing),
+        })
+    }
+
+    /// Whether a symbol is one of those that `*` stands for.
+    pub(super) fn is_listed(&self, symbol: &Symbol) -> bool {
+        self.listed(symbol.as_str()).is_some()
+    }
+
+    /// The instrument of a symbol that `*` stands for.
+    pub(super) fn listed(&self, symbol: &str) -> Option<&Arc<Instrument>> {
+        let listed = self.tape.instruments();
+        let at = listed.binary_search_by(|instrument| instrument.symbol.as_str().cmp(symbol)).ok()?;
+        listed.get(at)
+    }
+
+    /// The instrument that a client wants with an interest.
+    pub(super) fn instrument_for(
+        &self,
+        symbol: &str,
+        interest: Interest,
+    ) -> Result<Arc<Instrument>, SubscribeError> {
+        let instrument = self.instrument(symbol)?;
+        match Format::V1WithQuotes.is_of(&interest) && !self.has_quotes(&instrument) {
+            true => Err(SubscribeError::NoQuotes),
+            false => Ok(instrument),
+        }
+    }
+
+    pub(super) fn has_quotes(&self, instrument: &Instrument) -> bool {
+        let series = self.tape.series(instrument);
+        DayFold::is_feasible(&*series, instrument.day_start, self.clock.now())
+    }
+}
