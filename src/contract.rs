@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 
 mod encoded;
+pub mod health;
 
 pub use encoded::Encoded;
 
