@@ -102,7 +102,7 @@ pub(super) async fn digest_ticks(
 /// The instrument that a client names, and its ticks up to now.
 fn past(worker: &WorkerContext, symbol: &str, now: Time) -> Result<(Arc<Instrument>, PastTicks), Failure> {
     let instrument =
-        worker.instrument(symbol).map_err(|refusal| Failure::of_symbol(worker, symbol, refusal))?;
+        worker.instrument(symbol).map_err(|refusal| Failure::of_symbol(&*worker.tape, symbol, refusal))?;
     let past = PastTicks::new(worker.tape.series(&instrument), now);
     Ok((instrument, past))
 }
