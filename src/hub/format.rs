@@ -43,7 +43,7 @@ pub trait WireFormat: Send {
         &mut self,
         instrument: &Instrument,
         tick: &Tick,
-        mark: TickMeta,
+        meta: TickMeta,
         quote: Option<&Quote>,
         out: &mut Vec<u8>,
     );

@@ -77,7 +77,7 @@ pub(super) struct Slot {
 /// The value of `watched` in a vacant slot, whose `next` is the number of the next vacant slot.
 pub(super) const VACANT: u32 = u32::MAX;
 
-/// The slot_states of a slot.
+/// The slot_state of a slot.
 pub(super) struct SlotState {
     pub(super) delivery: PackedDelivery,
     /// With a minimum interval: when the next tick may be sent, or how old it may be while it catches up.

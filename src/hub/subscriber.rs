@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Entry, Hub, Interest, Quota, Start, pull::Left};
+use super::{Entry, Hub, Interest, Quota, Start, pull::Remaining};
 use crate::{
     tape::{Instrument, Tape},
     tick::{Symbol, Time},
@@ -185,7 +185,7 @@ impl Subscriber {
         if state.closed {
             return Poll::Ready(Pulled::Closed);
         }
-        let Left { is_behind, deferred_sooner } = state.pull(self.id, budget, reads, out);
+        let Remaining { is_behind, deferred_sooner } = state.pull(self.id, budget, reads, out);
         if deferred_sooner {
             self.hub.changed.notify_one();
         }

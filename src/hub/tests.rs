@@ -351,7 +351,7 @@ fn a_reader_of_quotes_who_is_a_moment_behind_has_its_figures_at_once() {
             .iter()
             .flatten()
             .flat_map(|entry| &entry.slot_states)
-            .all(|slot_states| slot_states.day.is_none())
+            .all(|slot_state| slot_state.day.is_none())
     );
 }
 
