@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use super::{Quote, State, TickMeta, Watched};
 use crate::tick::{Tick, Time};
 
-/// A page that was large keeps its memory for so many flushes after.
+/// Number of flushes after which a page gives back memory that it no longer needs.
 const FLUSHES_LOOKED_BACK: u64 = 256;
 /// Pages up to this size keep their memory.
 const SMALL_PAGE: usize = 64 * 1024;

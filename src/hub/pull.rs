@@ -140,7 +140,7 @@ impl SlotWriter<'_> {
         written
     }
 
-    /// The last price. From then on the slot is live.
+    /// Writes the last price. From then on the slot is live.
     fn snapshot(&mut self, now: Time) -> bool {
         let written = self.latest(now, true);
         if written {
@@ -149,7 +149,7 @@ impl SlotWriter<'_> {
         written
     }
 
-    /// Ticks from where the client resumes, up to the newest. From then on the slot is live.
+    /// Writes ticks from where the client resumes up to the newest. From then on the slot is live.
     fn resumed(&mut self) -> bool {
         if *self.reads == 0 {
             return false;
@@ -167,7 +167,7 @@ impl SlotWriter<'_> {
         caught_up && self.lacks_nothing()
     }
 
-    /// Every tick that a live slot lacks, except those that are older than the largest lag.
+    /// Writes every tick that a live slot lacks, except those that are older than the largest lag.
     fn every_tick(&mut self, now: Time, max_lag: Duration) -> bool {
         if *self.reads == 0 {
             return false;
@@ -191,7 +191,7 @@ impl SlotWriter<'_> {
         self.watched.latest.is_none_or(|latest| self.slot.next > latest.sequence.0)
     }
 
-    /// The newest tick: the snapshot, or the tick that stands for all that are lacking. False when its quote is not worked
+    /// Writes the newest tick: as the snapshot, or in place of all that are lacking. False when its quote is not worked
     /// out yet.
     fn latest(&mut self, now: Time, snapshot: bool) -> bool {
         if let Some(latest) = self.watched.latest {

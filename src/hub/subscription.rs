@@ -71,8 +71,8 @@ impl State {
         // The hub's time does not advance while nothing is watched.
         self.now = self.now.max(now);
         let latest = series.sequence_at(self.now).map(|newest| series.tick(newest));
-        let id = self.numbers.take();
-        while self.watched.len() < self.numbers.len() {
+        let id = self.ids.take();
+        while self.watched.len() < self.ids.len() {
             self.watched.push(None);
             self.published.push(Published::default());
         }
@@ -91,7 +91,7 @@ impl State {
 
     /// The next change for the pacer; `None` when it knows all of them.
     pub(super) fn next_change(&mut self) -> Option<IdChange> {
-        let news = self.numbers.next_change(|id| self.watched[id as usize].is_some());
+        let news = self.ids.next_change(|id| self.watched[id as usize].is_some());
         if let Some(IdChange::Free(_) | IdChange::Nothing) = news {
             self.trim_watched();
         }
@@ -236,15 +236,15 @@ impl State {
             self.by_symbol.shrink_to(2 * 1_024);
         }
         self.drop_unread_pages();
-        self.numbers.give_back(watched);
+        self.ids.give_back(watched);
         self.trim_watched();
     }
 
     /// Shrinks the tables that are indexed by number.
     fn trim_watched(&mut self) {
-        self.numbers.trim(|id| self.watched[id as usize].is_some());
-        self.watched.truncate(self.numbers.len());
-        self.published.truncate(self.numbers.len());
+        self.ids.trim(|id| self.watched[id as usize].is_some());
+        self.watched.truncate(self.ids.len());
+        self.published.truncate(self.ids.len());
         shrink(&mut self.watched);
         shrink(&mut self.published);
     }

@@ -436,7 +436,7 @@ fn the_pacer_hears_nothing_of_what_comes_and_goes_in_between() {
     let mut changes = 0;
     while stage.hub.tell(2, |_| changes += 1) {}
     assert_eq!(changes, 0);
-    assert!(stage.hub.lock().numbers.len() <= 6);
+    assert!(stage.hub.lock().ids.len() <= 6);
 }
 
 #[test]
