@@ -106,15 +106,16 @@ class Terminal:
         """Runs one command, and checks what it prints."""
         # `cargo run` would build the binary that we have.
         line = re.sub(r"^cargo run --release( --)?", "target/release/ticker", command.line)
+        goes_on = ENDLESS.search(line) and not OF_THE_PAST.search(line)
         if SERVER.match(line) and not command.output.startswith("error"):
             self.serve(line, command.output)
-        elif ENDLESS.search(line) and command.output.startswith("SYMBOL"):
+        elif goes_on and command.output.startswith("SYMBOL"):
             self.look_at_table(line, command.output)
         elif assigned := ASSIGNMENT.match(line):
             _, value = self.finish(f"{line}\ndeclare -p {assigned.group(1)}")
             assert '=""' not in value, value
             self.assignments += value
-        elif ENDLESS.search(line):
+        elif goes_on:
             with self.start(line) as process:
                 self.wait_for(command.output, process)
                 assert process.process.poll() is None, f"it must go on: {process}"
@@ -128,9 +129,9 @@ class Terminal:
                 shown = parse(command.output.strip())
                 assert not shown or fits(shown, parse(printed.strip()), ended=True), f"\n{printed}\nis not\n{command.output}"
 
-    def start(self, line):
-        """Starts a line of bash in a process group of its own, whose errors are among its output."""
-        script = f"exec 2>&1\n{self.assignments}\n{self.ports.ours_in(line)}"
+    def start(self, line, before="exec 2>&1"):
+        """Starts a line of bash in a process group of its own. By default its errors are among its output."""
+        script = f"{before}\n{self.assignments}\n{self.ports.ours_in(line)}"
         return Process(["bash", "-c", script], cwd=self.directory, env=self.environment, start_new_session=True)
 
     def finish(self, line):
@@ -155,7 +156,8 @@ class Terminal:
         (port,) = re.findall(r"--listen \S+:(\d+)", line) or ["50051"]
         if port in self.servers:
             self.stop(port)
-        self.servers[port] = self.start(line)
+        # Pages show what a server prints, not what it logs.
+        self.servers[port] = self.start(line, before="")
         self.wait_for(output, self.servers[port])
 
     def stop(self, port):
@@ -163,7 +165,7 @@ class Terminal:
         server = self.servers.pop(port)
         assert server.process.poll() is None, f"it has ended: {server}"
         end(server)
-        assert "panicked" not in "".join(server.stdout)
+        assert "panicked" not in "".join(server.stderr), str(server)
 
     def look_at_table(self, line, output):
         """Shows a live table on a terminal until it has every row of the page."""
@@ -180,17 +182,17 @@ class Terminal:
         )
         os.close(theirs)
         rows = [shown.split()[0] for shown in self.ports.ours_in(output).splitlines()]
-        drawn, deadline = "", time.monotonic() + PATIENCE
+        drawn, deadline, quits = "", time.monotonic() + PATIENCE, False
         try:
-            while any(row not in drawn for row in rows):
-                assert time.monotonic() < deadline, f"{rows} are not all in {drawn!r}"
-                drawn += os.read(ours, 65_536).decode(errors="replace")
-            os.write(ours, b"q")
             while True:
-                os.read(ours, 65_536)
+                drawn += os.read(ours, 65_536).decode(errors="replace")
+                if not quits and all(row in drawn for row in rows):
+                    os.write(ours, b"q")
+                    quits = True
+                assert time.monotonic() < deadline, f"{rows} are not all in {drawn!r}"
         except OSError:
-            # Nobody has the terminal open any more.
-            assert watching.wait(5) == 0, drawn
+            # The command has closed the terminal.
+            assert (quits, watching.wait(5)) == (True, 0), drawn
         finally:
             watching.kill()
             watching.wait()
