@@ -10,10 +10,10 @@ FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass
 class Block:
-    """A fenced block: the words after its fence, and its lines."""
+    """A fenced block. `file` is the name behind the language, as in `toml instruments.toml`: the file that it shows."""
 
     language: str
-    arguments: list
+    file: str
     text: str
 
 
@@ -38,8 +38,8 @@ class Page:
     def blocks(self):
         """The fenced blocks, in their order."""
         for info, text in FENCE.findall(self.text):
-            language, *arguments = info.split() or [""]
-            yield Block(language, arguments, text)
+            language, _, file = info.strip().partition(" ")
+            yield Block(language, file, text)
 
     def prose(self):
         """The text without fenced blocks and code spans."""

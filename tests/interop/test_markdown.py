@@ -17,14 +17,10 @@ from output import fits, parse
 from processes import Process
 
 PAGES = [
-    Page(ROOT / name)
-    for name in subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
+    Page(path)
+    for place in sorted(ROOT.iterdir())
+    if place.name != "target"
+    for path in ([place] if place.suffix == ".md" else sorted(place.rglob("*.md")))
 ]
 
 # Commands that are not run here, and why.
@@ -243,8 +239,8 @@ WITH_COMMANDS = [page for page in PAGES if any(not reason_not_to_run(command) fo
 def test_every_command_runs_as_it_is_pasted(page, binary, tmp_path):
     with Terminal(tmp_path, binary) as terminal:
         for block in page.blocks():
-            for name in block.arguments:
-                (tmp_path / name).write_text(block.text)
+            if block.file and block.language != "rust":
+                (tmp_path / block.file).write_text(block.text)
             for command in commands_in(block):
                 if not reason_not_to_run(command):
                     terminal.paste(command)
@@ -258,6 +254,16 @@ def test_commands_are_in_console_blocks(page):
         assert block.language == "console" or not re.search(r"^\$ ", block.text, re.MULTILINE), block.text
     indented = re.findall(r"^ {4}(?:cargo|ticker|grpcurl|just|docker|kubectl) .*", page.prose(), re.MULTILINE)
     assert not indented, "a command belongs in a console block"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_rust_code_is_that_of_an_example(page):
+    for block in page.blocks():
+        if block.language == "rust":
+            assert block.file, f"no compiler sees {block.text!r}: name the example that has it"
+            example = (ROOT / block.file).read_text().splitlines()
+            lines = [line.strip() for line in block.text.splitlines()]
+            assert "\n".join(lines) in "\n".join(line.strip() for line in example), block.file
 
 
 def test_each_reason_not_to_run_a_command_is_needed():
