@@ -16,7 +16,7 @@ use ticker::{
 use tokio::time::timeout;
 use tonic::Status;
 
-use crate::{
+use crate::support::{
     scripted::{Scripted, Stream},
     server::Server,
 };
