@@ -55,7 +55,7 @@ def similar(shown, printed):
         )
     if isinstance(shown, str) and isinstance(printed, str):
         shown, printed = masked(shown), masked(printed)
-        return shown == printed or (" " in shown and difflib.SequenceMatcher(None, shown, printed).ratio() > 0.7)
+        return shown == printed or (" " in shown and difflib.SequenceMatcher(None, shown, printed).ratio() > 0.6)
     if isinstance(shown, bool) or isinstance(printed, bool):
         return shown is printed
     return isinstance(shown, (int, float)) and isinstance(printed, (int, float))
