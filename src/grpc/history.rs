@@ -19,7 +19,7 @@ use crate::{
             ListTicksRequest, ListTicksResponse,
         },
     },
-    history::{CandleInterval, CandlePage, HistoryError, Order, PastTicks},
+    history::{CandleError, CandleInterval, CandlePage, Order, PastTicks},
     tape::Instrument,
     tick::{Sequence, Time},
 };
@@ -107,10 +107,10 @@ fn past(worker: &WorkerContext, symbol: &str, now: Time) -> Result<(Arc<Instrume
     Ok((instrument, past))
 }
 
-impl From<HistoryError> for Failure {
-    fn from(error: HistoryError) -> Self {
+impl From<CandleError> for Failure {
+    fn from(error: CandleError) -> Self {
         match error {
-            HistoryError::TooManyTicks { .. } => Self::Invalid("interval", format!("is too long: {error}")),
+            CandleError::TooManyTicks { .. } => Self::Invalid("interval", format!("is too long: {error}")),
         }
     }
 }
