@@ -17,12 +17,12 @@ use tokio::time::Sleep;
 use tonic::{Code, Status};
 
 use super::{
-    ConnectionContext, Ticket, Turn,
-    context::{BusyStream, Unsent},
+    BusyStream, ConnectionContext, Ticket, Turn,
     reply::Ticks,
     requests::{NextRequest, RequestBody, Requests},
     session::{PullProgress, Session},
     status::Failure,
+    unsent::Unsent,
 };
 
 /// What one kind of stream understands and answers.
@@ -91,7 +91,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     ) -> Self {
         Self {
             ticket: session.worker.turns.ticket(context.turn_share()),
-            unsent: context.unsent(),
+            unsent: context.answers().unsent(),
             handler,
             session,
             requests: Some(requests),
