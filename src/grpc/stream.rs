@@ -32,7 +32,7 @@ pub(super) trait StreamHandler: Send + 'static {
     /// The first request is the only one.
     const ONE_REQUEST: bool = false;
 
-    /// Begins to act on a request. An error ends the stream.
+    /// Begins a request. An error ends the stream.
     fn on_request(&mut self, session: &mut Session, request: Self::Request) -> Result<(), Status>;
 
     /// Continues the last request while the turn lasts; its answer goes to the session's outbox. True when all is done.
