@@ -7,7 +7,7 @@ use prost_types::Timestamp;
 
 use super::{
     WorkerContext,
-    context::Call,
+    call::Call,
     convert,
     status::{Failure, cut},
 };
