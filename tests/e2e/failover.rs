@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tonic::Status;
 
-use crate::{
+use crate::support::{
     scripted::{Scripted, Stream},
     server::Server,
 };
