@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     contract::{
-        health::{HealthCheckRequest, HealthCheckResponse},
+        health::HealthCheckRequest,
         v1::{
             self, DigestTicksRequest, GetLastPricesRequest, GetTapeRequest, ListCandlesRequest,
             ListInstrumentsRequest,
@@ -164,9 +164,8 @@ impl Client {
     /// The server refuses, or does not answer in time.
     pub async fn health(&self, service: &str) -> Result<Health, ClientError> {
         let request = HealthCheckRequest { service: service.to_owned() };
-        let answer = self.replica.unary(request, "/grpc.health.v1.Health/Check").await;
-        match answer {
-            Ok(HealthCheckResponse { status }) => Ok(Health::of(status)),
+        match self.replica.health(request).await {
+            Ok(answer) => Ok(Health::of(answer.status)),
             Err(ClientError::Refused { status, .. }) if status.code == RpcCode::NotFound => {
                 Ok(Health::ServiceUnknown)
             }

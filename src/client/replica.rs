@@ -3,7 +3,6 @@
 use std::{error::Error, io, iter, net::SocketAddr, time::Duration};
 
 use http::uri::PathAndQuery;
-use prost::Message;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming, client::Grpc, transport::Channel};
@@ -12,9 +11,12 @@ use tonic_prost::ProstCodec;
 use super::{
     ClientError, Endpoint, RpcStatus, Settings, endpoints::Candidate, message::Malformed, network::Connector,
 };
-use crate::contract::v1::{
-    TickerStreamRequest, TickerStreamResponse, WatchRequest,
-    ticker_stream_service_client::TickerStreamServiceClient,
+use crate::contract::{
+    health::{HealthCheckRequest, HealthCheckResponse},
+    v1::{
+        TickerStreamRequest, TickerStreamResponse, WatchRequest,
+        ticker_stream_service_client::TickerStreamServiceClient,
+    },
 };
 
 /// A connection to one of several servers that play the same tape.
@@ -85,16 +87,15 @@ impl Replica {
         self.answered(self.service().ticker_stream(requests)).await
     }
 
-    /// Calls an RPC that answers once and is not part of the contract.
-    pub(super) async fn unary<Q, A>(&self, request: Q, path: &'static str) -> Result<A, ClientError>
-    where
-        Q: Message + 'static,
-        A: Message + Default + 'static,
-    {
+    pub(super) async fn health(
+        &self,
+        request: HealthCheckRequest,
+    ) -> Result<HealthCheckResponse, ClientError> {
         let mut service = Grpc::new(self.channel.clone());
         let call = async {
             service.ready().await.map_err(|error| Status::from_error(error.into()))?;
-            service.unary(Request::new(request), PathAndQuery::from_static(path), ProstCodec::default()).await
+            let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
+            service.unary(Request::new(request), path, ProstCodec::default()).await
         };
         self.answered(call).await
     }
