@@ -1,5 +1,7 @@
 //! A live market ticker: clients subscribe to symbols over gRPC and receive last traded prices.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;

@@ -31,9 +31,9 @@ pub(super) struct Reconnector {
     backoff: Duration,
     /// Replicas that this round has not tried yet.
     round: VecDeque<Result<Candidate, ClientError>>,
-    /// How many replicas this round has.
+    /// Number of replicas of this round.
     size: usize,
-    /// A replica of this round failed in a way that another round may not.
+    /// A replica of this round has failed with an error that another round may not have.
     retryable: bool,
     /// Ends the wait of the attempt that is being made.
     retry_now: Arc<Notify>,
@@ -103,7 +103,7 @@ impl Reconnector {
         self.attempts = self.next_attempt();
         let pause = self.pause(next.as_ref().ok().map(|candidate| candidate.address));
         if !pause.is_zero() {
-            // A wait that is over and one that was cut short are the same.
+            // It ends when the time is over, or when `retry_now` cuts it short: the attempt is made either way.
             let _ = timeout(pause, retry_now).await;
         }
         Replica::connect(&next?, &self.settings).await

@@ -132,7 +132,8 @@ impl Subscription {
         self.resume.unanswered()
     }
 
-    /// Skips the rest of the wait before the next attempt to reconnect. Without such a wait it does nothing.
+    /// Skips the rest of the wait before the next attempt to reconnect, even if the server asked for that wait. Without a
+    /// wait it does nothing.
     ///
     /// The attempt is made when the subscription is read again.
     pub fn retry_now(&self) {

@@ -1,7 +1,9 @@
 //! Three servers and a client on a simulated network, in simulated time: partitions, packets that are lost or late, and
 //! crashes. A failure names its seed.
 
-use std::{cell::RefCell, io, net::SocketAddr, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, io, net::SocketAddr, num::NonZeroUsize, ops::Range, rc::Rc, sync::Arc, time::Duration,
+};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use ticker::{
@@ -13,7 +15,7 @@ use ticker::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use turmoil::{
@@ -110,7 +112,7 @@ struct Seen {
 }
 
 /// The shipped client. Returns when the simulated time is up.
-async fn follow(seed: u64, seen: Rc<RefCell<Seen>>) -> turmoil::Result {
+async fn follow(seed: u64, until: Duration, seen: Rc<RefCell<Seen>>) -> turmoil::Result {
     let endpoints: Endpoints =
         REPLICAS.map(|name| format!("{name}:{PORT}").parse().unwrap()).into_iter().collect();
     let settings = Settings::default()
@@ -123,7 +125,7 @@ async fn follow(seed: u64, seen: Rc<RefCell<Seen>>) -> turmoil::Result {
     let options = SubscribeOptions::new(["*"]).with_delivery(Delivery::EveryTick);
     let mut subscription = client.subscribe(options).await?;
     let (mut events, mut last) = (Vec::new(), Instant::now());
-    while turmoil::sim_elapsed().unwrap() < TROUBLE + PEACE {
+    while turmoil::sim_elapsed().unwrap() < until {
         // Dropped futures must lose nothing.
         if let Ok(received) = timeout(Duration::from_millis(70), subscription.next_batch(&mut events)).await {
             received?;
@@ -180,7 +182,7 @@ fn whatever_the_network_does_every_tick_comes_once_and_in_order() {
             sim.host(replica, serve);
         }
         let seen = Rc::new(RefCell::new(Seen::default()));
-        sim.client("client", follow(seed, seen.clone()));
+        sim.client("client", follow(seed, TROUBLE + PEACE, seen.clone()));
 
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut next = Duration::from_secs(3);
@@ -204,5 +206,46 @@ fn whatever_the_network_does_every_tick_comes_once_and_in_order() {
             let last = ledger.last(&instrument.symbol);
             assert!(last >= due, "seed {seed}: {} stands at {last:?}, {due:?} is due", instrument.symbol);
         }
+    }
+}
+
+#[test]
+fn after_an_outage_in_which_connections_are_refused_ticks_come_again_within_two_seconds() {
+    /// While every machine runs without its server.
+    const OUTAGE: Range<Duration> = Duration::from_secs(5)..Duration::from_secs(35);
+    async fn serve_except_in_the_outage() -> turmoil::Result {
+        if turmoil::sim_elapsed().is_some_and(|elapsed| OUTAGE.contains(&elapsed)) {
+            sleep(OUTAGE.end - turmoil::sim_elapsed().unwrap()).await;
+        }
+        serve().await
+    }
+    for seed in 0..4 {
+        let mut sim = Builder::new()
+            .rng_seed(seed)
+            .simulation_duration(OUTAGE.end * 2)
+            .tick_duration(Duration::from_millis(5))
+            .max_message_latency(Duration::from_millis(40))
+            .tcp_capacity(4096)
+            .build();
+        for replica in REPLICAS {
+            sim.host(replica, serve_except_in_the_outage);
+        }
+        let seen = Rc::new(RefCell::new(Seen::default()));
+        sim.client("client", follow(seed, OUTAGE.end + Duration::from_secs(5), seen.clone()));
+        let mut crashed = false;
+        while !sim.step().unwrap() {
+            if sim.elapsed() >= OUTAGE.start && !crashed {
+                crashed = true;
+                for replica in REPLICAS {
+                    sim.crash(replica);
+                    sim.bounce(replica);
+                }
+            }
+        }
+        let Seen { longest, .. } = seen.take();
+        println!("seed {seed}: longest without ticks {longest:?}");
+        let outage = OUTAGE.end - OUTAGE.start;
+        assert!(longest >= outage - Duration::from_secs(1), "seed {seed}: there was no outage, {longest:?}");
+        assert!(longest < outage + Duration::from_secs(2), "seed {seed}: {longest:?}");
     }
 }
