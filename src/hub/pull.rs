@@ -23,6 +23,17 @@ const MUTE: usize = 2;
 /// have few slots.
 const POSTPONED: usize = if cfg!(test) { 2 } else { 512 };
 
+/// What a subscriber was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Number of ticks.
+    pub ticks: u64,
+    /// Number of ticks that were left out, and that a tick which was sent stands for.
+    pub conflated: u64,
+    /// Number of gaps.
+    pub gaps: u64,
+}
+
 /// What a pull has left to do.
 #[derive(Default)]
 pub(super) struct Left {
@@ -31,6 +42,14 @@ pub(super) struct Left {
     pub(super) is_behind: bool,
     /// The subscriber waits for a minimum interval that ends before all others, so the pacer has to wake earlier.
     pub(super) deferred_sooner: bool,
+}
+
+impl Sent {
+    /// Counts one tick.
+    pub fn note(&mut self, tick: TickMeta) {
+        self.ticks += 1;
+        self.conflated += tick.conflated;
+    }
 }
 
 impl State {
@@ -48,6 +67,7 @@ impl State {
             return Left::default();
         };
         let mut left = Left::default();
+        let mut sent_from_page = 0;
         let mut postponed = 0;
         entry.dirty.drain(|number| {
             if out.len() >= budget {
@@ -62,6 +82,7 @@ impl State {
                 if from < to {
                     out.extend_from_slice(&pages[at][from as usize..to as usize]);
                     slot.next = news.last.saturating_add(1);
+                    sent_from_page += slot.next - news.first;
                     return Visit::Done;
                 }
             }
@@ -70,7 +91,8 @@ impl State {
             let format = &mut *formats[at];
             let min_interval = slot_states.delivery.min_interval();
             let nothing_left = *reads == 0;
-            let mut send = Send { slot, watched, day: &mut slot_states.day, format, reads, out };
+            let mut send =
+                Send { slot, watched, day: &mut slot_states.day, format, reads, out, total: &mut entry.sent };
             let sent = match slot_states.phase {
                 Phase::Fresh => {
                     let sent = send.latest(true);
@@ -131,6 +153,7 @@ impl State {
                 false => Visit::More,
             }
         });
+        entry.sent.ticks += sent_from_page;
         if !out.is_empty() || entry.heartbeat {
             entry.heard = *now;
         }
@@ -151,6 +174,7 @@ struct Send<'a> {
     /// How many ticks may still be read from the tape.
     reads: &'a mut usize,
     out: &'a mut Vec<u8>,
+    total: &'a mut Sent,
 }
 
 impl Send<'_> {
@@ -174,6 +198,7 @@ impl Send<'_> {
         }
         self.format.tick(&self.watched.instrument, tick, mark, quote.as_ref(), self.out);
         self.slot.next = tick.sequence.next().0;
+        self.total.note(mark);
         true
     }
 
@@ -216,6 +241,7 @@ impl Send<'_> {
     fn skip_to(&mut self, next: Sequence) {
         let symbol = &self.watched.instrument.symbol;
         self.format.gap(symbol, Sequence(self.slot.next), next.previous(), self.out);
+        self.total.gaps += 1;
         self.slot.next = next.0;
     }
 
