@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
 mod bad_input;
+mod environment;
 mod failover;
 mod gogen;
 mod growing;
 mod history;
+mod http1;
 mod limits;
+mod logs;
 mod protocol;
 mod quotes;
 mod recorded;
