@@ -4,10 +4,12 @@ mod endpoint_args;
 pub mod health;
 pub mod list;
 mod output;
+mod phrases;
 pub mod record;
 mod rows;
 mod usage;
 pub mod verify;
+mod warnings;
 pub mod watch;
 
 pub use endpoint_args::EndpointArgs;

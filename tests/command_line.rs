@@ -162,6 +162,27 @@ fn a_refused_symbol_is_told_and_the_others_go_on() {
 }
 
 #[test]
+fn a_refused_symbol_comes_with_the_right_one_or_the_command_that_lists_them() {
+    let server = Server::start(&[]);
+    for (symbol, hint) in [
+        ("reliance", "unknown symbol reliance; did you mean RELIANCE?\n"),
+        ("NOSUCH", "unknown symbol NOSUCH; list the symbols with `ticker list` or the RPC ListInstruments\n"),
+    ] {
+        for arguments in [&["watch"][..], &["record", "--out", "-"]] {
+            let output = server.client(arguments).arg(symbol).output().unwrap();
+            assert_eq!(code(&output), Some(1));
+            assert!(stderr(&output).contains(hint), "{}", stderr(&output));
+        }
+    }
+    for arguments in [&["watch"][..], &["record", "--out", "-"], &["verify"]] {
+        let output = server.client(arguments).arg("RELIANCE,TCS").output().unwrap();
+        assert_eq!(code(&output), Some(2));
+        let told = stderr(&output);
+        assert!(told.contains("separate symbols with spaces, not commas: RELIANCE TCS\n"), "{told}");
+    }
+}
+
+#[test]
 fn a_watch_of_refused_symbols_alone_fails() {
     let server = Server::start(&[]);
     let output = server.client(&["watch", "RELAINCE"]).output().unwrap();

@@ -1,4 +1,4 @@
-//! `ticker watch`: live ticks as a table on a terminal, and as text in a pipe.
+//! `ticker watch`: shows ticks as a table on a terminal, and as rows of text in a pipe.
 
 use std::{
     env,
@@ -22,9 +22,9 @@ use super::{
     EndpointArgs,
     output::{self, Output},
     rows::TickWriter,
-    usage,
+    usage, warnings,
 };
-use crate::client::{Client, Delivery, Event, RefusedSymbol, ReplayOptions, Settings, Subscription, Wanted};
+use crate::client::{Client, Delivery, Event, ReplayOptions, Settings, Subscription, Wanted};
 use crate::{duration, tick::Time, timestamp};
 
 mod board;
@@ -35,9 +35,9 @@ mod table;
 /// What the server sends while this program cannot keep up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DeliveryArg {
-    /// The newest tick of each symbol.
+    /// The newest tick of each symbol
     Latest,
-    /// Every tick, in order.
+    /// Every tick, in order
     EveryTick,
 }
 
@@ -53,48 +53,48 @@ impl From<DeliveryArg> for Delivery {
 /// The arguments of `ticker watch`.
 #[derive(Args, Debug)]
 pub struct WatchArgs {
-    /// Symbols, such as RELIANCE or BTC-USD; '*' stands for every instrument.
-    #[arg(required = true, value_name = "SYMBOL")]
+    /// Symbols to watch, separated by spaces, such as RELIANCE BTC-USD; '*' stands for every instrument
+    #[arg(required = true, value_name = "SYMBOL", value_parser = usage::parse_symbol)]
     pub symbols: Vec<String>,
 
-    /// Where the servers are.
+    /// The servers.
     #[command(flatten)]
     pub endpoints: EndpointArgs,
 
-    /// How to show the ticks [default: table on a terminal, lines in a pipe and where TERM is unset or dumb].
+    /// Format of the ticks [default: table on a terminal, lines in a pipe or where TERM is unset or dumb]
     #[arg(long, short, env = "TICKER_OUTPUT")]
     pub output: Option<Output>,
 
-    /// What to receive when this program cannot keep up.
+    /// What the server sends when this program cannot keep up
     #[arg(long, env = "TICKER_DELIVERY", default_value = "latest")]
     pub delivery: DeliveryArg,
 
-    /// The least time between two ticks of one symbol, such as 1s.
+    /// Least time between two ticks of one symbol, such as 1s, at most one day; only with --delivery latest [default: none]
     #[arg(long, env = "TICKER_MIN_INTERVAL", value_name = "DURATION", value_parser = duration::parse)]
     pub min_interval: Option<Duration>,
 
-    /// ReplayOptions from this time on, such as 2026-11-20T09:15:00Z, and go on with live ticks.
+    /// Time to replay from, such as 2026-11-20T09:15:00Z; live ticks follow unless --to is set [default: no replay]
     #[arg(long, env = "TICKER_FROM", value_name = "TIME", value_parser = timestamp::parse)]
     pub from: Option<Time>,
 
-    /// End the replay before this time.
+    /// Time to end the replay before, in the same form [default: no end]
     #[arg(long, env = "TICKER_TO", value_name = "TIME", value_parser = timestamp::parse, requires = "from")]
     pub to: Option<Time>,
 
-    /// How fast to replay: 10 is ten times as fast as it took place, 0 is as fast as this program takes it.
+    /// Speed of the replay: 1 is real time, 10 is ten times as fast, 0 is as fast as possible
     #[arg(
         long,
         env = "TICKER_REPLAY_SPEED",
         value_name = "NUMBER",
         default_value = "1",
-        value_parser = usage::speed,
+        value_parser = usage::parse_speed,
         allow_negative_numbers = true,
         requires = "from"
     )]
     pub speed: f64,
 
-    /// Stop after so many ticks.
-    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::count)]
+    /// Number of ticks to stop after [default: no limit]
+    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::parse_count)]
     pub count: Option<NonZeroU64>,
 }
 
@@ -125,7 +125,7 @@ const FRAME: Duration = Duration::from_millis(100);
 /// # Errors
 /// The server cannot be reached, refuses every symbol or ends the stream, or the ticks cannot be shown.
 pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
-    usage::check_times(args.from, args.to).unwrap_or_else(|message| usage::refuse(message));
+    usage::check_times(args.from, args.to).unwrap_or_else(|message| usage::exit_with_error(message));
     let stdout = Stdout::of_process();
     let output = args.output.unwrap_or(if stdout == Stdout::Screen { Output::Table } else { Output::Lines });
     if output == Output::Table {
@@ -149,8 +149,8 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let mut board = Board::new(client.endpoint(), &wanted.symbols);
     if let Some(notice) = args.from.and_then(|from| early(from, feed.subscription.tape().now())) {
         match output {
-            Output::Table => board.tell(notice),
-            Output::Lines | Output::Json | Output::Csv => warn(&notice),
+            Output::Table => board.warn(notice),
+            Output::Lines | Output::Json | Output::Csv => warnings::print(&notice),
         }
     }
     let stdout = || BufWriter::new(io::stdout().lock());
@@ -226,7 +226,7 @@ async fn as_text<W: Write>(mut feed: Feed, records: io::Result<TickWriter<W>>) -
         let more = feed.next(|event| {
             match event {
                 Event::Tick(live) => records.write(&live)?,
-                other => notices(&other).iter().for_each(|notice| warn(notice)),
+                other => warnings::of_event(&other).iter().for_each(|warning| warnings::print(warning)),
             }
             Ok(())
         });
@@ -268,7 +268,7 @@ async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
     };
     // What is printed from here on must not go to the screen that is about to vanish.
     drop(screen);
-    board.notices().rev().for_each(warn);
+    board.warnings().rev().for_each(warnings::print);
     ended
 }
 
@@ -278,42 +278,9 @@ fn early(from: Time, present: Time) -> Option<String> {
     (from > present).then(|| format!("--from {shown_from} is in the future: the tape is at {shown_present}"))
 }
 
-/// What the user must know of an event that is no tick.
-pub(super) fn notices(event: &Event) -> Vec<String> {
-    let mut notices = match event {
-        Event::Tick(_) | Event::CaughtUp { .. } | Event::End => Vec::new(),
-        Event::Answer { refused, .. } => refused
-            .iter()
-            .map(|RefusedSymbol { symbol, message }| match message.contains(symbol.as_str()) {
-                true => message.clone(),
-                false => format!("{symbol}: {message}"),
-            })
-            .collect(),
-        Event::Gap { symbol, first, last } => {
-            vec![format!("{symbol}: too slow, the server left out the ticks {first} to {last}")]
-        }
-        Event::Draining => vec!["the server is about to stop".to_owned()],
-        // An outage may be long: less and less often.
-        Event::Disconnected { attempt, .. } if !attempt.is_power_of_two() => Vec::new(),
-        Event::Disconnected { cause, attempt } => vec![format!("{cause}; reconnecting (attempt {attempt})")],
-        Event::Reconnected { replica, without } => {
-            vec![format!("connected to {replica} after {} ms without a connection", without.as_millis())]
-        }
-    };
-    // The text is the server's: it must not steer the terminal.
-    notices.iter_mut().for_each(|notice| notice.retain(|letter| !letter.is_control()));
-    notices
-}
-
-pub(super) fn warn(notice: &str) {
-    // Nobody may read it, and the ticks matter more.
-    let _ = writeln!(io::stderr(), "warning: {notice}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::Sequence;
 
     #[test]
     fn a_terminal_without_a_cursor_shows_lines() {
@@ -334,26 +301,5 @@ mod tests {
         assert_eq!(early(early_time, late).or(early(late, late)), None);
         let told = "--from 2026-02-01T00:00:00Z is in the future: the tape is at 2026-01-01T00:00:00Z";
         assert_eq!(early(late, early_time).as_deref(), Some(told));
-    }
-
-    #[test]
-    fn what_is_lost_or_refused_is_told() {
-        let refusal = |symbol: &str, message: &str| RefusedSymbol {
-            symbol: symbol.to_owned(),
-            message: message.to_owned(),
-        };
-        let answer = Event::Answer {
-            tape_id: String::new(),
-            subscribed: Vec::new(),
-            refused: vec![
-                refusal("TSC", "did you mean \u{1b}[31mTCS?"),
-                refusal("TC", "there is no TC"),
-                refusal("", "too many symbols"),
-            ],
-        };
-        let told = ["TSC: did you mean [31mTCS?", "there is no TC", "too many symbols"];
-        assert_eq!(notices(&answer), told);
-        let gap = Event::Gap { symbol: "TCS".parse().unwrap(), first: Sequence(5), last: Sequence(9) };
-        assert_eq!(notices(&gap), ["TCS: too slow, the server left out the ticks 5 to 9"]);
     }
 }

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use super::{notices, rate::Rate};
+use super::rate::Rate;
 use crate::{
     client::{Endpoint, Event, LiveTick},
+    commands::warnings,
     tick::{Price, Symbol, Time},
 };
 
@@ -27,7 +28,7 @@ pub(super) struct Board {
     /// The place of each symbol that the user named; the others follow in alphabetical order.
     places: HashMap<Symbol, usize>,
     rows: BTreeMap<(usize, Symbol), Row>,
-    notices: VecDeque<String>,
+    warnings: VecDeque<String>,
 }
 
 /// One symbol.
@@ -50,8 +51,8 @@ pub(super) struct Prices {
 }
 
 impl Board {
-    /// Notices that are kept; older ones are forgotten.
-    const NOTICES: usize = 1000;
+    /// Most warnings that are kept; older ones are dropped.
+    const MAX_WARNINGS: usize = 1000;
 
     pub(super) fn new(endpoint: &Endpoint, named: &[String]) -> Self {
         // The first place of a symbol that is named twice.
@@ -68,13 +69,13 @@ impl Board {
             rate: Rate::default(),
             places: places.collect(),
             rows: BTreeMap::new(),
-            notices: VecDeque::new(),
+            warnings: VecDeque::new(),
         }
     }
 
     /// Takes in an event, so long after the start.
     pub(super) fn take(&mut self, event: Event, elapsed: Duration) {
-        notices(&event).into_iter().for_each(|notice| self.tell(notice));
+        warnings::of_event(&event).into_iter().for_each(|warning| self.warn(warning));
         match event {
             Event::Tick(live) => self.tick(&live, elapsed),
             Event::Answer { tape_id, subscribed, .. } => {
@@ -94,10 +95,10 @@ impl Board {
         }
     }
 
-    /// Adds what the user must know.
-    pub(super) fn tell(&mut self, notice: String) {
-        self.notices.truncate(Self::NOTICES - 1);
-        self.notices.push_front(notice);
+    /// Adds a warning.
+    pub(super) fn warn(&mut self, warning: String) {
+        self.warnings.truncate(Self::MAX_WARNINGS - 1);
+        self.warnings.push_front(warning);
     }
 
     /// The rows in their order.
@@ -110,9 +111,9 @@ impl Board {
         self.rows.len()
     }
 
-    /// What the user must know, the newest first.
-    pub(super) fn notices(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.notices.iter().map(String::as_str)
+    /// The warnings, the newest first.
+    pub(super) fn warnings(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.warnings.iter().map(String::as_str)
     }
 
     fn tick(&mut self, live: &LiveTick, elapsed: Duration) {

@@ -11,7 +11,10 @@ use ratatui::{
 };
 
 use super::board::{self, Board};
-use crate::tick::{Symbol, Time};
+use crate::{
+    commands::phrases::{ELLIPSIS, counted, rough_duration, shortened},
+    tick::{Symbol, Time},
+};
 
 /// The part of the board that is in sight.
 #[derive(Default)]
@@ -64,9 +67,6 @@ struct Column {
 /// The texts of a row, and the color of each.
 type Texts = [(String, Style); COLUMNS.len()];
 
-/// Shown in place of a number that does not fit: part of a price would look like another price.
-const NO_ROOM: &str = "…";
-
 /// Between two columns.
 const GAP: usize = 1;
 
@@ -103,7 +103,8 @@ fn draw_rows(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now
         Row::new(cells.filter(|(_, (_, width))| *width > 0).map(|(column, ((text, style), width))| {
             match column {
                 0 => Cell::from(shortened(text, width)),
-                _ if text.chars().count() > width => right(NO_ROOM, Style::new()),
+                // Part of a price would look like another price.
+                _ if text.chars().count() > width => right(ELLIPSIS, Style::new()),
                 _ => right(text.clone(), *style),
             }
         }))
@@ -132,7 +133,7 @@ fn texts(symbol: &Symbol, row: &board::Row, now: Now) -> Texts {
         (format!("{sign}{}", decimal(change, row.decimals)), color(change)),
         (format!("{sign}{percent:.3}"), color(change)),
         plain(rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"))),
-        plain(rough(age)),
+        plain(rough_duration(age)),
     ]
 }
 
@@ -166,37 +167,27 @@ fn widths(rows: &[Texts], area: usize) -> [usize; COLUMNS.len()] {
     widths
 }
 
-/// A text that is at most this wide. One that was longer ends in an ellipsis.
-fn shortened(text: &str, width: usize) -> String {
-    match text.chars().count() <= width {
-        true => text.to_owned(),
-        false => text.chars().take(width.saturating_sub(1)).chain(NO_ROOM.chars()).collect(),
-    }
-}
-
 fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now) {
     let rate = board.rate.per_second(now.elapsed).unwrap_or_default();
     let connection = match board.attempt {
         None => board.endpoint.to_string(),
         Some(attempt) => {
-            let without = rough(now.elapsed.saturating_sub(board.last_tick));
+            let without = rough_duration(now.elapsed.saturating_sub(board.last_tick));
             format!("reconnecting … (attempt {attempt}, {without} without ticks)")
         }
     };
     let mut totals = vec![
         connection,
         format!("tape {:.12}", board.tape_id),
-        format!("{} symbols", board.len()),
-        format!("{} ticks", board.ticks),
+        counted(board.len() as u64, "symbol"),
+        counted(board.ticks, "tick"),
         format!("{rate:.0}/s"),
     ];
     if board.conflated > 0 {
         totals.push(format!("{} conflated", board.conflated));
     }
-    match board.reconnects {
-        0 => {}
-        1 => totals.push("1 reconnect".to_owned()),
-        reconnects => totals.push(format!("{reconnects} reconnects")),
+    if board.reconnects > 0 {
+        totals.push(counted(board.reconnects, "reconnect"));
     }
     let mut news = vec![Span::from("q quits").dim()];
     let rows = (board.len() > view.rows).then(|| {
@@ -208,8 +199,8 @@ fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: N
         rows.filter(|rows| "q quits".len() + rows.len() <= area.width.into())
             .map(|rows| Span::from(rows).dim()),
     );
-    if let Some(notice) = board.notices().next() {
-        news.push(Span::from(format!("  {notice}")).yellow());
+    if let Some(warning) = board.warnings().next() {
+        news.push(Span::from(format!("  {warning}")).yellow());
     }
     let totals = Line::from(fitting(&totals, area.width.into())).reversed();
     frame.render_widget(Text::from(vec![totals, Line::from(news)]), area);
@@ -249,17 +240,6 @@ fn decimal(nanos: i64, decimals: usize) -> String {
     let (whole, fraction) = (nanos.unsigned_abs() / NANOS, nanos.unsigned_abs() % NANOS);
     let fraction = format!("{fraction:09}");
     format!("{sign}{whole}.{}", &fraction[..decimals.min(9)])
-}
-
-/// A duration in one unit, for a glance.
-fn rough(age: Duration) -> String {
-    match age.as_secs() {
-        0 => format!("{}ms", age.as_millis()),
-        1..10 => format!("{:.1}s", age.as_secs_f64()),
-        seconds @ 10..120 => format!("{seconds}s"),
-        seconds @ 120..7200 => format!("{}m", seconds / 60),
-        seconds => format!("{}h", seconds / 3600),
-    }
 }
 
 #[cfg(test)]
@@ -333,7 +313,7 @@ mod tests {
         assert_eq!(
             footer(Event::Disconnected { cause, attempt: 1 }, 1200),
             [
-                "reconnecting … (attempt 1, 1.4s without ticks)  tape   1 symbols  1 ticks  0/s",
+                "reconnecting … (attempt 1, 1.4s without ticks)  tape   1 symbol  1 tick  0/s",
                 "q quits  http://localhost:50051 ended the stream: broken pipe (UNAVAILABLE); reconnecting (attempt 1)",
             ]
             .map(|line| line.chars().take(100).collect::<String>())
@@ -343,7 +323,7 @@ mod tests {
         assert_eq!(
             footer(Event::Reconnected { replica, without }, 1230),
             [
-                "http://localhost:50052  tape   1 symbols  1 ticks  0/s  1 reconnect",
+                "http://localhost:50052  tape   1 symbol  1 tick  0/s  1 reconnect",
                 "q quits  connected to http://localhost:50052 after 30 ms without a connection",
             ]
         );
@@ -418,7 +398,7 @@ mod tests {
                 [
                     "SYMBOL             LTP       CHANGE  CHANGE %  TICKS/S     AGE",
                     "BTC-USD       71489.87      +100.00    +0.140      1.0   250ms",
-                    "http://localhost:50051  tape   1 symbols  2 ticks  1/s",
+                    "http://localhost:50051  tape   1 symbol  2 ticks  1/s",
                 ],
             ),
             (
@@ -426,7 +406,7 @@ mod tests {
                 [
                     "SYMBOL       LTP   CHANGE CHANGE % TICKS/S   AGE",
                     "BTC-USD 71489.87  +100.00   +0.140     1.0 250ms",
-                    "http://localhost:50051  tape   1 symbols",
+                    "http://localhost:50051  tape   1 symbol  2 ticks",
                 ],
             ),
             (
@@ -434,7 +414,7 @@ mod tests {
                 [
                     "SYMBOL       LTP   CHANGE CHANGE % TICKS/S",
                     "BTC-USD 71489.87  +100.00   +0.140     1.0",
-                    "http://localhost:50051  tape   1 symbols",
+                    "http://localhost:50051  tape   1 symbol",
                 ],
             ),
             (
@@ -465,14 +445,10 @@ mod tests {
     }
 
     #[test]
-    fn prices_keep_their_zeros_and_ages_are_short() {
+    fn prices_keep_their_zeros() {
         assert_eq!(decimal(2_930_500_000_000, 2), "2930.50");
         assert_eq!(decimal(-5_000, 5), "-0.00000");
         assert_eq!(decimal(-50_000, 5), "-0.00005");
         assert_eq!(decimal(i64::MIN, 9), "-9223372036.854775808");
-        let ages: Vec<_> = [999, 1500, 59_000, 119_000, 3_600_000, 86_400_000]
-            .map(|ms| rough(Duration::from_millis(ms)))
-            .into();
-        assert_eq!(ages, ["999ms", "1.5s", "59s", "119s", "60m", "24h"]);
     }
 }
