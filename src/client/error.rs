@@ -24,7 +24,7 @@ pub enum ClientError {
         /// The server.
         endpoint: Endpoint,
         /// Why.
-        source: tonic::transport::Error,
+        source: io::Error,
     },
     /// The server takes too long to answer.
     #[error("{endpoint} did not answer within {waited:?}")]
@@ -89,6 +89,11 @@ impl ClientError {
             Self::Refused { status, .. } | Self::Ended { status, .. } => is_retryable_status(status),
             Self::Malformed { .. } | Self::NoReplica { .. } | Self::Nothing(_) => false,
         }
+    }
+
+    /// Whether a machine answered that nothing listens at the address.
+    pub(super) fn is_refused_connection(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
     }
 
     /// Whether the stream ended as it should, for one that should.

@@ -1,48 +1,67 @@
 //! Which replica is tried next, and when.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::timeout};
 
 use super::{ClientError, Endpoints, Settings, endpoints::Candidate, replica::Replica};
 
-/// Goes round the replicas of a service until one of them will do.
+/// Tries the replicas of a service, one after the other, until one answers.
 ///
-/// An outage begins when a stream is lost and ends when a replica has answered. It is made of rounds: each tries every
-/// replica once, and looks the names up anew.
+/// An outage begins when a stream is lost and ends when a replica has answered. It consists of rounds: each round
+/// resolves the names again and tries every replica once.
+///
+/// The wait before an attempt is random, from zero up to the backoff. The backoff doubles with each attempt up to
+/// [`Settings::longest_backoff`], but an attempt whose connection is refused at once sets it back to at most
+/// [`Self::REFUSED_BACKOFF`]: the machine answers, the attempt costs it next to nothing, and the server may listen
+/// again at any moment.
 #[derive(Debug)]
 pub(super) struct Reconnector {
     endpoints: Endpoints,
     settings: Settings,
     rng: ChaCha8Rng,
-    /// A replica has answered once. Before, one round is enough to give up, and nothing waits.
+    /// A replica has answered once. Before that, attempts do not wait, and one failed round is enough to give up.
     established: bool,
-    /// The replica whose stream was lost, or that is about to stop, and how long it wants to be left alone.
+    /// The replica whose stream was lost, or that is about to stop, and the least wait that it asked for.
     left: Option<(SocketAddr, Duration)>,
     /// Attempts of this outage.
     attempts: u32,
-    /// What is still to be tried in this round.
+    /// The longest wait before the next attempt.
+    backoff: Duration,
+    /// Replicas that this round has not tried yet.
     round: VecDeque<Result<Candidate, ClientError>>,
-    /// How many were to be tried in this round.
+    /// How many replicas this round has.
     size: usize,
-    /// A replica of this round may do better next time.
-    hope: bool,
+    /// A replica of this round failed in a way that another round may not.
+    retryable: bool,
+    /// Ends the wait of the attempt that is being made.
+    retry_now: Arc<Notify>,
 }
 
 impl Reconnector {
+    /// Longest backoff after a connection that was refused at once.
+    const REFUSED_BACKOFF: Duration = Duration::from_secs(1);
+
     pub(super) fn new(endpoints: Endpoints, settings: Settings) -> Self {
         Self {
             endpoints,
             rng: ChaCha8Rng::seed_from_u64(settings.seed),
+            backoff: settings.first_backoff,
             settings,
             established: false,
             left: None,
             attempts: 0,
             round: VecDeque::new(),
             size: 0,
-            hope: false,
+            retryable: false,
+            retry_now: Arc::default(),
         }
+    }
+
+    /// Wakes an attempt that waits, so that it is made now.
+    pub(super) fn retry_now(&self) -> Arc<Notify> {
+        self.retry_now.clone()
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -60,18 +79,22 @@ impl Reconnector {
         self.round.clear();
     }
 
-    /// Begins an outage: the stream of this replica is lost, or about to be. After a stream that did not live long
-    /// it is the same outage as before, so that a replica which answers and fails is not asked ever faster.
+    /// Begins an outage: the stream of this replica is lost, or about to be. A stream that ended soon after it was
+    /// opened continues the outage before it, so that the backoff of a replica that answers and fails keeps growing.
     pub(super) fn leave(&mut self, address: SocketAddr, retry_after: Option<Duration>, lived: bool) {
         self.left = Some((address, retry_after.unwrap_or_default()));
         self.round.clear();
         if lived {
             self.attempts = 0;
+            self.backoff = self.settings.first_backoff;
         }
     }
 
-    /// Connects to the next replica, when its time has come.
+    /// Waits for the backoff, then connects to the next replica.
     pub(super) async fn connect(&mut self) -> Result<Replica, ClientError> {
+        let notify = self.retry_now();
+        // From here on, not only during the wait: the names are resolved before it.
+        let retry_now = notify.notified();
         if self.round.is_empty() {
             let resolved = self.endpoints.resolve(&self.settings).await;
             self.begin_round(resolved);
@@ -80,7 +103,8 @@ impl Reconnector {
         self.attempts = self.next_attempt();
         let pause = self.pause(next.as_ref().ok().map(|candidate| candidate.address));
         if !pause.is_zero() {
-            sleep(pause).await;
+            // A wait that is over and one that was cut short are the same.
+            let _ = timeout(pause, retry_now).await;
         }
         Replica::connect(&next?, &self.settings).await
     }
@@ -93,10 +117,13 @@ impl Reconnector {
         if !error.is_retryable() {
             return Err(error);
         }
-        self.hope |= self.established && !matches!(error, ClientError::Unsuitable { .. });
+        if error.is_refused_connection() {
+            self.backoff = self.backoff.min(Self::REFUSED_BACKOFF);
+        }
+        self.retryable |= self.established && !matches!(error, ClientError::Unsuitable { .. });
         let over = self.round.is_empty();
-        let enough = self.settings.attempts.is_some_and(|most| self.attempts >= most.get());
-        if over && !self.hope || enough && self.established {
+        let enough = self.settings.max_attempts.is_some_and(|most| self.attempts >= most.get());
+        if over && !self.retryable || enough && self.established {
             return Err(match self.size {
                 0 | 1 => error,
                 tried => ClientError::NoReplica { tried, source: Box::new(error) },
@@ -107,7 +134,7 @@ impl Reconnector {
 
     /// The order of a round: as the user has written it at first, at random later, with the replica that was left last.
     fn begin_round(&mut self, resolved: Vec<Result<Vec<Candidate>, ClientError>>) {
-        self.hope = false;
+        self.retryable = false;
         let mut round = Vec::new();
         for endpoint in resolved {
             match endpoint {
@@ -137,21 +164,59 @@ impl Reconnector {
         if self.attempts == 1 && same.is_none() {
             return Duration::ZERO;
         }
-        let doublings = self.attempts.saturating_sub(2).min(31);
-        let most = self.settings.first_back_off.saturating_mul(1 << doublings);
-        let most = most.min(self.settings.longest_back_off);
-        // Full jitter: any wait up to the most. (Brooker, *Exponential Backoff and Jitter*, 2015.)
-        let wait = most.mul_f64(self.rng.random_range(0.0..=1.0));
+        let backoff = self.backoff;
+        if self.attempts > 1 {
+            self.backoff = backoff.saturating_mul(2).min(self.settings.longest_backoff);
+        }
+        // Full jitter, so that the clients of a service do not come back all at once. (Brooker, *Exponential Backoff
+        // and Jitter*, 2015.)
+        let wait = backoff.mul_f64(self.rng.random_range(0.0..=1.0));
         wait.max(
-            same.map_or(Duration::ZERO, |(_, retry_after)| retry_after.min(self.settings.longest_back_off)),
+            same.map_or(Duration::ZERO, |(_, retry_after)| retry_after.min(self.settings.longest_backoff)),
         )
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, ErrorKind};
+
+    use tokio::time::{Instant, sleep};
+
     use super::*;
-    use crate::client::Endpoint;
+    use crate::client::{Connection, Endpoint, Network, Task};
+
+    /// A network in which every attempt to connect fails at once.
+    #[derive(Debug)]
+    struct Failing(ErrorKind);
+
+    impl Network for Failing {
+        fn resolve(&self, _: &str, _: u16) -> Task<io::Result<Vec<SocketAddr>>> {
+            Box::pin(async { Ok(vec![address(1)]) })
+        }
+
+        fn connect(&self, _: SocketAddr) -> Task<io::Result<Box<dyn Connection>>> {
+            let kind = self.0;
+            Box::pin(async move { Err(kind.into()) })
+        }
+    }
+
+    /// One replica, whose stream was lost.
+    fn lost_in(network: Failing, seed: u64) -> Reconnector {
+        let settings = Settings { seed, network: Arc::new(network), ..Settings::default() };
+        let mut reconnector = Reconnector::new(Endpoint::from(address(1)).into(), settings);
+        reconnector.found();
+        reconnector.leave(address(1), None, true);
+        reconnector
+    }
+
+    /// Makes an attempt, and returns how long it waited.
+    async fn attempt(reconnector: &mut Reconnector) -> Duration {
+        let begun = Instant::now();
+        let error = reconnector.connect().await.unwrap_err();
+        reconnector.failed(error).expect("it never gives up");
+        begun.elapsed()
+    }
 
     fn address(port: u16) -> SocketAddr {
         ([127, 0, 0, 1], port).into()
@@ -221,13 +286,61 @@ mod tests {
         for attempt in 1..60 {
             let (_, wait) = round(&mut reconnector, &[1])[0];
             let doubled =
-                settings.first_back_off.saturating_mul(1 << (attempt - 1u32).saturating_sub(1).min(20));
-            assert!(wait <= doubled.min(settings.longest_back_off), "{attempt}: {wait:?}");
+                settings.first_backoff.saturating_mul(1 << (attempt - 1u32).saturating_sub(1).min(20));
+            assert!(wait <= doubled.min(settings.longest_backoff), "{attempt}: {wait:?}");
             waits.insert(wait);
             assert!(reconnector.failed(silent()).is_ok(), "it never gives up");
         }
         assert!(waits.len() > 50);
         assert!(waits.last().unwrap() > &Duration::from_secs(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_connections_are_refused_an_attempt_waits_a_second_at_most() {
+        let mut waits = std::collections::BTreeSet::new();
+        for seed in 0..10 {
+            let mut reconnector = lost_in(Failing(ErrorKind::ConnectionRefused), seed);
+            for _ in 0..60 {
+                waits.insert(attempt(&mut reconnector).await);
+            }
+        }
+        // The timer of tokio has a resolution of one millisecond.
+        assert!(waits.last() <= Some(&Duration::from_millis(1001)), "{waits:?}");
+        assert!(waits.last() > Some(&Duration::from_millis(900)), "{waits:?}");
+        assert!(waits.len() > 200, "the waits are random: {waits:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_backoff_shrinks_as_soon_as_a_machine_that_was_silent_refuses() {
+        let mut reconnector = lost_in(Failing(ErrorKind::TimedOut), 3);
+        for _ in 0..20 {
+            attempt(&mut reconnector).await;
+        }
+        assert_eq!(reconnector.backoff, Settings::default().longest_backoff);
+        reconnector.settings.network = Arc::new(Failing(ErrorKind::ConnectionRefused));
+        attempt(&mut reconnector).await;
+        for _ in 0..20 {
+            let wait = attempt(&mut reconnector).await;
+            assert!(wait <= Duration::from_millis(1001), "{wait:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_retry_now_ends_the_wait_and_without_a_wait_does_nothing() {
+        let mut reconnector = lost_in(Failing(ErrorKind::TimedOut), 3);
+        let retry_now = reconnector.retry_now();
+        for _ in 0..20 {
+            attempt(&mut reconnector).await;
+        }
+        // The backoff is five seconds now; a wait below two milliseconds is all but impossible.
+        retry_now.notify_waiters();
+        let waited = attempt(&mut reconnector).await;
+        assert!(waited > Duration::from_millis(2), "{waited:?}");
+        let (waited, ()) = tokio::join!(attempt(&mut reconnector), async {
+            sleep(Duration::from_millis(1)).await;
+            retry_now.notify_waiters();
+        });
+        assert!(waited <= Duration::from_millis(2), "{waited:?}");
     }
 
     #[test]

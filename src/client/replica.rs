@@ -1,6 +1,6 @@
 //! A connection to one server.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{error::Error, io, iter, net::SocketAddr, time::Duration};
 
 use http::uri::PathAndQuery;
 use tokio::time::timeout;
@@ -34,7 +34,8 @@ impl Replica {
     pub(super) async fn connect(candidate: &Candidate, settings: &Settings) -> Result<Self, ClientError> {
         let Candidate { address, .. } = *candidate;
         let endpoint = Endpoint::from(address);
-        let refused = |source| ClientError::Connect { endpoint: endpoint.clone(), source };
+        let refused =
+            |error| ClientError::Connect { endpoint: endpoint.clone(), source: connect_error(error) };
         let connector = Connector { network: settings.network.clone(), address };
         // Requests bear the name that the user has written, whatever its address.
         let transport = tonic::transport::Endpoint::from_shared(candidate.endpoint.to_string())
@@ -97,4 +98,11 @@ impl Replica {
     pub(super) fn malformed(&self, what: &'static str) -> ClientError {
         ClientError::Malformed { endpoint: self.endpoint.clone(), what }
     }
+}
+
+/// The error of a connection attempt, with the kind of the I/O error that caused it.
+fn connect_error(error: tonic::transport::Error) -> io::Error {
+    let mut causes = iter::successors(error.source(), |&cause| cause.source());
+    let kind = causes.find_map(|cause| cause.downcast_ref()).map_or(io::ErrorKind::Other, io::Error::kind);
+    io::Error::new(kind, error)
 }

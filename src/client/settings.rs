@@ -19,16 +19,17 @@ pub struct Settings {
     /// A stream on which nothing came for so long is taken for dead: three heartbeats, and a little. Half-way it is
     /// asked for a sign of life.
     pub silence: Duration,
-    /// About how long to wait before the second attempt to reconnect. Each further one waits up to twice as long as
-    /// the one before, and how long of that is drawn by lot, so that clients do not come back all at once.
-    pub first_back_off: Duration,
-    /// The longest such wait.
-    pub longest_back_off: Duration,
-    /// Give up when so many attempts in a row have failed; without it never, once a replica has answered.
-    pub attempts: Option<NonZeroU32>,
+    /// Longest wait before the second attempt to reconnect, from which on it doubles with each attempt. The actual wait
+    /// is random, from zero up to this backoff, so that the clients of a service do not come back all at once.
+    pub first_backoff: Duration,
+    /// Upper limit of the backoff. While connections are refused at once, it is one second at most: such an attempt is
+    /// cheap, and the server may listen again at any moment.
+    pub longest_backoff: Duration,
+    /// Attempts in a row that may fail before the client gives up. `None` means no limit, once a replica has answered.
+    pub max_attempts: Option<NonZeroU32>,
     /// Move to another replica as soon as one says that it will stop, before its stream ends.
     pub make_before_break: bool,
-    /// Of the rng that are drawn: waits, and which replica is next. Tests set it.
+    /// Seed of the random waits and of the random order of replicas. Tests set it.
     pub seed: u64,
     /// How addresses are found and connections made.
     pub network: Arc<dyn Network>,
@@ -40,9 +41,9 @@ impl Default for Settings {
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(10),
             silence: Duration::from_secs(16),
-            first_back_off: Duration::from_millis(50),
-            longest_back_off: Duration::from_secs(5),
-            attempts: None,
+            first_backoff: Duration::from_millis(50),
+            longest_backoff: Duration::from_secs(5),
+            max_attempts: None,
             make_before_break: true,
             // The standard library seeds its hash maps at random.
             seed: RandomState::new().build_hasher().finish(),

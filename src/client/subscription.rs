@@ -3,9 +3,9 @@
 mod replica_stream;
 mod resume;
 
-use std::{future, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use self::{
     replica_stream::ReplicaStream,
@@ -64,6 +64,8 @@ pub struct Subscription {
     /// Knows where to go next; while an attempt is being made it is there. At the end there is neither.
     reconnector: Option<Reconnector>,
     attempt: Option<Task<(Reconnector, Opened)>>,
+    /// Ends the wait of the attempt.
+    retry_now: Arc<Notify>,
     /// The first message of the first stream, until it is asked for.
     first: Option<Message>,
 }
@@ -108,6 +110,7 @@ impl Subscription {
             tape,
             live: Some(stream),
             lost: None,
+            retry_now: reconnector.retry_now(),
             reconnector: Some(reconnector),
             attempt: None,
             first: Some(first),
@@ -151,6 +154,13 @@ impl Subscription {
     /// How many symbols have not been part of an [`Event::Answer`] yet.
     pub fn unanswered(&self) -> usize {
         self.resume.unanswered()
+    }
+
+    /// Makes the attempt to reconnect that is waiting for its backoff now. Without one, it does nothing.
+    ///
+    /// The attempt itself is made by [`Self::next_batch`].
+    pub fn retry_now(&self) {
+        self.retry_now.notify_waiters();
     }
 
     /// The tape that is played, as the first replica has told of it.

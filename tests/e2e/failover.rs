@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn settings() -> Settings {
     Settings {
         silence: Duration::from_millis(300),
-        first_back_off: Duration::from_millis(1),
-        longest_back_off: Duration::from_millis(20),
+        first_backoff: Duration::from_millis(1),
+        longest_backoff: Duration::from_millis(20),
         ..Settings::default()
     }
 }
@@ -279,7 +279,7 @@ async fn a_status_that_will_not_heal_ends_it_at_once() {
 #[tokio::test]
 async fn it_gives_up_after_as_many_attempts_as_it_is_allowed_and_tries_again_when_asked_again() {
     let mut replica = Scripted::start("tape").await;
-    let settings = Settings { attempts: NonZeroU32::new(3), ..settings() };
+    let settings = Settings { max_attempts: NonZeroU32::new(3), ..settings() };
     let (address, mut events) = (replica.address, Vec::new());
     let (mut subscription, stream) = begin(&mut replica, &[address], settings).await;
     drop((stream, replica));
