@@ -7,6 +7,7 @@ mod output;
 mod phrases;
 pub mod record;
 mod rows;
+mod silence;
 mod usage;
 pub mod verify;
 mod warnings;

@@ -14,13 +14,16 @@ pub struct TapeInfo {
     pub time: Time,
     /// How fast the time on the tape passes: 1 is as fast as real time.
     pub speed: f64,
+    /// Whether the ticks were recorded; they are simulated otherwise.
+    pub is_recorded: bool,
     answered: SystemTime,
 }
 
 impl TapeInfo {
     pub(super) fn of(answer: v1::GetTapeResponse) -> Result<Self, Malformed> {
         let time = answer.time.as_ref().and_then(message::time).ok_or(Malformed("a tape without a time"))?;
-        Ok(Self { id: answer.tape_id, time, speed: answer.speed, answered: SystemTime::now() })
+        let is_recorded = answer.kind() == v1::TapeKind::Recorded;
+        Ok(Self { id: answer.tape_id, time, speed: answer.speed, is_recorded, answered: SystemTime::now() })
     }
 
     /// The time on the tape now, by this machine's clock since the server's answer.

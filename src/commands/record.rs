@@ -16,7 +16,11 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::recording::Recording;
-use super::{EndpointArgs, output, usage, warnings};
+use super::{
+    EndpointArgs, output,
+    silence::{Expected, Silence},
+    usage, warnings,
+};
 use crate::client::{Client, ClientError, Delivery, Event, Settings, Subscription, Wanted};
 use crate::{contract::v1::Instrument, tick::Symbol};
 
@@ -83,7 +87,10 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
             None => future::pending().await,
         }
     });
+    let count = args.count.map(NonZeroU64::get);
+    let mut silence = Silence::new(Expected { count, ..Expected::default() }, subscription.tape());
     let ended = loop {
+        events.iter().for_each(|event| silence.observe(event));
         let more = recording.take(&mut events, |warning| bar.suspend(|| warnings::print(warning)));
         bar.set_message(recording.to_string());
         bar.tick();
@@ -96,6 +103,10 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
             biased;
             () = &mut stop => break Ok(()),
             () = &mut time_is_up => break Ok(()),
+            () = silence.is_long() => {
+                let reason = silence.reason(subscription.tape().now());
+                bar.suspend(|| reason.iter().for_each(|reason| warnings::print(reason)));
+            }
             received = subscription.next_batch(&mut events) => if let Err(error) = received {
                 // What came before the end is recorded, and may have been enough.
                 break match recording.take(&mut events, warnings::print) {

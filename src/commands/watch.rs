@@ -15,13 +15,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::{
     board::Board,
-    screen::{Screen, Stop, Wish},
+    screen::{Action, Screen, StopSignals},
     table::Now,
 };
 use super::{
     EndpointArgs,
     output::{self, Output},
     rows::TickWriter,
+    silence::{Expected, Silence},
     usage, warnings,
 };
 use crate::client::{Client, Delivery, Event, ReplayOptions, Settings, Subscription, Wanted};
@@ -99,11 +100,22 @@ pub struct WatchArgs {
 }
 
 /// The events of a subscription, up to the number of ticks that was asked for.
-struct Feed {
+struct EventStream {
     subscription: Subscription,
     events: Vec<Event>,
     subscribed: usize,
     remaining: Option<u64>,
+    silence: Silence,
+}
+
+/// What an [`EventStream`] came to.
+enum Next {
+    /// Events were handed over, and there are more to come.
+    Events,
+    /// No tick has come for long. This is what is waited for.
+    Silence(String),
+    /// The last event was handed over.
+    End,
 }
 
 /// What standard output is.
@@ -117,7 +129,7 @@ enum Stdout {
     NoTerminal,
 }
 
-/// The table is drawn this often.
+/// Time between two drawings of the table.
 const FRAME: Duration = Duration::from_millis(100);
 
 /// Shows ticks until the user, the count or the server ends it.
@@ -133,32 +145,31 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     }
     let wanted =
         Wanted { symbols: args.symbols, delivery: args.delivery.into(), min_interval: args.min_interval };
+    let replay = args.from.map(|from| ReplayOptions { from, to: args.to, speed: args.speed });
     let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
-    let feed = Feed {
-        subscription: match args.from {
-            Some(from) => {
-                client.replay(&wanted, ReplayOptions { from, to: args.to, speed: args.speed }).await?
-            }
-            None => client.subscribe(&wanted).await?,
-        },
+    let subscription = match replay {
+        Some(replay) => client.replay(&wanted, replay).await?,
+        None => client.subscribe(&wanted).await?,
+    };
+    let count = args.count.map(NonZeroU64::get);
+    let expected = Expected { count, min_interval: args.min_interval, replay };
+    let events = EventStream {
+        silence: Silence::new(expected, subscription.tape()),
+        subscription,
         events: Vec::new(),
         subscribed: 0,
-        remaining: args.count.map(NonZeroU64::get),
+        remaining: count,
     };
 
-    let mut board = Board::new(client.endpoint(), &wanted.symbols);
-    if let Some(notice) = args.from.and_then(|from| early(from, feed.subscription.tape().now())) {
-        match output {
-            Output::Table => board.warn(notice),
-            Output::Lines | Output::Json | Output::Csv => warnings::print(&notice),
-        }
-    }
     let stdout = || BufWriter::new(io::stdout().lock());
     let shown = match output {
-        Output::Table => on_screen(feed, board).await,
-        Output::Lines => as_text(feed, Ok(TickWriter::lines(stdout()))).await,
-        Output::Json => as_text(feed, Ok(TickWriter::json(stdout()))).await,
-        Output::Csv => as_text(feed, TickWriter::csv(stdout())).await,
+        Output::Table => {
+            let began = args.from.unwrap_or_else(|| events.subscription.tape().now());
+            show_table(events, Board::new(client.endpoint(), &wanted.symbols, began)).await
+        }
+        Output::Lines => write_rows(events, Ok(TickWriter::lines(stdout()))).await,
+        Output::Json => write_rows(events, Ok(TickWriter::json(stdout()))).await,
+        Output::Csv => write_rows(events, TickWriter::csv(stdout())).await,
     };
     output::exit_code(shown.map(|()| ExitCode::SUCCESS))
 }
@@ -187,26 +198,33 @@ impl Stdout {
     }
 }
 
-impl Feed {
-    /// Waits for events and hands them over; false after the last one.
+impl EventStream {
+    /// Waits for events and hands them over.
     ///
     /// Cancel safe: an event is either handed over or still to come.
-    async fn next(&mut self, mut show: impl FnMut(Event) -> anyhow::Result<()>) -> anyhow::Result<bool> {
-        let received = self.subscription.next_batch(&mut self.events).await;
+    async fn next(&mut self, mut show: impl FnMut(Event) -> anyhow::Result<()>) -> anyhow::Result<Next> {
+        let received = tokio::select! {
+            biased;
+            received = self.subscription.next_batch(&mut self.events) => received,
+            () = self.silence.is_long() => {
+                return Ok(self.reason_to_wait().map_or(Next::Events, Next::Silence));
+            }
+        };
         for event in self.events.drain(..) {
-            let tick = matches!(event, Event::Tick(_));
-            let last = event == Event::End;
+            self.silence.observe(&event);
+            let is_tick = matches!(event, Event::Tick(_));
+            let is_last = event == Event::End;
             if let Event::Answer { subscribed, .. } = &event {
                 self.subscribed += subscribed.len();
             }
             show(event)?;
-            if last {
-                return Ok(false);
+            if is_last {
+                return Ok(Next::End);
             }
-            if let (true, Some(remaining)) = (tick, &mut self.remaining) {
+            if let (true, Some(remaining)) = (is_tick, &mut self.remaining) {
                 *remaining -= 1;
                 if *remaining == 0 {
-                    return Ok(false);
+                    return Ok(Next::End);
                 }
             }
         }
@@ -214,68 +232,76 @@ impl Feed {
             bail!("every symbol was refused: there is nothing to watch");
         }
         received?;
-        Ok(true)
+        Ok(Next::Events)
+    }
+
+    /// What is waited for, while no ticks come.
+    fn reason_to_wait(&self) -> Option<String> {
+        self.silence.reason(self.subscription.tape().now())
     }
 }
 
-async fn as_text<W: Write>(mut feed: Feed, records: io::Result<TickWriter<W>>) -> anyhow::Result<()> {
-    let mut records = records?;
+async fn write_rows<W: Write>(
+    mut events: EventStream,
+    rows: io::Result<TickWriter<W>>,
+) -> anyhow::Result<()> {
+    let mut rows = rows?;
     loop {
-        // One write for all that came together, and at once: the reader may be a program that waits.
-        records.flush()?;
-        let more = feed.next(|event| {
+        // One write for all ticks that came together, and at once: the reader may be a program that waits.
+        rows.flush()?;
+        let next = events.next(|event| {
             match event {
-                Event::Tick(live) => records.write(&live)?,
+                Event::Tick(live) => rows.write(&live)?,
                 other => warnings::of_event(&other).iter().for_each(|warning| warnings::print(warning)),
             }
             Ok(())
         });
-        if !more.await? {
-            return Ok(records.flush()?);
+        match next.await? {
+            Next::Events => {}
+            Next::Silence(reason) => warnings::print(&reason),
+            Next::End => return Ok(rows.flush()?),
         }
     }
 }
 
-async fn on_screen(mut feed: Feed, mut board: Board) -> anyhow::Result<()> {
-    let mut stop = Stop::new().context("cannot listen to signals")?;
+async fn show_table(mut events: EventStream, mut board: Board) -> anyhow::Result<()> {
+    let mut stop = StopSignals::new().context("cannot listen to signals")?;
     let mut continued = screen::continued().context("cannot listen to signals")?;
-    let tape = feed.subscription.tape().clone();
+    let tape = events.subscription.tape().clone();
     let started = Instant::now();
+    let now = || Now { elapsed: started.elapsed(), time: tape.now() };
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut screen = Screen::open().context("cannot take over the terminal")?;
     let ended = loop {
         tokio::select! {
-            more = feed.next(|event| { board.take(event, started.elapsed()); Ok(()) }) => match more {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
+            next = events.next(|event| { board.take(event, started.elapsed()); Ok(()) }) => match next {
+                Ok(Next::Events | Next::Silence(_)) => {}
+                Ok(Next::End) => break Ok(()),
                 Err(error) => break Err(error),
             },
-            _ = frames.tick() => match screen.show(&board, Now { elapsed: started.elapsed(), time: tape.now() }) {
-                Ok(Wish::Stay | Wish::Scroll(_)) => {}
-                Ok(Wish::Leave) => break Ok(()),
-                Ok(Wish::Suspend) => if let Err(error) = screen.suspend() {
-                    break Err(anyhow::Error::new(error).context("cannot suspend"));
-                },
-                Err(error) => break Err(anyhow::Error::new(error).context("cannot draw on the terminal")),
+            _ = frames.tick() => {
+                board.reason_to_wait = events.reason_to_wait();
+                match screen.draw(&board, now()) {
+                    Ok(Action::None | Action::Scroll(_)) => {}
+                    Ok(Action::Quit) => break Ok(()),
+                    Ok(Action::Suspend) => if let Err(error) = screen.suspend() {
+                        break Err(anyhow::Error::new(error).context("cannot suspend"));
+                    },
+                    Err(error) => break Err(anyhow::Error::new(error).context("cannot draw on the terminal")),
+                }
             },
             // Another program may have used the terminal in the meantime.
             _ = continued.recv() => if let Err(error) = screen.reopen() {
                 break Err(anyhow::Error::new(error).context("cannot take over the terminal again"));
             },
-            () = stop.asked() => break Ok(()),
+            () = stop.recv() => break Ok(()),
         }
     };
-    // What is printed from here on must not go to the screen that is about to vanish.
-    drop(screen);
+    let left = screen.close(&board, now());
     board.warnings().rev().for_each(warnings::print);
-    ended
-}
-
-/// A note for a replay whose start is in the future: until then no tick comes.
-fn early(from: Time, present: Time) -> Option<String> {
-    let [shown_from, shown_present] = [from, present].map(|time| timestamp::show_with_decimals(time, 0));
-    (from > present).then(|| format!("--from {shown_from} is in the future: the tape is at {shown_present}"))
+    ended?;
+    left.context("cannot give the terminal back")
 }
 
 #[cfg(test)]
@@ -292,14 +318,5 @@ mod tests {
         assert!(
             Stdout::DumbTerminal.check_table().unwrap_err().to_string().contains("TERM is unset or dumb")
         );
-    }
-
-    #[test]
-    fn a_replay_of_the_future_is_told() {
-        let [early_time, late] =
-            ["2026-01-01T00:00:00.5Z", "2026-02-01T00:00:00Z"].map(|text| timestamp::parse(text).unwrap());
-        assert_eq!(early(early_time, late).or(early(late, late)), None);
-        let told = "--from 2026-02-01T00:00:00Z is in the future: the tape is at 2026-01-01T00:00:00Z";
-        assert_eq!(early(late, early_time).as_deref(), Some(told));
     }
 }

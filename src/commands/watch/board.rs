@@ -1,4 +1,4 @@
-//! What the table knows: the prices, changes and rates of the symbols that are watched.
+//! The data of the table: prices, changes and rates of the symbols that are watched.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -16,7 +16,9 @@ use crate::{
 pub(super) struct Board {
     /// The replica that the ticks come from.
     pub(super) endpoint: Endpoint,
-    /// Without a stream, the number of the attempt to open another one.
+    /// The time on the tape at which the watch began: changes are counted from the prices of then.
+    pub(super) began: Time,
+    /// While there is no connection, the number of the attempt to make another one.
     pub(super) attempt: Option<u32>,
     pub(super) reconnects: u64,
     /// When the last tick came, after the start.
@@ -25,6 +27,8 @@ pub(super) struct Board {
     pub(super) ticks: u64,
     pub(super) conflated: u64,
     pub(super) rate: Rate,
+    /// What is waited for, while no ticks come.
+    pub(super) reason_to_wait: Option<String>,
     /// The place of each symbol that the user named; the others follow in alphabetical order.
     places: HashMap<Symbol, usize>,
     rows: BTreeMap<(usize, Symbol), Row>,
@@ -54,12 +58,13 @@ impl Board {
     /// Most warnings that are kept; older ones are dropped.
     const MAX_WARNINGS: usize = 1000;
 
-    pub(super) fn new(endpoint: &Endpoint, named: &[String]) -> Self {
+    pub(super) fn new(endpoint: &Endpoint, named: &[String], began: Time) -> Self {
         // The first place of a symbol that is named twice.
         let places = named.iter().enumerate().rev();
         let places = places.filter_map(|(place, name)| Some((name.parse().ok()?, place)));
         Self {
             endpoint: endpoint.clone(),
+            began,
             attempt: None,
             reconnects: 0,
             last_tick: Duration::ZERO,
@@ -67,6 +72,7 @@ impl Board {
             ticks: 0,
             conflated: 0,
             rate: Rate::default(),
+            reason_to_wait: None,
             places: places.collect(),
             rows: BTreeMap::new(),
             warnings: VecDeque::new(),
@@ -154,7 +160,7 @@ pub(super) mod tests {
 
     pub(in crate::commands::watch) fn board(named: &[&str]) -> Board {
         let named: Vec<_> = named.iter().map(|name| (*name).to_owned()).collect();
-        Board::new(&"localhost:50051".parse().unwrap(), &named)
+        Board::new(&"localhost:50051".parse().unwrap(), &named, Time::from_nanos(1_764_000_000_000_000_000))
     }
 
     pub(in crate::commands::watch) fn tick(symbol: &str, nanos: i64) -> Event {
