@@ -285,6 +285,7 @@ async fn show_table(mut events: EventStream, mut board: Board) -> anyhow::Result
                 match screen.draw(&board, now()) {
                     Ok(Action::None | Action::Scroll(_)) => {}
                     Ok(Action::Quit) => break Ok(()),
+                    Ok(Action::Retry) => events.subscription.retry_now(),
                     Ok(Action::Suspend) => if let Err(error) = screen.suspend() {
                         break Err(anyhow::Error::new(error).context("cannot suspend"));
                     },

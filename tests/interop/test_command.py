@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from processes import Process
+from processes import Process, Server
 
 
 @pytest.fixture
@@ -199,6 +199,21 @@ def test_a_table_that_ends_by_itself_leaves_its_last_state(table, server, argume
     assert watching.returncode == 0, user.shown
     assert heading.startswith("SYMBOL ") and tcs.startswith("TCS ")
     assert ticks in totals and began.startswith("CHANGE since 20") and prompt == ""
+
+
+def test_the_r_key_is_offered_while_a_table_reconnects(binary, table, serve):
+    server = serve()
+    user, _, watching = table("TCS", "--endpoint", f"http://{server.address}")
+    user.read_until(lambda: b"q quits" in user.shown)
+    assert b"r retries now" not in user.shown
+    server.terminate()
+    user.read_until(lambda: b"r retries now" in user.shown)
+    with Server([binary, "serve", "--listen", server.address]):
+        user.press(b"r")
+        user.read_until(lambda: b"1 reconnect" in user.shown)
+        user.press(b"q")
+        assert left_by(user, watching)[1].startswith("TCS ")
+    assert watching.returncode == 0
 
 
 def test_ctrl_z_stops_a_live_table_and_fg_goes_on_with_it(binary, server):

@@ -37,6 +37,8 @@ pub(super) enum Action {
     None,
     Quit,
     Suspend,
+    /// Ends the wait for the next attempt to connect.
+    Retry,
     Scroll(Scroll),
 }
 
@@ -156,6 +158,7 @@ fn action(key: KeyEvent) -> Action {
         KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Action::Quit,
         KeyCode::Char('z') if key.modifiers.contains(KeyModifiers::CONTROL) => Action::Suspend,
         KeyCode::Char('q') | KeyCode::Esc => Action::Quit,
+        KeyCode::Char('r') => Action::Retry,
         KeyCode::Up | KeyCode::Char('k') => Action::Scroll(Scroll::Up),
         KeyCode::Down | KeyCode::Char('j') => Action::Scroll(Scroll::Down),
         KeyCode::PageUp => Action::Scroll(Scroll::PageUp),
@@ -190,13 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn q_escape_and_ctrl_c_quit_and_ctrl_z_suspends() {
+    fn q_escape_and_ctrl_c_quit_and_ctrl_z_suspends_and_r_retries() {
         let plain = |code| action(KeyEvent::new(code, KeyModifiers::NONE));
         assert_eq!(plain(KeyCode::Char('q')), Action::Quit);
         assert_eq!(plain(KeyCode::Esc), Action::Quit);
         assert_eq!(action(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Action::Quit);
         assert_eq!(action(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL)), Action::Suspend);
         assert_eq!((plain(KeyCode::Char('c')), plain(KeyCode::Char('z'))), (Action::None, Action::None));
+        assert_eq!(plain(KeyCode::Char('r')), Action::Retry);
         assert_eq!(plain(KeyCode::Down), Action::Scroll(Scroll::Down));
     }
 }

@@ -223,6 +223,9 @@ fn totals(board: &Board, now: Now, width: u16) -> String {
 /// The keys, the rows in sight, and what the changes are counted from.
 fn help(board: &Board, view: &View, width: u16) -> String {
     let mut help = vec!["q quits".to_owned()];
+    if board.attempt.is_some() {
+        help.push("r retries now".to_owned());
+    }
     if board.len() > view.rows {
         let last = (view.top + view.rows).min(board.len());
         help.push(format!("rows {}-{last} of {}, arrows scroll", view.top + 1, board.len()));
@@ -332,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_footer_tells_of_the_connection() {
+    fn the_footer_tells_of_the_connection_and_of_the_retry_key_while_it_is_lost() {
         let mut board = board(&["TCS"]);
         let mut footer = |event, elapsed| {
             board.take(event, Duration::from_millis(elapsed));
@@ -344,7 +347,7 @@ mod tests {
             footer(Event::Disconnected { cause, attempt: 1 }, 1200),
             [
                 "reconnecting … (attempt 1, 1.4s without ticks)  tape   1 symbol  1 tick  0/s",
-                "q quits  CHANGE since 2025-11-24T16:00:00Z",
+                "q quits  r retries now  CHANGE since 2025-11-24T16:00:00Z",
                 "http://localhost:50051 ended the stream: broken pipe (UNAVAILABLE); reconnecting",
             ]
         );
