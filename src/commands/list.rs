@@ -3,19 +3,21 @@
 use std::{
     io::{self, BufWriter, Write},
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::Args;
 use serde::Serialize;
+use tokio_stream::StreamExt;
 
 use super::{
     EndpointArgs,
     output::{self, Output},
     rows::written,
 };
-use crate::client::{Client, Settings};
-use crate::{contract::v1, duration, tick::Price};
+use crate::{
+    client::{Client, InstrumentInfo, Settings},
+    duration,
+};
 
 /// The flags of `ticker list`.
 #[derive(Args, Debug)]
@@ -100,8 +102,11 @@ async fn pages(
     client: &Client,
     mut show: impl FnMut(Vec<InstrumentRow>) -> io::Result<()>,
 ) -> anyhow::Result<()> {
-    let show = |page: Vec<v1::Instrument>| Ok(show(page.into_iter().map(InstrumentRow::of).collect())?);
-    client.each_page_of_instruments(show).await
+    let mut instruments = client.instruments();
+    while let Some(instrument) = instruments.next().await {
+        show(vec![InstrumentRow::of(instrument?)])?;
+    }
+    Ok(())
 }
 
 fn write_json(records: Vec<InstrumentRow>, to: &mut impl Write) -> io::Result<()> {
@@ -132,20 +137,18 @@ fn write_table(records: &[InstrumentRow], to: &mut impl Write) -> io::Result<()>
 }
 
 impl InstrumentRow {
-    fn of(instrument: v1::Instrument) -> Self {
-        let decimal = |nanos| Price::from_nanos(nanos).map_or(0.0, Price::to_f64);
-        let interval = instrument.tick_interval.and_then(|interval| Duration::try_from(interval).ok());
+    fn of(instrument: InstrumentInfo) -> Self {
         // The text is the server's: it must not steer the terminal.
         let text = |text: String| text.replace(char::is_control, "");
         Self {
-            symbol: text(instrument.symbol),
+            symbol: instrument.symbol.to_string(),
             kind: text(instrument.kind),
             currency: text(instrument.currency),
-            reference_price: decimal(instrument.reference_price_nanos),
-            price_increment: decimal(instrument.price_increment_nanos),
-            quantity_increment: decimal(instrument.quantity_increment_nanos),
+            reference_price: instrument.reference_price.to_f64(),
+            price_increment: instrument.price_increment.to_f64(),
+            quantity_increment: instrument.quantity_increment_nanos.get() as f64 / 1e9,
             annual_volatility: instrument.annual_volatility,
-            tick_interval: interval.map(duration::show).unwrap_or_default(),
+            tick_interval: instrument.tick_interval.map(duration::show).unwrap_or_default(),
             name: text(instrument.name),
         }
     }
@@ -173,21 +176,39 @@ impl InstrumentRow {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{num::NonZeroU64, time::Duration};
 
-    fn instrument(symbol: &str, name: &str, prices: (i64, i64, i64), interval: (i64, i32)) -> InstrumentRow {
-        InstrumentRow::of(v1::Instrument {
-            symbol: symbol.to_owned(),
+    use super::*;
+    use crate::tick::Price;
+
+    fn instrument(symbol: &str, name: &str, prices: (i64, i64, u64), interval: Duration) -> InstrumentRow {
+        InstrumentRow::of(InstrumentInfo {
             name: name.to_owned(),
-            reference_price_nanos: prices.0,
-            price_increment_nanos: prices.1,
-            quantity_increment_nanos: prices.2,
+            reference_price: Price::from_nanos(prices.0).unwrap(),
+            price_increment: Price::from_nanos(prices.1).unwrap(),
+            quantity_increment_nanos: NonZeroU64::new(prices.2).unwrap(),
             annual_volatility: 0.24,
-            tick_interval: Some(prost_types::Duration { seconds: interval.0, nanos: interval.1 }),
+            tick_interval: Some(interval),
             currency: "INR".to_owned(),
             kind: "equity".to_owned(),
-            day_start: None,
+            ..recorded(symbol)
         })
+    }
+
+    /// An instrument of a recorded tape, of which the server knows little.
+    fn recorded(symbol: &str) -> InstrumentInfo {
+        InstrumentInfo {
+            symbol: symbol.parse().unwrap(),
+            name: String::new(),
+            reference_price: Price::from_nanos(1).unwrap(),
+            price_increment: Price::from_nanos(1).unwrap(),
+            quantity_increment_nanos: NonZeroU64::MIN,
+            annual_volatility: 0.0,
+            tick_interval: None,
+            currency: String::new(),
+            kind: String::new(),
+            day_start: Duration::ZERO,
+        }
     }
 
     fn two() -> [InstrumentRow; 2] {
@@ -196,9 +217,14 @@ mod tests {
                 "M&M",
                 "Mahindra & Mahindra",
                 (3_690_400_000_000, 50_000_000, 1_000_000_000),
-                (0, 250_000_000),
+                Duration::from_millis(250),
             ),
-            instrument("EUR-INR", "Euro, in rupees", (102_692_500_000, 2_500_000, 100_000), (1, 0)),
+            instrument(
+                "EUR-INR",
+                "Euro, in rupees",
+                (102_692_500_000, 2_500_000, 100_000),
+                Duration::from_secs(1),
+            ),
         ]
     }
 
@@ -217,7 +243,7 @@ mod tests {
     #[test]
     fn a_server_cannot_steer_the_terminal() {
         let name = "\u{1b}[2JTata\r\n".to_owned();
-        let steering = v1::Instrument { symbol: "TCS".to_owned(), name, ..v1::Instrument::default() };
+        let steering = InstrumentInfo { name, ..recorded("TCS") };
         let mut text = Vec::new();
         write_table(&[InstrumentRow::of(steering)], &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
@@ -226,8 +252,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_of_a_recorded_instrument_is_left_blank() {
-        let recorded = v1::Instrument { symbol: "BTCUSDT".to_owned(), ..v1::Instrument::default() };
-        let cells = InstrumentRow::of(recorded).cells();
+        let cells = InstrumentRow::of(recorded("BTCUSDT")).cells();
         assert_eq!((cells[0].as_str(), cells[6].as_str(), cells[7].as_str()), ("BTCUSDT", "", ""));
     }
 

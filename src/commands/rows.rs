@@ -112,6 +112,7 @@ mod tests {
             },
             conflated: 3,
             snapshot: sequence == 1,
+            quote: None,
         }
     }
 

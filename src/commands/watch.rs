@@ -24,7 +24,9 @@ use super::{
     rows::TickWriter,
     usage,
 };
-use crate::client::{Client, Delivery, Event, RefusedSymbol, ReplayOptions, Settings, Subscription, Wanted};
+use crate::client::{
+    Client, Delivery, Event, RefusedSymbol, ReplayOptions, Settings, SubscribeOptions, Subscription,
+};
 use crate::{duration, tick::Time, timestamp};
 
 mod board;
@@ -131,22 +133,24 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     if output == Output::Table {
         stdout.check_table()?;
     }
-    let wanted =
-        Wanted { symbols: args.symbols, delivery: args.delivery.into(), min_interval: args.min_interval };
+    let options = SubscribeOptions::new(&args.symbols)
+        .with_delivery(args.delivery.into())
+        .with_min_interval(args.min_interval);
     let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
     let feed = Feed {
         subscription: match args.from {
             Some(from) => {
-                client.replay(&wanted, ReplayOptions { from, to: args.to, speed: args.speed }).await?
+                let replay = ReplayOptions::new(from).with_to(args.to).with_speed(args.speed);
+                client.replay(options, replay).await?
             }
-            None => client.subscribe(&wanted).await?,
+            None => client.subscribe(options).await?,
         },
         events: Vec::new(),
         subscribed: 0,
         remaining: args.count.map(NonZeroU64::get),
     };
 
-    let mut board = Board::new(client.endpoint(), &wanted.symbols);
+    let mut board = Board::new(client.endpoint(), &args.symbols);
     if let Some(notice) = args.from.and_then(|from| early(from, feed.subscription.tape().now())) {
         match output {
             Output::Table => board.tell(notice),

@@ -313,6 +313,11 @@ impl ReplayedSymbol {
         out: &mut Vec<u8>,
     ) -> bool {
         if tick.time >= self.not_before {
+            if interest.min_interval().is_zero() && tick.sequence > self.next {
+                // The window of a growing tape has moved past what comes next.
+                format.gap(&self.instrument.symbol, self.next, tick.sequence.previous(), out);
+                self.next = tick.sequence;
+            }
             let mut quote = None;
             if format.quotes() {
                 let Some(day) = self.day_of(tick, reads) else { return false };

@@ -23,8 +23,8 @@ pub(super) struct Session {
     pub(super) subscriber: Subscriber,
     /// Answers that are not sent yet: they go before any tick.
     pub(super) outbox: Vec<u8>,
-    /// Every instrument was asked for: how many are subscribed already, and what is wanted of them.
-    subscribing_all: Option<(usize, Interest, StartPoint)>,
+    /// Every instrument was asked for: the list, how many of it are subscribed already, and what is wanted of them.
+    subscribing_all: Option<(Arc<[Arc<Instrument>]>, usize, Interest, StartPoint)>,
     /// What goes before live ticks, in a watch that asked for it, and what it holds of the quotas of subscriptions.
     replay: Option<(Box<Replay>, Vec<QuotaHold>)>,
     /// Counts the subscriptions of the connection.
@@ -98,12 +98,13 @@ impl Session {
 
     /// Begins to subscribe to every listed instrument; [`Self::advance`] does the work.
     pub(super) fn subscribe_all(&mut self, interest: Interest, start_point: StartPoint) {
-        self.subscribing_all = Some((0, interest, start_point));
+        let listed = self.worker.tape.instruments();
+        self.subscribing_all = Some((listed, 0, interest, start_point));
     }
 
     /// Whether the first instruments of all are being subscribed: the last price of each of them goes before live ticks.
     pub(super) fn is_subscribing_first(&self) -> bool {
-        self.subscribing_all.as_ref().is_some_and(|(done, ..)| *done < Self::FIRST)
+        self.subscribing_all.as_ref().is_some_and(|(_, done, ..)| *done < Self::FIRST)
     }
 
     /// Whether [`Self::advance`] has something to do.
@@ -157,12 +158,14 @@ impl Session {
     /// # Errors
     /// The limit of subscriptions is reached before all are subscribed.
     pub(super) fn advance(&mut self, turn: Turn) -> Result<bool, Failure> {
-        let Some((mut done, interest, start_point)) = self.subscribing_all.take() else { return Ok(true) };
+        let Some((listed, mut done, interest, start_point)) = self.subscribing_all.take() else {
+            return Ok(true);
+        };
         let tape = &*self.worker.tape;
         let now = self.worker.clock.now();
-        while let Some(instrument) = tape.instruments().get(done) {
+        while let Some(instrument) = listed.get(done) {
             if done.is_multiple_of(Self::PIECE) && turn.is_over() {
-                self.subscribing_all = Some((done, interest, start_point));
+                self.subscribing_all = Some((listed, done, interest, start_point));
                 return Ok(false);
             }
             done += 1;

@@ -258,11 +258,15 @@ impl SlotWriter<'_> {
         self.slot.next = next.0;
     }
 
-    /// Announces what was asked for and was never on the tape.
+    /// Announces what was asked for and is not on the tape, or not any more.
     fn skip_before_first(&mut self) {
-        let first = self.watched.series.first();
-        if self.slot.next < first.0 {
-            self.skip_to(first);
+        self.skip_unavailable(self.watched.series.first());
+    }
+
+    /// Announces the ticks before `next` that are lacking and cannot be read.
+    fn skip_unavailable(&mut self, next: Sequence) {
+        if self.slot.next < next.0 {
+            self.skip_to(next);
         }
     }
 
@@ -286,7 +290,13 @@ impl SlotWriter<'_> {
         let mut cursor = self.watched.series.cursor(Sequence(self.slot.next));
         open(self.reads);
         let enough = self.out.len() + CATCH_UP;
-        while self.out.len() < enough && *self.reads > 0 && self.tick(&cursor.tick(), TickMeta::default()) {
+        while self.out.len() < enough && *self.reads > 0 {
+            let tick = cursor.tick();
+            // The window of a growing tape may have moved past what is lacking.
+            self.skip_unavailable(tick.sequence);
+            if !self.tick(&tick, TickMeta::default()) {
+                break;
+            }
             *self.reads = self.reads.saturating_sub(1);
             if self.lacks_nothing() {
                 return true;
@@ -307,7 +317,7 @@ impl SlotWriter<'_> {
                 return true;
             }
             let tick = self.watched.series.tick(Sequence(due));
-            let conflated = due - self.slot.next;
+            let conflated = tick.sequence.0.saturating_sub(self.slot.next);
             if !self.tick(&tick, TickMeta { conflated, snapshot: false }) {
                 return false;
             }

@@ -165,6 +165,7 @@ async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: Cancell
     let WorkerContext { hub, clock, .. } = worker;
     let alarm = Alarm::new(clock);
     let mut pacer = Pacer::new(clock.speed(), flush_interval);
+    let arrivals = pacer.arrivals();
     let mut next_beat = None;
     while !stopping.is_cancelled() {
         let now = clock.now();
@@ -175,6 +176,7 @@ async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: Cancell
             WatchChange::Watch { id, series, from } => pacer.watch(id, series, from),
             WatchChange::Unwatch { id } => pacer.unwatch(id),
         });
+        pacer.take_arrivals();
         let mut deferred = hub.wake_deferred(DEFERRED);
         if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {
             flush(&hub, &mut pacer, now);
@@ -187,9 +189,12 @@ async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: Cancell
         }
         let due = next_flush(&pacer, deferred);
         let wake = [due, next_beat].into_iter().flatten().min();
+        // If the next flush has ticks to publish, it takes the arrivals as well.
+        let is_due = due.is_some_and(|due| due <= pacer.flush_at(now));
         tokio::select! {
             () = alarm.wait_until(wake.unwrap_or(Time::MAX)), if wake.is_some() => {}
             () = hub.changed() => {}
+            () = arrivals.wait(), if !is_due => {}
             () = stopping.cancelled() => return,
         }
     }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod failover;
 mod gogen;
+mod growing;
 mod history;
 mod limits;
 mod protocol;

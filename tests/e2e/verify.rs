@@ -98,7 +98,7 @@ impl Tape for Altered {
     fn identity(&self) -> &Identity {
         self.tape.identity()
     }
-    fn instruments(&self) -> &[Arc<Instrument>] {
+    fn instruments(&self) -> Arc<[Arc<Instrument>]> {
         self.tape.instruments()
     }
     fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {

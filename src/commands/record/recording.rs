@@ -199,6 +199,7 @@ mod tests {
             },
             conflated: 0,
             snapshot: false,
+            quote: None,
         })
     }
 

@@ -167,6 +167,7 @@ pub(super) mod tests {
             },
             conflated: 0,
             snapshot: false,
+            quote: None,
         })
     }
 
