@@ -38,13 +38,13 @@ pub enum Command {
     Serve(ServeArgs),
     /// Watch live prices: a table on a terminal, lines, JSON or CSV in a pipe.
     Watch(WatchArgs),
-    /// Record every tick to a file that `ticker serve --tape` plays.
+    /// Record every tick to a file that `ticker serve --tape` can play.
     Record(RecordArgs),
     /// List the instruments of a server.
     List(ListArgs),
-    /// Compare replicas tick by tick: exit 0 when they are the same and 1 when not.
+    /// Compare the ticks of replicas: exit 0 when they are the same and 1 when not.
     Verify(VerifyArgs),
-    /// Exit 0 when a server serves and 1 when not.
+    /// Check a server: exit 0 when it is serving and 1 when not.
     Health(HealthArgs),
 }
 
@@ -61,9 +61,9 @@ fn with_command(arguments: impl IntoIterator<Item = OsString>) -> impl Iterator<
     let mut arguments = arguments.into_iter();
     let name = arguments.next();
     let mut rest = arguments.peekable();
-    let of_no_command = |first: &OsStr| ["-h", "--help", "-V", "--version"].iter().any(|flag| first == *flag);
+    let is_global = |first: &OsStr| ["-h", "--help", "-V", "--version"].iter().any(|flag| first == *flag);
     let left_out =
-        rest.peek().is_none_or(|first| first.as_encoded_bytes().starts_with(b"-") && !of_no_command(first));
+        rest.peek().is_none_or(|first| first.as_encoded_bytes().starts_with(b"-") && !is_global(first));
     let serve = left_out.then(|| OsString::from("serve"));
     iter::once(name.unwrap_or_else(|| "ticker".into())).chain(serve).chain(rest)
 }
@@ -118,6 +118,18 @@ mod tests {
             assert_eq!(error.kind(), kind, "{line}");
             let help = matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             assert_eq!(error.exit_code(), if help { 0 } else { 2 }, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        for command in Cli::command().get_subcommands() {
+            let mut command = command.clone().term_width(80);
+            for help in [command.render_help(), command.render_long_help()] {
+                let help = help.to_string();
+                let widest = help.lines().max_by_key(|line| line.chars().count()).unwrap();
+                assert!(widest.chars().count() <= 80, "{}: {widest}", command.get_name());
+            }
         }
     }
 

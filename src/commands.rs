@@ -4,10 +4,13 @@ mod endpoint_args;
 pub mod health;
 pub mod list;
 mod output;
+mod phrases;
 pub mod record;
 mod rows;
+mod silence;
 mod usage;
 pub mod verify;
+mod warnings;
 pub mod watch;
 
 pub use endpoint_args::EndpointArgs;

@@ -39,28 +39,28 @@ pub struct ServeArgs {
     /// A recorded tape instead of a simulated one.
     #[command(flatten)]
     pub recording: RecordingArgs,
-    /// Ticks that fall due within one such interval leave together: longer costs less, shorter is sooner
+    /// Batching interval: ticks that are due within it are sent together; a longer one costs less CPU time
     #[arg(long, env = "TICKER_FLUSH_INTERVAL", value_name = "DURATION", default_value = "10ms", value_parser = flush_interval)]
     pub flush_interval: Duration,
-    /// A reader of every tick that is further behind than this gets a gap and goes on from now
+    /// Largest lag of a reader of every tick; one that is further behind gets a gap and continues with the newest tick
     #[arg(long, env = "TICKER_MAX_LAG", value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub max_lag: Duration,
-    /// A v1 stream on which nothing was sent for so long gets a heartbeat
+    /// Time without a message after which a v1 stream gets a heartbeat
     #[arg(long, env = "TICKER_HEARTBEAT_INTERVAL", value_name = "DURATION", default_value = "5s", value_parser = heartbeat_interval)]
     pub heartbeat_interval: Duration,
     /// Threads that serve connections [default: one per core]
     #[arg(long, env = "TICKER_WORKERS", value_name = "NUMBER", value_parser = at_least_one)]
     pub workers: Option<NonZeroUsize>,
-    /// Connections at the same time; an address may have half of them [default: the limit of open files less 64]
+    /// Largest number of connections; an address may have half of them [default: the limit of open files less 64]
     #[arg(long, env = "TICKER_MAX_CONNECTIONS", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_connections: Option<NonZeroUsize>,
-    /// Subscriptions at the same time; a connection may have a tenth of them, and at least 10,000
+    /// Largest number of subscriptions; a connection may have a tenth of them, and at least 10,000
     #[arg(long, env = "TICKER_MAX_SUBSCRIPTIONS", value_name = "NUMBER", default_value = "1000000", value_parser = at_least_one)]
     pub max_subscriptions: NonZeroUsize,
-    /// With --any-symbol: invented instruments that are in use at the same time
+    /// With --any-symbol: largest number of invented instruments in use
     #[arg(long, env = "TICKER_MAX_INVENTED_SYMBOLS", value_name = "NUMBER", default_value_t = Universe::MAX_INVENTED)]
     pub max_invented_symbols: usize,
-    /// A connection without streams is closed after this time
+    /// Idle timeout: a connection without streams is closed after this time
     #[arg(long, env = "TICKER_MAX_CONNECTION_IDLE", value_name = "DURATION", default_value = "5m", value_parser = timeout)]
     pub max_connection_idle: Duration,
     /// A stream whose answer the client does not read is reset after this time, and a connection that takes no data is
@@ -98,7 +98,7 @@ pub enum ConfigError {
         /// Its last tick.
         last: Time,
     },
-    /// The recording has been playing for too long.
+    /// The recording began too long ago: the time on the tape would be past the last one there is.
     #[error(
         "a tape that plays from {} at {} at speed {speed} is past the year 2554 by now: choose a later --play-at or a \
          lower --speed",
@@ -112,7 +112,7 @@ pub enum ConfigError {
         /// How fast.
         speed: Speed,
     },
-    /// It is too long until the recording plays: time on the tape has not begun.
+    /// The recording begins too far ahead: the time on the tape would be before 1970.
     #[error(
         "a tape that plays from {} at {} at speed {speed} is still before the year 1970: choose an earlier --play-at or \
          a lower --speed",
@@ -136,8 +136,8 @@ impl ServeArgs {
         flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }
 
-    /// Loads what the settings name, and says how a recorded tape plays. Reading one may take seconds, of which
-    /// `progress` is told.
+    /// Loads the tape that the settings name; for a recorded one, also how it plays. Reading a recording may take seconds;
+    /// `progress` is called meanwhile.
     ///
     /// # Errors
     /// The instruments file or the recording cannot be used, or there is nothing to play.

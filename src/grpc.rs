@@ -1,4 +1,5 @@
-//! The gRPC face of the ticker: RPC methods, conversions, the mapping of errors to statuses.
+//! The RPCs: streams of ticks and calls, conversions between messages and domain types, statuses of errors, and the limits
+//! of what a client may hold.
 
 mod budget;
 mod call;
@@ -7,6 +8,7 @@ mod convert;
 mod gogen;
 mod history;
 mod history_pool;
+mod limit_log;
 mod replay;
 mod reply;
 mod requests;
@@ -30,7 +32,8 @@ mod worker_context;
 pub use budget::Held;
 pub use connection_context::{BusyStream, ConnectionContext, Notice, OpenStream};
 pub use history_pool::{CallerId, HistoryPool};
-pub use reply::{Reply, Ticks};
+pub use limit_log::Limit;
+pub use reply::{Reply, StreamSummary, Ticks};
 pub use requests::RequestBody;
 pub use router::Router;
 pub use server_context::ServerContext;
@@ -40,17 +43,17 @@ pub use worker_context::WorkerContext;
 
 use crate::hub::Interest;
 
-/// The most bytes of one request: a thousand of the longest symbols, each with a sequence to resume after, fit.
+/// Largest request, in bytes. A thousand of the longest symbols fit, each with a sequence to resume after.
 pub const MAX_REQUEST_BYTES: usize = 128 * 1024;
-/// The most symbols of one message.
+/// Largest number of symbols of one message.
 pub const MAX_SYMBOLS_PER_MESSAGE: usize = 1_000;
-/// The most symbols of one stream.
+/// Largest number of symbols of one stream.
 pub const MAX_SYMBOLS_PER_STREAM: usize = 10_000;
 
 /// The services whose health is reported, beside `""`.
 pub const SERVICES: [&str; 2] = ["gogen.TickerStreamService", "ticker.v1.TickerStreamService"];
 
-/// A wire format's place among the formats of the hub.
+/// A wire format, as its index among the formats of the hub.
 #[derive(Clone, Copy)]
 enum Format {
     Gogen = 0,

@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 pub use flush::Flush;
 pub use format::{Quote, TickMeta, WireFormat};
 pub use interest::{Delivery, Interest, Start};
+pub use pull::Sent;
 pub use quota::{Quota, QuotaHold};
 pub use subscriber::{Full, Pulled, Subscribed, Subscriber};
 
@@ -209,6 +210,7 @@ struct Entry {
     leaving: bool,
     /// The subscriptions of its connection.
     quota: Arc<Quota>,
+    sent: Sent,
 }
 
 impl Hub {

@@ -1,4 +1,55 @@
-//! A live market ticker: clients subscribe to symbols over gRPC and receive last traded prices.
+//! A live market ticker over gRPC: clients subscribe to symbols and receive last traded prices (LTP).
+//!
+//! The crate is a client library, the service, and the `ticker` command. The service plays a *tape*, which is a pure
+//! function of seed, symbol and sequence: every replica computes the same ticks, so a client resumes on any of them.
+//!
+//! ```no_run
+//! use ticker::client::{Client, Endpoints, Event, Settings, SubscribeOptions};
+//! use tokio_stream::StreamExt;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let endpoints: Endpoints = "http://127.0.0.1:50051".parse()?;
+//! let client = Client::connect(&endpoints, Settings::default()).await?;
+//! let mut subscription = client.subscribe(SubscribeOptions::new(["RELIANCE", "TCS"])).await?;
+//! while let Some(event) = subscription.next().await {
+//!     if let Event::Tick(live) = event? {
+//!         println!("{} {}", live.symbol, live.tick.price);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! Both are on by default. A program that only subscribes needs neither: `default-features = false`.
+//!
+//! - `server`: the service.
+//! - `cli`: the `ticker` command, with its terminal and its argument parser.
+//!
+//! # Modules
+//!
+//! The way of a tick through the service, with the feature `server`:
+//!
+//! - [`tape`] says which tick a symbol has at a sequence, and which sequence is due at a time.
+//! - [`pacer`] says which ticks of the watched instruments are due now.
+//! - [`hub`] holds the subscriptions and encodes each due tick once for all of them.
+//! - [`grpc`] answers the RPCs: requests, streams, history, errors.
+//! - [`server`] accepts connections and runs the worker threads.
+//! - [`history`] reads the past: pages of ticks, candles, digests, the figures of a day.
+//!
+//! The client and what both sides share:
+//!
+//! - [`client`] connects to a service, subscribes, and moves to another replica when one fails.
+//! - [`contract`] is the generated code of the two gRPC packages.
+//! - [`tick`] has the domain types: symbol, price, sequence, time, tick.
+//! - [`decimal`], [`duration`] and [`timestamp`] read and write numbers, durations and times as text.
+//!
+//! The command, with the feature `cli`:
+//!
+//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `list`, `verify` and `health`, and [`config`] has the
+//!   options of `ticker serve`.
+//! - [`telemetry`] sets up logs, and [`shutdown`] waits for signals.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

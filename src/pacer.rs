@@ -2,8 +2,12 @@
 //!
 //! A pacer holds one cursor per watched instrument in a timing wheel, so that an instrument costs nothing until
 //! its next tick is due, and the instruments that nobody watches cost nothing at all.
+//!
+//! An instrument whose last tick so far was handed out leaves the wheel. On a growing tape it returns when a tick arrives;
+//! from then on that tick is due like any other: at its time, or with the next flush if that is over.
 
 mod alarm;
+mod arrivals;
 mod clock;
 mod speed;
 mod wheel;
@@ -11,6 +15,7 @@ mod wheel;
 use std::{sync::Arc, time::Duration};
 
 pub use alarm::Alarm;
+pub use arrivals::Arrivals;
 pub use clock::Clock;
 pub use speed::{Speed, SpeedError};
 use wheel::Wheel;
@@ -27,22 +32,25 @@ pub struct Pacer {
     late: Duration,
     paced: Vec<Option<Paced>>,
     due: Vec<u32>,
+    arrivals: Arc<Arrivals>,
 }
 
 /// One watched instrument.
 struct Paced {
     series: Arc<dyn Series>,
     cursor: Box<dyn Cursor>,
-    /// The tick under the cursor: the next one to hand out.
+    /// The tick under the cursor: the next one to hand out, unless the instrument waits.
     next: Tick,
+    /// The tick under the cursor was handed out and there is no later one so far. The instrument is not in the wheel.
+    waits: bool,
 }
 
 impl Pacer {
-    /// How far an instrument may be behind, in real time, before its missed ticks are skipped: they can be read from
-    /// the tape by who wants them, so a clock that leaps ahead costs no burst.
+    /// How far an instrument may be behind, in real time, before its missed ticks are skipped. Subscribers that want them
+    /// read them from the tape, so that a clock that jumps ahead causes no burst.
     const LATE: Duration = Duration::from_secs(1);
-    /// How many ticks of an instrument are handed out together at most: a tape that is played fast may have more of them
-    /// than anybody takes. The others come with the next flush, or are skipped when it is late.
+    /// Largest number of ticks of one instrument per flush. A tape that is played fast may have more. The others follow with
+    /// the next flush, or are skipped when it is late.
     const MANY: u64 = 1024;
 
     /// A pacer on a clock of this speed that hands out ticks once in each real `flush_interval`: at the multiples,
@@ -53,28 +61,26 @@ impl Pacer {
             late: speed.of(Self::LATE),
             paced: Vec::new(),
             due: Vec::new(),
+            arrivals: Arc::default(),
         }
     }
 
     /// Begins to hand out the ticks of `series` from the sequence `from` on, under the number `id`.
     pub fn watch(&mut self, id: u32, series: Arc<dyn Series>, from: Sequence) {
         let cursor = series.cursor(from);
-        let mut next = cursor.tick();
-        if next.sequence < from {
-            // The tape is over: the last tick of all was handed out before.
-            next.time = Time::MAX;
-        }
+        let next = cursor.tick();
         let at = id as usize;
         if self.paced.len() <= at {
             self.paced.resize_with(at + 1, || None);
         }
-        self.paced[at] = Some(Paced { series, cursor, next });
-        self.wheel.insert(id, next.time);
+        let paced = self.paced[at].insert(Paced { series, cursor, next, waits: next.sequence < from });
+        paced.schedule(id, &mut self.wheel, &self.arrivals);
     }
 
-    /// Ends it.
+    /// Stops to hand out ticks under the number `id`.
     pub fn unwatch(&mut self, id: u32) {
-        if self.paced.get_mut(id as usize).and_then(Option::take).is_some() {
+        let paced = self.paced.get_mut(id as usize).and_then(Option::take);
+        if paced.is_some_and(|paced| !paced.waits) {
             self.wheel.remove(id);
         }
         // The lowest numbers are used first, so the end of the table is what gets free.
@@ -88,8 +94,25 @@ impl Pacer {
         }
     }
 
+    /// Tells when [`Self::take_arrivals`] has something to do.
+    pub fn arrivals(&self) -> Arc<Arrivals> {
+        self.arrivals.clone()
+    }
+
+    /// Schedules the ticks that have arrived.
+    pub fn take_arrivals(&mut self) {
+        self.arrivals.take(&mut self.due);
+        for id in self.due.drain(..) {
+            let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
+            if paced.waits {
+                paced.step();
+                paced.schedule(id, &mut self.wheel, &self.arrivals);
+            }
+        }
+    }
+
     /// Hands out every tick that took place up to the last multiple of the flush interval before `now`, and returns
-    /// that time. The ticks of one instrument come together and in order.
+    /// that time. The ticks of one instrument come together and in order, and none is left out between them.
     pub fn advance(&mut self, now: Time, mut tick: impl FnMut(u32, &Tick)) -> Time {
         let boundary = self.wheel.advance(now, &mut self.due);
         // In the order of their numbers, which is the order in which they lie in memory, here and in every page.
@@ -102,16 +125,11 @@ impl Pacer {
                     break;
                 }
                 tick(id, &paced.next);
-                paced.cursor.advance();
-                let handed_out = paced.next.sequence;
-                paced.next = paced.cursor.tick();
-                if paced.next.sequence == handed_out {
-                    // It was the last tick of all.
-                    paced.next.time = Time::MAX;
+                if !paced.step() {
                     break;
                 }
             }
-            self.wheel.insert(id, paced.next.time);
+            paced.schedule(id, &mut self.wheel, &self.arrivals);
         }
         boundary
     }
@@ -126,16 +144,34 @@ impl Pacer {
         self.wheel.flush_at(time)
     }
 
-    /// When [`advance`](Self::advance) has something to do again; `None` when nothing is watched.
+    /// When [`advance`](Self::advance) has something to do again; `None` when no tick is known that is yet to be handed out.
     pub fn next_due(&self) -> Option<Time> {
         self.wheel.next_due()
     }
 }
 
 impl Paced {
+    /// Moves to the next tick after one that was handed out. False when that is not the one that follows: there is none so
+    /// far, or ticks before it have left the window of the tape.
+    fn step(&mut self) -> bool {
+        let handed_out = self.next.sequence.0;
+        self.cursor.advance();
+        self.next = self.cursor.tick();
+        self.waits = self.next.sequence.0 == handed_out;
+        self.next.sequence.0 == handed_out.wrapping_add(1)
+    }
+
+    /// Files the instrument, which is not filed, under its next tick, or waits for that tick to arrive.
+    fn schedule(&mut self, id: u32, wheel: &mut Wheel, arrivals: &Arc<Arrivals>) {
+        match self.waits {
+            false => wheel.insert(id, self.next.time),
+            true => self.cursor.wake_on_arrival(&arrivals.waker(id)),
+        }
+    }
+
     fn skip_missed(&mut self, now: Time, late: Duration) {
         let behind = Duration::from_nanos(now.nanos().saturating_sub(self.next.time.nanos()));
-        // Few ticks have come in a moment of the tape: not worth a look.
+        // Few ticks are due after so short a time: looking up the newest is not worth its cost.
         if behind <= late.min(Pacer::LATE) {
             return;
         }

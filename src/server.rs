@@ -1,9 +1,12 @@
-//! Puts the rooms together: a listener, one worker per core, health and reflection; and takes them down again.
+//! Starts and stops a server: a listener, a worker per core, health and reflection.
 
 mod admission;
 mod connection;
 mod frames;
+mod http1;
 mod listener;
+mod log;
+mod opening;
 mod reply;
 mod worker;
 
@@ -23,6 +26,7 @@ use tonic_health::{
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
+use tracing::info;
 
 use crate::{
     contract::DESCRIPTORS,
@@ -39,19 +43,19 @@ use worker::Worker;
 /// What a server needs to know.
 #[derive(Clone)]
 pub struct Config {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// What to play.
+    /// The tape to serve.
     pub tape: Arc<dyn Tape>,
-    /// What the time is.
+    /// The time on the tape.
     pub clock: Clock,
-    /// Ticks that fall due within one such interval leave together.
+    /// Batching interval: ticks that are due within it are sent in one write.
     pub flush_interval: Duration,
-    /// A reader of every tick that is further behind than this gets a gap.
+    /// Largest lag of a reader of every tick. One that is further behind gets a gap.
     pub max_lag: Duration,
-    /// A stream on which nothing was sent for so long gets a heartbeat.
+    /// Time without a message after which a stream gets a heartbeat.
     pub heartbeat_interval: Duration,
-    /// How many threads serve connections.
+    /// Number of threads that serve connections.
     pub workers: NonZeroUsize,
     /// Largest number of connections at the same time.
     pub max_connections: NonZeroUsize,
@@ -66,10 +70,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// The admission of at most so many connections.
-    fn admission(&self, max_connections: usize) -> Admission {
-        let max_subscriptions = (self.max_subscriptions / 10).max(MAX_SYMBOLS_PER_STREAM);
-        Admission::new(max_connections, ServerContext::new(max_subscriptions, self.timeouts.stall_timeout))
+    /// What all connections share.
+    fn context(&self) -> ServerContext {
+        let max_subscriptions_per_connection = (self.max_subscriptions / 10).max(MAX_SYMBOLS_PER_STREAM);
+        ServerContext::new(max_subscriptions_per_connection, self.timeouts.stall_timeout)
     }
 }
 
@@ -126,17 +130,27 @@ impl Bound {
         let Self { config, listener } = self;
         let mut health = serving().await;
         let history = HistoryPool::default();
-        let admission = config.admission(config.max_connections.get());
+        let context = config.context();
+        let admission = Admission::new(config.max_connections.get(), context.clone());
         let subscriptions = Quota::new(config.max_subscriptions);
         let mut threads = JoinSet::new();
         let mut workers = Vec::new();
         for _ in 0..config.workers.get() {
-            let (worker, gate) = feed_and_gate(&config, &health, &history, &subscriptions)?;
-            let (worker, run) = Worker::start(worker, gate, config.clone())
+            let (worker, router) = context_and_router(&config, &health, &history, &subscriptions)?;
+            let (worker, run) = Worker::start(worker, router, config.clone())
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
             threads.spawn_blocking(run);
         }
+        info!(
+            address = %listener.local_addr(),
+            tape_id = config.tape.identity().tape_id,
+            instruments = config.tape.instruments().len(),
+            workers = config.workers,
+            max_connections = config.max_connections,
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
 
         let ended = tokio::select! {
             dealt = listener.deal_to(&workers, &admission) => dealt.map_err(|error| ServerError::Start("the listener", error.into())),
@@ -152,11 +166,12 @@ impl Bound {
         for worker in workers {
             worker.stop(deadline);
         }
-        // Those who watch the health were told; now their streams end too.
+        // Clients that watch the health know by now. Their streams end too.
         for service in SERVICES.into_iter().chain([""]) {
             health.clear_service_status(service).await;
         }
         while let Ok(Some(_)) = timeout_at(deadline + Self::GRACE / 2, threads.join_next()).await {}
+        info!(streams_cut = context.cut_streams(), "stopped");
         ended
     }
 }
@@ -177,8 +192,8 @@ where
 {
     let health = serving().await;
     let subscriptions = Quota::new(config.max_subscriptions);
-    let (worker, gate) = feed_and_gate(&config, &health, &HistoryPool::default(), &subscriptions)?;
-    let admission = config.admission(usize::MAX);
+    let (worker, router) = context_and_router(&config, &health, &HistoryPool::default(), &subscriptions)?;
+    let admission = Admission::new(usize::MAX, config.context());
     let stopped = {
         let admission = admission.clone();
         async move {
@@ -197,7 +212,7 @@ where
         }
         std::future::pending::<()>().await;
     };
-    let run = worker::run(worker, gate, config, admitted, Ok, stopped);
+    let run = worker::run(worker, router, config, admitted, Ok, stopped);
     tokio::select! {
         () = run => {}
         () = admitting => {}
@@ -214,8 +229,8 @@ async fn serving() -> HealthReporter {
     health
 }
 
-/// What a worker answers from, and its way in.
-fn feed_and_gate(
+/// The context of a worker, and the router to it.
+fn context_and_router(
     config: &Config,
     health: &HealthReporter,
     history: &HistoryPool,
@@ -231,8 +246,8 @@ fn feed_and_gate(
     };
     let worker =
         WorkerContext::new(config.tape.clone(), config.clock, limits, subscriptions.clone(), history.clone());
-    let gate = Router::new(worker.clone(), shared_services(health)?);
-    Ok((worker, gate))
+    let router = Router::new(worker.clone(), shared_services(health)?);
+    Ok((worker, router))
 }
 
 /// Health and reflection, which are the same for all workers.

@@ -1,9 +1,33 @@
 //! Which tick a symbol has at a sequence, and which sequence is due at a time.
 //!
-//! A tape is a pure function. Whoever holds one may ask for any tick at any time, in any order, on any thread,
-//! and every replica of the same tape gives the same answer.
+//! A tape is a list of instruments with a series of ticks for each. Any tick may be asked for at any time, in any order, on
+//! any thread. A tick never changes: replicas of a tape give the same tick for the same symbol and sequence.
+//!
+//! # Complete and growing tapes
+//!
+//! A *complete* tape is a pure function: the simulated and the recorded one. Every call with the same arguments gives the
+//! same answer for ever, and a tick is due when the clock shows its time.
+//!
+//! A *growing* tape is still being written, as that of a live feed. Other threads append ticks while it is read, and it may
+//! keep only a window of recent ticks. It guarantees:
+//!
+//! - **Ticks**: a tick is appended with the sequence after the newest one of its series, and with a time that is neither
+//!   before that of the tick before it nor after the time that the clock shows.
+//! - **Newest**: [`Series::last`] is the newest tick so far. It rises and never falls.
+//! - **Window**: [`Series::first`] is the oldest tick that is still available. It rises and never falls. At least one tick
+//!   stays.
+//! - **Instruments**: an instrument is listed from its first tick on. None is ever removed or changed.
+//! - **Order**: what one call has shown, later calls show as well, on any thread and through any method: a tick, an
+//!   instrument, the end of the window.
+//! - **Arrival**: a cursor at the newest tick tells when there is another one ([`Cursor::wake_on_arrival`]). A tick of an
+//!   instrument that no cursor waits for wakes nobody.
+//! - **Identity**: it stays the same while the tape grows and its window moves.
+//!
+//! Nothing else holds from one call to the next: ticks may arrive and the window may move in between. So a reader compares
+//! the sequence of each tick with the one that it expected. If the tick is a later one, those before it have left the window,
+//! and the reader reports them or counts them.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Waker, time::Duration};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -24,11 +48,14 @@ pub use universe::{Universe, UniverseError};
 
 /// Ticks of many instruments.
 pub trait Tape: Send + Sync {
-    /// What tells this tape from any other.
+    /// What tells this tape from any other. The same for as long as the tape exists.
     fn identity(&self) -> &Identity;
 
-    /// The instruments that the tape lists, ordered by symbol.
-    fn instruments(&self) -> &[Arc<Instrument>];
+    /// The instruments that the tape lists now, ordered by symbol.
+    ///
+    /// The list that is returned does not change. A tape whose list grows returns another one from then on, which has all
+    /// instruments of the earlier ones; a tape whose list has not changed returns the same `Arc`.
+    fn instruments(&self) -> Arc<[Arc<Instrument>]>;
 
     /// The instrument of a symbol, listed or not.
     ///
@@ -62,26 +89,29 @@ pub enum Missing {
 
 /// The ticks of one instrument: `time` never falls and `sequence` rises by one. There is at least one tick.
 pub trait Series: Send + Sync {
-    /// The sequence of the oldest tick.
+    /// The sequence of the oldest tick that is available. It rises when the window of a growing tape moves.
     fn first(&self) -> Sequence;
 
-    /// The sequence of the last tick that there will ever be.
+    /// The sequence of the newest tick so far, which is the last of all if the tape is complete.
     fn last(&self) -> Sequence;
 
-    /// The sequence of the newest tick that took place at or before `time`; `None` when there is none yet.
+    /// The sequence of the newest available tick that took place at or before `time`; `None` when there is none. For the
+    /// same time, the answer of a growing tape may rise, and become `None` when the window has moved past that time.
     fn sequence_at(&self, time: Time) -> Option<Sequence>;
 
-    /// The sequence of the first tick at or after `time`, which may be yet to come; one more than the last when there
-    /// will be none.
+    /// The sequence of the first available tick at or after `time`; one more than the newest tick when there is none so
+    /// far. On a growing tape the tick that arrives there may be earlier than `time`.
     fn sequence_from(&self, time: Time) -> Sequence {
         let before = time.before(Duration::from_nanos(1)).and_then(|before| self.sequence_at(before));
         before.map_or_else(|| self.first(), Sequence::next)
     }
 
-    /// The tick of a sequence; a sequence before the first is taken as the first, one after the last as the last.
+    /// The tick of a sequence. A sequence before the first is taken as the first, a sequence after the last as the last;
+    /// the sequence of the tick tells.
     fn tick(&self, sequence: Sequence) -> Tick;
 
-    /// Reads on from a sequence, faster than asking for each tick.
+    /// Reads on from a sequence, faster than asking for each tick. A sequence that is not available is taken as the first or
+    /// the last one, as by [`tick`](Self::tick).
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor>;
 
     /// The best bid and ask after a tick of this series; `None` when the tape knows no book.
@@ -92,27 +122,36 @@ pub trait Series: Send + Sync {
 
 /// Reads the ticks of one instrument in order.
 pub trait Cursor: Send {
-    /// The tick under the cursor.
+    /// The tick under the cursor. It stays the same until the cursor moves, also if it leaves the window.
     fn tick(&self) -> Tick;
 
-    /// Moves to the next tick. The last tick of all follows itself.
+    /// Moves to the next tick, or to the oldest available one if that is later. Stays where it is when there is no later
+    /// tick so far.
     fn advance(&mut self);
+
+    /// Wakes `waker` once, from any thread, when [`advance`](Self::advance) has a tick to move to; at once if it has one.
+    ///
+    /// A cursor keeps the last waker that it was given and forgets it when it is dropped. The default never wakes: a complete
+    /// tape has no tick after its last one.
+    fn wake_on_arrival(&mut self, _waker: &Waker) {}
 }
 
-/// What tells one tape from another. Two replicas with the same identity give the same ticks.
+/// What tells one tape from another. Two replicas with the same identity never give different ticks for the same symbol and
+/// sequence. Of a growing tape, one replica may have ticks that the other one does not have yet, or does not keep any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// A digest of all that makes the ticks, in hexadecimal.
+    /// Hexadecimal. For a complete tape, a digest of all that determines its ticks. For a growing tape, a name of its
+    /// numbering: whenever sequences would begin again, it is another one.
     pub tape_id: String,
     /// Where the ticks come from.
     pub kind: Kind,
     /// The seed of a simulated tape; zero for a recorded one.
     pub seed: u64,
-    /// The version of the engine that makes the ticks.
+    /// Version of the code that makes the ticks.
     pub engine_version: &'static str,
 }
 
-/// The identity that a digest of all that makes the ticks gives to a tape: its first 16 bytes in hexadecimal.
+/// The `tape_id` of a digest of all that determines the ticks of a tape: its first 16 bytes in hexadecimal.
 fn tape_id(digest: Sha256) -> String {
     digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -42,7 +42,7 @@ pub fn start(format: LogFormat) {
         LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    tracing_subscriber::registry().with(filter).with(lines).init();
     if let Some(error) = problem {
         tracing::warn!(
             "{VARIABLE} is {chosen:?}: {error}; expected levels such as debug or ticker=debug,h2=trace; using the default, \

@@ -162,6 +162,27 @@ fn a_refused_symbol_is_told_and_the_others_go_on() {
 }
 
 #[test]
+fn a_refused_symbol_comes_with_the_right_one_or_the_command_that_lists_them() {
+    let server = Server::start(&[]);
+    for (symbol, hint) in [
+        ("reliance", "unknown symbol reliance; did you mean RELIANCE?\n"),
+        ("NOSUCH", "unknown symbol NOSUCH; list the symbols with `ticker list` or the RPC ListInstruments\n"),
+    ] {
+        for arguments in [&["watch"][..], &["record", "--out", "-"]] {
+            let output = server.client(arguments).arg(symbol).output().unwrap();
+            assert_eq!(code(&output), Some(1));
+            assert!(stderr(&output).contains(hint), "{}", stderr(&output));
+        }
+    }
+    for arguments in [&["watch"][..], &["record", "--out", "-"], &["verify"]] {
+        let output = server.client(arguments).arg("RELIANCE,TCS").output().unwrap();
+        assert_eq!(code(&output), Some(2));
+        let told = stderr(&output);
+        assert!(told.contains("separate symbols with spaces, not commas: RELIANCE TCS\n"), "{told}");
+    }
+}
+
+#[test]
 fn a_watch_of_refused_symbols_alone_fails() {
     let server = Server::start(&[]);
     let output = server.client(&["watch", "RELAINCE"]).output().unwrap();
@@ -182,6 +203,38 @@ fn whoever_closes_the_pipe_has_seen_enough() {
         drop(lines);
         let output = watch.wait_with_output().unwrap();
         assert_eq!((code(&output), stderr(&output)), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_wait_for_ticks_that_do_not_come_is_explained() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recorded/ticks.csv");
+    // So fast, it has ended before anybody can connect.
+    let server = Server::start(&["--tape", file, "--speed", "10000"]);
+    let ended = ": the tape may have ended at 2025-01-02T09:15:01Z
+";
+    // 100 days of the tape later.
+    let later = "2025-04-12T09:15:00Z";
+    let waiting = [
+        (&["watch", "BTC-USD", "-n", "5", "-o", "json"][..], "warning: 1 of 5 ticks, none for 5", ended),
+        (&["record", "BTC-USD", "--out", "-"], "warning: no tick for 5", ended),
+        (
+            &["watch", "BTC-USD", "--from", later],
+            "warning: the replay begins at ",
+            "2025-04-12T09:15:00Z, in 14m
+",
+        ),
+    ]
+    .map(|(arguments, begin, end)| {
+        let mut command = server.client(arguments);
+        (command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap(), begin, end)
+    });
+    for (mut process, begin, end) in waiting {
+        let mut warning = String::new();
+        BufReader::new(process.stderr.take().unwrap()).read_line(&mut warning).unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(warning.starts_with(begin) && warning.ends_with(end), "{warning}");
     }
 }
 

@@ -1,13 +1,13 @@
-//! Where the servers are, on the command line.
+//! The `--endpoint` flag of the commands that need one server.
 
 use clap::Args;
 
 use crate::client::{Endpoint, Endpoints};
 
-/// The flag of the commands that fail over.
+/// The servers, which are replicas of each other.
 #[derive(Args, Clone, Debug)]
 pub struct EndpointArgs {
-    /// The server; several are replicas of each other, one of which is enough. Repeat the flag or use commas.
+    /// Address of a server; repeat the flag or use commas for several replicas, of which one must be reachable
     #[arg(
         id = "endpoint",
         long = "endpoint",

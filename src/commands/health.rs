@@ -1,4 +1,4 @@
-//! `ticker health`: exit 0 when the server serves, 1 when not, for container health checks.
+//! `ticker health`: exit 0 when every server is serving, 1 when not, for container health checks.
 
 use std::{
     io::{self, Write},
@@ -11,27 +11,33 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::time::timeout;
 
-use super::{output, usage, watch::warn};
+use super::{output, usage, warnings};
 use crate::client::{Client, ClientError, Endpoint, Health, Settings};
 
 /// The flags of `ticker health`.
 #[derive(Args, Debug)]
 pub struct HealthArgs {
-    /// The server, such as http://127.0.0.1:50051; of several each must serve. Left out, it is the one that --listen
-    /// tells of.
+    /// Address of a server; repeat the flag or use commas for several servers, each of which must be serving [default: the
+    /// server of --listen]
     #[arg(long = "endpoint", env = "TICKER_ENDPOINT", value_name = "URL", value_delimiter = ',')]
     pub endpoints: Vec<Endpoint>,
 
-    /// The address that the server of this machine or container listens on.
+    /// Address that the server of this machine or container listens on; not used with --endpoint
     #[arg(long, env = "TICKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
 
-    /// The service to ask about, such as ticker.v1.TickerStreamService; empty for the server as a whole.
-    #[arg(long, env = "TICKER_HEALTH_SERVICE", value_name = "NAME", default_value = "")]
+    /// gRPC service to ask about, such as ticker.v1.TickerStreamService [default: the server as a whole]
+    #[arg(
+        long,
+        env = "TICKER_HEALTH_SERVICE",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub service: String,
 
-    /// How long all of it may take.
-    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = usage::longer_than_zero)]
+    /// Time to wait for the answer of each server, such as 500ms
+    #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = usage::parse_positive_duration)]
     pub timeout: Duration,
 }
 
@@ -43,7 +49,7 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     let mut endpoints = args.endpoints;
     if endpoints.is_empty() {
         endpoints.push(Endpoint::of_listener(args.listen).ok_or_else(|| {
-            anyhow!("port 0 of --listen stands for any port: name the server with --endpoint")
+            anyhow!("--listen has port 0, which stands for any free port: name the server with --endpoint")
         })?);
     }
     let mut code = ExitCode::SUCCESS;
@@ -54,7 +60,7 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
             Ok(found) => found,
             // The other servers are still asked.
             Err(error) if endpoints.len() > 1 => {
-                warn(&format!("{error:#}"));
+                warnings::print(&format!("{error:#}"));
                 code = ExitCode::FAILURE;
                 continue;
             }

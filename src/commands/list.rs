@@ -1,18 +1,20 @@
 //! `ticker list`: the instruments of a server.
 
 use std::{
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     process::ExitCode,
 };
 
 use clap::Args;
+use ratatui::crossterm::terminal;
 use serde::Serialize;
 use tokio_stream::StreamExt;
 
 use super::{
     EndpointArgs,
     output::{self, Output},
-    rows::written,
+    phrases::shortened,
+    rows::io_error,
 };
 use crate::{
     client::{Client, InstrumentInfo, Settings},
@@ -22,11 +24,11 @@ use crate::{
 /// The flags of `ticker list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// Where the servers are; one that can be reached is enough.
+    /// The servers.
     #[command(flatten)]
     pub endpoints: EndpointArgs,
 
-    /// How to show the instruments; lines are their symbols alone.
+    /// Format of the list. `lines` has the symbols alone; on a terminal, `table` leaves out columns that do not fit.
     #[arg(long, short, env = "TICKER_OUTPUT", default_value = "table")]
     pub output: Output,
 }
@@ -45,18 +47,32 @@ struct InstrumentRow {
     name: String,
 }
 
-/// The columns of the table: the heading, and whether it holds numbers.
-const COLUMNS: [(&str, bool); 9] = [
-    ("SYMBOL", false),
-    ("KIND", false),
-    ("CURRENCY", false),
-    ("REFERENCE", true),
-    ("INCREMENT", true),
-    ("QUANTITY", true),
-    ("VOLATILITY", true),
-    ("INTERVAL", true),
-    ("NAME", false),
+/// A column of the table.
+struct Column {
+    heading: &'static str,
+    /// Numbers are aligned to the right.
+    is_number: bool,
+    /// The place in the order in which columns are left out of a narrow table; 0 for a column that is always shown.
+    left_out: usize,
+}
+
+const COLUMNS: [Column; 9] = [
+    Column { heading: "SYMBOL", is_number: false, left_out: 0 },
+    Column { heading: "KIND", is_number: false, left_out: 6 },
+    Column { heading: "CURRENCY", is_number: false, left_out: 5 },
+    Column { heading: "REFERENCE", is_number: true, left_out: 8 },
+    Column { heading: "INCREMENT", is_number: true, left_out: 3 },
+    Column { heading: "QUANTITY", is_number: true, left_out: 1 },
+    Column { heading: "VOLATILITY", is_number: true, left_out: 2 },
+    Column { heading: "INTERVAL", is_number: true, left_out: 4 },
+    Column { heading: "NAME", is_number: false, left_out: 7 },
 ];
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// Least width to which names are cut before another column is left out.
+const SHORTEST_NAME: usize = 20;
 
 /// Prints every instrument.
 ///
@@ -64,61 +80,61 @@ const COLUMNS: [(&str, bool); 9] = [
 /// The server cannot be reached or refuses, or the instruments cannot be written.
 pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
-    let shown = show(&client, args.output, BufWriter::new(io::stdout().lock())).await;
-    output::exit_code(shown.map(|()| ExitCode::SUCCESS))
+    let written = write(&client, args.output, BufWriter::new(io::stdout().lock())).await;
+    output::exit_code(written.map(|()| ExitCode::SUCCESS))
 }
 
-async fn show(client: &Client, output: Output, mut to: impl Write) -> anyhow::Result<()> {
+async fn write(client: &Client, output: Output, mut to: impl Write) -> anyhow::Result<()> {
     match output {
         Output::Table => {
             // The widths are known when the last instrument is.
-            let mut records = Vec::new();
-            let collect = |page| {
-                records.extend(page);
+            let mut rows = Vec::new();
+            let collect = |row| {
+                rows.push(row);
                 Ok(())
             };
-            pages(client, collect).await?;
-            write_table(&records, &mut to)?;
+            each_row(client, collect).await?;
+            write_table(&rows, terminal_width(), &mut to)?;
         }
-        Output::Lines => {
-            let line = |to: &mut dyn Write, record: InstrumentRow| writeln!(to, "{}", record.symbol);
-            pages(client, |page| page.into_iter().try_for_each(|record| line(&mut to, record))).await?;
-        }
-        Output::Json => {
-            pages(client, |page| write_json(page, &mut to)).await?;
-        }
+        Output::Lines => each_row(client, |row| writeln!(to, "{}", row.symbol)).await?,
+        Output::Json => each_row(client, |row| write_json(&row, &mut to)).await?,
         Output::Csv => {
             let mut to = csv::Writer::from_writer(&mut to);
-            pages(client, |page| page.iter().try_for_each(|record| to.serialize(record).map_err(written)))
-                .await?;
+            each_row(client, |row| to.serialize(row).map_err(io_error)).await?;
             to.flush()?;
         }
     }
     Ok(to.flush()?)
 }
 
-/// Hands over every page of instruments.
-async fn pages(
+/// Hands over every instrument as it arrives, rather than a million at once.
+async fn each_row(
     client: &Client,
-    mut show: impl FnMut(Vec<InstrumentRow>) -> io::Result<()>,
+    mut write: impl FnMut(InstrumentRow) -> io::Result<()>,
 ) -> anyhow::Result<()> {
     let mut instruments = client.instruments();
     while let Some(instrument) = instruments.next().await {
-        show(vec![InstrumentRow::of(instrument?)])?;
+        write(InstrumentRow::of(instrument?))?;
     }
     Ok(())
 }
 
-fn write_json(records: Vec<InstrumentRow>, to: &mut impl Write) -> io::Result<()> {
-    for record in records {
-        serde_json::to_writer(&mut *to, &record)?;
-        to.write_all(b"\n")?;
-    }
-    Ok(())
+fn write_json(row: &InstrumentRow, to: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, row)?;
+    to.write_all(b"\n")
 }
 
-fn write_table(records: &[InstrumentRow], to: &mut impl Write) -> io::Result<()> {
-    let headings = COLUMNS.map(|(heading, _)| heading.to_owned());
+/// The width of the terminal that standard output is; unlimited for a file or a pipe.
+fn terminal_width() -> usize {
+    match io::stdout().is_terminal().then(terminal::size) {
+        Some(Ok((width, _))) if width > 0 => width.into(),
+        _ => usize::MAX,
+    }
+}
+
+/// Writes a table of at most `width` columns of the terminal, or of the symbols' width where that is more.
+fn write_table(records: &[InstrumentRow], width: usize, to: &mut impl Write) -> io::Result<()> {
+    let headings = COLUMNS.map(|column| column.heading.to_owned());
     let lines: Vec<_> = [headings].into_iter().chain(records.iter().map(InstrumentRow::cells)).collect();
     let mut widths = [0; COLUMNS.len()];
     for line in &lines {
@@ -126,14 +142,35 @@ fn write_table(records: &[InstrumentRow], to: &mut impl Write) -> io::Result<()>
             *width = cell.chars().count().max(*width);
         }
     }
+    fit(&mut widths, width);
     for line in &lines {
-        let cells = line.iter().zip(widths).zip(COLUMNS).map(|((cell, width), (_, number))| match number {
+        let cells = line.iter().zip(widths).zip(COLUMNS).filter(|((_, width), _)| *width > 0);
+        let cells = cells.map(|((cell, width), column)| match column.is_number {
             true => format!("{cell:>width$}"),
-            false => format!("{cell:<width$}"),
+            false => format!("{:<width$}", shortened(cell, width)),
         });
-        writeln!(to, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+        writeln!(to, "{}", cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end())?;
     }
     Ok(())
+}
+
+/// Shortens names and leaves out columns, whose width becomes 0, until the table is at most `width` wide.
+fn fit(widths: &mut [usize; COLUMNS.len()], width: usize) {
+    let name = COLUMNS.len() - 1;
+    for place in 1..=COLUMNS.len() {
+        let shown = widths.iter().filter(|width| **width > 0);
+        let excess = shown.map(|width| width + GAP).sum::<usize>().saturating_sub(GAP).saturating_sub(width);
+        let spare = widths[name].saturating_sub(SHORTEST_NAME);
+        if excess <= spare {
+            widths[name] -= excess;
+            return;
+        }
+        for (width, column) in widths.iter_mut().zip(COLUMNS) {
+            if column.left_out == place {
+                *width = 0;
+            }
+        }
+    }
 }
 
 impl InstrumentRow {
@@ -231,7 +268,7 @@ mod tests {
     #[test]
     fn the_table_has_aligned_columns() {
         let mut text = Vec::new();
-        write_table(&two(), &mut text).unwrap();
+        write_table(&two(), usize::MAX, &mut text).unwrap();
         assert_eq!(
             String::from_utf8(text).unwrap(),
             "SYMBOL   KIND    CURRENCY  REFERENCE  INCREMENT  QUANTITY  VOLATILITY  INTERVAL  NAME\n\
@@ -241,11 +278,33 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_terminal_has_fewer_columns_and_shorter_names() {
+        let mut rows = two();
+        rows[1].name = "Euro, in Indian rupees, at the close".to_owned();
+        let table = |width| {
+            let mut text = Vec::new();
+            write_table(&rows, width, &mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        assert_eq!(
+            table(80),
+            "SYMBOL   KIND    CURRENCY  REFERENCE  INCREMENT  INTERVAL  NAME\n\
+             M&M      equity  INR         3690.40       0.05     250ms  Mahindra & Mahindra\n\
+             EUR-INR  equity  INR        102.6925     0.0025        1s  Euro, in Indian rupe…\n"
+        );
+        for width in 0..120 {
+            let table = table(width);
+            let widest = table.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= width.max("EUR-INR".len()), "{width}: {table}");
+        }
+    }
+
+    #[test]
     fn a_server_cannot_steer_the_terminal() {
         let name = "\u{1b}[2JTata\r\n".to_owned();
         let steering = InstrumentInfo { name, ..recorded("TCS") };
         let mut text = Vec::new();
-        write_table(&[InstrumentRow::of(steering)], &mut text).unwrap();
+        write_table(&[InstrumentRow::of(steering)], usize::MAX, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(text.ends_with("[2JTata\n") && text.lines().count() == 2, "{text:?}");
     }
@@ -259,7 +318,7 @@ mod tests {
     #[test]
     fn json_has_the_units_of_the_instruments_file() {
         let mut text = Vec::new();
-        write_json(two().into(), &mut text).unwrap();
+        two().iter().try_for_each(|row| write_json(row, &mut text)).unwrap();
         assert_eq!(
             String::from_utf8(text).unwrap().lines().last(),
             Some(concat!(

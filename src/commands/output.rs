@@ -1,25 +1,25 @@
-//! How the commands write: the formats, and a pipe that is closed at its other end.
+//! The output formats of the commands, and the exit code when standard output cannot be written.
 
 use std::{io, process::ExitCode};
 
 use anyhow::Context;
 use clap::ValueEnum;
 
-/// A format.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For the eyes, with headings.
+    /// Aligned columns with headings
     Table,
-    /// Plain lines, without headings.
+    /// Plain lines without headings
     Lines,
-    /// One JSON object per line.
+    /// One JSON object per line
     Json,
-    /// Comma-separated values after a line with their names.
+    /// Comma-separated values after a line of column names
     Csv,
 }
 
-/// The exit code of a command that wrote to standard output. Whoever closes the pipe, as `head` does, has seen
-/// enough: that is a success.
+/// The exit code of a command that wrote to standard output. A reader that closes the pipe, as `head` does, has read all
+/// that it wants, so that is a success.
 pub(super) fn exit_code(written: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
     match written {
         // Only what the command itself could not write: errors of the network have a type of their own.

@@ -18,8 +18,9 @@ use tokio_stream::StreamExt;
 
 use self::recording::Recording;
 use super::{
-    EndpointArgs, output, usage,
-    watch::{notices, warn},
+    EndpointArgs, output,
+    silence::{Expected, Silence},
+    usage, warnings,
 };
 use crate::client::{
     Client, ClientError, Delivery, Event, InstrumentInfo, Settings, SubscribeOptions, Subscription,
@@ -31,26 +32,26 @@ mod recording;
 /// The arguments of `ticker record`.
 #[derive(Args, Debug)]
 pub struct RecordArgs {
-    /// Symbols, such as RELIANCE or BTC-USD; '*' stands for every instrument. When the server refuses one of them,
-    /// nothing is recorded.
-    #[arg(required = true, value_name = "SYMBOL")]
+    /// Symbols to record, separated by spaces, such as RELIANCE BTC-USD; '*' stands for every instrument. When the server
+    /// refuses a symbol, nothing is recorded
+    #[arg(required = true, value_name = "SYMBOL", value_parser = usage::parse_symbol)]
     pub symbols: Vec<String>,
 
-    /// The file to write, which must not be there yet: CSV, compressed when its name ends in .gz or .zst; - is standard
-    /// output.
+    /// CSV file to write, which must not exist yet; a name that ends in .gz or .zst compresses it, and - stands for
+    /// standard output
     #[arg(long, env = "TICKER_OUT", value_name = "FILE")]
     pub out: PathBuf,
 
-    /// Where the servers are.
+    /// The servers.
     #[command(flatten)]
     pub endpoints: EndpointArgs,
 
-    /// Stop after so many ticks.
-    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::count)]
+    /// Number of ticks to stop after [default: no limit]
+    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::parse_count)]
     pub count: Option<NonZeroU64>,
 
-    /// Stop after so long, such as 10m.
-    #[arg(long, env = "TICKER_DURATION", value_name = "DURATION", value_parser = usage::longer_than_zero)]
+    /// Time to stop after, such as 30s or 10m [default: no limit]
+    #[arg(long, env = "TICKER_DURATION", value_name = "DURATION", value_parser = usage::parse_positive_duration)]
     pub duration: Option<Duration>,
 }
 
@@ -62,7 +63,7 @@ struct AnsweredSubscription {
     increments: HashMap<Symbol, u64>,
 }
 
-/// TickWriter until `stop`, the count or the duration ends it. The file is whole whatever ends it.
+/// Records until `stop`, the count or the duration ends it. The file is complete whatever ends it.
 ///
 /// # Errors
 /// The server cannot be reached, refuses a symbol, leaves ticks out or ends the stream, or the file is there already
@@ -78,10 +79,10 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
         true => Recording::to_stdout(increments, args.count)?,
         false => Recording::create(&args.out, increments, args.count)?,
     };
-    // On a terminal, resume would overwrite the rows.
+    // On a terminal the spinner would overwrite the rows.
     let bar = match to_stdout && io::stdout().is_terminal() {
         true => ProgressBar::hidden(),
-        false => ProgressBar::new_spinner().with_style(look()),
+        false => ProgressBar::new_spinner().with_style(spinner_style()),
     };
     let mut time_is_up = pin!(async {
         match args.duration {
@@ -89,8 +90,11 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
             None => future::pending().await,
         }
     });
+    let count = args.count.map(NonZeroU64::get);
+    let mut silence = Silence::new(Expected { count, ..Expected::default() }, subscription.tape());
     let ended = loop {
-        let more = recording.take(&mut events, |notice| bar.suspend(|| warn(notice)));
+        events.iter().for_each(|event| silence.observe(event));
+        let more = recording.take(&mut events, |warning| bar.suspend(|| warnings::print(warning)));
         bar.set_message(recording.to_string());
         bar.tick();
         match more {
@@ -102,9 +106,13 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
             biased;
             () = &mut stop => break Ok(()),
             () = &mut time_is_up => break Ok(()),
+            () = silence.is_long() => {
+                let reason = silence.reason(subscription.tape().now());
+                bar.suspend(|| reason.iter().for_each(|reason| warnings::print(reason)));
+            }
             received = subscription.next_batch(&mut events) => if let Err(error) = received {
                 // What came before the end is recorded, and may have been enough.
-                break match recording.take(&mut events, warn) {
+                break match recording.take(&mut events, warnings::print) {
                     Ok(true) => Err(error.into()),
                     done => done.map(|_| ()),
                 };
@@ -126,7 +134,7 @@ pub async fn run(args: RecordArgs, stop: impl Future<Output = ()>) -> anyhow::Re
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-fn look() -> ProgressStyle {
+fn spinner_style() -> ProgressStyle {
     ProgressStyle::with_template("recording {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
@@ -142,9 +150,9 @@ async fn begin(args: &RecordArgs) -> anyhow::Result<AnsweredSubscription> {
         subscription.next_batch(&mut events).await?;
     }
     let answers = events.iter().filter(|event| matches!(event, Event::Answer { .. }));
-    let refused: Vec<_> = answers.flat_map(notices).collect();
+    let refused: Vec<_> = answers.flat_map(warnings::of_event).collect();
     if !refused.is_empty() {
-        refused.iter().for_each(|notice| warn(notice));
+        refused.iter().for_each(|warning| warnings::print(warning));
         match refused.len() {
             1 => bail!("1 symbol was refused, so nothing is recorded: correct it or leave it out"),
             count => {

@@ -42,7 +42,7 @@ impl<W: Write> TickWriter<W> {
     /// The headings are written at once, so that an empty stream is told from a failure.
     pub(super) fn csv(to: W) -> io::Result<Self> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(to);
-        writer.write_record(HEADINGS).map_err(written)?;
+        writer.write_record(HEADINGS).map_err(io_error)?;
         Ok(Self::Csv(Box::new(writer)))
     }
 
@@ -58,7 +58,7 @@ impl<W: Write> TickWriter<W> {
                 to.write_all(b"\n")
             }
             Self::Csv(to) => {
-                to.serialize(TickRow::of(live, &show_with_decimals(live.tick.time, 9))).map_err(written)
+                to.serialize(TickRow::of(live, &show_with_decimals(live.tick.time, 9))).map_err(io_error)
             }
         }
     }
@@ -87,7 +87,7 @@ impl<'a> TickRow<'a> {
 }
 
 /// The error of the writer below. The conversion that `csv` offers hides its kind, and with it a closed pipe.
-pub(super) fn written(error: csv::Error) -> io::Error {
+pub(super) fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         kind => io::Error::other(format!("{kind:?}")),

@@ -1,4 +1,4 @@
-//! What the arguments of the commands must be, beyond what clap checks by itself.
+//! Checks of arguments that clap does not make by itself.
 
 use std::{fmt::Display, num::NonZeroU64, time::Duration};
 
@@ -6,30 +6,39 @@ use clap::error::ErrorKind;
 
 use crate::{duration, tick::Time, timestamp};
 
-/// Ends the process as clap does for bad usage: the message on standard error and exit code 2.
-pub(super) fn refuse(message: impl Display) -> ! {
+/// Ends the process as clap does after bad usage: the message on standard error and exit code 2.
+pub(super) fn exit_with_error(message: impl Display) -> ! {
     clap::Error::raw(ErrorKind::ValueValidation, format!("{message}\n")).exit()
 }
 
-/// Reads the number of ticks after which a command stops.
-pub(super) fn count(text: &str) -> Result<NonZeroU64, String> {
+/// Parses a symbol. The server checks the rest of its syntax.
+pub(super) fn parse_symbol(text: &str) -> Result<String, String> {
+    let symbols: Vec<_> = text.split(',').map(str::trim).filter(|symbol| !symbol.is_empty()).collect();
+    match text.contains(',') {
+        true => Err(format!("separate symbols with spaces, not commas: {}", symbols.join(" "))),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// Parses the number of ticks after which a command stops.
+pub(super) fn parse_count(text: &str) -> Result<NonZeroU64, String> {
     text.parse()
         .map_err(|_| "expected a whole number from 1 on; leave it out to go on without a limit".to_owned())
 }
 
-/// Reads how long a command may take.
-pub(super) fn longer_than_zero(text: &str) -> Result<Duration, String> {
+/// Parses a duration longer than zero.
+pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     match duration::parse(text) {
         Ok(Duration::ZERO) => Err("expected a duration longer than zero, such as 10s".to_owned()),
         parsed => parsed.map_err(|error| error.to_string()),
     }
 }
 
-/// Reads the speed of a replay. The server checks its range.
-pub(super) fn speed(text: &str) -> Result<f64, String> {
+/// Parses the speed of a replay. The server checks its range.
+pub(super) fn parse_speed(text: &str) -> Result<f64, String> {
     let speed = text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed >= 0.0);
     speed.ok_or_else(|| {
-        "expected a number from 0 on: 1 is as it took place, 10 is ten times as fast, 0 is as fast as possible"
+        "expected a number from 0 on: 1 is real time, 10 is ten times as fast, 0 is as fast as possible"
             .to_owned()
     })
 }
@@ -54,21 +63,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_of_zero_is_refused_and_told_what_is_allowed() {
-        assert_eq!(count("1"), Ok(NonZeroU64::MIN));
-        for text in ["0", "-1", "1.5", "many", "", "99999999999999999999"] {
-            assert!(count(text).unwrap_err().contains("from 1 on"), "{text}");
+    fn symbols_are_separated_by_spaces() {
+        for symbol in ["RELIANCE", "*", "NIFTY 50"] {
+            assert_eq!(parse_symbol(symbol).as_deref(), Ok(symbol));
         }
-        assert_eq!(longer_than_zero("1ms"), Ok(Duration::from_millis(1)));
-        assert!(longer_than_zero("0s").unwrap_err().contains("longer than zero"));
-        assert!(longer_than_zero("10").unwrap_err().contains("with its unit"));
+        for (text, hint) in [("RELIANCE,TCS", ": RELIANCE TCS"), ("TCS,", ": TCS"), ("A, ,B", ": A B")] {
+            let error = parse_symbol(text).unwrap_err();
+            assert!(error.starts_with("separate symbols with spaces") && error.ends_with(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_refused_and_told_what_is_allowed() {
+        assert_eq!(parse_count("1"), Ok(NonZeroU64::MIN));
+        for text in ["0", "-1", "1.5", "many", "", "99999999999999999999"] {
+            assert!(parse_count(text).unwrap_err().contains("from 1 on"), "{text}");
+        }
+        assert_eq!(parse_positive_duration("1ms"), Ok(Duration::from_millis(1)));
+        assert!(parse_positive_duration("0s").unwrap_err().contains("longer than zero"));
+        assert!(parse_positive_duration("10").unwrap_err().contains("with its unit"));
     }
 
     #[test]
     fn a_speed_is_a_number_that_is_not_negative() {
-        assert_eq!((speed("0"), speed("2.5")), (Ok(0.0), Ok(2.5)));
+        assert_eq!((parse_speed("0"), parse_speed("2.5")), (Ok(0.0), Ok(2.5)));
         for text in ["-1", "nan", "inf", "fast"] {
-            assert!(speed(text).is_err(), "{text}");
+            assert!(parse_speed(text).is_err(), "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `ticker verify`: whether replicas play the same ticks.
+//! `ticker verify`: compares the ticks of replicas.
 
 mod compare;
 
@@ -16,7 +16,7 @@ use clap::Args;
 use tokio_stream::StreamExt;
 
 use self::compare::{Comparison, Difference, compare};
-use super::{output, usage};
+use super::{output, phrases::counted, usage};
 use crate::client::{Client, ClientError, Endpoint, Settings, TapeInfo};
 use crate::{
     tick::{Tick, Time},
@@ -26,11 +26,11 @@ use crate::{
 /// The arguments of `ticker verify`.
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// Symbols, such as RELIANCE or BTC-USD; '*' stands for every instrument
-    #[arg(required = true, value_name = "SYMBOL")]
+    /// Symbols to compare, separated by spaces, such as RELIANCE BTC-USD; '*' stands for every instrument
+    #[arg(required = true, value_name = "SYMBOL", value_parser = usage::parse_symbol)]
     pub symbols: Vec<String>,
 
-    /// A replica; at least two different ones: repeat the flag or use commas. All are compared with the first
+    /// Address of a replica, at least two: repeat the flag or use commas. Each is compared with the first
     #[arg(
         long = "endpoint",
         env = "TICKER_ENDPOINT",
@@ -40,11 +40,11 @@ pub struct VerifyArgs {
     )]
     pub endpoints: Vec<Endpoint>,
 
-    /// The first time to compare, such as 2026-11-20T09:15:00Z [default: one hour before the last]
+    /// Time to begin at, such as 2026-11-20T09:15:00Z [default: one hour before the end]
     #[arg(long, env = "TICKER_FROM", value_name = "TIME", value_parser = timestamp::parse)]
     pub from: Option<Time>,
 
-    /// Where to end [default, and at the latest: the present on the tape of the replica whose present is the oldest]
+    /// Time to end before, in the same form [default, and at the latest: the present of every replica]
     #[arg(long, env = "TICKER_TO", value_name = "TIME", value_parser = timestamp::parse)]
     pub to: Option<Time>,
 }
@@ -56,10 +56,10 @@ struct Replica {
 }
 
 /// What to do when there is only one replica to compare.
-const TWO: &str = "name two different replicas with --endpoint A --endpoint B";
+const NAME_TWO: &str = "name two different replicas with --endpoint A --endpoint B";
 
-/// So much is compared when nothing else is asked for.
-const USUAL: Duration = Duration::from_secs(60 * 60);
+/// Default span of the comparison.
+const SPAN: Duration = Duration::from_secs(60 * 60);
 
 /// Compares and prints a line for each symbol. The exit code is 1 when anything differs.
 ///
@@ -67,14 +67,16 @@ const USUAL: Duration = Duration::from_secs(60 * 60);
 /// A replica cannot be reached or refuses, or the lines cannot be written.
 pub async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let checked = check_endpoints(&args.endpoints).and_then(|()| usage::check_times(args.from, args.to));
-    checked.unwrap_or_else(|message| usage::refuse(message));
+    checked.unwrap_or_else(|message| usage::exit_with_error(message));
     let mut replicas: Vec<Replica> = Vec::new();
     for endpoint in &args.endpoints {
         let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
-        let address = reached(client.address());
-        if let Some(other) = replicas.iter().position(|other| reached(other.client.address()) == address) {
+        let address = canonical(client.address());
+        if let Some(other) = replicas.iter().position(|other| canonical(other.client.address()) == address) {
             let other = &args.endpoints[other];
-            usage::refuse(format_args!("{other} and {endpoint} are the same replica, {address}: {TWO}"));
+            usage::exit_with_error(format_args!(
+                "{other} and {endpoint} are the same replica, {address}: {NAME_TWO}"
+            ));
         }
         let tape = client.tape().await?;
         replicas.push(Replica { client, tape });
@@ -88,7 +90,7 @@ pub async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
 fn times(args: &VerifyArgs, replicas: &[Replica]) -> anyhow::Result<Range<Time>> {
     let present = replicas.iter().map(|replica| replica.tape.time).min().unwrap_or_default();
     let to = args.to.unwrap_or(present).min(present);
-    let from = args.from.unwrap_or_else(|| to.before(USUAL).unwrap_or_default());
+    let from = args.from.unwrap_or_else(|| to.before(SPAN).unwrap_or_default());
     if from >= to {
         let (from, to) = (timestamp::show(from), timestamp::show(to));
         // --from is before --to, so the range is empty because of the present or of the year 1970.
@@ -105,15 +107,15 @@ fn times(args: &VerifyArgs, replicas: &[Replica]) -> anyhow::Result<Range<Time>>
 /// Checks that there are at least two endpoints and none is named twice.
 fn check_endpoints(endpoints: &[Endpoint]) -> Result<(), String> {
     if endpoints.len() < 2 {
-        return Err(format!("one replica cannot be compared: {TWO}"));
+        return Err(format!("one replica cannot be compared: {NAME_TWO}"));
     }
     let again = endpoints.iter().enumerate().find(|(at, endpoint)| endpoints[..*at].contains(endpoint));
-    again.map_or(Ok(()), |(_, endpoint)| Err(format!("{endpoint} is named twice: {TWO}")))
+    again.map_or(Ok(()), |(_, endpoint)| Err(format!("{endpoint} is named twice: {NAME_TWO}")))
 }
 
 /// Normalizes an address: an IPv4-mapped IPv6 address becomes the IPv4 address, and the unspecified address becomes the
 /// loopback address, which is what it connects to.
-fn reached(address: SocketAddr) -> SocketAddr {
+fn canonical(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip().to_canonical() {
         ip if !ip.is_unspecified() => ip,
         ip if ip.is_ipv4() => Ipv4Addr::LOCALHOST.into(),
@@ -136,8 +138,8 @@ async fn verify(
         same = false;
         writeln!(to, "the tapes differ: seed, instruments or engine version are not the same")?;
     }
-    let (listed, odd) = listed(symbols, replicas).await?;
-    for (symbol, endpoint) in odd {
+    let (listed, unlisted) = listed(symbols, replicas).await?;
+    for (symbol, endpoint) in unlisted {
         same = false;
         writeln!(to, "{symbol:<12}  is not listed by {endpoint}")?;
     }
@@ -146,28 +148,27 @@ async fn verify(
     for symbol in &listed {
         let Comparison { count, digest, differences } = compare(symbol, replicas, &times).await?;
         ticks += count;
-        match differences.is_empty() {
-            true => writeln!(to, "{symbol:<12} {count:>10} ticks  {digest:.12}  the same")?,
-            false => writeln!(to, "{symbol:<12} {count:>10} ticks  differ")?,
-        }
+        let found =
+            if differences.is_empty() { format!("{digest:.12}  the same") } else { "differ".to_owned() };
+        writeln!(to, "{symbol:<12} {:>16}  {found}", counted(count, "tick"))?;
         differing += usize::from(!differences.is_empty());
         differences.iter().try_for_each(|difference| show(difference, &mut to))?;
         to.flush()?;
     }
-    let of = if listed.len() == 1 { "symbol" } else { "symbols" };
-    write!(to, "{ticks} ticks of {} {of}: ", listed.len())?;
+    write!(to, "{} of {}: ", counted(ticks, "tick"), counted(listed.len() as u64, "symbol"))?;
     match (same, differing) {
         // No tick was compared, so this is not a success.
         (true, 0) if ticks == 0 => writeln!(to, "there is nothing to compare; choose other times")?,
         (true, 0) => writeln!(to, "the replicas are the same")?,
         (false, 0) => writeln!(to, "the ticks are the same, the tapes are not")?,
-        _ => writeln!(to, "not the same for {differing}")?,
+        (_, 1) => writeln!(to, "1 symbol differs")?,
+        _ => writeln!(to, "{differing} symbols differ")?,
     }
     to.flush()?;
     Ok(same && differing == 0 && ticks > 0)
 }
 
-/// The symbols to compare, each once; and of those that a star stands for, which replica does not list which.
+/// The symbols to compare, each once. Then those of `*` that a replica does not list, with that replica.
 async fn listed(
     symbols: &[String],
     replicas: &[Replica],
@@ -178,9 +179,9 @@ async fn listed(
             all.push(symbol.clone());
         }
     }
-    let mut odd = Vec::new();
+    let mut unlisted = Vec::new();
     if !symbols.iter().any(|symbol| symbol == "*") {
-        return Ok((all, odd));
+        return Ok((all, unlisted));
     }
     let mut lists = Vec::new();
     for Replica { client, .. } in replicas {
@@ -194,9 +195,9 @@ async fn listed(
         if without.peek().is_none() && !all.contains(symbol) {
             all.push(symbol.clone());
         }
-        odd.extend(without.map(|(endpoint, _)| (symbol.clone(), (*endpoint).clone())));
+        unlisted.extend(without.map(|(endpoint, _)| (symbol.clone(), (*endpoint).clone())));
     }
-    Ok((all, odd))
+    Ok((all, unlisted))
 }
 
 /// The first tick that differs, as each of the two has it.
@@ -219,14 +220,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_spellings_of_one_address_reach_one_replica() {
-        let reached = |text: &str| reached(text.parse().unwrap()).to_string();
+    fn two_spellings_of_one_address_are_one_replica() {
+        let canonical = |text: &str| canonical(text.parse().unwrap()).to_string();
         for text in ["127.0.0.1:50051", "0.0.0.0:50051", "[::ffff:127.0.0.1]:50051", "[::ffff:0.0.0.0]:50051"]
         {
-            assert_eq!(reached(text), "127.0.0.1:50051", "{text}");
+            assert_eq!(canonical(text), "127.0.0.1:50051", "{text}");
         }
-        assert_eq!(reached("[::]:50051"), "[::1]:50051");
-        assert_eq!(reached("10.0.0.1:50052"), "10.0.0.1:50052");
+        assert_eq!(canonical("[::]:50051"), "[::1]:50051");
+        assert_eq!(canonical("10.0.0.1:50052"), "10.0.0.1:50052");
     }
 
     #[test]

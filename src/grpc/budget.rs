@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Counts what is held against a limit. Tasks that want to hold more wait while the limit is reached. The size of an answer is
+/// Counts an amount against a limit. Tasks that want to add to it wait while the limit is reached. The size of an answer is
 /// known only when it is made, so the last one may exceed the limit.
 pub(super) struct Budget {
     max: usize,
@@ -48,7 +48,7 @@ impl Budget {
         }
     }
 
-    /// How much is held.
+    /// The amount that is held.
     pub(super) fn used(&self) -> usize {
         self.used.load(Relaxed)
     }
@@ -58,12 +58,12 @@ impl Budget {
         self.used.load(SeqCst) < self.max
     }
 
-    /// Holds so much more.
+    /// Holds an amount more.
     pub(super) fn take(&self, amount: usize) {
         self.used.fetch_add(amount, SeqCst);
     }
 
-    /// Holds so much less. When there is room again, all who wait for it are woken.
+    /// Gives an amount back. When there is room again, all tasks that wait for it are woken.
     pub(super) fn give_back(&self, amount: usize) {
         let before = self.used.fetch_sub(amount, SeqCst);
         let has_room_again = before >= self.max && self.has_room() || before == amount;
@@ -73,7 +73,7 @@ impl Budget {
         }
     }
 
-    /// Holds so much more until the returned guard is dropped.
+    /// Holds an amount until the returned guard is dropped.
     pub(super) fn hold(self: &Arc<Self>, amount: usize) -> Held {
         self.take(amount);
         Held { budget: self.clone(), amount }
@@ -116,7 +116,7 @@ impl BudgetWaiter {
             return Poll::Ready(());
         }
         self.wait(cx);
-        // What was given back before the line above has woken nobody.
+        // Room that was made before the line above has woken no task.
         if self.budget.has_room() { Poll::Ready(()) } else { Poll::Pending }
     }
 

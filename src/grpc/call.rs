@@ -11,7 +11,7 @@ use std::{
 use tokio::time::timeout;
 
 use super::{
-    CallerId, ConnectionContext, Turns,
+    CallerId, ConnectionContext, HistoryPool, Limit, Turns,
     status::Failure,
     unsent::{AnswerBudget, Unsent},
 };
@@ -35,9 +35,20 @@ impl Call {
         Self { context, unsent, turns }
     }
 
-    /// Who asks.
-    pub(super) fn caller(&self) -> CallerId {
-        CallerId(self.context.id())
+    /// Runs work of the call in the history pool, as [`HistoryPool::run`] does.
+    ///
+    /// # Errors
+    /// Those of the work; too much work waits already; the server is stopping.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        pool: &HistoryPool,
+        work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let done = pool.run(CallerId(self.context.id()), work).await;
+        if let Err(Failure::TooMuchHistory(overload)) = &done {
+            self.context.note_limit((*overload).into());
+        }
+        done
     }
 
     /// Waits until an answer of any size may be made.
@@ -71,6 +82,7 @@ impl Call {
                 // Thousands of calls may wait, and end, at the same time.
                 self.turns.ticket(self.context.turn_share()).turn().await;
                 self.set_unsent(0);
+                self.context.note_limit(Limit::UnreadAnswers);
                 return Err(Failure::Unread);
             }
             if has_room {

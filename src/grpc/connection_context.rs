@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{ServerContext, TurnShare, unsent::AnswerBudget};
+use super::{Limit, ServerContext, TurnShare, unsent::AnswerBudget};
 use crate::hub::Quota;
 
 /// One connection. It is made when the connection is accepted, and goes with each of its streams and calls. Clones are the
@@ -95,6 +95,11 @@ impl ConnectionContext {
         &self.0.server
     }
 
+    /// Counts and logs that the client has met a limit.
+    pub fn note_limit(&self, limit: Limit) {
+        self.0.server.note_limit(limit, self.0.peer);
+    }
+
     /// Counts the subscriptions of its streams.
     pub fn subscriptions(&self) -> Arc<Quota> {
         self.0.subscriptions.clone()
@@ -164,6 +169,13 @@ impl ConnectionContext {
 impl Shared {
     fn idle_from_now(&self) {
         self.idle_since.store(self.accepted.elapsed().as_millis() as u64, Relaxed);
+    }
+}
+
+impl OpenStream {
+    /// The connection of the stream.
+    pub fn context(&self) -> &ConnectionContext {
+        &self.0
     }
 }
 

@@ -24,9 +24,9 @@ use crate::{
     tick::{Sequence, Time},
 };
 
-/// The most ticks or candles of a page.
+/// Largest page, in ticks or candles.
 const LARGEST_PAGE: usize = 10_000;
-/// About how many bytes a tick or a candle takes in a page.
+/// Approximate size of a tick or a candle in a page, in bytes.
 const ENCODED: usize = 64;
 /// Ticks of candles and digests that are read in one step: about 100 µs.
 const STEP: u64 = 2_048;
@@ -50,7 +50,7 @@ pub(super) async fn list_ticks(
             next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
         })
     };
-    worker.history.run(call.caller(), move || Some(Ok(page()))).await
+    call.run(&worker.history, move || Some(Ok(page()))).await
 }
 
 pub(super) async fn list_candles(
@@ -78,7 +78,7 @@ pub(super) async fn list_candles(
         })
     };
     let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
-    worker.history.run(call.caller(), step).await
+    call.run(&worker.history, step).await
 }
 
 pub(super) async fn digest_ticks(
@@ -90,7 +90,7 @@ pub(super) async fn digest_ticks(
     let range = sequences(request.start_sequence, request.end_sequence)?;
     call.reserve(ENCODED).await?;
     let mut fold = past.digest(range);
-    let digest = worker.history.run(call.caller(), move || fold.step(STEP).map(Ok)).await?;
+    let digest = call.run(&worker.history, move || fold.step(STEP).map(Ok)).await?;
     Ok(DigestTicksResponse {
         tape_id: worker.tape.identity().tape_id.clone(),
         start_sequence: digest.range.start.0,

@@ -48,7 +48,7 @@ struct Pool {
 struct State {
     queue: FairQueue<Box<dyn Job>>,
     threads: usize,
-    /// How many of them wait.
+    /// Number of threads that wait for work.
     idle: usize,
     closed: bool,
 }
@@ -182,7 +182,7 @@ impl Pool {
 
     /// Runs jobs until the pool is closed or there was none for [`IDLE_TIMEOUT`].
     fn work(&self) {
-        let_live_ticks_go_first();
+        lower_thread_priority();
         let mut state = self.state();
         while !state.closed {
             let Some((caller, id, mut job)) = state.queue.pop() else {
@@ -261,7 +261,7 @@ where
 }
 
 /// Gives this thread the lowest priority, so that work on every core does not hold up the workers.
-fn let_live_ticks_go_first() {
+fn lower_thread_priority() {
     // On Linux a priority belongs to a thread. Where it cannot be changed the work is done at the usual priority.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, 19);
@@ -282,7 +282,7 @@ mod tests {
 
     const CALLER: CallerId = CallerId(1);
 
-    /// Work that says that it goes on, and is done when it is told so.
+    /// Work that reports each step, and is done when the test says so.
     struct Directed {
         steps: mpsc::Receiver<()>,
         done: mpsc::Sender<u32>,

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     contract::v1::WatchRequest,
     history::{Day, DayFold, Merge},
-    hub::{Discard, Full, Hub, Interest, Quote, Start, Subscribed, Subscriber, TickMeta, WireFormat},
+    hub::{Discard, Full, Hub, Interest, Quote, Sent, Start, Subscribed, Subscriber, TickMeta, WireFormat},
     pacer::Speed,
     tape::{Cursor, Instrument, Series},
     tick::{Sequence, Tick, Time},
@@ -49,6 +49,7 @@ pub(super) struct Replay {
     /// It has reached the present.
     is_present: bool,
     alarm: Option<Pin<Box<Sleep>>>,
+    sent: Sent,
 }
 
 /// The cursors of a replay that has ended. There may be ten thousand, so they are freed in pieces.
@@ -162,7 +163,18 @@ impl Replay {
             caught_up: 0,
             is_present: false,
             alarm: None,
+            sent: Sent::default(),
         }
+    }
+
+    /// How many symbols it has that are not live yet.
+    pub(super) fn symbols(&self) -> usize {
+        self.unopened.len() + self.lanes.len()
+    }
+
+    /// What was sent so far.
+    pub(super) fn sent(&self) -> Sent {
+        self.sent
     }
 
     /// Appends ticks to `out` until it holds `budget` bytes, the end or the present is reached, or the next one is
@@ -200,7 +212,7 @@ impl Replay {
                 return Replayed::Waiting;
             }
             let Some(lane) = self.lanes.get_mut(at) else { break };
-            if !lane.send(&tick, self.interest, &mut self.format, reads, out) {
+            if !lane.send(&tick, self.interest, &mut self.format, reads, out, &mut self.sent) {
                 break;
             }
             let limit = self.span.limit(now);
@@ -249,6 +261,7 @@ impl Replay {
             };
             if next < first {
                 self.format.gap(&instrument.symbol, next, first.previous(), out);
+                self.sent.gaps += 1;
                 next = first;
             }
             self.merge.add(&*series, next);
@@ -311,15 +324,23 @@ impl ReplayedSymbol {
         format: &mut V1Format,
         reads: &mut usize,
         out: &mut Vec<u8>,
+        sent: &mut Sent,
     ) -> bool {
         if tick.time >= self.not_before {
+            if interest.min_interval().is_zero() && tick.sequence > self.next {
+                // The window of a growing tape has moved past what comes next.
+                format.gap(&self.instrument.symbol, self.next, tick.sequence.previous(), out);
+                self.next = tick.sequence;
+            }
             let mut quote = None;
             if format.quotes() {
                 let Some(day) = self.day_of(tick, reads) else { return false };
                 quote = Some(Quote::after(tick, day, &*self.series));
             }
             let conflated = tick.sequence.0.saturating_sub(self.next.0);
-            format.tick(&self.instrument, tick, TickMeta { conflated, snapshot: false }, quote.as_ref(), out);
+            let meta = TickMeta { conflated, snapshot: false };
+            format.tick(&self.instrument, tick, meta, quote.as_ref(), out);
+            sent.note(meta);
             self.next = tick.sequence.next();
             self.not_before = tick.time + interest.min_interval();
         }

@@ -19,6 +19,22 @@ pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
 
     /// Whether answers to requests wait to be sent.
     fn has_answers(&self) -> bool;
+
+    /// What is subscribed and what was sent so far.
+    fn summary(&self) -> StreamSummary;
+}
+
+/// What a stream of ticks came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamSummary {
+    /// Number of symbols that are subscribed or replayed.
+    pub symbols: usize,
+    /// Number of ticks that were sent.
+    pub ticks: u64,
+    /// Number of ticks that were left out, and that a tick which was sent stands for.
+    pub conflated: u64,
+    /// Number of gaps that were sent.
+    pub gaps: u64,
 }
 
 /// The body of a response.
@@ -34,9 +50,9 @@ pub struct Answer {
     body: TonicBody,
     /// Counts the bytes that wait to be sent.
     call: Call,
-    /// A part of it was handed out, and is sent when the next one is asked for.
+    /// Whether a part of it was handed out. It is sent when the next one is asked for.
     is_begun: bool,
-    /// The connection is at work until it is sent.
+    /// Marks the connection as busy until it is sent.
     _busy: BusyStream,
 }
 
@@ -55,11 +71,20 @@ impl Reply {
         }
     }
 
-    /// Whether what waits to be sent is held in memory until it is. (Ticks are not: they are read again from the tape.)
+    /// Whether the bytes that wait to be sent are answers, which are held in memory. (Ticks are not: they are read again from
+    /// the tape.)
     pub fn has_answers(&self) -> bool {
         match self {
             Self::Ticks(ticks) => ticks.has_answers(),
             Self::Answer(_) => true,
+        }
+    }
+
+    /// What a stream of ticks came to so far.
+    pub fn summary(&self) -> Option<StreamSummary> {
+        match self {
+            Self::Ticks(ticks) => Some(ticks.summary()),
+            Self::Answer(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The requests of one stream: gRPC messages in the body of its request.
 //!
-//! What has arrived is taken from the transport at once, so that a burst of small frames does not pile up there, and is
-//! acknowledged to the client only when the request is read. So at most a flow-control window of requests waits here.
+//! Bytes are taken from the transport as soon as they arrive, so that small frames do not pile up there. They are released to
+//! the client's flow-control window only when the request is read, so at most one window of requests waits here.
 
 use std::{
     marker::PhantomData,
@@ -19,28 +19,28 @@ use super::{MAX_REQUEST_BYTES, Ticket, status::Failure};
 pub trait RequestBody:
     Body<Data = Bytes, Error: std::error::Error + Send + Sync + Unpin + 'static> + Send + Unpin + 'static
 {
-    /// Lets the client send so many bytes more.
+    /// Lets the client send this many bytes more.
     fn release(&mut self, bytes: usize);
 }
 
 /// Decodes the requests of a stream.
 pub(super) struct Requests<M, B> {
     body: B,
-    /// What has arrived and is not read.
+    /// Bytes that have arrived and are not read.
     buffer: BytesMut,
     /// The client has half-closed, or its stream has broken.
     end: Option<Result<(), String>>,
     message: PhantomData<fn() -> M>,
 }
 
-/// What a client sends next.
+/// The next item of a stream of requests.
 pub(super) enum NextRequest<M> {
     Request(M),
-    /// It has half-closed.
+    /// The client has half-closed.
     End,
 }
 
-/// A flag, which says whether the message is compressed, and its length.
+/// Length of the prefix of a message: a flag for compression, and the length of the message.
 const PREFIX: usize = 5;
 
 impl<M: Message + Default, B: RequestBody> Requests<M, B> {
@@ -48,7 +48,7 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
         Self { body, buffer: BytesMut::new(), end: None, message: PhantomData }
     }
 
-    /// Takes what has arrived from the transport. The task is woken when more arrives.
+    /// Takes the bytes that have arrived from the transport. The task is woken when more arrive.
     pub(super) fn read_requests(&mut self, cx: &mut Context<'_>) {
         while self.end.is_none() {
             match Pin::new(&mut self.body).poll_frame(cx) {

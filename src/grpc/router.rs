@@ -1,4 +1,4 @@
-//! Where requests come in: what is gRPC and what is not, and which RPC it is.
+//! Routes requests to the handlers of their RPCs, and refuses those that are no gRPC.
 
 use std::time::Duration;
 
@@ -111,9 +111,9 @@ impl Router {
         }
         let deadline = deadline(headers).map(sleep_until);
         self.worker.turns.ticket(context.turn_share()).turn().await;
-        let session = Session::new(self.worker, format, &context);
+        let session = Session::new(self.worker, format, context);
         let requests = Requests::new(request.into_body());
-        let stream = TickStream::new(handler, session, requests, context, deadline);
+        let stream = TickStream::new(handler, session, requests, deadline);
         let mut response = Response::new(Reply::Ticks(Box::new(stream)));
         response.headers_mut().insert(header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
         response

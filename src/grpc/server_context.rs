@@ -1,8 +1,19 @@
 //! What all connections of a server share: their settings and what they may hold together.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use super::budget::{Budget, Held};
+use super::{
+    Limit,
+    budget::{Budget, Held},
+    limit_log::LimitLog,
+};
 
 /// What all connections of a server share. Clones are the same.
 #[derive(Clone)]
@@ -15,6 +26,8 @@ struct Shared {
     unsent: Arc<Budget>,
     /// Bytes of ticks that wait for flow control.
     blocked: Arc<Budget>,
+    limits: LimitLog,
+    cut_streams: AtomicUsize,
 }
 
 impl ServerContext {
@@ -31,6 +44,8 @@ impl ServerContext {
             stall_timeout,
             unsent: Arc::new(Budget::new(Self::MAX_UNSENT)),
             blocked: Arc::new(Budget::new(Self::MAX_BLOCKED)),
+            limits: LimitLog::new(),
+            cut_streams: AtomicUsize::new(0),
         }))
     }
 
@@ -42,6 +57,21 @@ impl ServerContext {
     /// Whether the limit of blocked ticks is reached. Then streams that are blocked are reset.
     pub fn is_blocked(&self) -> bool {
         !self.0.blocked.has_room()
+    }
+
+    /// Counts and logs that a client has met a limit.
+    pub fn note_limit(&self, limit: Limit, peer: Option<SocketAddr>) {
+        self.0.limits.note(limit, peer);
+    }
+
+    /// Counts a stream that was open when the server stopped.
+    pub fn count_cut_stream(&self) {
+        self.0.cut_streams.fetch_add(1, Relaxed);
+    }
+
+    /// How many streams were open when the server stopped.
+    pub fn cut_streams(&self) -> usize {
+        self.0.cut_streams.load(Relaxed)
     }
 
     pub(super) fn max_subscriptions_per_connection(&self) -> usize {

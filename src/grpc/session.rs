@@ -1,4 +1,4 @@
-//! What the conversations of both packages share: the subscriber of a stream and its answers.
+//! The state of one stream that both packages share: its subscriber, its replay and its answers.
 
 use std::{
     sync::Arc,
@@ -6,46 +6,88 @@ use std::{
 };
 
 use super::{
-    ConnectionContext, Format, Turn, WorkerContext,
+    ConnectionContext, Format, Limit, Turn, WorkerContext,
     replay::{Replay, Replayed, Span},
+    reply::StreamSummary,
     status::Failure,
     subscribe_error::SubscribeError,
     subscribe_options::{CheckedOptions, StartPoint},
 };
 use crate::{
-    hub::{Full, Interest, Pulled, Quota, QuotaHold, Subscribed, Subscriber},
+    hub::{Full, Interest, Pulled, QuotaHold, Sent, Start, Subscribed, Subscriber},
     tape::Instrument,
+    tick::Time,
 };
 
 /// The server's side of one stream.
 pub(super) struct Session {
     pub(super) worker: WorkerContext,
     pub(super) subscriber: Subscriber,
-    /// Answers that are not sent yet: they go before any tick.
+    /// Answers that are not sent yet. They are sent before any tick.
     pub(super) outbox: Vec<u8>,
-    /// Every instrument was asked for: how many are subscribed already, and what is wanted of them.
-    subscribing_all: Option<(usize, Interest, StartPoint)>,
-    /// What goes before live ticks, in a watch that asked for it, and what it holds of the quotas of subscriptions.
+    /// Progress of a subscription to every instrument: the list, how many of it are subscribed already, and how they are
+    /// delivered.
+    subscribing_all: Option<(Arc<[Arc<Instrument>]>, usize, Interest, StartPoint)>,
+    /// The replay before live ticks, and what it holds of the quotas of subscriptions.
     replay: Option<(Box<Replay>, Vec<QuotaHold>)>,
-    /// Counts the subscriptions of the connection.
-    quota: Arc<Quota>,
+    pub(super) context: ConnectionContext,
+    /// What was sent by a replay that has become live.
+    replayed: Sent,
 }
 
 impl Session {
     /// Number of instruments that are subscribed between two checks whether the turn is over.
     const PIECE: usize = 16;
-    /// How many instruments are subscribed before ticks are sent when all are asked for.
+    /// Number of instruments that are subscribed before ticks are sent, when all are asked for.
     const FIRST: usize = 1_024;
     /// Largest number of symbols of a replay that become live in one step.
     const LIVE_AT_ONCE: usize = 64;
 
-    pub(super) fn new(worker: WorkerContext, format: Format, context: &ConnectionContext) -> Self {
-        let subscriber = worker.join(format, context);
-        let quota = context.subscriptions();
-        Self { worker, subscriber, outbox: Vec::new(), subscribing_all: None, replay: None, quota }
+    pub(super) fn new(worker: WorkerContext, format: Format, context: ConnectionContext) -> Self {
+        Self {
+            subscriber: worker.join(format, &context),
+            worker,
+            outbox: Vec::new(),
+            subscribing_all: None,
+            replay: None,
+            context,
+            replayed: Sent::default(),
+        }
     }
 
-    /// The instrument that a request names, if it can be subscribed on its options.
+    /// What is subscribed and what was sent.
+    pub(super) fn summary(&self) -> StreamSummary {
+        let (live, replay) = (self.subscriber.sent(), self.replay.as_ref().map(|(replay, _)| replay));
+        let replayed = replay.map_or(self.replayed, |replay| replay.sent());
+        StreamSummary {
+            symbols: self.subscriber.subscriptions() + replay.map_or(0, |replay| replay.symbols()),
+            ticks: live.ticks + replayed.ticks,
+            conflated: live.conflated + replayed.conflated,
+            gaps: live.gaps + replayed.gaps,
+        }
+    }
+
+    /// Notes a subscription that is refused for want of room.
+    fn refused(&self, full: Full) -> Full {
+        self.context.note_limit(full.into());
+        full
+    }
+
+    /// Subscribes to an instrument.
+    fn add(
+        &self,
+        instrument: &Arc<Instrument>,
+        interest: Interest,
+        start: Start,
+        now: Time,
+    ) -> Result<Subscribed, Full> {
+        match self.subscriber.subscribe(&*self.worker.tape, instrument, interest, start, now) {
+            Subscribed::Full(full) => Err(self.refused(full)),
+            subscribed => Ok(subscribed),
+        }
+    }
+
+    /// The instrument that a request names, if it can be subscribed with these options.
     pub(super) fn find(
         &self,
         symbol: &str,
@@ -63,17 +105,17 @@ impl Session {
         interest: Interest,
         start_point: &StartPoint,
     ) -> Result<Subscribed, SubscribeError> {
-        let instrument = self.worker.instrument_for(symbol, interest)?;
+        let instrument = self.worker.instrument_for(symbol, interest).inspect_err(|error| {
+            if matches!(error, SubscribeError::NoRoom(_)) {
+                self.context.note_limit(Limit::InventedSymbols);
+            }
+        })?;
         let full = self.subscriber.named() >= super::MAX_SYMBOLS_PER_STREAM;
         if full && !self.subscriber.has_named(&instrument.symbol) {
             return Err(SubscribeError::TooMany);
         }
         let start = start_point.start(&self.worker, &instrument).map_err(SubscribeError::TooFarAhead)?;
-        let now = self.worker.clock.now();
-        match self.subscriber.subscribe(&*self.worker.tape, &instrument, interest, start, now) {
-            Subscribed::Full(full) => Err(SubscribeError::Full(full)),
-            subscribed => Ok(subscribed),
-        }
+        self.add(&instrument, interest, start, self.worker.clock.now()).map_err(SubscribeError::Full)
     }
 
     /// Begins a replay of instruments, which are all different. Each takes as much memory as ten subscriptions.
@@ -88,8 +130,9 @@ impl Session {
     ) -> Result<(), Full> {
         const SUBSCRIPTIONS: usize = 10;
         let amount = instruments.len().saturating_mul(SUBSCRIPTIONS);
-        let of_connection = self.quota.hold(amount).ok_or(Full::Connection)?;
-        let of_server = self.worker.hub.quota().hold(amount).ok_or(Full::Server)?;
+        let of_connection = self.context.subscriptions().hold(amount);
+        let of_connection = of_connection.ok_or_else(|| self.refused(Full::Connection))?;
+        let of_server = self.worker.hub.quota().hold(amount).ok_or_else(|| self.refused(Full::Server))?;
         self.subscriber.hold(true);
         let replay = Box::new(Replay::new(&self.worker, span, options, instruments));
         self.replay = Some((replay, vec![of_connection, of_server]));
@@ -98,12 +141,13 @@ impl Session {
 
     /// Begins to subscribe to every listed instrument; [`Self::advance`] does the work.
     pub(super) fn subscribe_all(&mut self, interest: Interest, start_point: StartPoint) {
-        self.subscribing_all = Some((0, interest, start_point));
+        let listed = self.worker.tape.instruments();
+        self.subscribing_all = Some((listed, 0, interest, start_point));
     }
 
     /// Whether the first instruments of all are being subscribed: the last price of each of them goes before live ticks.
     pub(super) fn is_subscribing_first(&self) -> bool {
-        self.subscribing_all.as_ref().is_some_and(|(done, ..)| *done < Self::FIRST)
+        self.subscribing_all.as_ref().is_some_and(|(_, done, ..)| *done < Self::FIRST)
     }
 
     /// Whether [`Self::advance`] has something to do.
@@ -111,7 +155,7 @@ impl Session {
         self.subscribing_all.is_some()
     }
 
-    /// Appends what is to be replayed to `out`, until it holds `budget` bytes.
+    /// Appends ticks of the replay to `out`, until it holds `budget` bytes.
     pub(super) fn poll_replay(
         &mut self,
         cx: &mut Context<'_>,
@@ -123,9 +167,11 @@ impl Session {
         match replay.poll(cx, &self.worker, budget, reads, out) {
             Replayed::End => return Ok(PullProgress::Closed),
             Replayed::Present if *reads > 0 => {
-                // From here on its symbols count as subscriptions.
+                // From now on its symbols count as subscriptions.
                 held.clear();
-                if replay.go_live(&self.worker, &self.subscriber, Self::LIVE_AT_ONCE)? {
+                let more = replay.go_live(&self.worker, &self.subscriber, Self::LIVE_AT_ONCE);
+                self.replayed = replay.sent();
+                if more.map_err(|full| self.refused(full))? {
                     return Ok(PullProgress::Behind);
                 }
                 self.replay = None;
@@ -136,7 +182,7 @@ impl Session {
         Ok(PullProgress::Up)
     }
 
-    /// Appends ticks of what is subscribed to `out`, until it holds `budget` bytes.
+    /// Appends ticks of the subscribed instruments to `out`, until it holds `budget` bytes.
     pub(super) fn poll_live(
         &mut self,
         cx: &mut Context<'_>,
@@ -157,12 +203,13 @@ impl Session {
     /// # Errors
     /// The limit of subscriptions is reached before all are subscribed.
     pub(super) fn advance(&mut self, turn: Turn) -> Result<bool, Failure> {
-        let Some((mut done, interest, start_point)) = self.subscribing_all.take() else { return Ok(true) };
-        let tape = &*self.worker.tape;
+        let Some((listed, mut done, interest, start_point)) = self.subscribing_all.take() else {
+            return Ok(true);
+        };
         let now = self.worker.clock.now();
-        while let Some(instrument) = tape.instruments().get(done) {
+        while let Some(instrument) = listed.get(done) {
             if done.is_multiple_of(Self::PIECE) && turn.is_over() {
-                self.subscribing_all = Some((done, interest, start_point));
+                self.subscribing_all = Some((listed, done, interest, start_point));
                 return Ok(false);
             }
             done += 1;
@@ -174,25 +221,22 @@ impl Session {
             if Format::V1WithQuotes.is_of(&interest) && !self.worker.has_quotes(instrument) {
                 interest.format = Format::V1 as u8;
             }
-            // It is refused, which its status has said.
+            // Its status has said that it is refused.
             let Ok(start) = start_point.start(&self.worker, instrument) else { continue };
-            if let Subscribed::Full(full) = self.subscriber.subscribe(tape, instrument, interest, start, now)
-            {
-                return Err(full.into());
-            }
+            self.add(instrument, interest, start, now)?;
         }
         Ok(true)
     }
 }
 
-/// How far a stream has got with what it has to send.
+/// What a stream has left to send.
 pub(super) enum PullProgress {
-    /// It has everything that is due, or as much as there is room for.
+    /// Nothing that is due, or there is no room for more.
     Up,
-    /// There is more to read than was allowed.
+    /// More has to be read from the tape than was allowed.
     Behind,
-    /// There is nothing more to send, ever.
+    /// Nothing, ever.
     Closed,
-    /// It has asked for nothing for too long.
+    /// Nothing: its idle timeout is over.
     Idle,
 }

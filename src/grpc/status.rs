@@ -22,7 +22,7 @@ use crate::{
 pub(super) enum Failure {
     #[error("{0:?} is no symbol: {1}")]
     MalformedSymbol(String, SymbolError),
-    #[error("unknown symbol {0}{hint}; ticker.v1.TickerStreamService/ListInstruments lists the instruments", hint = Hint(.1))]
+    #[error("unknown symbol {0}; {hint}", hint = Hint(.1))]
     UnknownSymbol(Symbol, Option<Symbol>),
     #[error("a stream holds at most {MAX_SYMBOLS_PER_STREAM} symbols: open another one")]
     TooManySymbols,
@@ -79,14 +79,14 @@ pub(super) enum Failure {
     Stopping,
 }
 
-/// `; did you mean RELIANCE?`
+/// What to do about an unknown symbol: use the symbol that was meant, if there is one, or look it up.
 pub(super) struct Hint<'a>(pub(super) &'a Option<Symbol>);
 
 impl std::fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Some(symbol) => write!(f, "; did you mean {symbol}?"),
-            None => Ok(()),
+            Some(symbol) => write!(f, "did you mean {symbol}?"),
+            None => write!(f, "list the symbols with `ticker list` or the RPC ListInstruments"),
         }
     }
 }

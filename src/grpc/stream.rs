@@ -1,8 +1,8 @@
 //! The body of a streaming response: one state machine that reads requests, pulls ticks and ends in trailers.
 //!
-//! It runs when the transport has room or a signal arrives. There is no task and no queue besides: when the client does
-//! not read, requests are only taken from the transport, and ticks are not pulled. Ticks that are due are pulled at any
-//! time; everything else is done in a turn of the worker ([`Turns`](super::Turns)).
+//! It is polled when the transport has room or a signal arrives, and has no other task and no queue. While the client does
+//! not read, requests are only taken from the transport and ticks are not pulled. Due ticks are pulled at any time;
+//! everything else is done in a turn of the worker ([`Turns`](super::Turns)).
 
 use std::{
     pin::Pin,
@@ -17,19 +17,19 @@ use tokio::time::Sleep;
 use tonic::{Code, Status};
 
 use super::{
-    BusyStream, ConnectionContext, Ticket, Turn,
-    reply::Ticks,
+    BusyStream, Limit, Ticket, Turn,
+    reply::{StreamSummary, Ticks},
     requests::{NextRequest, RequestBody, Requests},
     session::{PullProgress, Session},
     status::Failure,
     unsent::Unsent,
 };
 
-/// What one kind of stream understands and answers.
+/// Handles the requests of one streaming RPC.
 pub(super) trait StreamHandler: Send + 'static {
     type Request: Message + Default + 'static;
 
-    /// The first request is the only one.
+    /// Whether only the first request is read.
     const ONE_REQUEST: bool = false;
 
     /// Begins a request. An error ends the stream.
@@ -39,10 +39,10 @@ pub(super) trait StreamHandler: Send + 'static {
     /// An error ends the stream.
     fn advance(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status>;
 
-    /// Whether there is something to go on with.
+    /// Whether a request is in progress.
     fn has_request(&self) -> bool;
 
-    /// Appends the message that the server is about to stop, if the package has one.
+    /// Appends the message that the server is stopping, if the package has one.
     fn write_draining(&self, out: &mut Vec<u8>);
 }
 
@@ -52,19 +52,18 @@ pub(super) struct TickStream<C: StreamHandler, B> {
     session: Session,
     /// `None` once the client has half-closed.
     requests: Option<Requests<C::Request, B>>,
-    context: ConnectionContext,
     /// Marks the connection as busy; `Some` from the first request on.
     busy: Option<BusyStream>,
     ticket: Ticket,
     /// More of the tape has to be read than is allowed without a turn.
     is_behind: bool,
-    /// The rest of the answers that are being sent.
+    /// Answers that are being sent.
     answers: Bytes,
     unsent: Unsent,
     deadline: Option<Pin<Box<Sleep>>>,
     state: State,
-    /// How many bytes the last frame had: the next one is likely to have as many.
-    usual: usize,
+    /// Length of the last frame. The next one is likely to have the same.
+    last_len: usize,
 }
 
 enum State {
@@ -78,30 +77,29 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     const BUDGET: usize = 15 * 1024;
     /// Bytes of unsent answers of a stream. While there are more, no further request is read.
     const OUTBOX: usize = 64 * 1024;
-    /// Ticks that may be read from the tape at once, without a turn and with one.
+    /// Largest number of ticks that are read from the tape at once without a turn.
     const READS: usize = 256;
+    /// The same with a turn.
     const READS_OF_A_TURN: usize = 4096;
 
     pub(super) fn new(
         handler: C,
         session: Session,
         requests: Requests<C::Request, B>,
-        context: ConnectionContext,
         deadline: Option<Sleep>,
     ) -> Self {
         Self {
-            ticket: session.worker.turns.ticket(context.turn_share()),
-            unsent: context.answers().unsent(),
+            ticket: session.worker.turns.ticket(session.context.turn_share()),
+            unsent: session.context.answers().unsent(),
             handler,
             session,
             requests: Some(requests),
-            context,
             busy: None,
             is_behind: false,
             answers: Bytes::new(),
             deadline: deadline.map(Box::pin),
             state: State::Live,
-            usual: 0,
+            last_len: 0,
         }
     }
 
@@ -127,7 +125,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
             && self.unsent.poll_room(cx).is_ready()
     }
 
-    /// Hears requests and acts on them while the turn lasts.
+    /// Reads requests and handles them while the turn lasts.
     fn work(&mut self, cx: &mut Context<'_>, turn: Turn) -> Result<(), Status> {
         loop {
             if !self.handler.advance(&mut self.session, turn)? || !self.session.advance(turn)? {
@@ -149,13 +147,13 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
                 if C::ONE_REQUEST {
                     self.requests = None;
                 }
-                self.busy.get_or_insert_with(|| self.context.work());
+                self.busy.get_or_insert_with(|| self.session.context.work());
                 self.session.subscriber.touch(self.session.worker.clock.now());
                 self.handler.on_request(&mut self.session, request)
             }
             Some(NextRequest::End) => {
                 self.requests = None;
-                // Without a subscription nothing can follow.
+                // Without a subscription there is nothing left to send.
                 match self.session.subscriber.is_idle() {
                     true if self.busy.is_some() => Err(Status::ok("")),
                     true => Err(Failure::NothingAsked.into()),
@@ -165,7 +163,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
         }
     }
 
-    /// Appends what there is to send to `out`: answers first, then ticks. Pending when there is nothing.
+    /// Appends answers, then ticks, to `out`. Pending when there are none.
     fn live(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), Status>> {
         if self.is_past_deadline(cx) {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
@@ -219,11 +217,11 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
         }
         let piece = self.answers.split_to(self.answers.len().min(Self::BUDGET));
         out.extend_from_slice(&piece);
-        // The piece counts until the next one is asked for, which is when it is sent.
+        // The piece is sent when the next one is asked for, and counts until then.
         self.unsent.set(piece.len() + self.answers.len() + self.session.outbox.len());
     }
 
-    /// Appends ticks to `out`, for which at most `reads` ticks are read from the tape.
+    /// Appends ticks to `out`. At most `reads` of them are read from the tape.
     fn pull(&mut self, cx: &mut Context<'_>, mut reads: usize, out: &mut Vec<u8>) -> Result<(), Status> {
         let replayed = self.session.poll_replay(cx, Self::BUDGET, &mut reads, out)?;
         match self.session.poll_live(cx, Self::BUDGET, &mut reads, out) {
@@ -233,7 +231,10 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
                 self.handler.write_draining(out);
                 return Err(Failure::Stopping.into());
             }
-            PullProgress::Idle => return Err(Failure::Idle.into()),
+            PullProgress::Idle => {
+                self.session.context.note_limit(Limit::IdleStreams);
+                return Err(Failure::Idle.into());
+            }
         }
         match replayed {
             PullProgress::Closed => return Err(Status::ok("")),
@@ -255,7 +256,7 @@ impl<C: StreamHandler, B: RequestBody> Body for TickStream<C, B> {
         let this = self.get_mut();
         let mut out = Vec::new();
         if matches!(this.state, State::Live) {
-            out.reserve_exact(this.usual);
+            out.reserve_exact(this.last_len);
             match this.live(cx, &mut out) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
@@ -271,7 +272,7 @@ impl<C: StreamHandler, B: RequestBody> Body for TickStream<C, B> {
             this.write_answers(&mut out);
         }
         if !out.is_empty() {
-            this.usual = out.len();
+            this.last_len = out.len();
             return Poll::Ready(Some(Ok(Frame::data(out.into()))));
         }
         match std::mem::replace(&mut this.state, State::Over) {
@@ -295,6 +296,10 @@ impl<C: StreamHandler, B: RequestBody> Ticks for TickStream<C, B> {
 
     fn has_answers(&self) -> bool {
         self.unsent.bytes() > 0
+    }
+
+    fn summary(&self) -> StreamSummary {
+        self.session.summary()
     }
 }
 

@@ -496,7 +496,7 @@ impl SymbolRequest {
         let mut last = None;
         for (at, symbol) in entries.by_ref().enumerate() {
             let listed = if all { session.worker.listed(symbol) } else { None };
-            match listed.map(|instrument| start_point.start(&session.worker, instrument)) {
+            match listed.map(|instrument| start_point.start(&session.worker, &instrument)) {
                 _ if start_point.names(symbol, symbols) => {}
                 None => self.statuses.stray(symbol),
                 Some(Ok(_)) => {}

@@ -58,7 +58,7 @@ impl Texts {
             SubscribeError::Malformed(error) => (Code::InvalidArgument, error.to_string()),
             SubscribeError::Unknown(unknown) => {
                 let hint = self.suggest(worker, &unknown);
-                let message = format!("unknown symbol {symbol}{}; ListInstruments lists them", Hint(&hint));
+                let message = format!("unknown symbol {symbol}; {}", Hint(&hint));
                 (Code::UnknownSymbol, message)
             }
             SubscribeError::NoQuotes => (Code::InvalidArgument, Failure::NoQuotes.to_string()),

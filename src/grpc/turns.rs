@@ -1,9 +1,9 @@
-//! Live ticks first: everything else that a worker does takes turns.
+//! Turns: how a worker shares its thread so that live ticks are never delayed for long.
 //!
 //! Reading requests, subscribing, reading the past, unary calls and cleaning up after a client that has left may each take
-//! long. At most one of them works at a time on the thread of a worker, for about [`Turn::LENGTH`]. Between two turns the
-//! runtime looks at its sockets and timers, and the streams of live ticks run. So a live tick waits for one turn at most,
-//! however many clients ask for however much.
+//! long. They are done in turns: one task at a time works on the thread of a worker, for about [`Turn::LENGTH`]. Between two
+//! turns the runtime polls its sockets and timers and the streams of live ticks. So a live tick waits for one turn at most,
+//! whatever clients ask for.
 
 use std::{
     collections::BTreeMap,
@@ -44,8 +44,8 @@ struct State {
 /// A round, and the number that tells places of one round apart. Those with the least come first.
 type Place = (u64, u64);
 
-/// Whoever shares turns with others: a connection with all of its streams, or a task of the worker. In each round everybody
-/// has one turn, however many of their tasks wait. Clones are the same.
+/// A party that shares the turns with others: a connection with all of its streams, or a task of the worker. Each share has
+/// one turn in a round, however many of its tasks wait. Clones are the same share.
 #[derive(Clone, Default)]
 pub struct TurnShare(Arc<AtomicU64>);
 

@@ -108,8 +108,9 @@ impl Unary {
     const PAGE: usize = 1_000;
 
     /// A page of the instruments and the token of the next one. A token is the last symbol of its page, so that any
-    /// replica can go on from it.
-    fn page(&self, size: u32, token: &str) -> Result<(&[Arc<Instrument>], String), Status> {
+    /// replica can go on from it, also if the list has grown: no instrument comes twice, and none is left out that was
+    /// listed when the first page was made.
+    fn page(&self, size: u32, token: &str) -> Result<(Vec<Arc<Instrument>>, String), Status> {
         let all = self.worker.tape.instruments();
         let start = match token {
             "" => 0,
@@ -122,7 +123,7 @@ impl Unary {
         let end = all.len().min(start + size);
         let page = &all[start..end];
         let next = if end < all.len() { page.last().map(|last| last.symbol.to_string()) } else { None };
-        Ok((page, next.unwrap_or_default()))
+        Ok((page.to_vec(), next.unwrap_or_default()))
     }
 
     /// `None` when the tape has no tick yet.

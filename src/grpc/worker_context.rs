@@ -69,10 +69,10 @@ impl WorkerContext {
     }
 
     /// The instrument of a symbol that `*` stands for.
-    pub(super) fn listed(&self, symbol: &str) -> Option<&Arc<Instrument>> {
+    pub(super) fn listed(&self, symbol: &str) -> Option<Arc<Instrument>> {
         let listed = self.tape.instruments();
         let at = listed.binary_search_by(|instrument| instrument.symbol.as_str().cmp(symbol)).ok()?;
-        listed.get(at)
+        listed.get(at).cloned()
     }
 
     /// The instrument that a client wants with an interest.

@@ -155,7 +155,8 @@ impl PastTicks {
     const TICKS_OF_A_PAGE: u64 = 1 << 24;
 
     /// The candles that begin in a range of times, at most so many and fewer when they are made of many ticks. The first
-    /// is the one that holds the start of the range. An interval without ticks has no candle.
+    /// is the one that holds the start of the range. An interval without ticks has no candle. A candle has the ticks that are
+    /// available.
     pub fn candles(&self, interval: CandleInterval, times: Range<Time>, most: usize) -> CandleFold {
         let at = self.series.sequence_from(interval.open_time(times.start));
         CandleFold {
@@ -193,8 +194,15 @@ impl CandleFold {
                 continue;
             };
             let now = begun.left.min(left);
+            let end = begun.end.min(self.end);
             for _ in 0..now {
-                begun.candle.take(&self.cursor.tick());
+                let tick = self.cursor.tick();
+                if tick.sequence >= end {
+                    // The window of a growing tape has moved past the other ticks of the candle.
+                    begun.left = now;
+                    break;
+                }
+                begun.candle.take(&tick);
                 self.cursor.advance();
             }
             left -= now;
@@ -225,10 +233,12 @@ impl CandleFold {
 
     /// Begins the next candle with its first tick. True when the page has no further candle.
     fn begin(&mut self) -> Result<bool, CandleError> {
+        let tick = self.cursor.tick();
+        // It is a later one when the window of a growing tape has moved.
+        self.at = self.at.max(tick.sequence);
         if self.at >= self.end {
             return Ok(true);
         }
-        let tick = self.cursor.tick();
         let open_time = self.interval.open_time(tick.time);
         if open_time >= self.until {
             return Ok(true);

@@ -49,8 +49,9 @@ impl DayFold {
         let first = series.sequence_from(Day::start_of(series.tick(upto).time, day_start));
         let before = first.0.checked_sub(1).filter(|_| first > series.first());
         let close = before.map(|before| series.tick(Sequence(before)).price);
-        let day = Day::open(&series.tick(first), close, day_start);
-        Self::from(series, day_start, DayAfterTick { sequence: first, day })
+        let open = series.tick(first);
+        let day = Day::open(&open, close, day_start);
+        Self::from(series, day_start, DayAfterTick { sequence: open.sequence, day })
     }
 
     /// A fold that has yet to reach a tick which this one may have passed. It stands at the last tick up to there whose
@@ -64,8 +65,8 @@ impl DayFold {
         Some(Self::from(self.series.clone(), self.day_start, figures))
     }
 
-    /// Takes in the ticks up to `upto`, at most so many of them. True when the figures are those after `upto`, which
-    /// they never are when it is earlier than [`Self::sequence`]: a fold does not go back.
+    /// Takes in the ticks up to `upto`, at most `most` of them. True when all of them are taken in. A fold does not go back:
+    /// when it is past `upto`, its figures are those of a later tick.
     pub(super) fn advance(&mut self, upto: Sequence, most: usize) -> bool {
         let upto = upto.min(self.series.last());
         if self.left_until(upto) > most as u64 {
@@ -74,7 +75,7 @@ impl DayFold {
         for _ in 0..self.left_until(upto).min(most as u64) {
             self.take_next();
         }
-        self.now.sequence == upto
+        self.now.sequence >= upto
     }
 
     /// The figures after `upto`, for which at most `left` ticks are taken in, and counted off; `None` when that was too

@@ -13,7 +13,7 @@ use crate::{
 /// A digest and what it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TickDigest {
-    /// The ticks that were digested: those of the range asked for that have taken place, at most 2^20 of them.
+    /// The ticks that were digested: those of the range asked for that have taken place and are available, at most 2^20.
     pub range: Range<Sequence>,
     /// SHA-256 of sequence, time, price and quantity of each tick, as 64-bit integers, little endian.
     pub sha256: [u8; 32],
@@ -44,15 +44,27 @@ impl DigestFold {
     /// Digests at most `ticks` more ticks. Returns the digest once all are in it.
     pub fn step(&mut self, ticks: u64) -> Option<TickDigest> {
         let end = self.range.end.0.min(self.at.saturating_add(ticks));
-        for _ in self.at..end {
-            self.digest.update(bytes(&self.cursor.tick()));
+        while self.at < end {
+            let tick = self.cursor.tick();
+            if tick.sequence.0 > self.at {
+                self.begin_again(tick.sequence);
+                continue;
+            }
+            self.digest.update(bytes(&tick));
             self.cursor.advance();
+            self.at += 1;
         }
-        self.at = end;
-        (end == self.range.end.0).then(|| {
+        (self.at == self.range.end.0).then(|| {
             let sha256 = self.digest.finalize_reset().into();
             TickDigest { range: self.range.clone(), sha256 }
         })
+    }
+
+    /// Leaves out the ticks before `start`: they are not available any more.
+    fn begin_again(&mut self, start: Sequence) {
+        self.range.start = start.min(self.range.end);
+        self.at = self.range.start.0;
+        self.digest = Sha256::new();
     }
 
     /// The digest, made in one piece.

@@ -34,7 +34,7 @@ impl Merge {
         merge
     }
 
-    /// Adds a series that is read from a sequence on. It has no ticks if that is after its last one.
+    /// Adds a series that is read from a sequence on, up to its newest tick. It has no ticks if it begins after that one.
     pub fn add(&mut self, series: &dyn Series, from: Sequence) {
         let cursor = series.cursor(from);
         let next = cursor.tick();

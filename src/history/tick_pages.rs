@@ -7,7 +7,7 @@ use crate::{
     tick::{Sequence, Tick, Time},
 };
 
-/// The ticks of one instrument that have taken place by some time. No other is ever read.
+/// The available ticks of one instrument that have taken place by some time.
 pub struct PastTicks {
     pub(super) series: Arc<dyn Series>,
     pub(super) ticks: Range<Sequence>,
@@ -44,7 +44,8 @@ impl PastTicks {
         self.series.sequence_from(times.start)..self.series.sequence_from(times.end)
     }
 
-    /// A page of at most so many ticks of a range, of which those that have not taken place are left out.
+    /// A page of at most `most` ticks of a range. Ticks that have not taken place, or are not available any more, are left
+    /// out.
     pub fn page(&self, range: Range<Sequence>, order: Order, most: usize) -> TickPage {
         let Range { start, end } = self.within(range);
         let left = end.0 - start.0;
@@ -59,7 +60,9 @@ impl PastTicks {
             cursor.advance();
             tick
         };
-        let mut ticks: Vec<_> = (0..count).map(read).collect();
+        // Later ticks come when the window of a growing tape has moved past the first ones.
+        let is_of_page = |tick: &Tick| tick.sequence.0 < first + count;
+        let mut ticks: Vec<_> = (0..count).map(read).take_while(is_of_page).collect();
         let next = match order {
             Order::OldestFirst => first + count,
             Order::NewestFirst => {

@@ -23,6 +23,17 @@ const MUTE: usize = 2;
 /// have few slots.
 const POSTPONED: usize = if cfg!(test) { 2 } else { 512 };
 
+/// What a subscriber was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Number of ticks.
+    pub ticks: u64,
+    /// Number of ticks that were left out, and that a tick which was sent stands for.
+    pub conflated: u64,
+    /// Number of gaps.
+    pub gaps: u64,
+}
+
 /// What is left to do after a pull.
 #[derive(Default)]
 pub(super) struct Remaining {
@@ -31,6 +42,14 @@ pub(super) struct Remaining {
     pub(super) is_behind: bool,
     /// The subscriber waits for a minimum interval that ends before all others, so the pacer has to wake earlier.
     pub(super) deferred_sooner: bool,
+}
+
+impl Sent {
+    /// Counts one tick.
+    pub fn note(&mut self, tick: TickMeta) {
+        self.ticks += 1;
+        self.conflated += tick.conflated;
+    }
 }
 
 impl State {
@@ -48,6 +67,7 @@ impl State {
             return Remaining::default();
         };
         let mut remaining = Remaining::default();
+        let mut sent_from_page = 0;
         let mut postponed = 0;
         entry.dirty.drain(|number| {
             if out.len() >= budget {
@@ -62,6 +82,7 @@ impl State {
                 if from < to {
                     out.extend_from_slice(&pages[at][from as usize..to as usize]);
                     slot.next = published.last.saturating_add(1);
+                    sent_from_page += slot.next - published.first;
                     return Visit::Done;
                 }
             }
@@ -69,7 +90,9 @@ impl State {
             let state = &mut entry.slot_states[number as usize];
             let format = &mut *formats[at];
             let may_read = *reads > 0;
-            match (SlotWriter { slot, state, watched, format, reads, out }).write(*now, limits.max_lag) {
+            let sent = &mut entry.sent;
+            match (SlotWriter { slot, state, watched, format, reads, out, sent }).write(*now, limits.max_lag)
+            {
                 Written::All => Visit::Done,
                 Written::AllUntil(end) => {
                     let wait = (end, subscriber, number);
@@ -88,6 +111,7 @@ impl State {
                 }
             }
         });
+        entry.sent.ticks += sent_from_page;
         if !out.is_empty() || entry.heartbeat {
             entry.heard = *now;
         }
@@ -107,6 +131,7 @@ struct SlotWriter<'a> {
     /// Number of ticks that may still be read from the tape.
     reads: &'a mut usize,
     out: &'a mut Vec<u8>,
+    sent: &'a mut Sent,
 }
 
 /// How much of what a slot lacks was written.
@@ -213,6 +238,7 @@ impl SlotWriter<'_> {
         }
         self.format.tick(&self.watched.instrument, tick, meta, quote.as_ref(), self.out);
         self.slot.next = tick.sequence.next().0;
+        self.sent.note(meta);
         true
     }
 
@@ -255,14 +281,19 @@ impl SlotWriter<'_> {
     fn skip_to(&mut self, next: Sequence) {
         let symbol = &self.watched.instrument.symbol;
         self.format.gap(symbol, Sequence(self.slot.next), next.previous(), self.out);
+        self.sent.gaps += 1;
         self.slot.next = next.0;
     }
 
-    /// Announces what was asked for and was never on the tape.
+    /// Announces what was asked for and is not on the tape, or not any more.
     fn skip_before_first(&mut self) {
-        let first = self.watched.series.first();
-        if self.slot.next < first.0 {
-            self.skip_to(first);
+        self.skip_unavailable(self.watched.series.first());
+    }
+
+    /// Announces the ticks before `next` that are lacking and cannot be read.
+    fn skip_unavailable(&mut self, next: Sequence) {
+        if self.slot.next < next.0 {
+            self.skip_to(next);
         }
     }
 
@@ -286,7 +317,13 @@ impl SlotWriter<'_> {
         let mut cursor = self.watched.series.cursor(Sequence(self.slot.next));
         open(self.reads);
         let enough = self.out.len() + CATCH_UP;
-        while self.out.len() < enough && *self.reads > 0 && self.tick(&cursor.tick(), TickMeta::default()) {
+        while self.out.len() < enough && *self.reads > 0 {
+            let tick = cursor.tick();
+            // The window of a growing tape may have moved past what is lacking.
+            self.skip_unavailable(tick.sequence);
+            if !self.tick(&tick, TickMeta::default()) {
+                break;
+            }
             *self.reads = self.reads.saturating_sub(1);
             if self.lacks_nothing() {
                 return true;
@@ -307,7 +344,7 @@ impl SlotWriter<'_> {
                 return true;
             }
             let tick = self.watched.series.tick(Sequence(due));
-            let conflated = due - self.slot.next;
+            let conflated = tick.sequence.0.saturating_sub(self.slot.next);
             if !self.tick(&tick, TickMeta { conflated, snapshot: false }) {
                 return false;
             }

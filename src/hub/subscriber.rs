@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Entry, Hub, Interest, Quota, Start, pull::Remaining};
+use super::{Entry, Hub, Interest, Quota, Sent, Start, pull::Remaining};
 use crate::{
     tape::{Instrument, Tape},
     tick::{Symbol, Time},
@@ -153,7 +153,17 @@ impl Subscriber {
 
     /// Whether nothing is subscribed.
     pub fn is_idle(&self) -> bool {
-        self.hub.lock().entry(self.id).is_none_or(|entry| entry.count == 0)
+        self.subscriptions() == 0
+    }
+
+    /// How many instruments are subscribed.
+    pub fn subscriptions(&self) -> usize {
+        self.hub.lock().entry(self.id).map_or(0, |entry| entry.count)
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        self.hub.lock().entry(self.id).map_or_else(Sent::default, |entry| entry.sent)
     }
 
     /// How many instruments are subscribed by name.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Dirty, Entry, IdChange, Interest, Published, Start, State, Watched, Watcher,
+    Dirty, Entry, IdChange, Interest, Published, Sent, Start, State, Watched, Watcher,
     ids::{push, shrink},
     interest::{PackedDelivery, Phase, Slot, SlotState, VACANT},
     subscriber::{Full, Subscribed},
@@ -361,6 +361,7 @@ impl Entry {
             timed_out: false,
             leaving: false,
             quota,
+            sent: Sent::default(),
         }
     }
 

@@ -9,10 +9,9 @@ use std::{
     },
 };
 
-use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::grpc::{ConnectionContext, Notice, ServerContext};
+use crate::grpc::{ConnectionContext, Limit, Notice, ServerContext};
 
 /// The connections of one server. Clones share them.
 #[derive(Clone)]
@@ -40,21 +39,6 @@ pub(super) struct Admitted {
     load: Arc<AtomicUsize>,
 }
 
-/// Why a connection is refused.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub(super) enum AdmissionError {
-    /// The server has as many connections as it may, and none is idle.
-    #[error(
-        "the server has as many connections as it may, and none is idle; raise --max-connections to allow more"
-    )]
-    Full,
-    /// The address of the peer has as many connections as one address may, and none is idle.
-    #[error(
-        "their address has half of --max-connections, which is the limit of one address, and none is idle"
-    )]
-    Share,
-}
-
 impl Admission {
     /// Number of connections that are evicted together, because each search for the longest idle ones looks at all.
     const EVICTED_TOGETHER: usize = 16;
@@ -66,11 +50,18 @@ impl Admission {
 
     /// Admits a connection to a worker, and makes room for it if need be: the connections that have been idle for longest
     /// are closed. One address may have half of the connections; beyond that, only its own make room for it.
-    pub(super) fn admit(
-        &self,
-        peer: Option<SocketAddr>,
-        load: Arc<AtomicUsize>,
-    ) -> Result<Admitted, AdmissionError> {
+    ///
+    /// # Errors
+    /// The limit because of which the connection is refused. It is in the log.
+    pub(super) fn admit(&self, peer: Option<SocketAddr>, load: Arc<AtomicUsize>) -> Result<Admitted, Limit> {
+        let admitted = self.try_admit(peer, load);
+        if let Err(limit) = admitted {
+            self.0.server.note_limit(limit, peer);
+        }
+        admitted
+    }
+
+    fn try_admit(&self, peer: Option<SocketAddr>, load: Arc<AtomicUsize>) -> Result<Admitted, Limit> {
         let state = &mut *self.lock();
         let address = peer.map(|peer| peer.ip());
         let of_peer = address.and_then(|address| state.by_address.get(&address).copied()).unwrap_or(0);
@@ -82,10 +73,10 @@ impl Admission {
             state.evict(room, |_| true);
         }
         if of_peer >= self.share() + room {
-            return Err(AdmissionError::Share);
+            return Err(Limit::ConnectionsPerAddress);
         }
         if state.open.len() >= self.0.max {
-            return Err(AdmissionError::Full);
+            return Err(Limit::Connections);
         }
         let id = state.next_id;
         state.next_id += 1;
@@ -141,6 +132,7 @@ impl State {
             idle.select_nth_unstable(left);
         }
         for context in idle.iter().take(left).filter_map(|(_, id)| self.open.get(id)) {
+            context.note_limit(Limit::IdleConnections);
             context.notify(Notice::Evict);
         }
     }
@@ -176,7 +168,7 @@ mod tests {
         Admission::new(connections, ServerContext::new(1, Duration::from_secs(30)))
     }
 
-    fn admit(admission: &Admission, number: u8) -> Result<Admitted, AdmissionError> {
+    fn admit(admission: &Admission, number: u8) -> Result<Admitted, Limit> {
         admission.admit(peer(number), Arc::default())
     }
 
@@ -214,7 +206,7 @@ mod tests {
         let beyond: Vec<_> = (0..16).map(|_| admit(&admission, 2).unwrap()).collect();
         assert_eq!(own.iter().filter(|open| is_evicted(open)).count(), 16);
         assert!(!is_evicted(&other) && !beyond.iter().any(is_evicted));
-        assert_eq!(admit(&admission, 2).err(), Some(AdmissionError::Share));
+        assert_eq!(admit(&admission, 2).err(), Some(Limit::ConnectionsPerAddress));
         assert!(admit(&admission, 1).is_ok());
     }
 
@@ -223,7 +215,7 @@ mod tests {
         let admission = at_most(4);
         let mut open: Vec<_> = (0..4).map(|number| admit(&admission, number).unwrap()).collect();
         let _busy: Vec<_> = open.iter().map(|open| open.context.work()).collect();
-        assert_eq!(admit(&admission, 9).err(), Some(AdmissionError::Full));
+        assert_eq!(admit(&admission, 9).err(), Some(Limit::Connections));
         drop(open.pop());
         assert!(admit(&admission, 9).is_ok());
         admission.drain();

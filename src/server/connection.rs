@@ -1,7 +1,6 @@
 //! One HTTP/2 connection, with the limits of an open service.
 
 use std::{
-    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,14 +10,16 @@ use std::{
 use bytes::Bytes;
 use h2::{PingPong, Reason, server};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep_until, timeout},
 };
-use tracing::debug;
 
 use super::{
     admission::Admitted,
-    frames::{Activity, Frames, HEAD, PREFACE},
+    frames::{Activity, Frames},
+    http1,
+    log::{ConnectionEnd, ConnectionLog},
+    opening::Opening,
     reply,
 };
 use crate::grpc::{ConnectionContext, Notice, Router, Turns};
@@ -28,7 +29,7 @@ use crate::grpc::{ConnectionContext, Notice, Router, Turns};
 pub struct Timeouts {
     /// Time without a stream.
     pub max_idle: Duration,
-    /// Time in which the peer takes no byte of what there is to send. A stream whose answer stalls for this time is reset.
+    /// Time in which the peer takes none of the bytes that wait to be sent. A stream whose answer stalls for this time is reset.
     pub stall_timeout: Duration,
 }
 
@@ -52,7 +53,7 @@ const RECEIVE_WINDOW: u32 = 256 * 1024;
 /// Budget of h2 for small DATA frames that are not read, at 256 bytes less the payload for each. Streams of ticks take their
 /// frames from h2 before more is read from the socket, so only unary calls that wait for a turn use it.
 const DATA_FRAME_BUDGET: usize = 1024 * 1024;
-/// Timeout for the HTTP/2 preface and SETTINGS.
+/// Timeout for the HTTP/2 preface and SETTINGS, and for a request of HTTP/1 and its answer.
 const OPENING: Duration = Duration::from_secs(5);
 /// A peer that has sent nothing for this time gets a PING.
 const QUIET: Duration = Duration::from_secs(60);
@@ -64,19 +65,50 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it closes. Once it is told to drain it takes no new streams, and closes when those that are
 /// open have ended.
-pub(super) async fn serve<C>(mut io: C, admitted: Admitted, router: Router, turns: Turns, timeouts: Timeouts)
+pub(super) async fn serve<C>(io: C, admitted: Admitted, router: Router, turns: Turns, timeouts: Timeouts)
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let context = &admitted.context;
-    let opening = tokio::select! {
-        opening = timeout(OPENING, opening(&mut io)) => opening,
-        () = noticed(context) => return,
+    let mut log = ConnectionLog::new(admitted.context.clone());
+    log.end = Some(match open(io, &admitted.context, &turns).await {
+        Ok((http, activity)) => {
+            let context = admitted.context.clone();
+            let mut connection = Connection::new(http, activity, context, router, turns, timeouts);
+            let end = (&mut connection).await;
+            log.streams = connection.accepted;
+            end
+        }
+        Err(end) => end,
+    });
+}
+
+/// Begins HTTP/2. A client that speaks HTTP/1 is answered.
+///
+/// # Errors
+/// The connection ends, because the client speaks something else or says nothing, or because of a notice.
+async fn open<C>(
+    mut io: C,
+    context: &ConnectionContext,
+    turns: &Turns,
+) -> Result<(server::Connection<Frames<C>, Bytes>, Arc<Activity>), ConnectionEnd>
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let opening = async {
+        match Opening::read(&mut io).await? {
+            Opening::Http2(opening) => Ok(opening),
+            Opening::Http1(begun) => {
+                http1::answer(&mut io, begun).await?;
+                Err(ConnectionEnd::Http1)
+            }
+            Opening::Tls => Err(ConnectionEnd::Tls),
+            Opening::Unknown => Err(ConnectionEnd::NotHttp2),
+            Opening::Closed => Err(ConnectionEnd::ClosedByClient),
+        }
     };
-    let opening = match opening {
-        Ok(Ok(opening)) => opening,
-        Ok(Err(error)) => return debug!(%error, "a connection did not begin with HTTP/2"),
-        Err(_) => return debug!("closing a connection that sent no preface and SETTINGS in time"),
+    let opening = tokio::select! {
+        opening = timeout(OPENING, opening) => opening.unwrap_or(Err(ConnectionEnd::OpeningTimeout))?,
+        notice = noticed(context) => return Err(notice.into()),
     };
     // HTTP/2 takes tens of kilobytes, so connections begin one after the other.
     turns.ticket(context.turn_share()).turn().await;
@@ -92,34 +124,34 @@ where
         .max_header_list_size(MAX_HEADERS)
         .data_frame_budget(DATA_FRAME_BUDGET)
         .handshake::<_, Bytes>(frames);
-    let http = match handshake.await {
-        Ok(http) => http,
-        Err(error) => return debug!(%error, "a connection ended in its handshake"),
-    };
-    let ended = Connection::new(http, activity, context.clone(), router, turns, timeouts).await;
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended with an error");
-    }
-}
-
-/// Reads the preface and the head of the first frame, which is SETTINGS.
-async fn opening(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    const SETTINGS: u8 = 4;
-    let mut opening = vec![0; PREFACE.len() + HEAD];
-    io.read_exact(&mut opening).await?;
-    let begins = opening.starts_with(PREFACE) && opening.get(PREFACE.len() + 3) == Some(&SETTINGS);
-    begins
-        .then_some(opening)
-        .ok_or_else(|| io::Error::other("its first bytes are not the preface and SETTINGS"))
+    Ok((handshake.await?, activity))
 }
 
 /// Waits for a notice.
-async fn noticed(context: &ConnectionContext) {
+async fn noticed(context: &ConnectionContext) -> Notice {
     std::future::poll_fn(|cx| {
         context.listen(cx.waker());
-        if context.notice().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        context.notice().map_or(Poll::Pending, Poll::Ready)
     })
-    .await;
+    .await
+}
+
+impl From<Notice> for ConnectionEnd {
+    fn from(notice: Notice) -> Self {
+        match notice {
+            Notice::Drain => Self::Drained,
+            Notice::Evict => Self::Evicted,
+        }
+    }
+}
+
+impl From<Closing> for ConnectionEnd {
+    fn from(closing: Closing) -> Self {
+        match closing {
+            Closing::IdleTimeout => Self::IdleTimeout,
+            Closing::Notice(notice) => notice.into(),
+        }
+    }
 }
 
 /// An open connection. The future ends when it is closed.
@@ -132,13 +164,21 @@ struct Connection<C> {
     timeouts: Timeouts,
     alarm: Pin<Box<Sleep>>,
     ping: Option<PingPong>,
-    /// When the PING that is not answered yet was sent.
+    /// When the PING was sent that is not answered yet.
     pinged: Option<Instant>,
     is_listening: bool,
-    /// The notice that it follows already.
-    heeded: Option<Notice>,
+    /// How many streams the client has opened.
+    accepted: u64,
+    closing: Option<Closing>,
     /// When it is cut, if it has no streams then and the peer has not closed it.
     cut: Option<Instant>,
+}
+
+/// Why a connection takes no new streams.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    IdleTimeout,
+    Notice(Notice),
 }
 
 impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
@@ -163,7 +203,8 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             ping,
             pinged: None,
             is_listening: false,
-            heeded: None,
+            accepted: 0,
+            closing: None,
             cut: None,
         }
     }
@@ -178,41 +219,52 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         }
     }
 
-    fn heed(&mut self, notice: Notice) {
-        if self.heeded == Some(notice) {
+    /// Sends GOAWAY. A connection that is closing already is only told to evict.
+    fn begin_to_close(&mut self, closing: Closing) {
+        let evicts = closing == Closing::Notice(Notice::Evict);
+        if self.closing.is_some_and(|before| before == closing || !evicts) {
             return;
         }
-        self.heeded = Some(notice);
+        self.closing = Some(closing);
         self.cut = Some(Instant::now() + CLOSING);
-        match notice {
-            Notice::Drain => self.http.graceful_shutdown(),
-            Notice::Evict => self.http.abrupt_shutdown(Reason::NO_ERROR),
+        match evicts {
+            false => self.http.graceful_shutdown(),
+            true => self.http.abrupt_shutdown(Reason::NO_ERROR),
         }
     }
 
-    fn accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+    /// Accepts streams until the connection has ended.
+    fn accept(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
         loop {
             match self.http.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.accepted += 1;
                     let (router, context, turns) =
                         (self.router.clone(), self.context.clone(), self.turns.clone());
                     tokio::spawn(reply::answer(request, respond, router, context, turns));
                 }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(self.closing.map_or_else(|| error.into(), ConnectionEnd::from));
+                }
+                Poll::Ready(None) => return Poll::Ready(self.closed()),
                 Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    /// Whether something may have to be done before the alarm that is set. For a connection with streams that is read and
-    /// written, nothing is.
-    fn may_look_soon(&self) -> bool {
+    /// How a connection ended that was closed in order.
+    fn closed(&self) -> ConnectionEnd {
+        self.closing.map_or(ConnectionEnd::ClosedByClient, ConnectionEnd::from)
+    }
+
+    /// Whether a timeout may end before the alarm that is set. None does while streams are open and bytes are read and
+    /// written.
+    fn may_time_out_soon(&self) -> bool {
         self.context.streams() == 0 || self.pinged.is_some() || self.activity.is_blocked()
     }
 
-    /// When the next timeout is over.
-    fn next_look(&self) -> Instant {
+    /// When the next timeout may be over.
+    fn next_timeout(&self) -> Instant {
         let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
         let idle = self.idle_since().map(|since| since + self.timeouts.max_idle);
         let stalled = self.activity.blocked_since().map(|since| since + self.timeouts.stall_timeout);
@@ -222,25 +274,26 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
 
     /// Since when it has no streams; `None` while it has some, or is closing anyway.
     fn idle_since(&self) -> Option<Instant> {
-        match self.context.streams() == 0 && self.heeded.is_none() {
+        match self.context.streams() == 0 && self.closing.is_none() {
             true => self.context.idle_since(),
             false => None,
         }
     }
 
-    /// Acts on the timeouts that are over. False when the connection must be cut.
-    fn look(&mut self, now: Instant) -> bool {
+    /// Acts on the timeouts that are over.
+    ///
+    /// # Errors
+    /// The connection must be cut.
+    fn check_timeouts(&mut self, now: Instant) -> Result<(), ConnectionEnd> {
         let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
         if is_over(self.activity.blocked_since(), self.timeouts.stall_timeout) {
-            debug!(peer = ?self.context.peer(), "closing a connection that takes no data");
-            return false;
+            return Err(ConnectionEnd::Stalled);
         }
         if self.context.streams() == 0 && self.cut.is_some_and(|cut| now >= cut) {
-            return false;
+            return Err(self.closed());
         }
         if is_over(self.pinged, PONG) {
-            debug!(peer = ?self.context.peer(), "closing a connection whose peer does not answer a PING");
-            return false;
+            return Err(ConnectionEnd::PingTimeout);
         }
         if self.pinged.is_none() && now >= self.activity.last_read() + QUIET {
             self.pinged = Some(now);
@@ -250,14 +303,14 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             }
         }
         if is_over(self.idle_since(), self.timeouts.max_idle) {
-            self.heed(Notice::Drain);
+            self.begin_to_close(Closing::IdleTimeout);
         }
-        true
+        Ok(())
     }
 }
 
 impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C> {
-    type Output = Result<(), h2::Error>;
+    type Output = ConnectionEnd;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -265,29 +318,29 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C
             this.context.listen(cx.waker());
         }
         if let Some(notice) = this.context.notice() {
-            this.heed(notice);
+            this.begin_to_close(Closing::Notice(notice));
         }
         loop {
-            if let Poll::Ready(ended) = this.accept(cx) {
-                return Poll::Ready(ended);
+            if let Poll::Ready(end) = this.accept(cx) {
+                return Poll::Ready(end);
             }
             this.take_pong(cx);
-            if this.may_look_soon() {
-                let next_look = this.next_look();
-                if next_look < this.alarm.deadline() {
-                    this.alarm.as_mut().reset(next_look);
+            if this.may_time_out_soon() {
+                let next_timeout = this.next_timeout();
+                if next_timeout < this.alarm.deadline() {
+                    this.alarm.as_mut().reset(next_timeout);
                 }
             }
             if this.alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            if !this.look(now) {
-                return Poll::Ready(Ok(()));
+            if let Err(end) = this.check_timeouts(now) {
+                return Poll::Ready(end);
             }
             // At least 1 ms later, so that this loop ends.
-            let next_look = this.next_look().max(now + Duration::from_millis(1));
-            this.alarm.as_mut().reset(next_look);
+            let next_timeout = this.next_timeout().max(now + Duration::from_millis(1));
+            this.alarm.as_mut().reset(next_timeout);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The bytes of a connection, read at a limited rate of work.
+//! Reads the bytes of a connection, with a limit on the work that they cause.
 //!
 //! HTTP/2 has frames that cost the sender nothing and that no flow control limits: PRIORITY, unknown types, SETTINGS, PING,
-//! WINDOW_UPDATE, RST_STREAM. They are counted as they arrive, and a connection is not read faster than a rate of them.
+//! WINDOW_UPDATE, RST_STREAM. A token bucket limits how many of them are read per second.
 //! Long runs of frames, of any type, are read in turns of the worker.
 
 use std::{
@@ -26,7 +26,7 @@ use crate::grpc::Ticket;
 /// A connection that is read frame by frame.
 pub(super) struct Frames<C> {
     io: C,
-    /// What was read before HTTP/2 began.
+    /// Bytes that were read before HTTP/2 began.
     opening: Vec<u8>,
     scanner: Scanner,
     /// Work that may be read before the next turn is needed.
@@ -34,7 +34,7 @@ pub(super) struct Frames<C> {
     ticket: Ticket,
     rate: Rate,
     pause: Option<Pin<Box<Sleep>>>,
-    /// The end of what there is to read, which waits for a turn: HTTP/2 wakes every stream of the connection then.
+    /// The end of the connection, which is reported in a turn: HTTP/2 wakes every stream of the connection then.
     end: Option<io::Result<()>>,
     activity: Arc<Activity>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Activity {
     began: Instant,
     /// Milliseconds since it began.
     last_read: AtomicU64,
-    /// The same, or [`NOT_BLOCKED`].
+    /// Milliseconds since it began, or [`NOT_BLOCKED`].
     blocked_since: AtomicU64,
 }
 
@@ -58,12 +58,12 @@ struct Scanner {
     payload: usize,
 }
 
-/// What the frames of some bytes cost.
+/// Work that frames cause.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 struct Cost {
     /// Work for the worker, in units of a small frame.
     work: u32,
-    /// Work of the frames that flow control does not limit, in the same units.
+    /// The part of it that flow control does not limit, in the same units.
     unlimited: u32,
 }
 
@@ -78,14 +78,14 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Length of a frame header.
 pub(super) const HEAD: usize = 9;
 const NOT_BLOCKED: u64 = u64::MAX;
-/// How many bytes are read at once.
+/// Largest number of bytes of one read.
 const PIECE: usize = 4096;
 
 impl<C> Frames<C> {
-    /// Work that is read at once: without a turn, and in each turn.
+    /// Work that is read without a turn, and in each turn.
     const WORK: u32 = 256;
 
-    /// Reads `opening` first, which was read before, and then from `io`.
+    /// Reads `opening`, which was read from `io` before, and then the rest of `io`.
     pub(super) fn new(io: C, opening: Vec<u8>, ticket: Ticket) -> Self {
         let now = Instant::now();
         let mut scanner = Scanner::default();
@@ -103,14 +103,14 @@ impl<C> Frames<C> {
         }
     }
 
-    /// Waits for a turn, and does what needs one before it returns to the runtime: the next turn is granted only after that.
+    /// Waits for a turn. It lasts until the task returns to the runtime.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.ticket.poll_turn(cx));
         self.ticket.give_up();
         Poll::Ready(())
     }
 
-    /// The result of a write. One that failed ends the connection, in a turn.
+    /// Notes the result of a write. A write that failed ends the connection, so its result is returned in a turn.
     fn note_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl<C> Frames<C> {
         polled
     }
 
-    /// When the connection was last of use, to be looked at from outside.
+    /// When the connection was last read and since when its writes are blocked, for the task that checks its timeouts.
     pub(super) fn activity(&self) -> Arc<Activity> {
         self.activity.clone()
     }
@@ -192,7 +192,7 @@ impl Cost {
 }
 
 impl Scanner {
-    /// What the frames that begin in these bytes cost.
+    /// The cost of the frames that begin in these bytes.
     fn scan(&mut self, mut bytes: &[u8]) -> Cost {
         let mut cost = Cost::default();
         while !bytes.is_empty() {
@@ -224,7 +224,7 @@ impl Rate {
     const BURST: u32 = 16_384;
     const PER_SECOND: u32 = 16_384;
 
-    /// Takes tokens. When there are not enough, returns how long to wait; they are taken all the same.
+    /// Takes tokens. When there are too few, they are taken in advance, and the time until they are there is returned.
     fn take(&mut self, amount: u32) -> Option<Duration> {
         if amount == 0 {
             return None;

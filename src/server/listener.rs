@@ -7,13 +7,10 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
-use super::{
-    admission::{Admission, AdmissionError},
-    worker::Worker,
-};
+use super::{admission::Admission, worker::Worker};
 
 /// A socket that listens.
 pub(super) struct Listener {
@@ -23,16 +20,16 @@ pub(super) struct Listener {
 
 impl Listener {
     const BACKLOG: i32 = 1024;
-    /// What the kernel holds unsent is out of our hands: ticks in it only grow old in front of newer ones.
+    /// Bytes that the kernel may hold unsent on a connection. Small, because newer ticks wait behind them.
     const UNSENT: u32 = 16 * 1024;
-    /// A peer that acknowledges nothing for so long is gone, even if its receive window is shut.
+    /// A peer that acknowledges nothing for this time is gone, even if its receive window is zero.
     const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
-    /// How far the kernel's probes of a silent peer are apart.
+    /// Interval of the kernel's keepalive probes of a silent peer.
     const PROBES: Duration = Duration::from_secs(10);
     const FIRST_BACK_OFF: Duration = Duration::from_millis(10);
     const LAST_BACK_OFF: Duration = Duration::from_secs(1);
 
-    /// Takes an address.
+    /// Binds an address.
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
@@ -48,14 +45,14 @@ impl Listener {
         self.address
     }
 
-    /// Deals connections to the worker that has the fewest, for ever. Those that are not admitted are closed at once.
+    /// Gives each new connection to the worker that has the fewest, for ever. A connection that is not admitted is closed at
+    /// once; [`Admission::admit`] logs it.
     ///
     /// # Errors
     /// The runtime cannot watch the socket.
     pub(super) async fn deal_to(self, workers: &[Worker], admission: &Admission) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let mut back_off = Self::FIRST_BACK_OFF;
-        let mut refusals = Refusals::default();
         loop {
             match socket.accept().await {
                 Ok((stream, peer)) => {
@@ -66,37 +63,17 @@ impl Listener {
                     match (prepared, admitted) {
                         (Ok(stream), Ok(admitted)) => worker.hand_over(stream, admitted).await,
                         (Err(error), _) => debug!(%peer, %error, "a connection could not be prepared"),
-                        (_, Err(refused)) => refusals.note(peer, refused),
+                        (_, Err(_)) => {}
                     }
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: the connection stays in the backlog, and to try again at
-                    // once would only burn the CPU.
+                    // Most likely there are no file descriptors left. The connection stays in the backlog, and an immediate
+                    // retry would fail again.
                     warn!(%error, ?back_off, "cannot accept connections");
                     tokio::time::sleep(back_off).await;
                     back_off = Self::LAST_BACK_OFF.min(back_off * 2);
                 }
             }
-        }
-    }
-}
-
-/// Connections that were refused and not told of in the log.
-#[derive(Default)]
-struct Refusals {
-    count: u64,
-    warned: Option<Instant>,
-}
-
-impl Refusals {
-    /// At most one line for so long, however many are refused.
-    const EVERY: Duration = Duration::from_secs(10);
-
-    fn note(&mut self, peer: SocketAddr, refused: AdmissionError) {
-        self.count += 1;
-        if self.warned.is_none_or(|warned| warned.elapsed() >= Self::EVERY) {
-            warn!(refused = self.count, last_peer = %peer, "connections are refused: {refused}");
-            (self.count, self.warned) = (0, Some(Instant::now()));
         }
     }
 }

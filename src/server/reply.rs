@@ -9,11 +9,12 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, StreamId, server::SendResponse};
-use http::Request;
+use http::{Request, StatusCode};
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::grpc::{ConnectionContext, Held, Reply, RequestBody, Router, Ticket, Turns};
+use super::log::{StreamEnd, StreamLog};
+use crate::grpc::{ConnectionContext, Held, Limit, Reply, RequestBody, Router, Ticket, Turns};
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
 /// takes nothing of an answer for the stall timeout.
@@ -24,22 +25,31 @@ pub(super) async fn answer(
     context: ConnectionContext,
     turns: Turns,
 ) {
-    let _open = context.open_stream();
-    let response = {
+    let mut log = StreamLog::new(context.open_stream(), request.uri().path());
+    let answered = {
         let mut answering = pin!(router.answer(request.map(Incoming), context.clone()));
         let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Some(response)),
-            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+            Poll::Ready(response) => Poll::Ready(Ok(response)),
+            Poll::Pending => respond.poll_reset(cx).map(|reset| Err(StreamEnd::of_reset(&reset))),
         });
         answered.await
     };
-    let Some(response) = response else { return };
+    let response = match answered {
+        Ok(response) => response,
+        Err(end) => return log.end = Some(end),
+    };
     let (parts, body) = response.into_parts();
     let is_over = body.is_end_stream();
-    // Fails when the stream was reset, or the connection is gone.
-    let Ok(stream) = respond.send_response(http::Response::from_parts(parts, ()), is_over) else { return };
-    if !is_over {
-        Sending { stream, body, data: Bytes::new(), stall: None, context, turns }.await;
+    let end = match parts.status {
+        StatusCode::OK => StreamEnd::of_status(&parts.headers),
+        status => Some(StreamEnd::Http(status)),
+    };
+    match respond.send_response(http::Response::from_parts(parts, ()), is_over) {
+        Ok(_) if is_over => log.end = end.or(Some(StreamEnd::Failed)),
+        Ok(stream) => Sending { stream, body, data: Bytes::new(), stall: None, context, turns, log }.await,
+        // The stream was reset, or the connection is gone.
+        Err(error) if error.is_io() => log.end = Some(StreamEnd::ConnectionClosed),
+        Err(_) => log.end = Some(StreamEnd::ResetByClient),
     }
 }
 
@@ -47,11 +57,12 @@ pub(super) async fn answer(
 struct Sending {
     stream: SendStream<Bytes>,
     body: Reply,
-    /// What was taken from the body and waits for room.
+    /// Bytes of the body that wait for flow control.
     data: Bytes,
     stall: Option<Stall>,
     context: ConnectionContext,
     turns: Turns,
+    log: StreamLog,
 }
 
 /// An answer that waits for flow control.
@@ -59,23 +70,23 @@ struct Stall {
     since: Instant,
     /// Bytes sent since then.
     sent: usize,
-    next_look: Pin<Box<Sleep>>,
+    next_check: Pin<Box<Sleep>>,
     /// Waits for a turn to reset the stream: thousands of streams may stall at the same time.
     ticket: Option<Ticket>,
-    /// Counts ticks that wait. (Answers are counted since they were made.)
+    /// Counts ticks that wait. (Answers are counted from when they were made.)
     _blocked: Option<Held>,
 }
 
 impl Stall {
     /// Fewer bytes than this do not count as progress.
     const PROGRESS: usize = 1024;
-    const LOOK: Duration = Duration::from_secs(1);
+    const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-    /// The looks of streams that stall together are spread over time.
-    fn new(stream: StreamId, look: Duration, blocked: Option<Held>) -> Self {
-        let spread = look * (stream.as_u32() / 2 % 128) / 128;
-        let next_look = Box::pin(sleep(look + spread));
-        Self { since: Instant::now(), sent: 0, next_look, ticket: None, _blocked: blocked }
+    /// The checks of streams that stall together are spread over time.
+    fn new(stream: StreamId, check_interval: Duration, blocked: Option<Held>) -> Self {
+        let spread = check_interval * (stream.as_u32() / 2 % 128) / 128;
+        let next_check = Box::pin(sleep(check_interval + spread));
+        Self { since: Instant::now(), sent: 0, next_check, ticket: None, _blocked: blocked }
     }
 }
 
@@ -127,20 +138,26 @@ impl Sending {
             return Poll::Ready(true);
         }
         let (has_answers, timeout) = (self.body.has_answers(), self.context.answers().stall_timeout());
-        let look = timeout.min(Stall::LOOK);
+        let check_interval = timeout.min(Stall::CHECK_INTERVAL);
         let stall = self.stall.get_or_insert_with(|| {
             let blocked = (!has_answers).then(|| self.context.server().block(self.data.len()));
-            Stall::new(self.stream.stream_id(), look, blocked)
+            Stall::new(self.stream.stream_id(), check_interval, blocked)
         });
         loop {
             if let Some(ticket) = &mut stall.ticket {
                 ready!(ticket.poll_turn(cx));
                 self.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+                let (end, limit) = match has_answers {
+                    true => (StreamEnd::Stalled, Limit::UnreadAnswers),
+                    false => (StreamEnd::Blocked, Limit::BlockedTicks),
+                };
+                self.context.note_limit(limit);
+                self.log.end = Some(end);
                 return Poll::Ready(false);
             }
-            ready!(stall.next_look.as_mut().poll(cx));
+            ready!(stall.next_check.as_mut().poll(cx));
             let is_over = match has_answers {
-                // Where it has to give way to others, the timeout is one look.
+                // A connection that has to give way does not have the whole timeout.
                 true => stall.since.elapsed() >= timeout || self.context.answers().must_give_way(),
                 false => self.context.server().is_blocked(),
             };
@@ -149,8 +166,8 @@ impl Sending {
                 continue;
             }
             let left = timeout.saturating_sub(stall.since.elapsed());
-            let next = if has_answers { left.min(look) } else { Stall::LOOK * 4 };
-            stall.next_look.as_mut().reset(Instant::now() + next);
+            let next = if has_answers { left.min(check_interval) } else { Stall::CHECK_INTERVAL * 4 };
+            stall.next_check.as_mut().reset(Instant::now() + next);
         }
     }
 }
@@ -160,11 +177,13 @@ impl Future for Sending {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if this.stream.poll_reset(cx).is_ready() {
+        if let Poll::Ready(reset) = this.stream.poll_reset(cx) {
+            this.log.end = Some(StreamEnd::of_reset(&reset));
             return Poll::Ready(());
         }
         loop {
             if !this.data.is_empty() && !ready!(this.poll_data(cx)) {
+                this.log.end.get_or_insert(StreamEnd::ConnectionClosed);
                 return Poll::Ready(());
             }
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
@@ -175,6 +194,7 @@ impl Future for Sending {
                     }
                     Err(frame) => {
                         if let Ok(trailers) = frame.into_trailers() {
+                            this.log.end = StreamEnd::of_status(&trailers).or(Some(StreamEnd::Failed));
                             // Fails only when there is nobody to send them to.
                             let _ = this.stream.send_trailers(trailers);
                         }
@@ -183,13 +203,23 @@ impl Future for Sending {
                 },
                 Some(Err(_)) => {
                     this.stream.send_reset(Reason::INTERNAL_ERROR);
+                    this.log.end = Some(StreamEnd::Failed);
                     return Poll::Ready(());
                 }
                 None => {
                     let _ = this.stream.send_data(Bytes::new(), true);
+                    this.log.end = Some(StreamEnd::Failed);
                     return Poll::Ready(());
                 }
             }
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if self.log.is_enabled() {
+            self.log.summary = self.body.summary();
         }
     }
 }

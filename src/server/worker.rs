@@ -39,9 +39,9 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// After so many turns of tasks the runtime looks at its timers and sockets. A stream that reads the past has the
-    /// next turn ready at once; with tokio's 61, live ticks would wait for a millisecond or two of it.
-    const TURNS: u32 = 16;
+    /// Number of polls of tasks after which the runtime looks at its timers and sockets. With tokio's default of 61, live
+    /// ticks would wait for a millisecond or two of other work.
+    const POLLS: u32 = 16;
 
     /// Prepares a worker. It works while the returned function runs, which blocks its thread.
     pub(super) fn start(
@@ -50,7 +50,7 @@ impl Worker {
         config: Config,
     ) -> io::Result<(Self, impl FnOnce() + Send + 'static)> {
         let runtime =
-            runtime::Builder::new_current_thread().event_interval(Self::TURNS).enable_all().build()?;
+            runtime::Builder::new_current_thread().event_interval(Self::POLLS).enable_all().build()?;
         let (incoming, accepted) = mpsc::channel(64);
         let (stop, stopped) = oneshot::channel();
         let run = {
@@ -90,8 +90,8 @@ fn from_std(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
     tokio::net::TcpStream::from_std(stream)
 }
 
-/// Works until it is stopped: then connections have until the instant of `stopped` to close. `register` makes a connection
-/// of this runtime of one that was accepted elsewhere.
+/// Serves connections until `stopped` is ready. Connections that are open then have until the instant it returns to close.
+/// `register` registers an accepted connection with this runtime.
 pub(super) async fn run<A, C>(
     worker: WorkerContext,
     router: Router,
@@ -106,7 +106,7 @@ pub(super) async fn run<A, C>(
     let (hub, turns) = (worker.hub.clone(), worker.turns.clone());
     let stopping = CancellationToken::new();
     let granting = tokio::spawn(turns.clone().grant());
-    // A task of its own, so that it takes its turn after the streams that it has woken.
+    // A task of its own, so that it is polled again only after the streams that it has woken.
     let pacing = tokio::spawn(pace(worker, flush_interval, stopping.clone()));
     let connections = TaskTracker::new();
     let sweeping = tokio::spawn(sweep(hub.clone(), turns.clone(), stopping.clone()));
@@ -144,7 +144,7 @@ pub(super) async fn run<A, C>(
         debug!(left = connections.len(), "cutting connections that did not close in time");
     }
     stopping.cancel();
-    // These may wait for a turn that is not granted any more.
+    // These tasks may wait for a turn, and turns are not granted any more.
     for task in [granting, sweeping].into_iter().chain(collecting) {
         task.abort();
     }
@@ -157,7 +157,7 @@ pub(super) async fn run<A, C>(
 const CHANGES: usize = 128;
 /// Largest number of interests that are signalled at once when their minimum interval is over.
 const DEFERRED: usize = 1_024;
-/// How many subscriptions of subscribers that have left are removed at once.
+/// Largest number of subscriptions of subscribers that have left that are removed at once.
 const SWEPT: usize = 64;
 
 /// Publishes ticks when they are due, and heartbeats. Sleeps while nothing is watched.
@@ -165,6 +165,7 @@ async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: Cancell
     let WorkerContext { hub, clock, .. } = worker;
     let alarm = Alarm::new(clock);
     let mut pacer = Pacer::new(clock.speed(), flush_interval);
+    let arrivals = pacer.arrivals();
     let mut next_beat = None;
     while !stopping.is_cancelled() {
         let now = clock.now();
@@ -175,21 +176,25 @@ async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: Cancell
             WatchChange::Watch { id, series, from } => pacer.watch(id, series, from),
             WatchChange::Unwatch { id } => pacer.unwatch(id),
         });
+        pacer.take_arrivals();
         let mut deferred = hub.wake_deferred(DEFERRED);
         if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {
             flush(&hub, &mut pacer, now);
             deferred = hub.wake_deferred(DEFERRED);
         }
-        // There was more to signal than is done at once.
+        // More has to be signalled than is allowed at once.
         if more_changes || deferred.is_some_and(|deferred| deferred <= pacer.flushed()) {
             tokio::task::yield_now().await;
             continue;
         }
         let due = next_flush(&pacer, deferred);
         let wake = [due, next_beat].into_iter().flatten().min();
+        // If the next flush has ticks to publish, it takes the arrivals as well.
+        let is_due = due.is_some_and(|due| due <= pacer.flush_at(now));
         tokio::select! {
             () = alarm.wait_until(wake.unwrap_or(Time::MAX)), if wake.is_some() => {}
             () = hub.changed() => {}
+            () = arrivals.wait(), if !is_due => {}
             () = stopping.cancelled() => return,
         }
     }
@@ -228,7 +233,7 @@ async fn sweep(hub: Arc<Hub>, turns: Turns, stopping: CancellationToken) {
 
 /// How often memory that this thread has freed is collected.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
-/// Collection is thorough once no client has left for so many intervals.
+/// Number of intervals without a client that leaves, after which a collection is thorough.
 const QUIET_INTERVALS: u32 = 5;
 
 /// Calls [`Config::collect_memory`] at intervals, in turns.

@@ -109,8 +109,8 @@ impl Tape for Recorded {
         &self.identity
     }
 
-    fn instruments(&self) -> &[Arc<Instrument>] {
-        self.universe.listed()
+    fn instruments(&self) -> Arc<[Arc<Instrument>]> {
+        self.universe.listed().clone()
     }
 
     fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {

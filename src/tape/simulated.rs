@@ -53,8 +53,8 @@ impl Tape for Simulated {
         &self.identity
     }
 
-    fn instruments(&self) -> &[Arc<Instrument>] {
-        self.universe.listed()
+    fn instruments(&self) -> Arc<[Arc<Instrument>]> {
+        self.universe.listed().clone()
     }
 
     fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {

@@ -24,7 +24,7 @@ const BUILTIN: &str = include_str!("universe/builtin.toml");
 /// The instruments of a tape.
 #[derive(Debug)]
 pub struct Universe {
-    listed: Vec<Arc<Instrument>>,
+    listed: Arc<[Arc<Instrument>]>,
     invented: Option<Invented>,
 }
 
@@ -85,7 +85,7 @@ impl Universe {
     /// Instruments that were found elsewhere, each symbol once.
     pub(super) fn of(mut listed: Vec<Arc<Instrument>>) -> Self {
         listed.sort_by_key(|instrument| instrument.symbol);
-        Self { listed, invented: None }
+        Self { listed: listed.into(), invented: None }
     }
 
     /// The same instruments, and an invented one for any other well-formed symbol, at most `most` invented ones at a
@@ -96,7 +96,7 @@ impl Universe {
     }
 
     /// The instruments that are listed, sorted by symbol.
-    pub fn listed(&self) -> &[Arc<Instrument>] {
+    pub fn listed(&self) -> &Arc<[Arc<Instrument>]> {
         &self.listed
     }
 
@@ -119,7 +119,7 @@ impl Universe {
     /// Adds every listed instrument to a digest. Two lists give the same digest only if they are the same.
     pub fn digest_into(&self, digest: &mut Sha256) {
         digest.update((self.listed.len() as u64).to_le_bytes());
-        for instrument in &self.listed {
+        for instrument in self.listed.iter() {
             // Every field by name: a new one cannot be forgotten.
             let Instrument {
                 symbol,
@@ -181,7 +181,7 @@ mod tests {
         {
             assert!(universe.instrument(&symbol(text)).is_ok(), "{text}");
         }
-        for instrument in universe.listed() {
+        for instrument in universe.listed().iter() {
             let (price, increment) = (instrument.reference_price.nanos(), instrument.price_increment.nanos());
             assert_eq!(price % increment, 0, "{} trades at multiples of its increment", instrument.symbol);
             assert!(price / increment > 1000, "the price of {} can move", instrument.symbol);

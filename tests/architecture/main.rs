@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod circles;
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -4,10 +4,14 @@
 
 mod bad_input;
 mod client;
+mod environment;
 mod failover;
 mod gogen;
+mod growing;
 mod history;
+mod http1;
 mod limits;
+mod logs;
 mod protocol;
 mod quotes;
 mod recorded;

@@ -374,7 +374,7 @@ impl Tape for Late {
     fn identity(&self) -> &Identity {
         self.0.identity()
     }
-    fn instruments(&self) -> &[Arc<Instrument>] {
+    fn instruments(&self) -> Arc<[Arc<Instrument>]> {
         self.0.instruments()
     }
     fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {

@@ -13,7 +13,7 @@ use ticker::{
     tick::Time,
 };
 use tokio::{
-    io::{AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
@@ -64,7 +64,15 @@ fn seconds(range: std::ops::RangeInclusive<u64>, since: Instant) {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_does_not_begin_is_closed_after_five_seconds() {
     let server = Server::start(|_| {});
-    for part in [&b""[..], b"P", &OPENING[..12], &OPENING[..24], &OPENING[..OPENING.len() - 1]] {
+    for part in [
+        &b""[..],
+        b"P",
+        b"GET",
+        b"GET / HTTP/1.1\r\nhost: ticker\r\n",
+        &OPENING[..12],
+        &OPENING[..24],
+        &OPENING[..OPENING.len() - 1],
+    ] {
         let mut io = server.connect().await;
         io.write_all(part).await.unwrap();
         let since = Instant::now();
@@ -84,17 +92,33 @@ async fn a_connection_that_does_not_begin_is_closed_after_five_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_http_2_is_closed_at_once() {
+async fn what_is_not_http_is_closed_at_once() {
     let server = Server::start(|_| {});
     let mut not_settings = OPENING.to_vec();
     not_settings[27] = 6;
-    for bytes in [&b"GET / HTTP/1.1\r\nHost: ticker\r\n\r\nand more"[..], &not_settings] {
+    for bytes in [&b"\x16\x03\x01\x02\x00"[..], b"SSH-2.0-ticker\r\n", b"GET it now\r\n", &not_settings] {
         let mut io = server.connect().await;
         io.write_all(bytes).await.unwrap();
         let since = Instant::now();
         assert_eq!(frames_until_end(&mut io).await, NONE);
         seconds(0..=0, since);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn http_1_is_answered_at_once_and_what_follows_is_not_read_for_long() {
+    let server = Server::start(|_| {});
+    let mut io = server.connect().await;
+    io.write_all(b"GET / HTTP/1.1\r\nhost: ticker\r\n\r\nand more").await.unwrap();
+    let since = Instant::now();
+    let mut answer = String::new();
+    io.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 505 HTTP Version Not Supported\r\n"), "{answer}");
+    seconds(0..=0, since);
+    while io.write_all(b".").await.is_ok() {
+        sleep(Duration::from_millis(500)).await;
+    }
+    seconds(5..=5, since);
 }
 
 /// How a connection ends, within an hour.

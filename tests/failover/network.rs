@@ -201,7 +201,7 @@ fn whatever_the_network_does_every_tick_comes_once_and_in_order() {
         println!("  {} ticks, {reconnects} reconnects, longest without ticks {longest:?}", ledger.ticks);
         assert!(reconnects > 0, "seed {seed}: nothing went wrong");
         let tape = tape();
-        for instrument in tape.instruments() {
+        for instrument in tape.instruments().iter() {
             let due = tape.series(instrument).sequence_at(START + (TROUBLE + PEACE - Duration::from_secs(1)));
             let last = ledger.last(&instrument.symbol);
             assert!(last >= due, "seed {seed}: {} stands at {last:?}, {due:?} is due", instrument.symbol);

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from processes import Process
+from processes import Process, Server
 from typewriter import Typewriter
 
 
@@ -106,32 +106,89 @@ ON_ALTERNATE_SCREEN, BACK_ON_THE_FIRST = b"\x1b[?1049h", b"\x1b[?1049l"
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
-@pytest.mark.parametrize("stop", ["Ctrl-C", signal.SIGTERM])
-def test_a_live_table_gives_the_terminal_back(binary, server, stop):
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    before = termios.tcgetattr(theirs)
-    command = [binary, "watch", "RELIANCE", "TCS", "BTC-USD", "--endpoint", f"http://{server.address}"]
-    environment = {**os.environ, "TERM": "xterm-256color"}
-    watching = subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environment
-    )
-    user = Typewriter(ours)
-    try:
-        user.read_until(lambda: all(symbol in user.shown for symbol in (b"RELIANCE", b"TCS", b"BTC-USD")))
-        assert termios.tcgetattr(theirs) != before, "a live table takes the terminal over"
-        if stop == "Ctrl-C":
-            os.write(ours, b"\x03")
-        else:
-            watching.send_signal(stop)
-        user.read_until(lambda: watching.poll() is not None and not select.select([ours], [], [], 0)[0])
-        assert watching.wait(5) == 0, user.shown
-    finally:
+@pytest.fixture
+def table(binary):
+    """Starts `ticker watch` on a terminal of its own."""
+    started = []
+
+    def run(*arguments):
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, 80))
+        watching = subprocess.Popen(
+            [binary, "watch", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )
+        started.append(watching)
+        return Typewriter(ours), theirs, watching
+
+    yield run
+    for watching in started:
         watching.kill()
-    assert termios.tcgetattr(theirs) == before
+        watching.wait()
+
+
+def left_by(user, watching):
+    """The lines that a table leaves on the first screen when it ends."""
+    user.read_until(lambda: watching.poll() is not None and not select.select([user.terminal], [], [], 0)[0])
+    shown = user.shown.rpartition(BACK_ON_THE_FIRST)[2].decode()
+    return re.sub(r"\x1b\[[0-9;?]*[a-z]", "", shown).split("\r\n")
+
+
+@pytest.mark.parametrize("stop", ["Ctrl-C", "q", signal.SIGTERM])
+def test_a_live_table_gives_the_terminal_back_with_its_last_state_on_it(table, server, stop):
+    user, terminal, watching = table("RELIANCE", "TCS", "NOSUCH", "--endpoint", f"http://{server.address}")
+    before = termios.tcgetattr(terminal)
+    user.read_until(lambda: all(symbol in user.shown for symbol in (b"RELIANCE", b"TCS", b"NOSUCH")))
+    assert termios.tcgetattr(terminal) != before, "a live table takes the terminal over"
+    if stop == signal.SIGTERM:
+        watching.send_signal(stop)
+    else:
+        os.write(user.terminal, {"Ctrl-C": b"\x03", "q": b"q"}[stop])
+    heading, reliance, tcs, totals, began, warning, prompt = left_by(user, watching)
+    assert watching.returncode == 0, user.shown
+    assert termios.tcgetattr(terminal) == before
     entered, left = user.shown.rfind(ON_ALTERNATE_SCREEN), user.shown.rfind(BACK_ON_THE_FIRST)
     assert -1 < entered < left, "back on the screen that was there"
     assert user.shown.rfind(SHOW_CURSOR) > user.shown.rfind(HIDE_CURSOR), "with its cursor"
+    assert heading.split() == "SYMBOL LTP CHANGE CHANGE % TICKS/S AGE".split()
+    assert reliance.startswith("RELIANCE ") and tcs.startswith("TCS ")
+    assert str(server.address) in totals and "2 symbols" in totals
+    assert began.startswith("CHANGE since 20") and began.endswith("Z")
+    assert warning.startswith("warning: unknown symbol NOSUCH") and prompt == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ticks"),
+    [
+        (["-n", "5"], "5 ticks"),
+        (["--from", "2026-01-01T09:15:00Z", "--to", "2026-01-01T09:15:02Z", "--speed", "0"], "20 ticks"),
+    ],
+)
+def test_a_table_that_ends_by_itself_leaves_its_last_state(table, server, arguments, ticks):
+    user, _, watching = table("TCS", *arguments, "--endpoint", f"http://{server.address}")
+    heading, tcs, totals, began, prompt = left_by(user, watching)
+    assert watching.returncode == 0, user.shown
+    assert heading.startswith("SYMBOL ") and tcs.startswith("TCS ")
+    assert ticks in totals and began.startswith("CHANGE since 20") and prompt == ""
+
+
+def test_the_r_key_is_offered_while_a_table_reconnects(binary, table, serve):
+    server = serve()
+    user, _, watching = table("TCS", "--endpoint", f"http://{server.address}")
+    user.read_until(lambda: b"q quits" in user.shown)
+    assert b"r retries now" not in user.shown
+    server.terminate()
+    user.read_until(lambda: b"r retries now" in user.shown)
+    with Server([binary, "serve", "--listen", server.address]):
+        user.press(b"r")
+        user.read_until(lambda: b"1 reconnect" in user.shown)
+        user.press(b"q")
+        assert left_by(user, watching)[1].startswith("TCS ")
+    assert watching.returncode == 0
 
 
 def test_ctrl_z_stops_a_live_table_and_fg_goes_on_with_it(binary, server):

@@ -1,6 +1,7 @@
 """The Markdown pages: every command runs as it is pasted and prints what the page shows, and every link leads somewhere."""
 
 import re
+import subprocess
 
 import pytest
 
@@ -83,6 +84,14 @@ def test_rust_code_is_that_of_an_example(page):
 def test_each_reason_not_to_run_a_command_is_needed():
     lines = [command.line for page in PAGES for command in commands_of(page)]
     assert [pattern for pattern in NOT_RUN if not any(re.match(pattern, line) for line in lines)] == []
+
+
+def test_the_page_on_configuration_has_every_option_of_the_server(binary):
+    help = subprocess.run([binary, "serve", "--help"], check=True, capture_output=True, text=True).stdout
+    options = dict(zip(re.findall(r"^ {6}(--[a-z-]+)", help, re.MULTILINE), re.findall(r"\bTICKER_[A-Z_]+(?==)", help)))
+    assert "--listen" in options
+    rows = re.findall(r"^\| `(--[a-z-]+)` \| `(TICKER_[A-Z_]+)` \|", Page(ROOT / "docs/CONFIGURATION.md").text, re.MULTILINE)
+    assert dict(rows) == options
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))

@@ -1,7 +1,9 @@
 """Several servers, and servers that stop."""
 
+import http.client
 import signal
 import socket
+import ssl
 import time
 
 import grpc
@@ -96,6 +98,32 @@ def test_a_port_that_is_taken_fails_with_its_cause(binary, server):
         assert second.wait(5) == 1
         assert server.address in "".join(second.stderr)
         assert "panicked" not in "".join(second.stderr)
+
+
+def test_a_browser_is_told_what_the_port_speaks(server):
+    connection = http.client.HTTPConnection(server.address, timeout=5)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    assert (answer.status, answer.getheader("content-type")) == (505, "text/plain; charset=utf-8")
+    assert f"grpcurl -plaintext {server.address} list" in text
+
+
+def test_a_tls_handshake_is_refused_at_once(server):
+    host, port = server.address.rsplit(":", 1)
+    start = time.monotonic()
+    with socket.create_connection((host, int(port)), timeout=5) as plain, pytest.raises((ssl.SSLError, OSError)):
+        ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+    assert time.monotonic() - start < 2
+
+
+def test_the_log_tells_the_start_and_why_the_server_stops(serve):
+    server = serve()
+    server.terminate()
+    started, stopping, stopped = server.stderr
+    assert f" INFO ticker::server: serving address={server.address} " in started
+    assert stopping.endswith(" INFO ticker: stopping reason=SIGTERM\n")
+    assert stopped.endswith(" INFO ticker::server: stopped streams_cut=0\n")
 
 
 def test_a_symbol_that_trades_once_an_hour_has_a_first_price_at_once(serve, tmp_path):

@@ -48,7 +48,7 @@ fn fault(name: &str, bytes: &[u8]) -> String {
 /// Every tick: symbol, sequence, time, price and quantity.
 fn ticks(tape: &Recorded) -> Vec<String> {
     let mut lines = Vec::new();
-    for instrument in tape.instruments() {
+    for instrument in tape.instruments().iter() {
         let series = tape.series(instrument);
         for sequence in series.first().0..=series.last().0 {
             let tick = series.tick(Sequence(sequence));

@@ -56,7 +56,7 @@ fn ticker(arguments: &[&str]) -> Command {
 
 /// Holds every tick of a recording against the tape that it was recorded from.
 fn is_true_to(recording: &Recorded, source: &dyn Tape) {
-    for recorded in recording.instruments() {
+    for recorded in recording.instruments().iter() {
         let played = recording.series(recorded);
         let instrument = source.instrument(&recorded.symbol).unwrap();
         let series = source.series(&instrument);

@@ -29,7 +29,7 @@ fn vectors(columns: &str, values: impl Fn(&dyn Series, &Tick) -> Vec<u64>) -> St
     let mut csv = format!("# engine version {ENGINE_VERSION}\nseed,symbol,sequence,{columns}\n");
     for seed in [0, 7, u64::MAX] {
         let tape = tape(seed);
-        for instrument in tape.instruments() {
+        for instrument in tape.instruments().iter() {
             let series = tape.series(instrument);
             for n in sequences() {
                 csv.push_str(&format!("{seed},{},{n}", instrument.symbol));

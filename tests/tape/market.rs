@@ -175,7 +175,7 @@ fn more_is_traded_when_prices_move_more() {
 fn the_instruments_that_are_built_in_have_the_volatility_they_state() {
     let universe = Universe::builtin().unwrap();
     let mut ratios = Vec::new();
-    for instrument in universe.listed() {
+    for instrument in universe.listed().iter() {
         let instrument: &Instrument = instrument;
         let series = ticker::tape::SimulatedSeries::new(7, instrument);
         let hours = returns(&logs(&series, TODAY, DAY / 24, 24 * 29));

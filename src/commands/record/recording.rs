@@ -14,15 +14,15 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::{
     client::{Event, LiveTick},
-    commands::{rows::written, watch::notices},
+    commands::{phrases::counted, rows::io_error, warnings},
     decimal,
     tick::{Sequence, Symbol},
     timestamp,
 };
 
-/// A recording in resume. It prints as what it has so far.
+/// An unfinished recording. It displays how many ticks and symbols it has so far.
 pub(super) struct Recording {
-    rows: csv::Writer<Packed>,
+    rows: csv::Writer<Destination>,
     increments: HashMap<Symbol, u64>,
     /// The last sequence of each symbol.
     last: HashMap<Symbol, Sequence>,
@@ -30,15 +30,15 @@ pub(super) struct Recording {
     remaining: Option<u64>,
 }
 
-/// Where the rows go: to standard output, or to a file as its name says.
-enum Packed {
+/// Where the rows go: to standard output, or to a file whose name tells the compression.
+enum Destination {
     Stdout(BufWriter<io::Stdout>),
     Plain(BufWriter<File>),
     Gzip(GzEncoder<BufWriter<File>>),
     Zstd(zstd::Encoder<'static, BufWriter<File>>),
 }
 
-/// An instrument that the server does not list is traded in ones.
+/// Quantity increment of an instrument that the server does not list, in units of 1e-9.
 const ONE: u64 = 1_000_000_000;
 
 impl Recording {
@@ -47,7 +47,7 @@ impl Recording {
         increments: HashMap<Symbol, u64>,
         count: Option<NonZeroU64>,
     ) -> anyhow::Result<Self> {
-        Self::begin(Packed::Stdout(BufWriter::new(io::stdout())), increments, count)
+        Self::begin(Destination::Stdout(BufWriter::new(io::stdout())), increments, count)
     }
 
     /// Makes the file.
@@ -68,16 +68,16 @@ impl Recording {
             }
             made => made.with_context(|| format!("cannot make {}", path.display()))?,
         };
-        Self::begin(Packed::new(path, BufWriter::new(file))?, increments, count)
+        Self::begin(Destination::new(path, BufWriter::new(file))?, increments, count)
     }
 
     fn begin(
-        packed: Packed,
+        destination: Destination,
         increments: HashMap<Symbol, u64>,
         count: Option<NonZeroU64>,
     ) -> anyhow::Result<Self> {
-        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(packed);
-        rows.write_record(["time", "symbol", "price", "quantity", "sequence"]).map_err(written)?;
+        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(destination);
+        rows.write_record(["time", "symbol", "price", "quantity", "sequence"]).map_err(io_error)?;
         let remaining = count.map(NonZeroU64::get);
         Ok(Self { rows, increments, last: HashMap::new(), ticks: 0, remaining })
     }
@@ -85,7 +85,7 @@ impl Recording {
     /// Takes events in; false when there are as many ticks as were asked for.
     pub(super) fn take(&mut self, events: &mut Vec<Event>, warn: impl FnMut(&str)) -> anyhow::Result<bool> {
         let more = self.take_each(events, warn)?;
-        if matches!(self.rows.get_ref(), Packed::Stdout(_)) {
+        if matches!(self.rows.get_ref(), Destination::Stdout(_)) {
             self.rows.flush()?;
         }
         Ok(more)
@@ -96,9 +96,9 @@ impl Recording {
             match event {
                 Event::Tick(live) => self.write(&live)?,
                 Event::Gap { .. } => {
-                    bail!("{}; the recording ends before them", notices(&event).join("; "))
+                    bail!("{}; the recording ends before them", warnings::of_event(&event).join("; "))
                 }
-                other => notices(&other).iter().for_each(|notice| warn(notice)),
+                other => warnings::of_event(&other).iter().for_each(|warning| warn(warning)),
             }
             if self.remaining == Some(0) {
                 return Ok(false);
@@ -122,7 +122,7 @@ impl Recording {
             &decimal::show(tick.quantity.get().saturating_mul(increment)),
             &tick.sequence.to_string(),
         ];
-        self.rows.write_record(row).map_err(written).context("cannot write the recording")?;
+        self.rows.write_record(row).map_err(io_error).context("cannot write the recording")?;
         self.ticks += 1;
         self.remaining = self.remaining.map(|remaining| remaining - 1);
         Ok(())
@@ -136,12 +136,11 @@ impl Recording {
 
 impl fmt::Display for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let one = |count, of| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
-        write!(f, "{} of {}", one(self.ticks, "tick"), one(self.last.len() as u64, "symbol"))
+        write!(f, "{} of {}", counted(self.ticks, "tick"), counted(self.last.len() as u64, "symbol"))
     }
 }
 
-impl Packed {
+impl Destination {
     fn new(path: &Path, file: BufWriter<File>) -> io::Result<Self> {
         Ok(match path.extension().and_then(|extension| extension.to_str()) {
             Some("gz") => Self::Gzip(GzEncoder::new(file, Compression::default())),
@@ -161,7 +160,7 @@ impl Packed {
     }
 }
 
-impl Write for Packed {
+impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(stdout) => stdout.write(bytes),

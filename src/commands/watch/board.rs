@@ -1,13 +1,14 @@
-//! What the table knows: the prices, changes and rates of the symbols that are watched.
+//! The data of the table: prices, changes and rates of the symbols that are watched.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
-use super::{notices, rate::Rate};
+use super::rate::Rate;
 use crate::{
     client::{Endpoint, Event, LiveTick},
+    commands::warnings,
     tick::{Price, Symbol, Time},
 };
 
@@ -15,7 +16,9 @@ use crate::{
 pub(super) struct Board {
     /// The replica that the ticks come from.
     pub(super) endpoint: Endpoint,
-    /// Without a stream, the number of the attempt to open another one.
+    /// The time on the tape at which the watch began: changes are counted from the prices of then.
+    pub(super) began: Time,
+    /// While there is no connection, the number of the attempt to make another one.
     pub(super) attempt: Option<u32>,
     pub(super) reconnects: u64,
     /// When the last tick came, after the start.
@@ -24,10 +27,12 @@ pub(super) struct Board {
     pub(super) ticks: u64,
     pub(super) conflated: u64,
     pub(super) rate: Rate,
+    /// What is waited for, while no ticks come.
+    pub(super) reason_to_wait: Option<String>,
     /// The place of each symbol that the user named; the others follow in alphabetical order.
     places: HashMap<Symbol, usize>,
     rows: BTreeMap<(usize, Symbol), Row>,
-    notices: VecDeque<String>,
+    warnings: VecDeque<String>,
 }
 
 /// One symbol.
@@ -50,15 +55,16 @@ pub(super) struct Prices {
 }
 
 impl Board {
-    /// Notices that are kept; older ones are forgotten.
-    const NOTICES: usize = 1000;
+    /// Most warnings that are kept; older ones are dropped.
+    const MAX_WARNINGS: usize = 1000;
 
-    pub(super) fn new(endpoint: &Endpoint, named: &[String]) -> Self {
+    pub(super) fn new(endpoint: &Endpoint, named: &[String], began: Time) -> Self {
         // The first place of a symbol that is named twice.
         let places = named.iter().enumerate().rev();
         let places = places.filter_map(|(place, name)| Some((name.parse().ok()?, place)));
         Self {
             endpoint: endpoint.clone(),
+            began,
             attempt: None,
             reconnects: 0,
             last_tick: Duration::ZERO,
@@ -66,15 +72,16 @@ impl Board {
             ticks: 0,
             conflated: 0,
             rate: Rate::default(),
+            reason_to_wait: None,
             places: places.collect(),
             rows: BTreeMap::new(),
-            notices: VecDeque::new(),
+            warnings: VecDeque::new(),
         }
     }
 
     /// Takes in an event, so long after the start.
     pub(super) fn take(&mut self, event: Event, elapsed: Duration) {
-        notices(&event).into_iter().for_each(|notice| self.tell(notice));
+        warnings::of_event(&event).into_iter().for_each(|warning| self.warn(warning));
         match event {
             Event::Tick(live) => self.tick(&live, elapsed),
             Event::Answer { tape_id, subscribed, .. } => {
@@ -94,10 +101,10 @@ impl Board {
         }
     }
 
-    /// Adds what the user must know.
-    pub(super) fn tell(&mut self, notice: String) {
-        self.notices.truncate(Self::NOTICES - 1);
-        self.notices.push_front(notice);
+    /// Adds a warning.
+    pub(super) fn warn(&mut self, warning: String) {
+        self.warnings.truncate(Self::MAX_WARNINGS - 1);
+        self.warnings.push_front(warning);
     }
 
     /// The rows in their order.
@@ -110,9 +117,9 @@ impl Board {
         self.rows.len()
     }
 
-    /// What the user must know, the newest first.
-    pub(super) fn notices(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.notices.iter().map(String::as_str)
+    /// The warnings, the newest first.
+    pub(super) fn warnings(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.warnings.iter().map(String::as_str)
     }
 
     fn tick(&mut self, live: &LiveTick, elapsed: Duration) {
@@ -153,7 +160,7 @@ pub(super) mod tests {
 
     pub(in crate::commands::watch) fn board(named: &[&str]) -> Board {
         let named: Vec<_> = named.iter().map(|name| (*name).to_owned()).collect();
-        Board::new(&"localhost:50051".parse().unwrap(), &named)
+        Board::new(&"localhost:50051".parse().unwrap(), &named, Time::from_nanos(1_764_000_000_000_000_000))
     }
 
     pub(in crate::commands::watch) fn tick(symbol: &str, nanos: i64) -> Event {

@@ -1,17 +1,21 @@
-//! Draws the board: a row for each symbol, and two lines of totals and news below them.
+//! Draws the board: a row for each symbol, and below them a footer with totals, keys and warnings.
 
 use std::time::Duration;
 
 use ratatui::{
-    Frame,
-    layout::{Constraint, Layout, Rect},
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect, Size},
     style::{Color, Style, Stylize},
     text::{Line, Span, Text},
-    widgets::{Cell, Row, Table},
+    widgets::{Cell, Row, Table, Widget},
 };
 
 use super::board::{self, Board};
-use crate::tick::{Symbol, Time};
+use crate::{
+    commands::phrases::{ELLIPSIS, counted, rough_duration, shortened},
+    tick::{Symbol, Time},
+    timestamp::show_with_decimals,
+};
 
 /// The part of the board that is in sight.
 #[derive(Default)]
@@ -64,13 +68,20 @@ struct Column {
 /// The texts of a row, and the color of each.
 type Texts = [(String, Style); COLUMNS.len()];
 
-/// Shown in place of a number that does not fit: part of a price would look like another price.
-const NO_ROOM: &str = "…";
-
 /// Between two columns.
 const GAP: usize = 1;
 
 impl View {
+    /// Divides an area into the rows with their headings and a footer of so many lines, at most half of the area.
+    fn lay_out(&mut self, area: Rect, footer: usize, rows: usize) -> [Rect; 2] {
+        let footer = u16::try_from(footer).unwrap_or(u16::MAX).min(area.height.div_ceil(2));
+        let areas = Layout::vertical([Constraint::Fill(1), Constraint::Length(footer)]).areas(area);
+        // The headings take a line.
+        self.rows = usize::from(areas[0].height.saturating_sub(1));
+        self.top = self.top.min(rows.saturating_sub(self.rows));
+        areas
+    }
+
     pub(super) fn scroll(&mut self, scroll: Scroll) {
         let page = self.rows.max(1);
         self.top = match scroll {
@@ -84,17 +95,33 @@ impl View {
     }
 }
 
-/// Draws the rows that are in sight and the footer.
-pub(super) fn draw(frame: &mut Frame, board: &Board, view: &mut View, now: Now) {
-    let [table, footer] = Layout::vertical([Constraint::Fill(1), Constraint::Length(2)]).areas(frame.area());
-    // The headings take a line.
-    view.rows = usize::from(table.height.saturating_sub(1));
-    view.top = view.top.min(board.len().saturating_sub(view.rows));
-    draw_rows(frame, table, board, view, now);
-    draw_footer(frame, footer, board, view, now);
+/// Draws the rows that are in sight, and a footer below them.
+pub(super) fn draw(buffer: &mut Buffer, board: &Board, view: &mut View, now: Now) {
+    let news = [board.reason_to_wait.as_deref(), board.warnings().next()].into_iter().flatten();
+    let news: Vec<_> = news.map(|text| Line::from(text.to_owned()).yellow()).collect();
+    let [table, footer] = view.lay_out(buffer.area, 2 + news.len(), board.len());
+    draw_rows(buffer, table, board, view, now);
+    let totals = Line::from(totals(board, now, footer.width)).reversed();
+    let help = Line::from(help(board, view, footer.width).dim());
+    Text::from_iter([totals, help].into_iter().chain(news)).render(footer, buffer);
 }
 
-fn draw_rows(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now) {
+/// The state of the table when it ends: no higher than its rows need, with a line of the terminal left for the prompt.
+/// Nothing when there are no rows.
+pub(super) fn last(board: &Board, view: &mut View, now: Now, terminal: Size) -> Buffer {
+    let height = match board.len() {
+        0 => 0,
+        rows => rows.saturating_add(3).min(terminal.height.saturating_sub(1).into()),
+    };
+    let height = u16::try_from(height).unwrap_or(u16::MAX);
+    let mut buffer = Buffer::empty(Rect::new(0, 0, terminal.width, height));
+    let [table, footer] = view.lay_out(buffer.area, 2, board.len());
+    draw_rows(&mut buffer, table, board, view, now);
+    Text::from_iter([totals(board, now, footer.width), began(board)]).render(footer, &mut buffer);
+    buffer
+}
+
+fn draw_rows(buffer: &mut Buffer, area: Rect, board: &Board, view: &View, now: Now) {
     let rows = board.rows().skip(view.top).take(view.rows);
     let rows: Vec<_> = rows.map(|(symbol, row)| texts(symbol, row, now)).collect();
     let widths = widths(&rows, area.width.into());
@@ -103,7 +130,8 @@ fn draw_rows(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now
         Row::new(cells.filter(|(_, (_, width))| *width > 0).map(|(column, ((text, style), width))| {
             match column {
                 0 => Cell::from(shortened(text, width)),
-                _ if text.chars().count() > width => right(NO_ROOM, Style::new()),
+                // Part of a price would look like another price.
+                _ if text.chars().count() > width => right(ELLIPSIS, Style::new()),
                 _ => right(text.clone(), *style),
             }
         }))
@@ -111,7 +139,7 @@ fn draw_rows(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now
     let header = cells(&COLUMNS.map(|column| (column.heading.to_owned(), Style::new()))).bold();
     let shown = widths.into_iter().filter(|width| *width > 0);
     let shown = shown.map(|width| Constraint::Length(u16::try_from(width).unwrap_or(u16::MAX)));
-    frame.render_widget(Table::new(rows.iter().map(cells), shown).header(header), area);
+    Widget::render(Table::new(rows.iter().map(cells), shown).header(header), area, buffer);
 }
 
 fn texts(symbol: &Symbol, row: &board::Row, now: Now) -> Texts {
@@ -132,7 +160,7 @@ fn texts(symbol: &Symbol, row: &board::Row, now: Now) -> Texts {
         (format!("{sign}{}", decimal(change, row.decimals)), color(change)),
         (format!("{sign}{percent:.3}"), color(change)),
         plain(rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"))),
-        plain(rough(age)),
+        plain(rough_duration(age)),
     ]
 }
 
@@ -166,57 +194,53 @@ fn widths(rows: &[Texts], area: usize) -> [usize; COLUMNS.len()] {
     widths
 }
 
-/// A text that is at most this wide. One that was longer ends in an ellipsis.
-fn shortened(text: &str, width: usize) -> String {
-    match text.chars().count() <= width {
-        true => text.to_owned(),
-        false => text.chars().take(width.saturating_sub(1)).chain(NO_ROOM.chars()).collect(),
-    }
-}
-
-fn draw_footer(frame: &mut Frame, area: Rect, board: &Board, view: &View, now: Now) {
+/// The connection and the totals.
+fn totals(board: &Board, now: Now, width: u16) -> String {
     let rate = board.rate.per_second(now.elapsed).unwrap_or_default();
     let connection = match board.attempt {
         None => board.endpoint.to_string(),
         Some(attempt) => {
-            let without = rough(now.elapsed.saturating_sub(board.last_tick));
+            let without = rough_duration(now.elapsed.saturating_sub(board.last_tick));
             format!("reconnecting … (attempt {attempt}, {without} without ticks)")
         }
     };
     let mut totals = vec![
         connection,
         format!("tape {:.12}", board.tape_id),
-        format!("{} symbols", board.len()),
-        format!("{} ticks", board.ticks),
+        counted(board.len() as u64, "symbol"),
+        counted(board.ticks, "tick"),
         format!("{rate:.0}/s"),
     ];
     if board.conflated > 0 {
         totals.push(format!("{} conflated", board.conflated));
     }
-    match board.reconnects {
-        0 => {}
-        1 => totals.push("1 reconnect".to_owned()),
-        reconnects => totals.push(format!("{reconnects} reconnects")),
+    if board.reconnects > 0 {
+        totals.push(counted(board.reconnects, "reconnect"));
     }
-    let mut news = vec![Span::from("q quits").dim()];
-    let rows = (board.len() > view.rows).then(|| {
+    fitting(&totals, width)
+}
+
+/// The keys, the rows in sight, and what the changes are counted from.
+fn help(board: &Board, view: &View, width: u16) -> String {
+    let mut help = vec!["q quits".to_owned()];
+    if board.attempt.is_some() {
+        help.push("r retries now".to_owned());
+    }
+    if board.len() > view.rows {
         let last = (view.top + view.rows).min(board.len());
-        format!("  rows {}-{last} of {}, arrows scroll", view.top + 1, board.len())
-    });
-    // Part of a number would look like another number.
-    news.extend(
-        rows.filter(|rows| "q quits".len() + rows.len() <= area.width.into())
-            .map(|rows| Span::from(rows).dim()),
-    );
-    if let Some(notice) = board.notices().next() {
-        news.push(Span::from(format!("  {notice}")).yellow());
+        help.push(format!("rows {}-{last} of {}, arrows scroll", view.top + 1, board.len()));
     }
-    let totals = Line::from(fitting(&totals, area.width.into())).reversed();
-    frame.render_widget(Text::from(vec![totals, Line::from(news)]), area);
+    help.push(began(board));
+    fitting(&help, width)
+}
+
+fn began(board: &Board) -> String {
+    format!("CHANGE since {}", show_with_decimals(board.began, 0))
 }
 
 /// The texts that fit into a line of this width. The first one is always there, shortened if it does not fit.
-fn fitting(texts: &[String], width: usize) -> String {
+fn fitting(texts: &[String], width: u16) -> String {
+    let width = usize::from(width);
     let (first, others) =
         texts.split_first().map_or(("", &[][..]), |(first, others)| (first.as_str(), others));
     let mut line = shortened(first, width);
@@ -251,20 +275,9 @@ fn decimal(nanos: i64, decimals: usize) -> String {
     format!("{sign}{whole}.{}", &fraction[..decimals.min(9)])
 }
 
-/// A duration in one unit, for a glance.
-fn rough(age: Duration) -> String {
-    match age.as_secs() {
-        0 => format!("{}ms", age.as_millis()),
-        1..10 => format!("{:.1}s", age.as_secs_f64()),
-        seconds @ 10..120 => format!("{seconds}s"),
-        seconds @ 120..7200 => format!("{}m", seconds / 60),
-        seconds => format!("{}h", seconds / 3600),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
+    use ratatui::{Terminal, backend::TestBackend};
 
     use super::*;
     use crate::{
@@ -276,7 +289,7 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         let now =
             Now { elapsed: Duration::from_millis(2500), time: Time::from_nanos(1_764_000_000_250_000_000) };
-        terminal.draw(|frame| draw(frame, board, view, now)).unwrap();
+        terminal.draw(|frame| draw(frame.buffer_mut(), board, view, now)).unwrap();
         terminal.backend().buffer().clone()
     }
 
@@ -312,9 +325,9 @@ mod tests {
                 "RELIANCE        2931.60        +1.05    +0.036      1.0   250ms",
                 "BTC-USD        92400.50       -99.50    -0.108      1.0   250ms",
                 "TCS                   -",
-                "",
                 "http://localhost:50051  tape 0123456789ab  3 symbols  4 ticks  2/s",
-                "q quits  TSC: did you mean TCS?",
+                "q quits  CHANGE since 2025-11-24T16:00:00Z",
+                "TSC: did you mean TCS?",
             ]
         );
         let color_of_change = |row| buffer[(35, row)].fg;
@@ -322,31 +335,72 @@ mod tests {
     }
 
     #[test]
-    fn the_footer_tells_of_the_connection() {
+    fn the_footer_tells_of_the_connection_and_of_the_retry_key_while_it_is_lost() {
         let mut board = board(&["TCS"]);
         let mut footer = |event, elapsed| {
             board.take(event, Duration::from_millis(elapsed));
-            lines(&drawn(&board, &mut View::default(), (100, 4))).split_off(2)
+            lines(&drawn(&board, &mut View::default(), (80, 6))).split_off(3)
         };
         footer(tick("TCS", 1_000_000_000), 1100);
         let cause = "http://localhost:50051 ended the stream: broken pipe (UNAVAILABLE)".to_owned();
         assert_eq!(
             footer(Event::Disconnected { cause, attempt: 1 }, 1200),
             [
-                "reconnecting … (attempt 1, 1.4s without ticks)  tape   1 symbols  1 ticks  0/s",
-                "q quits  http://localhost:50051 ended the stream: broken pipe (UNAVAILABLE); reconnecting (attempt 1)",
+                "reconnecting … (attempt 1, 1.4s without ticks)  tape   1 symbol  1 tick  0/s",
+                "q quits  r retries now  CHANGE since 2025-11-24T16:00:00Z",
+                "http://localhost:50051 ended the stream: broken pipe (UNAVAILABLE); reconnecting",
             ]
-            .map(|line| line.chars().take(100).collect::<String>())
         );
         let replica = "http://localhost:50052".parse().unwrap();
         let without = Duration::from_millis(30);
         assert_eq!(
             footer(Event::Reconnected { replica, without }, 1230),
             [
-                "http://localhost:50052  tape   1 symbols  1 ticks  0/s  1 reconnect",
-                "q quits  connected to http://localhost:50052 after 30 ms without a connection",
+                "http://localhost:50052  tape   1 symbol  1 tick  0/s  1 reconnect",
+                "q quits  CHANGE since 2025-11-24T16:00:00Z",
+                "connected to http://localhost:50052 after 30 ms without a connection",
             ]
         );
+    }
+
+    #[test]
+    fn the_footer_says_what_is_waited_for_above_the_newest_warning() {
+        let mut board = board(&["TCS"]);
+        board.warn("the server is about to stop".to_owned());
+        board.reason_to_wait = Some("no tick for 10s: the last one is of 2025-11-24T16:00:00Z".to_owned());
+        let lines = lines(&drawn(&board, &mut View::default(), (80, 10)));
+        assert_eq!(lines[8..], [board.reason_to_wait.as_deref().unwrap(), "the server is about to stop"]);
+    }
+
+    #[test]
+    fn the_last_state_has_the_rows_in_sight_and_leaves_a_line_for_the_prompt() {
+        let mut board = board(&["A"]);
+        let last = |board: &Board, view: &mut View, height| {
+            let now = Now { elapsed: Duration::from_secs(2), time: Time::from_nanos(0) };
+            lines(&last(board, view, now, Size::new(80, height)))
+        };
+        assert_eq!(last(&board, &mut View::default(), 24), [""; 0], "no rows, so nothing");
+
+        board.take(tick("A", 1_000_000_000), Duration::ZERO);
+        board.warn("warnings are printed elsewhere".to_owned());
+        assert_eq!(
+            last(&board, &mut View::default(), 24),
+            [
+                "SYMBOL            LTP       CHANGE  CHANGE %  TICKS/S     AGE",
+                "A                1.00         0.00     0.000      0.5     0ms",
+                "http://localhost:50051  tape   1 symbol  1 tick  0/s",
+                "CHANGE since 2025-11-24T16:00:00Z",
+            ]
+        );
+
+        for n in 10..60 {
+            board.take(tick(&format!("S{n}"), 1_000_000_000), Duration::ZERO);
+        }
+        let mut view = View::default();
+        view.scroll(Scroll::Bottom);
+        let scrolled = last(&board, &mut view, 24);
+        assert_eq!(scrolled.len(), 23);
+        assert!(scrolled[1].starts_with("S40 ") && scrolled[20].starts_with("S59 "), "{scrolled:?}");
     }
 
     #[test]
@@ -361,13 +415,34 @@ mod tests {
             let lines = lines(&drawn(&board, &mut view, (80, 13)));
             format!("{} {} {}", &lines[1][..3], &lines[10][..3], lines[12])
         };
-        assert_eq!(seen(None), "S10 S19 q quits  rows 1-10 of 50, arrows scroll");
-        assert_eq!(seen(Some(Scroll::Down)), "S11 S20 q quits  rows 2-11 of 50, arrows scroll");
-        assert_eq!(seen(Some(Scroll::PageDown)), "S21 S30 q quits  rows 12-21 of 50, arrows scroll");
-        assert_eq!(seen(Some(Scroll::Bottom)), "S50 S59 q quits  rows 41-50 of 50, arrows scroll");
-        assert_eq!(seen(Some(Scroll::Down)), "S50 S59 q quits  rows 41-50 of 50, arrows scroll");
-        assert_eq!(seen(Some(Scroll::PageUp)), "S40 S49 q quits  rows 31-40 of 50, arrows scroll");
-        assert_eq!(seen(Some(Scroll::Top)), "S10 S19 q quits  rows 1-10 of 50, arrows scroll");
+        assert_eq!(
+            seen(None),
+            "S10 S19 q quits  rows 1-10 of 50, arrows scroll  CHANGE since 2025-11-24T16:00:00Z"
+        );
+        assert_eq!(
+            seen(Some(Scroll::Down)),
+            "S11 S20 q quits  rows 2-11 of 50, arrows scroll  CHANGE since 2025-11-24T16:00:00Z"
+        );
+        assert_eq!(
+            seen(Some(Scroll::PageDown)),
+            "S21 S30 q quits  rows 12-21 of 50, arrows scroll  CHANGE since 2025-11-24T16:00:00Z"
+        );
+        assert_eq!(
+            seen(Some(Scroll::Bottom)),
+            "S50 S59 q quits  rows 41-50 of 50, arrows scroll  CHANGE since 2025-11-24T16:00:00Z"
+        );
+        assert_eq!(
+            seen(Some(Scroll::Down)),
+            "S50 S59 q quits  rows 41-50 of 50, arrows scroll  CHANGE since 2025-11-24T16:00:00Z"
+        );
+        assert_eq!(
+            seen(Some(Scroll::PageUp)),
+            "S40 S49 q quits  rows 31-40 of 50, arrows scroll  CHANGE since 2025-11-24T16:00:00Z"
+        );
+        assert_eq!(
+            seen(Some(Scroll::Top)),
+            "S10 S19 q quits  rows 1-10 of 50, arrows scroll  CHANGE since 2025-11-24T16:00:00Z"
+        );
     }
 
     #[test]
@@ -418,7 +493,7 @@ mod tests {
                 [
                     "SYMBOL             LTP       CHANGE  CHANGE %  TICKS/S     AGE",
                     "BTC-USD       71489.87      +100.00    +0.140      1.0   250ms",
-                    "http://localhost:50051  tape   1 symbols  2 ticks  1/s",
+                    "http://localhost:50051  tape   1 symbol  2 ticks  1/s",
                 ],
             ),
             (
@@ -426,7 +501,7 @@ mod tests {
                 [
                     "SYMBOL       LTP   CHANGE CHANGE % TICKS/S   AGE",
                     "BTC-USD 71489.87  +100.00   +0.140     1.0 250ms",
-                    "http://localhost:50051  tape   1 symbols",
+                    "http://localhost:50051  tape   1 symbol  2 ticks",
                 ],
             ),
             (
@@ -434,7 +509,7 @@ mod tests {
                 [
                     "SYMBOL       LTP   CHANGE CHANGE % TICKS/S",
                     "BTC-USD 71489.87  +100.00   +0.140     1.0",
-                    "http://localhost:50051  tape   1 symbols",
+                    "http://localhost:50051  tape   1 symbol",
                 ],
             ),
             (
@@ -465,14 +540,10 @@ mod tests {
     }
 
     #[test]
-    fn prices_keep_their_zeros_and_ages_are_short() {
+    fn prices_keep_their_zeros() {
         assert_eq!(decimal(2_930_500_000_000, 2), "2930.50");
         assert_eq!(decimal(-5_000, 5), "-0.00000");
         assert_eq!(decimal(-50_000, 5), "-0.00005");
         assert_eq!(decimal(i64::MIN, 9), "-9223372036.854775808");
-        let ages: Vec<_> = [999, 1500, 59_000, 119_000, 3_600_000, 86_400_000]
-            .map(|ms| rough(Duration::from_millis(ms)))
-            .into();
-        assert_eq!(ages, ["999ms", "1.5s", "59s", "119s", "60m", "24h"]);
     }
 }

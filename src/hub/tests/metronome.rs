@@ -14,7 +14,7 @@ pub(super) const DAY: Time = Time::from_nanos(1_700_000_001_000_000_000);
 /// A tape whose tick *n* takes place at n × interval. The symbols `A` to `F` begin a minute before [`START`]; `G` begins two
 /// seconds after it, and ends again. Their days begin at [`DAY`].
 pub(super) struct Metronome {
-    pub(super) instruments: Vec<Arc<Instrument>>,
+    pub(super) instruments: Arc<[Arc<Instrument>]>,
     identity: Identity,
 }
 
@@ -44,8 +44,8 @@ impl Tape for Metronome {
     fn identity(&self) -> &Identity {
         &self.identity
     }
-    fn instruments(&self) -> &[Arc<Instrument>] {
-        &self.instruments
+    fn instruments(&self) -> Arc<[Arc<Instrument>]> {
+        self.instruments.clone()
     }
     fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         let found = self.instruments.iter().find(|instrument| instrument.symbol == *symbol);

@@ -96,7 +96,7 @@ proptest! {
         let tape = recorded(&trades, first, looped);
         prop_assert_eq!(tape.extent().ticks, trades.len() as u64);
         let period = tape.extent().period.map(|period| period.as_nanos() as u64);
-        for instrument in tape.instruments() {
+        for instrument in tape.instruments().iter() {
             let symbol = SYMBOLS.iter().position(|symbol| *symbol == instrument.symbol.as_str()).unwrap();
             let model = model(&trades, symbol, first.unwrap_or(1), period, PASSES);
             let series = tape.series(instrument);
@@ -138,7 +138,7 @@ proptest! {
     ) {
         prop_assume!(first.is_none_or(|first| first.checked_add(trades.len() as u64).is_some()));
         let tape = recorded(&trades, first, true);
-        for instrument in tape.instruments() {
+        for instrument in tape.instruments().iter() {
             let series = tape.series(instrument);
             let (tick, next) = (series.tick(Sequence(n)), series.tick(Sequence(n).next()));
             prop_assert!(tick.time <= next.time);
@@ -220,7 +220,7 @@ fn the_instruments_are_made_of_the_ticks_and_of_what_describes_them() {
                      [[instrument]]\nsymbol = 'Z'\nreference_price = 1";
     let described = Universe::parse(described, "test").unwrap();
     let tape = Recorded::of(intake(&trades, None).finish(Some(&described)), false);
-    let [a, b] = tape.instruments() else { panic!("two instruments") };
+    let [a, b] = &*tape.instruments() else { panic!("two instruments") };
     assert_eq!(
         (a.symbol.as_str(), a.name.as_str(), a.kind.as_str(), a.currency.as_str()),
         ("A", "Alpha", "equity", "INR")

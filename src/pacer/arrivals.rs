@@ -1,0 +1,55 @@
+//! Which of the watched instruments have a tick that they did not have before, as the threads that append ticks report it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    task::{Wake, Waker},
+};
+
+use tokio::sync::Notify;
+
+/// The ids of instruments on which a tick has arrived. Any thread may add to them, and the pacer takes them.
+#[derive(Default)]
+pub struct Arrivals {
+    ids: Mutex<Vec<u32>>,
+    /// Notified when there are ids to take.
+    added: Notify,
+}
+
+/// Wakes the pacer for one instrument.
+struct ArrivalWaker {
+    id: u32,
+    arrivals: Arc<Arrivals>,
+}
+
+impl Arrivals {
+    /// Waits until a tick has arrived of a watched instrument of which all ticks were handed out. May return when there is
+    /// none. Cancel safe.
+    pub async fn wait(&self) {
+        self.added.notified().await;
+    }
+
+    /// A waker that adds `id`.
+    pub(super) fn waker(self: &Arc<Self>, id: u32) -> Waker {
+        Arc::new(ArrivalWaker { id, arrivals: self.clone() }).into()
+    }
+
+    /// Moves the ids that were added to `ids`. An id may be there several times, and one that is not watched any more may be
+    /// among them.
+    pub(super) fn take(&self, ids: &mut Vec<u32>) {
+        ids.append(&mut self.ids.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Wake for ArrivalWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut ids = self.arrivals.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.push(self.id);
+        if ids.len() == 1 {
+            self.arrivals.added.notify_one();
+        }
+    }
+}

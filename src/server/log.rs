@@ -1,0 +1,251 @@
+//! The lines that the log has about a connection and about a stream when they end, at the level `debug`.
+
+use std::{fmt, io};
+
+use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+use tonic::Code;
+use tracing::{Level, debug, enabled};
+
+use crate::grpc::{ConnectionContext, Limit, OpenStream, StreamSummary};
+
+/// Logs the end of a connection when it is dropped.
+pub(super) struct ConnectionLog {
+    context: ConnectionContext,
+    /// How many streams the client has opened.
+    pub(super) streams: u64,
+    /// `None` when the server stopped before the connection had ended.
+    pub(super) end: Option<ConnectionEnd>,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(super) enum ConnectionEnd {
+    ClosedByClient,
+    /// The server stopped, and the streams of the connection have ended.
+    Drained,
+    IdleTimeout,
+    /// It was idle, and made room for another connection.
+    Evicted,
+    /// The client took no data for the stall timeout.
+    Stalled,
+    /// The client did not answer a PING.
+    PingTimeout,
+    /// The client did not begin HTTP/2 in time.
+    OpeningTimeout,
+    /// The client speaks HTTP/1, and was told what this port speaks.
+    Http1,
+    Tls,
+    /// The client speaks something else.
+    NotHttp2,
+    Protocol(h2::Error),
+    Io(io::Error),
+}
+
+/// Logs the end of a stream when it is dropped.
+pub(super) struct StreamLog {
+    open: OpenStream,
+    /// `None` unless the end is logged.
+    path: Option<Box<str>>,
+    began: Instant,
+    /// `None` when the server stopped before the stream had ended.
+    pub(super) end: Option<StreamEnd>,
+    /// Of a stream of ticks.
+    pub(super) summary: Option<StreamSummary>,
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StreamEnd {
+    /// The server sent this status.
+    Grpc(Code),
+    /// The request was no gRPC.
+    Http(StatusCode),
+    ResetByClient,
+    ConnectionClosed,
+    /// The client did not read its answers in time.
+    Stalled,
+    /// The client did not read its ticks, and the server held too many of them.
+    Blocked,
+    Failed,
+}
+
+/// The reason in the log when the server stopped before a connection or stream had ended.
+const CUT: &str = "cut";
+
+impl ConnectionLog {
+    pub(super) fn new(context: ConnectionContext) -> Self {
+        Self { context, streams: 0, end: None }
+    }
+}
+
+impl ConnectionEnd {
+    /// Stable names.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::ClosedByClient => "closed_by_client",
+            Self::Drained => "drained",
+            Self::IdleTimeout => "idle_timeout",
+            Self::Evicted => "evicted",
+            Self::Stalled => "stalled",
+            Self::PingTimeout => "ping_timeout",
+            Self::OpeningTimeout => "opening_timeout",
+            Self::Http1 => "http1",
+            Self::Tls => "tls",
+            Self::NotHttp2 => "not_http2",
+            Self::Protocol(_) => "protocol_error",
+            Self::Io(_) => "io_error",
+        }
+    }
+
+    fn error(&self) -> Option<&dyn fmt::Display> {
+        match self {
+            Self::Protocol(error) => Some(error),
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The limit that the connection has met.
+    fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Stalled => Some(Limit::StalledConnections),
+            Self::Protocol(error)
+                if !error.is_remote() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) =>
+            {
+                Some(Limit::Http2)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for ConnectionEnd {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::ClosedByClient,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<h2::Error> for ConnectionEnd {
+    fn from(error: h2::Error) -> Self {
+        match error.is_io() {
+            true => error.into_io().map_or(Self::ClosedByClient, Self::from),
+            false if error.is_remote() => Self::ClosedByClient,
+            false => Self::Protocol(error),
+        }
+    }
+}
+
+impl Drop for ConnectionLog {
+    fn drop(&mut self) {
+        let Self { context, streams, end } = self;
+        if let Some(limit) = end.as_ref().and_then(ConnectionEnd::limit) {
+            context.note_limit(limit);
+        }
+        debug!(
+            peer = context.peer().map(display),
+            duration_ms = context.accepted().elapsed().as_millis() as u64,
+            streams,
+            reason = end.as_ref().map_or(CUT, ConnectionEnd::name),
+            error = end.as_ref().and_then(ConnectionEnd::error).map(display),
+            "connection ended"
+        );
+    }
+}
+
+impl StreamLog {
+    /// Longest path in the log, in bytes. Those of our RPCs are shorter.
+    const LONGEST_PATH: usize = 100;
+
+    /// Of a stream that begins, for the request to `path`.
+    pub(super) fn new(open: OpenStream, path: &str) -> Self {
+        let path = enabled!(Level::DEBUG).then(|| {
+            let end = path.floor_char_boundary(Self::LONGEST_PATH);
+            path.get(..end).unwrap_or_default().into()
+        });
+        Self { open, path, began: Instant::now(), end: None, summary: None }
+    }
+
+    /// Whether the end is logged.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.path.is_some()
+    }
+}
+
+impl StreamEnd {
+    /// The status in the head of a response or in its trailers; `None` when it is yet to come.
+    pub(super) fn of_status(headers: &HeaderMap) -> Option<Self> {
+        Some(Self::Grpc(Code::from_bytes(headers.get("grpc-status")?.as_bytes())))
+    }
+
+    /// The result of [`h2::SendStream::poll_reset`].
+    pub(super) fn of_reset(reset: &Result<h2::Reason, h2::Error>) -> Self {
+        match reset {
+            Ok(_) => Self::ResetByClient,
+            Err(_) => Self::ConnectionClosed,
+        }
+    }
+}
+
+impl fmt::Display for StreamEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grpc(code) => f.write_str(code_name(*code)),
+            Self::Http(status) => write!(f, "http_{}", status.as_str()),
+            Self::ResetByClient => f.write_str("reset_by_client"),
+            Self::ConnectionClosed => f.write_str("connection_closed"),
+            Self::Stalled => f.write_str("stalled"),
+            Self::Blocked => f.write_str("blocked"),
+            Self::Failed => f.write_str("failed"),
+        }
+    }
+}
+
+/// The names of the gRPC specification.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+impl Drop for StreamLog {
+    fn drop(&mut self) {
+        let context = self.open.context();
+        if self.end.is_none() {
+            context.server().count_cut_stream();
+        }
+        let Some(path) = &self.path else { return };
+        let summary = self.summary.as_ref();
+        debug!(
+            peer = context.peer().map(display),
+            rpc = path.trim_start_matches('/'),
+            symbols = summary.map(|summary| summary.symbols),
+            ticks = summary.map(|summary| summary.ticks),
+            conflated = summary.map(|summary| summary.conflated),
+            gaps = summary.map(|summary| summary.gaps),
+            duration_ms = self.began.elapsed().as_millis() as u64,
+            reason = self.end.map_or(CUT.to_owned(), |end| end.to_string()),
+            "stream ended"
+        );
+    }
+}
