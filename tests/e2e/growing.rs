@@ -86,7 +86,7 @@ async fn an_instrument_that_appears_later_can_be_subscribed_and_is_listed() {
 #[tokio::test]
 async fn pages_of_a_list_that_grows_have_no_instrument_twice_and_leave_none_out() {
     let (feed, server) = start(1_000);
-    ["B", "D", "F"].map(|symbol| push(&feed, symbol, 1));
+    ["B", "D", "F"].iter().for_each(|symbol| push(&feed, symbol, 1));
     let mut client = server.client().await;
     let (mut found, mut page_token) = (Vec::new(), String::new());
     for appear in [["A", "E", "H"].as_slice(), &["C", "G"], &[]] {

@@ -83,7 +83,7 @@ fn ticks_that_arrive_before_their_instrument_is_watched_are_handed_out() {
 #[test]
 fn a_tick_of_an_instrument_that_nobody_watches_wakes_nobody() {
     let feed = Feed::new(100);
-    ["A", "B"].map(|symbol| feed.push(symbol, START));
+    ["A", "B"].iter().for_each(|symbol| feed.push(symbol, START));
     let mut pacer = Pacer::new(Speed::REAL, FLUSH);
     let arrivals = pacer.arrivals();
     advance(&mut pacer, START);
