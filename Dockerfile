@@ -2,15 +2,16 @@
 # It needs no BuildKit: the classic builder, podman and buildah build it too.
 
 # Alpine's toolchain targets musl, so the binary is static and runs in an empty image.
-FROM rust:1.95-alpine AS build
+FROM docker.io/library/rust:1.95-alpine AS build
 RUN apk add --no-cache gcc musl-dev
 WORKDIR /src
 
-# Dependencies first, with stubs in place of our own code: until Cargo.toml, Cargo.lock or a bench
-# changes, this layer comes from the cache. Cargo wants to see the benches that Cargo.toml names.
+# Dependencies first, with stubs in place of our own code: until Cargo.toml or Cargo.lock changes, this
+# layer comes from the cache. Cargo would look for the files of the benches that Cargo.toml names, so
+# their sections go.
 COPY Cargo.toml Cargo.lock ./
-COPY benches benches
-RUN mkdir src \
+RUN sed -i -E '/^\[\[(bench|example|test)]]$/,/^$/d' Cargo.toml \
+    && mkdir src \
     && echo 'fn main() {}' | tee build.rs > src/main.rs \
     && touch src/lib.rs \
     && cargo build --release --locked
@@ -23,9 +24,16 @@ RUN touch build.rs src/lib.rs src/main.rs \
     && cargo install --locked --path . --root /out
 
 FROM scratch
+# Where the sources are, which version they are, and the commit.
+ARG SOURCE
+ARG VERSION
+ARG REVISION
 LABEL org.opencontainers.image.title="ticker" \
       org.opencontainers.image.description="A live market ticker over gRPC" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.source="$SOURCE" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 COPY --from=build /out/bin/ticker /ticker
 # A number, not a name: Kubernetes can only tell that a number is not root, and there is no /etc/passwd here.
 USER 65532:65532

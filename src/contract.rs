@@ -1,8 +1,11 @@
 //! The generated code of `proto/` and its descriptor set.
 #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 
+#[cfg(feature = "server")]
 mod encoded;
+pub mod health;
 
+#[cfg(feature = "server")]
 pub use encoded::Encoded;
 
 /// `package gogen`: the contract that existing clients hold.
@@ -18,10 +21,12 @@ pub mod v1 {
     pub const ALL_INSTRUMENTS: &str = "*";
 
     /// The server of the RPCs that answer once.
+    #[cfg(feature = "server")]
     pub mod server {
         include!(concat!(env!("OUT_DIR"), "/server/ticker.v1.rs"));
     }
 }
 
 /// The descriptors of both packages, as a serialized `google.protobuf.FileDescriptorSet`.
+#[cfg(feature = "server")]
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/contract.bin"));

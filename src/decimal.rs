@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why a decimal has no exact value in units of 1e-9.
+/// Error: the decimal has no exact value in units of 1e-9.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum DecimalError {
     /// It is not a number.

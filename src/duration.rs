@@ -1,11 +1,11 @@
-//! Durations as people write them: `100ms`, `10s`, `5m`, `1h30m`.
+//! Durations in the form that people write: `100ms`, `10s`, `5m`, `1h30m`.
 
 use std::time::Duration;
 
 use jiff::fmt::friendly::SpanParser;
 use thiserror::Error;
 
-/// Why a text is not a duration.
+/// Error: the text is not a duration.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("expected a duration with its unit, such as 250us, 100ms, 10s, 5m or 1h30m, got {0:?}")]
 pub struct DurationError(String);

@@ -1,7 +1,8 @@
 //! The gRPC face of the ticker: RPC methods, conversions, the mapping of errors to statuses.
 
 mod budget;
-mod context;
+mod call;
+mod connection_context;
 mod convert;
 mod gogen;
 mod history;
@@ -10,6 +11,7 @@ mod replay;
 mod reply;
 mod requests;
 mod router;
+mod server_context;
 mod session;
 mod status;
 mod stream;
@@ -19,17 +21,21 @@ mod symbol_request;
 mod symbol_status;
 mod turns;
 mod unary;
+mod unsent;
 mod v1;
 mod watch;
 mod wire;
 mod worker_context;
 
-pub use context::{Blocked, ConnectionContext, Notice, ServerBudgets};
+pub use budget::Held;
+pub use connection_context::{BusyStream, ConnectionContext, Notice, OpenStream};
 pub use history_pool::{CallerId, HistoryPool};
 pub use reply::{Reply, Ticks};
 pub use requests::RequestBody;
 pub use router::Router;
+pub use server_context::ServerContext;
 pub use turns::{Ticket, Turn, TurnShare, Turns};
+pub use unsent::AnswerBudget;
 pub use worker_context::WorkerContext;
 
 use crate::hub::Interest;

@@ -9,9 +9,9 @@ mod merge;
 mod tests;
 mod tick_pages;
 
-pub use candle::{Candle, CandleFold, CandleInterval, CandlePage};
+pub use candle::{Candle, CandleError, CandleFold, CandleInterval, CandlePage};
 pub use day::Day;
 pub use day_fold::DayFold;
 pub use digest::{DigestFold, TickDigest};
 pub use merge::Merge;
-pub use tick_pages::{HistoryError, Order, PastTicks, TickPage};
+pub use tick_pages::{Order, PastTicks, TickPage};

@@ -1,4 +1,4 @@
-//! Who watches what, and what each one still lacks.
+//! Subscriptions, and which ticks each of them has yet to be sent.
 //!
 //! Signals are pushed and data is pulled. When a tick is published the hub encodes it once per wire format and marks
 //! the subscriptions that it concerns; a subscriber whose transport has room pulls the bytes of what it lacks. A
@@ -42,15 +42,15 @@ use dirty::Dirty;
 use ids::{FreeList, IdChange, Ids};
 use interest::{Slot, SlotState};
 
-/// How many wire formats a hub may serve.
+/// Largest number of wire formats of a hub.
 pub const MAX_FORMATS: usize = 3;
 
-/// What a hub needs to know, in the time of its clock.
+/// Limits of a hub. All durations are in the time of its clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A reader of every tick that is further behind than this gets a gap.
+    /// Largest lag of a reader of every tick. A reader that lags more is sent a gap.
     pub max_lag: Duration,
-    /// A stream on which nothing was sent for so long gets a heartbeat.
+    /// Longest time without a message on a stream, after which a heartbeat is sent.
     pub heartbeat_interval: Duration,
     /// Idle timeout of a stream: time without a subscription and without a request.
     pub max_idle: Duration,
@@ -87,7 +87,7 @@ pub trait Discard: Send {
     fn discard(&mut self, most: usize) -> bool;
 }
 
-/// What the pacer has to learn, in order.
+/// A change of the set of watched instruments, for the pacer.
 pub enum WatchChange {
     /// Publish the ticks of `series` from `from` on, under `id`.
     Watch {
@@ -120,7 +120,7 @@ struct State {
     now: Time,
     by_symbol: HashMap<Symbol, u32>,
     /// The numbers that index `watched` and `published`.
-    numbers: Ids,
+    ids: Ids,
     watched: Vec<Option<Watched>>,
     /// By number, beside `watched`: what a pull looks at, kept small.
     published: Vec<Published>,
@@ -136,7 +136,7 @@ struct State {
     idle: BTreeSet<(Time, u32)>,
     /// The subscriber at which the last slice of heartbeats ended.
     beat_from: usize,
-    /// Who waits for a minimum interval to pass: until when, which subscriber, which slot.
+    /// Slots that wait for the end of a minimum interval: the end, the subscriber, the slot.
     deferred: BTreeSet<(Time, u32, u32)>,
     /// All subscriptions of the server.
     quota: Arc<Quota>,
@@ -182,7 +182,7 @@ struct Entry {
     /// The format of its heartbeats.
     format: u8,
     waker: Option<std::task::Waker>,
-    /// It was woken, or needs no waking, since it has not pulled everything yet.
+    /// It was woken and has not pulled everything yet, so it needs no signal.
     signalled: bool,
     dirty: Dirty,
     slots: Vec<Slot>,
@@ -196,10 +196,10 @@ struct Entry {
     count: usize,
     /// How many of them were asked for by name.
     named: usize,
-    /// When something was last sent to it.
+    /// Time of the last message to it.
     heard: Time,
     heartbeat: bool,
-    /// When it last sent a request or had a subscription.
+    /// Time at which it last sent a request or had a subscription.
     touched: Time,
     /// Exempt from the idle timeout.
     held: bool,
@@ -225,7 +225,7 @@ impl Hub {
             flush: 0,
             now: Time::default(),
             by_symbol: HashMap::new(),
-            numbers: Ids::default(),
+            ids: Ids::default(),
             watched: Vec::new(),
             published: Vec::new(),
             subscribers: Vec::new(),
@@ -253,7 +253,7 @@ impl Hub {
         self.changed.notified().await;
     }
 
-    /// Tells the pacer at most `most` changes of the set of watched instruments, in order. True when there are more.
+    /// Reports at most `most` changes of the set of watched instruments, in order. True when there are more.
     pub fn tell(&self, most: usize, mut hear: impl FnMut(WatchChange)) -> bool {
         let state = &mut *self.lock();
         for _ in 0..most {
@@ -272,7 +272,7 @@ impl Hub {
                 None => return false,
             }
         }
-        state.numbers.has_changes()
+        state.ids.has_changes()
     }
 
     /// Signals at most `most` interests whose minimum interval is over. Returns the end of the next minimum interval.
@@ -291,7 +291,7 @@ impl Hub {
         self.lock().has_leaving()
     }
 
-    /// Removes at most `most` subscriptions of subscribers that have left, or so many parts of what is discarded. True
+    /// Removes at most `most` subscriptions of subscribers that have left, or that many parts of what is discarded. True
     /// when there are more.
     pub fn sweep(&self, most: usize) -> bool {
         self.lock().sweep(most)

@@ -3,29 +3,42 @@
 use std::{
     env,
     io::{self, Write},
+    net::SocketAddr,
     pin::pin,
     process::ExitCode,
 };
 
 use anyhow::Context;
 use ticker::{
-    cli::{Bar, Cli, Command},
+    cli::{Bar, Cli, Command, unknown_variables},
     commands::{health, list, record, verify, watch},
-    config::ServeArgs,
+    config::{Playback, ServeArgs},
     server::Bound,
     shutdown,
-    tape::Identity,
-    telemetry,
+    tape::{Identity, Tape},
+    telemetry::{self, LogFormat},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 mod memory;
 
 fn main() -> ExitCode {
-    let done = match Cli::from_env().command {
+    let command = Cli::from_env().command;
+    if let Command::Serve(args) = &command {
+        telemetry::start(args.log_format);
+    }
+    warn_of_unknown_variables(&command);
+    let done = match command {
         Command::Serve(args) => serve(args),
         Command::Watch(args) => on_this_thread(watch::run(args)),
-        Command::Record(args) => on_this_thread(async { record::run(args, shutdown::signals()?).await }),
+        Command::Record(args) => on_this_thread(async {
+            let stop = shutdown::signals()?;
+            record::run(args, async {
+                stop.await;
+            })
+            .await
+        }),
         Command::List(args) => on_this_thread(list::run(args)),
         Command::Verify(args) => on_this_thread(verify::run(args)),
         Command::Health(args) => on_this_thread(health::run(args)),
@@ -37,9 +50,21 @@ fn main() -> ExitCode {
     })
 }
 
+/// Warns of variables of the environment that are most likely misspelt: in the log of the service, as plain lines of the
+/// other commands.
+fn warn_of_unknown_variables(command: &Command) {
+    for unknown in unknown_variables(env::vars_os()) {
+        if matches!(command, Command::Serve(_)) {
+            warn!("{unknown}");
+        } else {
+            let _ = writeln!(io::stderr(), "warning: {unknown}");
+        }
+    }
+}
+
 fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    telemetry::start();
     memory::start_purging().context("cannot start the thread that returns memory to the system")?;
+    let log_format = args.log_format;
     let (mut config, playback) = {
         let bar = Bar::new();
         args.load(&mut |progress| bar.show(progress))?
@@ -48,39 +73,46 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let tape = config.tape.clone();
     on_this_thread(async {
         // Before anybody is told that it serves: a signal that nobody listens for kills at once.
-        let stop = shutdown::signals()?;
+        let signal = shutdown::signals()?;
         let bound = Bound::bind(config)?;
-        let address = bound.local_addr();
-        let Identity { tape_id, seed, engine_version, .. } = tape.identity();
-        let count = tape.instruments().len();
-        let origin = match playback {
-            Some(playback) => format!("({engine_version})\n{playback}"),
-            None => format!("(seed {seed}, engine {engine_version})"),
-        };
-        let example =
-            tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
-        // The service runs whether or not anybody reads this.
-        let _ = writeln!(
-            io::stdout(),
-            "ticker serves {count} instrument{s} on {address}\n\
-             tape {tape_id} {origin}\n\n  \
-             grpcurl -plaintext -d '{{\"symbol\":\"{example}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
-             {program} watch {example} --endpoint http://{address}",
-            program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
-            s = if count == 1 { "" } else { "s" },
-        );
+        // With a log in JSON, every line of the output is JSON.
+        if log_format == LogFormat::Text {
+            // The service runs whether or not anybody reads this.
+            let _ = io::stdout().write_all(banner(&*tape, playback, bound.local_addr()).as_bytes());
+        }
         let shutdown = CancellationToken::new();
         let mut serving = pin!(bound.serve(shutdown.clone()));
         tokio::select! {
             // Serving ends by itself only with an error.
             ended = &mut serving => ended?,
-            () = stop => {
+            signal = signal => {
+                info!(reason = %signal, "stopping");
                 shutdown.cancel();
                 serving.await?;
             }
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What is served, where, and how to try it.
+fn banner(tape: &dyn Tape, playback: Option<Playback>, address: SocketAddr) -> String {
+    let Identity { tape_id, seed, engine_version, .. } = tape.identity();
+    let count = tape.instruments().len();
+    let origin = match playback {
+        Some(playback) => format!("({engine_version})\n{playback}"),
+        None => format!("(seed {seed}, engine {engine_version})"),
+    };
+    let example =
+        tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
+    format!(
+        "ticker serves {count} instrument{s} on {address}\n\
+         tape {tape_id} {origin}\n\n  \
+         grpcurl -plaintext -d '{{\"symbol\":\"{example}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
+         {program} watch {example} --endpoint http://{address}\n",
+        program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
+        s = if count == 1 { "" } else { "s" },
+    )
 }
 
 /// Runs what needs one thread: a client with one connection, or the watch over the workers of the service.

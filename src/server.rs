@@ -26,7 +26,7 @@ use tonic_health::{
 
 use crate::{
     contract::DESCRIPTORS,
-    grpc::{HistoryPool, MAX_SYMBOLS_PER_STREAM, Router, SERVICES, WorkerContext},
+    grpc::{HistoryPool, MAX_SYMBOLS_PER_STREAM, Router, SERVICES, ServerContext, WorkerContext},
     hub::{Limits, Quota},
     pacer::Clock,
     tape::Tape,
@@ -69,7 +69,7 @@ impl Config {
     /// The admission of at most so many connections.
     fn admission(&self, max_connections: usize) -> Admission {
         let max_subscriptions = (self.max_subscriptions / 10).max(MAX_SYMBOLS_PER_STREAM);
-        Admission::new(max_connections, max_subscriptions, self.timeouts.stall_timeout)
+        Admission::new(max_connections, ServerContext::new(max_subscriptions, self.timeouts.stall_timeout))
     }
 }
 

@@ -18,7 +18,7 @@ mod universe;
 
 pub use book::TopOfBook;
 pub use instrument::{Instrument, Lease};
-pub use recorded::{Extent, LoadProgress, Packing, Place, Recorded, RecordedError, RecordedSeries};
+pub use recorded::{Compression, Extent, LoadProgress, Place, Recorded, RecordedError, RecordedSeries};
 pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
 pub use universe::{Universe, UniverseError};
 

@@ -1,17 +1,100 @@
 //! Logs, on standard error.
 
-use std::env;
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
 
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use clap::ValueEnum;
+use tracing_subscriber::{
+    filter::{LevelFilter, ParseError, Targets},
+    fmt,
+    prelude::*,
+};
 
-/// Begins to log. `TICKER_LOG` chooses what, for example `debug` or `ticker=debug,h2=trace`; the default is warnings, but
-/// none of h2, which has one for each connection that misbehaves.
-pub fn start() {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
-    let chosen = env::var("TICKER_LOG").unwrap_or_else(|_| "warn,h2=error".to_owned());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.parse_lossy(chosen))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+/// The variable that chooses what is logged, for example `debug` or `ticker=debug,h2=trace`.
+pub const VARIABLE: &str = "TICKER_LOG";
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Begins to log what [`VARIABLE`] chooses. A value that cannot be read is warned about, and the default is used: `info`,
+/// and `warn` for text on a terminal.
+pub fn start(format: LogFormat) {
+    let is_terminal = io::stderr().is_terminal();
+    let default = match format {
+        LogFormat::Text if is_terminal => LevelFilter::WARN,
+        _ => LevelFilter::INFO,
+    };
+    let chosen = env::var(VARIABLE).unwrap_or_default();
+    let (filter, problem) = match parse(&chosen, default) {
+        Ok(filter) => (filter, None),
+        Err(error) => (default_filter(default), Some(error)),
+    };
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(is_terminal).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    if let Some(error) = problem {
+        tracing::warn!(
+            "{VARIABLE} is {chosen:?}: {error}; expected levels such as debug or ticker=debug,h2=trace; using the default, \
+             {default}"
+        );
+    }
+}
+
+/// Reads a list of levels (`debug`), targets (`ticker`) and levels of targets (`h2=trace`), separated by commas. An
+/// empty list is the default.
+fn parse(list: &str, default: LevelFilter) -> Result<Targets, ParseError> {
+    let directives: Vec<_> =
+        list.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
+    if directives.is_empty() { Ok(default_filter(default)) } else { directives.join(",").parse() }
+}
+
+/// This level, but only errors of h2, which warns about each connection that misbehaves.
+fn default_filter(level: LevelFilter) -> Targets {
+    Targets::new().with_default(level).with_target("h2", LevelFilter::ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn levels_and_targets_are_read() {
+        for (list, ticker, h2) in [
+            ("", Level::WARN, Level::ERROR),
+            (" , ", Level::WARN, Level::ERROR),
+            ("debug", Level::DEBUG, Level::DEBUG),
+            ("WARN, h2=trace,", Level::WARN, Level::TRACE),
+            ("ticker::server=info,h2=error", Level::INFO, Level::ERROR),
+        ] {
+            let filter = parse(list, LevelFilter::WARN).unwrap();
+            for (target, most) in [("ticker::server", ticker), ("h2::proto", h2)] {
+                for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+                    let is_enabled = filter.would_enable(target, &level);
+                    assert_eq!(is_enabled, level <= most, "{list}: {target} {level}");
+                }
+            }
+        }
+        let filter = parse("ticker=debug", LevelFilter::WARN).unwrap();
+        assert!(!filter.would_enable("h2::proto", &Level::ERROR));
+    }
+
+    #[test]
+    fn a_level_that_does_not_exist_is_an_error() {
+        for list in ["ticker=loud", "ticker=debug=info"] {
+            assert!(parse(list, LevelFilter::INFO).is_err(), "{list}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What a symbol, a price, a sequence, a time and a tick are.
+//! The domain types: symbol, price, sequence, time and tick.
 
 use std::{fmt, num::NonZeroU64, ops::Add, str::FromStr, time::Duration};
 
@@ -12,10 +12,10 @@ pub struct Symbol {
     len: u8,
 }
 
-/// Why a string is not a [`Symbol`].
+/// Error: the text is not a [`Symbol`].
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SymbolError {
-    /// There is nothing.
+    /// It is empty.
     #[error("a symbol must not be empty")]
     Empty,
     /// It has more than 32 characters.
@@ -50,12 +50,12 @@ pub struct Tick {
     pub time: Time,
     /// The last traded price.
     pub price: Price,
-    /// How much was traded, in the instrument's quantity increments.
+    /// The traded quantity, in the quantity increments of the instrument.
     pub quantity: NonZeroU64,
 }
 
 impl Symbol {
-    /// The most characters that a symbol may have.
+    /// Largest number of characters of a symbol.
     pub const MAX_LEN: usize = 32;
 
     /// The symbol as text.
@@ -102,7 +102,7 @@ impl fmt::Debug for Symbol {
 }
 
 impl Price {
-    /// A price of so many units of 1e-9; `None` unless it is positive.
+    /// A price in units of 1e-9; `None` unless it is positive.
     pub const fn from_nanos(nanos: i64) -> Option<Self> {
         if nanos > 0 { Some(Self(nanos)) } else { None }
     }
@@ -139,12 +139,12 @@ impl fmt::Display for Price {
 }
 
 impl Sequence {
-    /// The one after it; the last of all follows itself.
+    /// The next sequence. The largest one is followed by itself.
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// The one before it; the first of all follows itself.
+    /// The previous sequence. Zero is preceded by itself.
     pub const fn previous(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
@@ -160,7 +160,7 @@ impl Time {
     /// The last time there is, in the year 2554.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// So many nanoseconds after the Unix epoch.
+    /// This number of nanoseconds after the Unix epoch.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }

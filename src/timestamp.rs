@@ -1,11 +1,11 @@
-//! Points in time as people write them: RFC 3339, `2026-11-20T09:15:00.5Z`.
+//! Points in time in the form that people write: RFC 3339, `2026-11-20T09:15:00.5Z`.
 
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use thiserror::Error;
 
 use crate::tick::Time;
 
-/// Why a text is not a point in time.
+/// Error: the text is not a point in time.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("expected a time with its zone, from 1970 to 2554, such as 2026-11-20T09:15:00Z, got {0:?}")]
 pub struct TimestampError(String);
@@ -25,7 +25,7 @@ pub fn show(time: Time) -> String {
     timestamp(time).to_string()
 }
 
-/// Writes a time in UTC with so many decimals, at most nine.
+/// Writes a time in UTC with this number of decimals, at most nine.
 pub fn show_with_decimals(time: Time, decimals: u8) -> String {
     DateTimePrinter::new().precision(Some(decimals)).timestamp_to_string(&timestamp(time))
 }

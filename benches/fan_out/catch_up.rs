@@ -17,7 +17,7 @@ use ticker::contract::v1::Detail;
 use crate::{
     Effort, latency, ours,
     row::{self, Row, UNIVERSE},
-    subject::undisturbed,
+    sample::undisturbed,
 };
 
 /// How many streams read the past while others are live.

@@ -13,7 +13,7 @@ use crate::{
     pace::Pace,
     process::{self, Process},
     row::Row,
-    subject::Running,
+    sample::Running,
 };
 
 /// The largest frame that a client takes unless it says otherwise.

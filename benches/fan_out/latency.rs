@@ -17,7 +17,7 @@ use crate::{
     http2::{CountOnly, Observer},
     ours::{self, Package},
     row::{self, Row, UNIVERSE},
-    subject::{Running, Sample, undisturbed},
+    sample::{Running, Sample, undisturbed},
 };
 
 const FLUSH_INTERVALS: [u64; 5] = [1, 2, 5, 10, 20];

@@ -29,6 +29,7 @@ mod publisher;
 mod redis;
 mod report;
 mod row;
+mod sample;
 mod subject;
 mod universe;
 
@@ -43,7 +44,7 @@ use std::{
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
-use crate::{row::Row, subject::Subject};
+use crate::{publisher::Peer, row::Row, subject::Subject};
 
 /// The core that every server under measurement runs on.
 const SERVER_CORE: usize = 0;
@@ -132,7 +133,10 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Role(Role::Pinned(role))) => role.run(),
         Some(Command::Role(Role::Floor(role))) => role.run(),
         Some(Command::Role(Role::Naive(role))) => role.run(),
-        Some(Command::Role(Role::Publisher(role))) => role.run(),
+        Some(Command::Role(Role::Publisher(role))) => match role.peer() {
+            Peer::Redis => role.run(redis::PUBLISHER_HELLO, redis::publish),
+            Peer::Nats => role.run(nats::HELLO, nats::publish),
+        },
         None if arguments.filter.as_ref().is_some_and(|filter| !"fan_out".contains(filter.as_str())) => {
             Ok(())
         }

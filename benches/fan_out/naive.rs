@@ -39,7 +39,7 @@ use crate::{
     ours::{self, Package},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
-    subject::Running,
+    sample::Running,
 };
 
 /// Large enough that a healthy subscriber misses nothing.

@@ -11,7 +11,7 @@ use crate::{
     process::{self, Process},
     publisher::{self, Peer},
     row::Row,
-    subject::Running,
+    sample::Running,
 };
 
 /// What every connection says first.

@@ -17,7 +17,7 @@ use crate::{
     http2::{self, CountOnly, Http2, Observer},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
-    subject::Running,
+    sample::Running,
 };
 
 /// Which package a client speaks.

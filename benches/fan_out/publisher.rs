@@ -10,10 +10,9 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::{
-    CLIENT_CORE, nats,
+    CLIENT_CORE,
     pace::Pace,
     process::{self, Process},
-    redis,
     row::{self, Row, UNIVERSE},
 };
 
@@ -55,15 +54,18 @@ pub(crate) fn start(peer: Peer, to: SocketAddr, row: &Row) -> Result<Process> {
 }
 
 impl Publisher {
-    pub(crate) fn run(self) -> Result<()> {
+    /// The peer that is fed.
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Says hello and publishes until the peer goes away. `publish` appends the bytes that publish a tick of a symbol.
+    pub(crate) fn run(self, hello: &[u8], publish: impl Fn(&str, &mut Vec<u8>)) -> Result<()> {
         let mut peer = TcpStream::connect(self.to)?;
         peer.set_nodelay(true)?;
-        match self.peer {
-            Peer::Redis => peer.write_all(redis::PUBLISHER_HELLO)?,
-            Peer::Nats => peer.write_all(nats::HELLO)?,
-        }
+        peer.write_all(hello)?;
         println!("{}", self.to);
-        let flushes = self.flushes();
+        let flushes = self.flushes(publish);
         let mut pace = Pace::new(Duration::from_micros(self.flush_micros))?;
         for flush in flushes.iter().cycle() {
             pace.wait()?;
@@ -74,14 +76,10 @@ impl Publisher {
 
     /// The bytes of every flush of an interval. A neighbour of a symbol ticks in the next flush, so that every
     /// connection is due as much in each.
-    fn flushes(&self) -> Vec<Vec<u8>> {
+    fn flushes(&self, publish: impl Fn(&str, &mut Vec<u8>)) -> Vec<Vec<u8>> {
         let mut flushes = vec![Vec::new(); self.flushes_per_interval];
         for index in 0..UNIVERSE {
-            let flush = &mut flushes[index % self.flushes_per_interval];
-            match self.peer {
-                Peer::Redis => redis::publish(&row::symbol(index), flush),
-                Peer::Nats => nats::publish(&row::symbol(index), flush),
-            }
+            publish(&row::symbol(index), &mut flushes[index % self.flushes_per_interval]);
         }
         flushes
     }

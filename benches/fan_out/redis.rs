@@ -14,7 +14,7 @@ use crate::{
     process::{self, Process},
     publisher::{self, Peer},
     row::Row,
-    subject::Running,
+    sample::Running,
 };
 
 /// Spares Redis the answer to every `PUBLISH`.

@@ -11,7 +11,8 @@ use anyhow::Result;
 use crate::{
     Effort, nats, ours, process, redis,
     row::{Row, thousands},
-    subject::{Sample, Subject},
+    sample::Sample,
+    subject::Subject,
 };
 
 /// A subject that delivers less than this share of the offered ticks does not keep up. One that delivers more than

@@ -10,7 +10,7 @@ use crate::{
     http2::CountOnly,
     ours::{self, Package},
     row::{self, Row, thousands},
-    subject::{Running, undisturbed},
+    sample::{Running, undisturbed},
 };
 
 const FEW: usize = 60;

@@ -1,4 +1,4 @@
-//! The address of a server, as people write it.
+//! The URL of a server.
 
 use std::{
     fmt,
@@ -12,25 +12,26 @@ use thiserror::Error;
 /// `http://host:port`; the scheme may be left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// With brackets, if it is an address of IPv6.
+    /// An IPv6 address has its brackets.
     host: String,
     port: u16,
 }
 
 /// Why a text is not an [`Endpoint`].
 #[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EndpointError {
     /// It is not `host:port`.
     #[error("expected an address such as http://127.0.0.1:50051 or ticker.example.com:50051")]
     Malformed,
-    /// It asks for TLS or something else.
+    /// It has a scheme other than `http`.
     #[error("{0}:// is not available; write http://host:port")]
     Scheme(String),
 }
 
 impl Endpoint {
-    /// Where a server that listens on an address is reached from the same machine; `None` for port 0, which
-    /// stands for any.
+    /// The endpoint by which the same machine reaches a server that listens on an address. `None` for port 0, which
+    /// stands for any port.
     pub fn of_listener(mut address: SocketAddr) -> Option<Self> {
         if address.ip().is_unspecified() {
             address.set_ip(match address {

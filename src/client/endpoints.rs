@@ -1,4 +1,4 @@
-//! Where the replicas of a service are: several addresses, or names that have several.
+//! The addresses of the replicas of a service.
 
 use std::{net::SocketAddr, str::FromStr};
 
@@ -6,26 +6,26 @@ use tokio::time::timeout;
 
 use super::{ClientError, Endpoint, EndpointError, Settings};
 
-/// The endpoints of one service. Each address of each of them is a replica of the others.
+/// The endpoints of one service. Each address of each endpoint is a replica of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints(Vec<Endpoint>);
 
 /// A replica that may be tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
-    /// The endpoint that it was found under.
+    /// The endpoint that has the address.
     pub(super) endpoint: Endpoint,
     pub(super) address: SocketAddr,
 }
 
 impl Endpoints {
-    /// The addresses of each endpoint, or why it has none.
+    /// Resolves each endpoint to its addresses. An address that several endpoints have is listed once.
     pub(super) async fn resolve(&self, settings: &Settings) -> Vec<Result<Vec<Candidate>, ClientError>> {
         let mut found: Vec<SocketAddr> = Vec::new();
         let mut resolved = Vec::new();
         for endpoint in &self.0 {
             let addresses = settings.network.resolve(endpoint.host(), endpoint.port());
-            let addresses = timeout(settings.connect, addresses).await;
+            let addresses = timeout(settings.connect_timeout, addresses).await;
             resolved.push(match addresses.unwrap_or_else(|late| Err(late.into())) {
                 Ok(mut addresses) => {
                     addresses.retain(|address| !found.contains(address));
@@ -46,7 +46,7 @@ impl From<Endpoint> for Endpoints {
     }
 }
 
-/// None at all is refused when it is connected to.
+/// To connect to no endpoint at all is an error.
 impl FromIterator<Endpoint> for Endpoints {
     fn from_iter<I: IntoIterator<Item = Endpoint>>(endpoints: I) -> Self {
         Self(endpoints.into_iter().collect())

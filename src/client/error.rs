@@ -1,93 +1,106 @@
-//! What goes wrong between a client and its server.
+//! Errors of a client and its subscriptions.
 
 use std::{error::Error as _, io, time::Duration};
 
 use thiserror::Error;
-use tonic_types::StatusExt;
 
-use super::Endpoint;
+use super::{Endpoint, RpcCode, RpcStatus};
 
-/// Why there are no ticks.
+/// Errors of [`Client`](super::Client) and [`Subscription`](super::Subscription).
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ClientError {
-    /// A name has no address.
+    /// The name of an endpoint has no address.
     #[error("cannot find {endpoint}: is the name right?")]
     Resolve {
-        /// The name.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// There is no connection.
     #[error("cannot connect to {endpoint}; is `ticker serve` running there?")]
     Connect {
-        /// The server.
+        /// The replica.
         endpoint: Endpoint,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The server takes too long to answer.
+    /// The server did not answer in time, or sent nothing on a stream for too long.
     #[error("{endpoint} did not answer within {waited:?}")]
-    Silent {
-        /// The server.
+    TimedOut {
+        /// The replica.
         endpoint: Endpoint,
-        /// For how long.
+        /// The timeout.
         waited: Duration,
     },
-    /// The server refuses the call.
-    #[error("{endpoint} refused the call: {}", said(.status))]
+    /// The server refused the call.
+    #[error("{endpoint} refused the call: {status}")]
     Refused {
-        /// The server.
+        /// The replica.
         endpoint: Endpoint,
-        /// Its reason.
-        status: Box<tonic::Status>,
+        /// The reason.
+        status: RpcStatus,
     },
-    /// The stream is over, and the client had not asked for that.
-    #[error("{endpoint} ended the stream: {}", said(.status))]
+    /// The stream ended although the client had not asked for that.
+    #[error("{endpoint} ended the stream: {status}")]
     Ended {
-        /// The server.
+        /// The replica.
         endpoint: Endpoint,
-        /// Its reason.
-        status: Box<tonic::Status>,
+        /// The reason.
+        status: RpcStatus,
     },
-    /// The server breaks the contract.
+    /// The server sent something that the contract does not allow.
     #[error("{endpoint} sent {what}; is it a newer `ticker`?")]
     Malformed {
-        /// The server.
+        /// The replica.
         endpoint: Endpoint,
         /// What it sent.
         what: &'static str,
     },
-    /// A replica cannot go on where another one has stopped. To begin anew is up to the caller.
-    #[error("{endpoint} {said}")]
+    /// The replica cannot continue a subscription that another replica began, because it plays another tape or refuses
+    /// a symbol.
+    #[error("{endpoint} {reason}")]
     Unsuitable {
         /// The replica.
         endpoint: Endpoint,
-        /// Why.
-        said: String,
+        /// The reason.
+        reason: String,
     },
-    /// Every replica was tried.
+    /// Every replica was tried, and none can be used.
     #[error("not one of {tried} replicas can be used")]
     NoReplica {
-        /// How many there are.
+        /// Number of replicas.
         tried: usize,
-        /// What was wrong with the last one.
+        /// The error of the last one.
         source: Box<ClientError>,
     },
-    /// There is nothing to do.
-    #[error("there is nothing to {0}: name at least one")]
-    Nothing(&'static str),
+    /// There is no endpoint.
+    #[error("there is no endpoint to connect to: name at least one")]
+    NoEndpoint,
+    /// There is no symbol.
+    #[error("there is no symbol to ask for: name at least one")]
+    NoSymbol,
 }
 
 impl ClientError {
-    /// Whether another attempt, or another replica, may do better.
+    /// Whether another attempt, or another replica, may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Resolve { .. } | Self::Connect { .. } | Self::Silent { .. } | Self::Unsuitable { .. } => {
+            Self::Resolve { .. } | Self::Connect { .. } | Self::TimedOut { .. } | Self::Unsuitable { .. } => {
                 true
             }
-            Self::Refused { status, .. } | Self::Ended { status, .. } => is_retryable_status(status),
-            Self::Malformed { .. } | Self::NoReplica { .. } | Self::Nothing(_) => false,
+            Self::Refused { status, .. } | Self::Ended { status, .. } => status.is_retryable(),
+            Self::Malformed { .. } | Self::NoReplica { .. } | Self::NoEndpoint | Self::NoSymbol => false,
+        }
+    }
+
+    /// The status of the server, for an error that has one.
+    pub fn status(&self) -> Option<&RpcStatus> {
+        match self {
+            Self::Refused { status, .. } | Self::Ended { status, .. } => Some(status),
+            Self::NoReplica { source, .. } => source.status(),
+            _ => None,
         }
     }
 
@@ -96,132 +109,27 @@ impl ClientError {
         matches!(self, Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
     }
 
-    /// Whether the stream ended as it should, for one that should.
+    /// Whether the server ended the stream without an error.
     pub(super) fn is_end(&self) -> bool {
-        matches!(self, Self::Ended { status, .. } if status.code() == tonic::Code::Ok)
+        matches!(self, Self::Ended { status, .. } if status.code == RpcCode::Ok)
     }
 
-    /// How long the server asks to be left alone.
+    /// How long the server asks to wait before the next attempt.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { status, .. } | Self::Ended { status, .. } => {
-                status.get_details_retry_info().and_then(|info| info.retry_delay)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Whether a status comes from the transport, or from a server that is only out of order for a while.
-fn is_retryable_status(status: &tonic::Status) -> bool {
-    use tonic::Code;
-    let of_transport = status.source().is_some() || status.message().starts_with("h2 protocol error");
-    match status.code() {
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::Aborted
-        | Code::Internal
-        | Code::Unavailable => true,
-        // A limit of the server, unless it says when to come back.
-        Code::ResourceExhausted => of_transport || status.get_details_retry_info().is_some(),
-        _ => of_transport,
+        self.status().and_then(|status| status.retry_after)
     }
 }
 
 /// An error and its causes in one line.
-pub(super) fn told(error: &ClientError) -> String {
+pub(super) fn with_causes(error: &ClientError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
-        let said = next.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
+        let part = next.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
         }
         cause = next.source();
     }
     text
-}
-
-/// A status in one line: its message, what the transport knows of it, and its code.
-pub(super) fn said(status: &tonic::Status) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut cause = status.source();
-    let mut part = status.message().to_owned();
-    loop {
-        // Transports repeat themselves on the way up.
-        if !part.is_empty() && !parts.iter().any(|earlier| earlier.contains(&part)) {
-            parts.push(part);
-        }
-        let Some(next) = cause else { break };
-        part = next.to_string();
-        cause = next.source();
-    }
-    if parts.is_empty() {
-        parts.push(status.code().description().to_owned())
-    }
-    let mut said = format!("{} ({})", parts.join(": "), code_name(status.code()));
-    // The text is the server's: it must not steer the terminal.
-    said.retain(|letter| !letter.is_control());
-    said
-}
-
-/// The name that the gRPC specification gives to a code.
-fn code_name(code: tonic::Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use tonic::{Code, Status};
-    use tonic_types::ErrorDetails;
-
-    use super::*;
-
-    #[test]
-    fn only_retryable_errors_are_tried_again() {
-        let ended = |status: Status| {
-            let endpoint = "localhost:50051".parse().unwrap();
-            ClientError::Ended { endpoint, status: Box::new(status) }
-        };
-        for code in [Code::Unavailable, Code::Cancelled, Code::Unknown, Code::Internal, Code::Aborted] {
-            assert!(ended(Status::new(code, "")).is_retryable(), "{code:?}");
-        }
-        for code in [
-            Code::InvalidArgument,
-            Code::Unimplemented,
-            Code::PermissionDenied,
-            Code::Unauthenticated,
-            Code::FailedPrecondition,
-            Code::NotFound,
-            Code::ResourceExhausted,
-        ] {
-            assert!(!ended(Status::new(code, "")).is_retryable(), "{code:?}");
-        }
-        let calm = Status::resource_exhausted("h2 protocol error: error reading a body from connection");
-        assert!(ended(calm).is_retryable(), "it comes from the transport");
-        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(100)));
-        let later = ended(Status::with_error_details(Code::ResourceExhausted, "full", details));
-        assert!(later.is_retryable());
-        assert_eq!(later.retry_after(), Some(Duration::from_millis(100)));
-    }
-
-    #[test]
-    fn a_status_is_told_in_one_line_with_the_name_of_its_code() {
-        assert_eq!(said(&Status::unavailable("the server stops")), "the server stops (UNAVAILABLE)");
-        assert_eq!(said(&Status::unavailable("\u{1b}[2Jgone\r\n")), "[2Jgone (UNAVAILABLE)");
-        assert_eq!(
-            said(&Status::new(Code::DeadlineExceeded, "")),
-            "Deadline expired before operation could complete (DEADLINE_EXCEEDED)"
-        );
-        assert_eq!(code_name(Code::Ok), "OK");
-    }
 }

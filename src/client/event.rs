@@ -1,14 +1,19 @@
-//! What a subscription brings.
+//! What a subscription yields.
 
 use std::time::Duration;
 
-use super::Endpoint;
-use crate::tick::{Sequence, Symbol, Tick};
+use super::{Endpoint, Quote};
+use crate::{
+    contract::v1,
+    tick::{Sequence, Symbol, Tick},
+};
 
 /// What happened on a subscription.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
-    /// Symbols were answered: once each, however often the subscription moves to another replica.
+    /// The server has answered for some symbols. Each symbol is answered once, however often the subscription moves to
+    /// another replica.
     Answer {
         /// The tape that the replicas play.
         tape_id: String,
@@ -19,7 +24,7 @@ pub enum Event {
     },
     /// A trade. The sequences of a symbol rise, and none comes twice.
     Tick(LiveTick),
-    /// Ticks were left out although every one was asked for, or the tape begins after what was asked for.
+    /// Ticks were left out although every tick was asked for, or the tape begins after what was asked for.
     Gap {
         /// The symbol.
         symbol: Symbol,
@@ -28,7 +33,7 @@ pub enum Event {
         /// The last sequence that was left out.
         last: Sequence,
     },
-    /// What was missed of a resumed symbol has come: the ticks that follow are live.
+    /// A resumed symbol has reached the present: the ticks that follow are live.
     CaughtUp {
         /// The symbol.
         symbol: Symbol,
@@ -37,42 +42,63 @@ pub enum Event {
     },
     /// The replica is about to stop.
     Draining,
-    /// There is no stream: it broke, or an attempt to open another one has failed. The next attempt begins.
+    /// There is no stream: it ended, or an attempt to open another one has failed. The next attempt begins.
     Disconnected {
         /// What happened, and at which replica.
         cause: String,
         /// The number of the attempt that begins, from 1 on.
         attempt: u32,
     },
-    /// There is a stream again, or one to another replica than before. It goes on where the last one ended.
+    /// There is a stream again, or a stream to another replica. It continues after the last tick of each symbol.
     Reconnected {
         /// The replica.
         replica: Endpoint,
-        /// For how long there was no stream; zero when the subscription moved before its stream ended.
+        /// How long there was no stream; zero when the subscription moved before its stream ended.
         without: Duration,
     },
-    /// The replay has come to its end: this is the last event.
+    /// The replay is complete. This is the last event.
     End,
 }
 
-/// A tick and how it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A tick of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LiveTick {
     /// The symbol that traded.
     pub symbol: Symbol,
     /// The trade.
     pub tick: Tick,
-    /// How many ticks of the symbol were left out before this one, since the last one that came.
+    /// How many ticks of the symbol were left out between the previous tick and this one.
     pub conflated: u64,
-    /// True for the last price from before the subscription.
+    /// Whether this is the last price from before the subscription.
     pub snapshot: bool,
+    /// The state of the market after the trade, with [`Detail::Quote`](super::Detail::Quote).
+    pub quote: Option<Quote>,
 }
 
-/// A symbol that was not subscribed.
+/// A symbol that the server refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RefusedSymbol {
     /// The symbol; empty when the request as a whole was refused.
     pub symbol: String,
     /// What was wrong and what to do.
     pub message: String,
+}
+
+impl LiveTick {
+    /// A tick before which none was left out, without a quote.
+    pub fn new(symbol: Symbol, tick: Tick) -> Self {
+        Self { symbol, tick, conflated: 0, snapshot: false, quote: None }
+    }
+}
+
+impl RefusedSymbol {
+    pub(super) fn of(status: &v1::SymbolStatus) -> Self {
+        let message = match status.message.as_str() {
+            "" => format!("refused ({})", status.code().as_str_name()),
+            message => message.to_owned(),
+        };
+        Self { symbol: status.symbol.clone(), message }
+    }
 }

@@ -1,8 +1,8 @@
-//! What a server says on a stream, in the vocabulary of ticks.
+//! Messages of a stream, decoded into domain types.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, time::Duration};
 
-use super::LiveTick;
+use super::{LiveTick, Quote};
 use crate::{
     contract::v1::{self, ticker_stream_response as response},
     tick::{Price, Sequence, Symbol, Tick, Time},
@@ -23,11 +23,11 @@ pub(super) enum Message {
         sequence: Sequence,
     },
     Draining,
-    /// A sign of life, or what only a newer client would understand.
+    /// A sign of life, or a message that only a newer client understands.
     Alive,
 }
 
-/// What is wrong with a message that the contract does not allow.
+/// What a message has that the contract does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
@@ -59,32 +59,38 @@ fn live_tick(tick: &v1::Tick) -> Result<LiveTick, Malformed> {
         tick: self::tick(tick)?,
         conflated: tick.conflated,
         snapshot: tick.snapshot,
+        quote: tick.quote.as_ref().map(Quote::of).transpose()?,
     })
 }
 
 pub(super) fn tick(tick: &v1::Tick) -> Result<Tick, Malformed> {
-    let time = tick.time.as_ref().ok_or(Malformed("a tick without a time"))?;
     Ok(Tick {
         sequence: Sequence(tick.sequence),
-        time: self::time(time).ok_or(Malformed("a tick with a time before 1970 or after 2554"))?,
+        time: time(tick.time.as_ref())?,
         price: Price::from_nanos(tick.ltp_nanos).ok_or(Malformed("a tick without a positive price"))?,
         quantity: NonZeroU64::new(tick.last_quantity).ok_or(Malformed("a tick without a quantity"))?,
     })
 }
 
-/// `None` before 1970 and after 2554.
-pub(super) fn time(time: &prost_types::Timestamp) -> Option<Time> {
+/// # Errors
+/// There is no time, or it is before 1970 or after 2554.
+pub(super) fn time(time: Option<&prost_types::Timestamp>) -> Result<Time, Malformed> {
+    let time = time.ok_or(Malformed("a message without a time"))?;
     let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
-    u64::try_from(nanos).ok().map(Time::from_nanos)
+    let nanos = u64::try_from(nanos).map_err(|_| Malformed("a time before 1970 or after 2554"))?;
+    Ok(Time::from_nanos(nanos))
 }
 
-/// As protobuf has it.
-pub(crate) fn timestamp(time: Time) -> prost_types::Timestamp {
+pub(super) fn duration(duration: &prost_types::Duration) -> Result<Duration, Malformed> {
+    (*duration).try_into().map_err(|_| Malformed("a negative duration"))
+}
+
+pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
     let (seconds, nanos) = time.parts();
     prost_types::Timestamp { seconds, nanos }
 }
 
-fn symbol(text: &str) -> Result<Symbol, Malformed> {
+pub(super) fn symbol(text: &str) -> Result<Symbol, Malformed> {
     text.parse().map_err(|_| Malformed("a malformed symbol"))
 }
 

@@ -1,4 +1,4 @@
-//! What a client connects through: the names and the connections of this machine, or of a simulated one in a test.
+//! Name resolution and connections: those of this machine, or of a simulated network in a test.
 
 use std::{
     fmt::Debug,
@@ -17,28 +17,28 @@ use tokio::{
 };
 use tower_service::Service;
 
-/// A future that owns all that it needs.
+/// A boxed future that owns all that it needs.
 pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Bytes in both directions.
+/// A connection: bytes in both directions.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<C: AsyncRead + AsyncWrite + Send + Unpin> Connection for C {}
 
-/// Finds addresses and makes connections.
+/// Resolves names and makes connections.
 pub trait Network: Debug + Send + Sync {
-    /// The addresses of a host: each of them is a replica.
+    /// Resolves a host to its addresses. Each address is a replica.
     fn resolve(&self, host: &str, port: u16) -> Task<io::Result<Vec<SocketAddr>>>;
 
     /// Connects to an address.
     fn connect(&self, address: SocketAddr) -> Task<io::Result<Box<dyn Connection>>>;
 }
 
-/// The network of this machine.
+/// The network of this machine: its resolver and TCP.
 #[derive(Clone, Copy, Debug)]
 pub struct Tcp;
 
-/// Connects to one address, whatever the request says.
+/// Connects to one address, whatever the URL of the request.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) network: Arc<dyn Network>,
@@ -47,7 +47,7 @@ pub(super) struct Connector {
 
 impl Network for Tcp {
     fn resolve(&self, host: &str, port: u16) -> Task<io::Result<Vec<SocketAddr>>> {
-        // The brackets of an address of IPv6 belong to the URL.
+        // The brackets of an IPv6 address belong to the URL.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Box::pin(async move { Ok(lookup_host((host, port)).await?.collect()) })
     }

@@ -81,10 +81,10 @@ impl Reconnector {
 
     /// Begins an outage: the stream of this replica is lost, or about to be. A stream that ended soon after it was
     /// opened continues the outage before it, so that the backoff of a replica that answers and fails keeps growing.
-    pub(super) fn leave(&mut self, address: SocketAddr, retry_after: Option<Duration>, lived: bool) {
+    pub(super) fn leave(&mut self, address: SocketAddr, retry_after: Option<Duration>, stable: bool) {
         self.left = Some((address, retry_after.unwrap_or_default()));
         self.round.clear();
-        if lived {
+        if stable {
             self.attempts = 0;
             self.backoff = self.settings.first_backoff;
         }
@@ -99,7 +99,7 @@ impl Reconnector {
             let resolved = self.endpoints.resolve(&self.settings).await;
             self.begin_round(resolved);
         }
-        let next = self.round.pop_front().unwrap_or(Err(ClientError::Nothing("connect to")));
+        let next = self.round.pop_front().unwrap_or(Err(ClientError::NoEndpoint));
         self.attempts = self.next_attempt();
         let pause = self.pause(next.as_ref().ok().map(|candidate| candidate.address));
         if !pause.is_zero() {
@@ -109,10 +109,10 @@ impl Reconnector {
         Replica::connect(&next?, &self.settings).await
     }
 
-    /// Takes note of an attempt that failed, and returns why.
+    /// Takes note of an attempt that failed, and returns its error when another attempt may succeed.
     ///
     /// # Errors
-    /// There is no point in another one.
+    /// Another attempt cannot succeed, or there may be no more.
     pub(super) fn failed(&mut self, error: ClientError) -> Result<ClientError, ClientError> {
         if !error.is_retryable() {
             return Err(error);
@@ -132,7 +132,7 @@ impl Reconnector {
         Ok(error)
     }
 
-    /// The order of a round: as the user has written it at first, at random later, with the replica that was left last.
+    /// Orders a round: as the user wrote the endpoints at first, at random later. The replica that was left comes last.
     fn begin_round(&mut self, resolved: Vec<Result<Vec<Candidate>, ClientError>>) {
         self.retryable = false;
         let mut round = Vec::new();
@@ -155,7 +155,7 @@ impl Reconnector {
         self.round = round.into();
     }
 
-    /// How long to wait before this attempt: not at all before the first one if it is at another replica.
+    /// How long to wait before this attempt. The first attempt does not wait, if it is at another replica.
     fn pause(&mut self, address: Option<SocketAddr>) -> Duration {
         if !self.established {
             return Duration::ZERO;
@@ -245,11 +245,11 @@ mod tests {
     }
 
     fn silent() -> ClientError {
-        ClientError::Silent { endpoint: address(1).into(), waited: Duration::ZERO }
+        ClientError::TimedOut { endpoint: address(1).into(), waited: Duration::ZERO }
     }
 
     fn unsuitable() -> ClientError {
-        ClientError::Unsuitable { endpoint: address(1).into(), said: "plays another tape".to_owned() }
+        ClientError::Unsuitable { endpoint: address(1).into(), reason: "plays another tape".to_owned() }
     }
 
     #[test]
@@ -347,8 +347,8 @@ mod tests {
     fn a_replica_that_answers_and_fails_at_once_is_not_asked_ever_faster() {
         let mut reconnector = reconnector(1);
         reconnector.found();
-        for (lived, attempt) in [(true, 1), (false, 2), (false, 3), (true, 1)] {
-            reconnector.leave(address(1), None, lived);
+        for (stable, attempt) in [(true, 1), (false, 2), (false, 3), (true, 1)] {
+            reconnector.leave(address(1), None, stable);
             assert_eq!(reconnector.next_attempt(), attempt);
             round(&mut reconnector, &[1]);
             reconnector.found();

@@ -8,26 +8,33 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
 
-use super::{ClientError, Endpoint, Settings, endpoints::Candidate, network::Connector};
-use crate::contract::v1::{
-    TickerStreamRequest, TickerStreamResponse, WatchRequest,
-    ticker_stream_service_client::TickerStreamServiceClient,
+use super::{
+    ClientError, Endpoint, RpcStatus, Settings, endpoints::Candidate, message::Malformed, network::Connector,
+};
+use crate::contract::{
+    health::{HealthCheckRequest, HealthCheckResponse},
+    v1::{
+        TickerStreamRequest, TickerStreamResponse, WatchRequest,
+        ticker_stream_service_client::TickerStreamServiceClient,
+    },
 };
 
-/// One of several servers that play the same tape.
+/// A connection to one of several servers that play the same tape.
 #[derive(Clone, Debug)]
 pub(super) struct Replica {
     pub(super) endpoint: Endpoint,
     pub(super) address: SocketAddr,
     pub(super) channel: Channel,
-    /// How long it may take to answer.
-    answer: Duration,
+    /// How long an answer may take.
+    answer_timeout: Duration,
 }
 
-/// A peer that is gone is noticed after these two, however quiet the stream is.
+/// Interval of the HTTP/2 pings, which detect a peer that is gone.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long the answer to an HTTP/2 ping may take.
 const PING_ANSWER: Duration = Duration::from_secs(10);
-/// Ticks that wait in the connection are old ones in front of the newest: enough for a thousand or two.
+/// Flow control window of a stream, in bytes: one or two thousand ticks. Ticks that wait in the connection are old, and
+/// delay the newest.
 const WINDOW: u32 = 128 * 1024;
 
 impl Replica {
@@ -37,7 +44,7 @@ impl Replica {
         let refused =
             |error| ClientError::Connect { endpoint: endpoint.clone(), source: connect_error(error) };
         let connector = Connector { network: settings.network.clone(), address };
-        // Requests bear the name that the user has written, whatever its address.
+        // The authority of requests is the name that the user wrote, not its address.
         let transport = tonic::transport::Endpoint::from_shared(candidate.endpoint.to_string())
             .and_then(|transport| transport.user_agent(concat!("ticker/", env!("CARGO_PKG_VERSION"))))
             .map_err(refused)?
@@ -45,28 +52,31 @@ impl Replica {
             .keep_alive_timeout(PING_ANSWER)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW);
-        let channel = timeout(settings.connect, transport.connect_with_connector(connector))
+        let channel = timeout(settings.connect_timeout, transport.connect_with_connector(connector))
             .await
-            .map_err(|_| ClientError::Silent { endpoint: endpoint.clone(), waited: settings.connect })?
+            .map_err(|_| ClientError::TimedOut {
+                endpoint: endpoint.clone(),
+                waited: settings.connect_timeout,
+            })?
             .map_err(refused)?;
-        Ok(Self { endpoint, address, channel, answer: settings.answer })
+        Ok(Self { endpoint, address, channel, answer_timeout: settings.answer_timeout })
     }
 
     pub(super) fn service(&self) -> TickerStreamServiceClient<Channel> {
         TickerStreamServiceClient::new(self.channel.clone())
     }
 
-    /// Waits for the answer to a call.
+    /// Waits for the answer to a call, up to the timeout.
     pub(super) async fn answered<T>(
         &self,
         call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     ) -> Result<T, ClientError> {
-        match timeout(self.answer, call).await {
+        match timeout(self.answer_timeout, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => {
-                Err(ClientError::Refused { endpoint: self.endpoint.clone(), status: Box::new(status) })
+                Err(ClientError::Refused { endpoint: self.endpoint.clone(), status: RpcStatus::of(&status) })
             }
-            Err(_) => Err(self.silent(self.answer)),
+            Err(_) => Err(self.timed_out(self.answer_timeout)),
         }
     }
 
@@ -77,7 +87,20 @@ impl Replica {
         self.answered(self.service().ticker_stream(requests)).await
     }
 
-    /// The responses of a watch are those of a stream: they have the same field numbers.
+    pub(super) async fn health(
+        &self,
+        request: HealthCheckRequest,
+    ) -> Result<HealthCheckResponse, ClientError> {
+        let mut service = Grpc::new(self.channel.clone());
+        let call = async {
+            service.ready().await.map_err(|error| Status::from_error(error.into()))?;
+            let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
+            service.unary(Request::new(request), path, ProstCodec::default()).await
+        };
+        self.answered(call).await
+    }
+
+    /// Opens a watch. Its responses decode as those of a stream: they have the same field numbers.
     pub(super) async fn watch(
         &self,
         request: WatchRequest,
@@ -91,11 +114,11 @@ impl Replica {
         self.answered(call).await
     }
 
-    pub(super) fn silent(&self, waited: Duration) -> ClientError {
-        ClientError::Silent { endpoint: self.endpoint.clone(), waited }
+    pub(super) fn timed_out(&self, waited: Duration) -> ClientError {
+        ClientError::TimedOut { endpoint: self.endpoint.clone(), waited }
     }
 
-    pub(super) fn malformed(&self, what: &'static str) -> ClientError {
+    pub(super) fn malformed(&self, Malformed(what): Malformed) -> ClientError {
         ClientError::Malformed { endpoint: self.endpoint.clone(), what }
     }
 }

@@ -1,4 +1,4 @@
-//! How patient a client is, and what it connects through.
+//! Timeouts and reconnects of a client, and the network that it connects through.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -11,36 +11,80 @@ use super::network::{Network, Tcp};
 
 /// The settings of a [`Client`](super::Client). The defaults suit a service with the default heartbeat.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
-    /// How long it may take to find a server's address, and then to connect to it.
-    pub connect: Duration,
-    /// How long a server may take to answer a call, or to begin a stream.
-    pub answer: Duration,
-    /// A stream on which nothing came for so long is taken for dead: three heartbeats, and a little. Half-way it is
-    /// asked for a sign of life.
-    pub silence: Duration,
+    /// How long it may take to resolve the name of a server, and then to connect to it. 5 s.
+    pub connect_timeout: Duration,
+    /// How long a server may take to answer a call, or to begin a stream. 10 s.
+    pub answer_timeout: Duration,
+    /// A stream on which nothing arrives for this time is given up: three heartbeats and a little more, 16 s. Halfway
+    /// the client asks the server for a sign of life.
+    pub silence_timeout: Duration,
     /// Longest wait before the second attempt to reconnect, from which on it doubles with each attempt. The actual wait
-    /// is random, from zero up to this backoff, so that the clients of a service do not come back all at once.
+    /// is random, from zero up to this backoff, so that the clients of a service do not come back all at once. 50 ms.
     pub first_backoff: Duration,
-    /// Upper limit of the backoff. While connections are refused at once, it is one second at most: such an attempt is
-    /// cheap, and the server may listen again at any moment.
+    /// Upper limit of the backoff, 5 s. While connections are refused at once, it is one second at most: such an attempt
+    /// is cheap, and the server may listen again at any moment.
     pub longest_backoff: Duration,
-    /// Attempts in a row that may fail before the client gives up. `None` means no limit, once a replica has answered.
+    /// Attempts in a row that may fail before the client gives up. `None`, the default, means no limit, once a replica
+    /// has answered.
     pub max_attempts: Option<NonZeroU32>,
-    /// Move to another replica as soon as one says that it will stop, before its stream ends.
+    /// Whether to move to another replica when one says that it will stop, before its stream ends. The default is true.
     pub make_before_break: bool,
     /// Seed of the random waits and of the random order of replicas. Tests set it.
     pub seed: u64,
-    /// How addresses are found and connections made.
+    /// Resolves names and makes connections. The default is [`Tcp`].
     pub network: Arc<dyn Network>,
+}
+
+impl Settings {
+    /// Sets how long it may take to resolve a name, and then to connect.
+    pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// Sets how long a server may take to answer a call, or to begin a stream.
+    pub fn with_answer_timeout(self, answer_timeout: Duration) -> Self {
+        Self { answer_timeout, ..self }
+    }
+
+    /// Sets how long nothing may arrive on a stream before it is given up.
+    pub fn with_silence_timeout(self, silence_timeout: Duration) -> Self {
+        Self { silence_timeout, ..self }
+    }
+
+    /// Sets the first and the longest backoff.
+    pub fn with_backoff(self, first_backoff: Duration, longest_backoff: Duration) -> Self {
+        Self { first_backoff, longest_backoff, ..self }
+    }
+
+    /// Sets how many attempts in a row may fail.
+    pub fn with_max_attempts(self, max_attempts: impl Into<Option<NonZeroU32>>) -> Self {
+        Self { max_attempts: max_attempts.into(), ..self }
+    }
+
+    /// Sets whether to move to another replica before the stream of one that will stop ends.
+    pub fn with_make_before_break(self, make_before_break: bool) -> Self {
+        Self { make_before_break, ..self }
+    }
+
+    /// Sets the seed of what is random.
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Sets what resolves names and makes connections.
+    pub fn with_network(self, network: impl Network + 'static) -> Self {
+        Self { network: Arc::new(network), ..self }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(5),
-            answer: Duration::from_secs(10),
-            silence: Duration::from_secs(16),
+            connect_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(10),
+            silence_timeout: Duration::from_secs(16),
             first_backoff: Duration::from_millis(50),
             longest_backoff: Duration::from_secs(5),
             max_attempts: None,

@@ -3,90 +3,81 @@
 mod replica_stream;
 mod resume;
 
-use std::{future, sync::Arc, time::Duration};
+use std::{
+    fmt, future, mem,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::{sync::Notify, time::Instant};
+use tokio_stream::Stream;
 
 use self::{
     replica_stream::ReplicaStream,
     resume::{ResumeState, Unsuitable},
 };
 use super::{
-    Client, ClientError, Event, Settings, TapeInfo, error::told, message::Message, network::Task,
-    reconnect::Reconnector, replica::Replica,
+    Client, ClientError, Event, ReplayOptions, Settings, SubscribeOptions, TapeInfo, error::with_causes,
+    message::Message, network::Task, reconnect::Reconnector, replica::Replica,
 };
-use crate::tick::Time;
-
-/// What to subscribe to.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// Symbols; `*` stands for every instrument.
-    pub symbols: Vec<String>,
-    /// What to send to a client that falls behind.
-    pub delivery: Delivery,
-    /// The least time between two ticks of one symbol.
-    pub min_interval: Option<Duration>,
-}
-
-/// Which past to replay, and how fast.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ReplayOptions {
-    /// The first time.
-    pub from: Time,
-    /// The first time that is not wanted any more; without it the replay goes on into live ticks.
-    pub to: Option<Time>,
-    /// 1 is as it took place, 10 is ten times as fast, 0 is as fast as this program takes it.
-    pub speed: f64,
-}
-
-/// What a client is sent while it cannot keep up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// The newest tick of each symbol.
-    #[default]
-    Latest,
-    /// Every tick, in order.
-    EveryTick,
-}
 
 /// A stream of events that outlives its connections. Dropping it ends the stream.
 ///
-/// When its replica goes away it goes on at another one, after the last tick of each symbol. With
-/// [`Delivery::EveryTick`] every tick of a symbol comes exactly once and in order, or [`Event::Gap`] says which did
-/// not; with [`Delivery::Latest`] the ticks that come and their `conflated` add up to the difference in sequence.
+/// When its replica fails, it continues at another one after the last tick of each symbol. With
+/// [`Delivery::EveryTick`](super::Delivery::EveryTick) every tick of a symbol comes exactly once and in order, or
+/// [`Event::Gap`] names those that do not; with [`Delivery::Latest`](super::Delivery::Latest) the received ticks and their
+/// `conflated` add up to the difference in sequence.
+///
+/// There are two ways to read it: [`Self::next_batch`], which is the fast one, and [`Stream`], which yields the same
+/// events one by one. They can be mixed.
+///
+/// # Reconnects
+/// The first attempt is made at once, at another replica if there is one. Later attempts wait for a random time up to a
+/// backoff, which doubles from [`Settings::first_backoff`] to [`Settings::longest_backoff`], but is one second at most
+/// while connections are refused at once. [`Self::retry_now`] skips the wait. Attempts are made only while the
+/// subscription is read.
+///
+/// # Stream
+/// The stream yields an error when no replica can continue, or when the error is not retryable. To poll it again is to try
+/// again, with the backoff above. After [`Event::End`] the stream ends.
 pub struct Subscription {
     resume: ResumeState,
     tape: TapeInfo,
     /// The stream that is read.
     live: Option<ReplicaStream>,
-    /// Since when there is none.
+    /// Since when there is no stream.
     lost: Option<Instant>,
-    /// Knows where to go next; while an attempt is being made it is there. At the end there is neither.
+    /// Chooses the next replica. While an attempt is made, the attempt has it. At the end there is neither.
     reconnector: Option<Reconnector>,
     attempt: Option<Task<(Reconnector, Opened)>>,
     /// Ends the wait of the attempt.
     retry_now: Arc<Notify>,
-    /// The first message of the first stream, until it is asked for.
+    /// The first message of the first stream, until the subscription is read.
     first: Option<Message>,
+    /// The events that the `Stream` yields next, the last one first, and the error after them.
+    buffered: Vec<Event>,
+    failed: Option<ClientError>,
 }
 
 /// A stream and its first message.
 type Opened = Result<(ReplicaStream, Message), ClientError>;
 
-/// The most events in one batch.
+/// Most events of a batch.
 const BATCH: usize = 1024;
 
 impl Subscription {
-    /// Opens the first stream: at the replica that the client is connected to, or at the first other one that will do.
+    /// Opens the first stream: at the replica that the client is connected to, or else at another one.
     pub(super) async fn open(
         client: &Client,
-        wanted: &Wanted,
+        options: SubscribeOptions,
         replay: Option<ReplayOptions>,
     ) -> Result<Self, ClientError> {
-        if wanted.symbols.is_empty() {
-            return Err(ClientError::Nothing("subscribe to"));
+        if options.symbols.is_empty() {
+            return Err(ClientError::NoSymbol);
         }
-        let mut resume = ResumeState::new(wanted.clone(), replay);
+        let mut resume = ResumeState::new(options, replay);
         let mut reconnector = Reconnector::new(client.endpoints.clone(), client.settings.clone());
         let mut opened = begin(client.replica.clone(), &resume, &client.settings).await;
         while let Err(error) = opened {
@@ -114,35 +105,63 @@ impl Subscription {
             reconnector: Some(reconnector),
             attempt: None,
             first: Some(first),
+            buffered: Vec::new(),
+            failed: None,
         })
     }
 
-    /// Waits for an event, and adds it to `events` with those that are there already. After [`Event::End`] there is
-    /// none, however long one waits.
+    /// Waits for an event, and adds it to `events` with those that have arrived with it. After [`Event::End`] it waits for
+    /// ever.
     ///
     /// # Errors
-    /// No replica can go on, or the service has a reason that is not retryable, or it broke the contract. The events
-    /// before that are in `events`. To call it again is to try again.
+    /// No replica can continue, or the error is not retryable, or the server broke the contract. The events before the
+    /// error are in `events`. To call it again is to try again.
     ///
     /// # Cancel safety
     /// No event is lost when the future is dropped.
     pub async fn next_batch(&mut self, events: &mut Vec<Event>) -> Result<(), ClientError> {
+        if !self.buffered.is_empty() || self.failed.is_some() {
+            events.extend(self.buffered.drain(..).rev());
+            return self.failed.take().map_or(Ok(()), Err);
+        }
+        self.receive(events).await
+    }
+
+    /// Number of symbols that have not been part of an [`Event::Answer`] yet.
+    pub fn unanswered(&self) -> usize {
+        self.resume.unanswered()
+    }
+
+    /// Skips the rest of the wait before the next attempt to reconnect. Without such a wait it does nothing.
+    ///
+    /// The attempt is made when the subscription is read again.
+    pub fn retry_now(&self) {
+        self.retry_now.notify_waiters();
+    }
+
+    /// The tape that is played, as the first replica described it.
+    pub fn tape(&self) -> &TapeInfo {
+        &self.tape
+    }
+
+    /// As [`Self::next_batch`], without the buffer of the `Stream`.
+    async fn receive(&mut self, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let waiting = events.len();
         if let Some(first) = self.first.take() {
-            self.heard(first, events)?;
+            self.handle(first, events)?;
         }
         while events.len() < waiting + BATCH {
             if self.live.is_none()
                 && let Some(reconnector) = self.reconnector.take()
             {
-                self.seek(reconnector);
+                self.reconnect(reconnector);
             }
             tokio::select! {
                 biased;
-                // A stream that never pauses must not keep the next one waiting.
+                // First, so that a stream that never pauses does not delay the move to another replica.
                 (reconnector, opened) = attempted(&mut self.attempt) => self.opened(reconnector, opened, events)?,
                 message = next_of(&mut self.live) => match message {
-                    Ok(message) => self.heard(message, events)?,
+                    Ok(message) => self.handle(message, events)?,
                     Err(error) => self.lose(error, events)?,
                 },
                 () = future::ready(()), if events.len() > waiting => return Ok(()),
@@ -151,24 +170,12 @@ impl Subscription {
         Ok(())
     }
 
-    /// How many symbols have not been part of an [`Event::Answer`] yet.
-    pub fn unanswered(&self) -> usize {
-        self.resume.unanswered()
+    /// The subscription has yielded [`Event::End`].
+    fn has_ended(&self) -> bool {
+        self.live.is_none() && self.reconnector.is_none() && self.attempt.is_none()
     }
 
-    /// Makes the attempt to reconnect that is waiting for its backoff now. Without one, it does nothing.
-    ///
-    /// The attempt itself is made by [`Self::next_batch`].
-    pub fn retry_now(&self) {
-        self.retry_now.notify_waiters();
-    }
-
-    /// The tape that is played, as the first replica has told of it.
-    pub fn tape(&self) -> &TapeInfo {
-        &self.tape
-    }
-
-    fn heard(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), ClientError> {
+    fn handle(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let Some(stream) = &mut self.live else { return Ok(()) };
         let draining = message == Message::Draining;
         if let Err(unsuitable) = self.resume.take(message, || stream.answered(), events) {
@@ -179,13 +186,13 @@ impl Subscription {
             && let Some(mut reconnector) =
                 self.reconnector.take_if(|reconnector| reconnector.settings().make_before_break)
         {
-            reconnector.leave(stream.address(), None, stream.has_lived());
-            self.seek(reconnector);
+            reconnector.leave(stream.address(), None, stream.was_stable());
+            self.reconnect(reconnector);
         }
         Ok(())
     }
 
-    /// The stream that was read is over.
+    /// Handles the end of the stream that is read.
     fn lose(&mut self, error: ClientError, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let Some(stream) = self.live.take() else { return Ok(()) };
         if self.resume.has_end() && error.is_end() {
@@ -195,19 +202,20 @@ impl Subscription {
         }
         self.lost = Some(Instant::now());
         let mut attempt = 1;
-        // Without it, the search for another stream is on already.
+        // Without a reconnector, an attempt is being made already.
         if let Some(reconnector) = &mut self.reconnector {
-            reconnector.leave(stream.address(), error.retry_after(), stream.has_lived());
+            reconnector.leave(stream.address(), error.retry_after(), stream.was_stable());
             attempt = reconnector.next_attempt();
             if !error.is_retryable() {
                 return Err(error);
             }
         }
-        events.push(Event::Disconnected { cause: told(&error), attempt });
+        events.push(Event::Disconnected { cause: with_causes(&error), attempt });
         Ok(())
     }
 
-    fn seek(&mut self, mut reconnector: Reconnector) {
+    /// Begins an attempt to open another stream.
+    fn reconnect(&mut self, mut reconnector: Reconnector) {
         let requests = self.resume.requests();
         self.attempt = Some(Box::pin(async move {
             let opened = match reconnector.connect().await {
@@ -218,7 +226,7 @@ impl Subscription {
         }));
     }
 
-    /// An attempt is over.
+    /// Handles the end of an attempt.
     fn opened(
         &mut self,
         mut reconnector: Reconnector,
@@ -238,22 +246,22 @@ impl Subscription {
             Ok(stream) => {
                 reconnector.found();
                 self.reconnector = Some(reconnector);
-                // The one before, if it is open still, has said what there was to say.
+                // The previous stream, if it is still open, has no tick that the new one lacks.
                 self.live = Some(stream);
                 self.lost = None;
             }
             Err(Ok(error)) => {
                 if self.live.is_none() {
                     events.push(Event::Disconnected {
-                        cause: told(&error),
+                        cause: with_causes(&error),
                         attempt: reconnector.next_attempt(),
                     });
                 }
-                self.seek(reconnector);
+                self.reconnect(reconnector);
             }
             Err(Err(error)) => {
                 self.reconnector = Some(reconnector);
-                // A replica that is about to stop is still better than none.
+                // The stream of a replica that is about to stop is still read.
                 if self.live.is_none() {
                     return Err(error);
                 }
@@ -263,13 +271,51 @@ impl Subscription {
     }
 }
 
-impl Unsuitable {
-    fn of(self, stream: &ReplicaStream) -> ClientError {
-        ClientError::Unsuitable { endpoint: stream.endpoint().clone(), said: self.0 }
+/// Cancel safe: an event that was not polled is yielded by the next poll.
+impl Stream for Subscription {
+    type Item = Result<Event, ClientError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.buffered.is_empty() && this.failed.is_none() {
+            if this.has_ended() {
+                return Poll::Ready(None);
+            }
+            let mut events = mem::take(&mut this.buffered);
+            // A batch is cancel safe, so the future of this poll need not be kept for the next one.
+            let received = pin!(this.receive(&mut events)).poll(context);
+            events.reverse();
+            this.buffered = events;
+            match received {
+                Poll::Ready(received) => this.failed = received.err(),
+                // Some events may have come before the wait.
+                Poll::Pending if this.buffered.is_empty() => return Poll::Pending,
+                Poll::Pending => {}
+            }
+        }
+        Poll::Ready(match this.buffered.pop() {
+            Some(event) => Some(Ok(event)),
+            None => this.failed.take().map(Err),
+        })
     }
 }
 
-/// The first stream, at this replica, and the tape that it played before.
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("tape", &self.tape)
+            .field("replica", &self.live.as_ref().map(ReplicaStream::endpoint))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Unsuitable {
+    fn of(self, stream: &ReplicaStream) -> ClientError {
+        ClientError::Unsuitable { endpoint: stream.endpoint().clone(), reason: self.0 }
+    }
+}
+
+/// Opens the first stream at a replica, and asks for its tape before.
 async fn begin(
     replica: Replica,
     resume: &ResumeState,

@@ -10,13 +10,9 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::time::timeout;
-use tonic::Code;
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
 
 use super::{output, usage, warnings};
-use crate::client::{Client, ClientError, Endpoint, Settings};
+use crate::client::{Client, ClientError, Endpoint, Health, Settings};
 
 /// The flags of `ticker health`.
 #[derive(Args, Debug)]
@@ -58,7 +54,7 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     }
     let mut code = ExitCode::SUCCESS;
     for endpoint in &endpoints {
-        let answer = timeout(args.timeout, check(endpoint, args.service.clone())).await;
+        let answer = timeout(args.timeout, check(endpoint, &args.service)).await;
         let answer = answer.with_context(|| format!("{endpoint} did not answer within {:?}", args.timeout));
         let found = match answer.and_then(|answer| Ok(answer?)) {
             Ok(found) => found,
@@ -70,12 +66,12 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
             }
             Err(error) => return Err(error),
         };
-        if found != ServingStatus::Serving {
+        if found != Health::Serving {
             code = ExitCode::FAILURE;
         }
         let written = match endpoints.len() {
-            1 => writeln!(io::stdout(), "{}", found.as_str_name()),
-            _ => writeln!(io::stdout(), "{endpoint}  {}", found.as_str_name()),
+            1 => writeln!(io::stdout(), "{found}"),
+            _ => writeln!(io::stdout(), "{endpoint}  {found}"),
         };
         if let Err(error) = written {
             return output::exit_code(Err(error.into()));
@@ -84,13 +80,6 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-async fn check(endpoint: &Endpoint, service: String) -> Result<ServingStatus, ClientError> {
-    let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
-    let mut health = HealthClient::new(client.channel());
-    match health.check(HealthCheckRequest { service }).await {
-        Ok(answer) => Ok(answer.into_inner().status()),
-        // What `Watch` calls a service that the server does not know.
-        Err(status) if status.code() == Code::NotFound => Ok(ServingStatus::ServiceUnknown),
-        Err(status) => Err(ClientError::Refused { endpoint: endpoint.clone(), status: Box::new(status) }),
-    }
+async fn check(endpoint: &Endpoint, service: &str) -> Result<Health, ClientError> {
+    Client::connect(&endpoint.clone().into(), Settings::default()).await?.health(service).await
 }

@@ -3,12 +3,12 @@
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::Args;
 use ratatui::crossterm::terminal;
 use serde::Serialize;
+use tokio_stream::StreamExt;
 
 use super::{
     EndpointArgs,
@@ -16,8 +16,10 @@ use super::{
     phrases::shortened,
     rows::io_error,
 };
-use crate::client::{Client, Settings};
-use crate::{contract::v1, duration, tick::Price};
+use crate::{
+    client::{Client, InstrumentInfo, Settings},
+    duration,
+};
 
 /// The flags of `ticker list`.
 #[derive(Args, Debug)]
@@ -83,49 +85,37 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn write(client: &Client, output: Output, mut to: impl Write) -> anyhow::Result<()> {
+    let mut rows = client.instruments().map(|instrument| instrument.map(InstrumentRow::of));
     match output {
         Output::Table => {
             // The widths are known when the last instrument is.
-            let mut records = Vec::new();
-            let collect = |page| {
-                records.extend(page);
-                Ok(())
-            };
-            pages(client, collect).await?;
-            write_table(&records, terminal_width(), &mut to)?;
+            let rows: Vec<_> = rows.collect::<Result<_, _>>().await?;
+            write_table(&rows, terminal_width(), &mut to)?;
         }
         Output::Lines => {
-            let line = |to: &mut dyn Write, record: InstrumentRow| writeln!(to, "{}", record.symbol);
-            pages(client, |page| page.into_iter().try_for_each(|record| line(&mut to, record))).await?;
+            while let Some(row) = rows.next().await {
+                writeln!(to, "{}", row?.symbol)?;
+            }
         }
         Output::Json => {
-            pages(client, |page| write_json(page, &mut to)).await?;
+            while let Some(row) = rows.next().await {
+                write_json(&row?, &mut to)?;
+            }
         }
         Output::Csv => {
             let mut to = csv::Writer::from_writer(&mut to);
-            pages(client, |page| page.iter().try_for_each(|record| to.serialize(record).map_err(io_error)))
-                .await?;
+            while let Some(row) = rows.next().await {
+                to.serialize(row?).map_err(io_error)?;
+            }
             to.flush()?;
         }
     }
     Ok(to.flush()?)
 }
 
-/// Hands over every page of instruments.
-async fn pages(
-    client: &Client,
-    mut show: impl FnMut(Vec<InstrumentRow>) -> io::Result<()>,
-) -> anyhow::Result<()> {
-    let show = |page: Vec<v1::Instrument>| Ok(show(page.into_iter().map(InstrumentRow::of).collect())?);
-    client.each_page_of_instruments(show).await
-}
-
-fn write_json(records: Vec<InstrumentRow>, to: &mut impl Write) -> io::Result<()> {
-    for record in records {
-        serde_json::to_writer(&mut *to, &record)?;
-        to.write_all(b"\n")?;
-    }
-    Ok(())
+fn write_json(row: &InstrumentRow, to: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, row)?;
+    to.write_all(b"\n")
 }
 
 /// The width of the terminal that standard output is; unlimited for a file or a pipe.
@@ -137,9 +127,9 @@ fn terminal_width() -> usize {
 }
 
 /// Writes a table of at most `width` columns of the terminal, or of the symbols' width where that is more.
-fn write_table(records: &[InstrumentRow], width: usize, to: &mut impl Write) -> io::Result<()> {
+fn write_table(rows: &[InstrumentRow], width: usize, to: &mut impl Write) -> io::Result<()> {
     let headings = COLUMNS.map(|column| column.heading.to_owned());
-    let lines: Vec<_> = [headings].into_iter().chain(records.iter().map(InstrumentRow::cells)).collect();
+    let lines: Vec<_> = [headings].into_iter().chain(rows.iter().map(InstrumentRow::cells)).collect();
     let mut widths = [0; COLUMNS.len()];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
@@ -178,26 +168,24 @@ fn fit(widths: &mut [usize; COLUMNS.len()], width: usize) {
 }
 
 impl InstrumentRow {
-    fn of(instrument: v1::Instrument) -> Self {
-        let decimal = |nanos| Price::from_nanos(nanos).map_or(0.0, Price::to_f64);
-        let interval = instrument.tick_interval.and_then(|interval| Duration::try_from(interval).ok());
+    fn of(instrument: InstrumentInfo) -> Self {
         // The text is the server's: it must not steer the terminal.
         let text = |text: String| text.replace(char::is_control, "");
         Self {
-            symbol: text(instrument.symbol),
+            symbol: instrument.symbol.to_string(),
             kind: text(instrument.kind),
             currency: text(instrument.currency),
-            reference_price: decimal(instrument.reference_price_nanos),
-            price_increment: decimal(instrument.price_increment_nanos),
-            quantity_increment: decimal(instrument.quantity_increment_nanos),
+            reference_price: instrument.reference_price.to_f64(),
+            price_increment: instrument.price_increment.to_f64(),
+            quantity_increment: instrument.quantity_increment_nanos.get() as f64 / 1e9,
             annual_volatility: instrument.annual_volatility,
-            tick_interval: interval.map(duration::show).unwrap_or_default(),
+            tick_interval: instrument.tick_interval.map(duration::show).unwrap_or_default(),
             name: text(instrument.name),
         }
     }
 
     fn cells(&self) -> [String; COLUMNS.len()] {
-        // A double prints with the fewest digits that tell it from others: those of the decimal it came from.
+        // A double prints with the fewest digits that identify it: those of the decimal it came from.
         let increment = self.price_increment.to_string();
         let decimals = increment.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         // Of a recorded instrument neither is known.
@@ -219,21 +207,39 @@ impl InstrumentRow {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{num::NonZeroU64, time::Duration};
 
-    fn instrument(symbol: &str, name: &str, prices: (i64, i64, i64), interval: (i64, i32)) -> InstrumentRow {
-        InstrumentRow::of(v1::Instrument {
-            symbol: symbol.to_owned(),
+    use super::*;
+    use crate::tick::Price;
+
+    fn instrument(symbol: &str, name: &str, prices: (i64, i64, u64), interval: Duration) -> InstrumentRow {
+        InstrumentRow::of(InstrumentInfo {
             name: name.to_owned(),
-            reference_price_nanos: prices.0,
-            price_increment_nanos: prices.1,
-            quantity_increment_nanos: prices.2,
+            reference_price: Price::from_nanos(prices.0).unwrap(),
+            price_increment: Price::from_nanos(prices.1).unwrap(),
+            quantity_increment_nanos: NonZeroU64::new(prices.2).unwrap(),
             annual_volatility: 0.24,
-            tick_interval: Some(prost_types::Duration { seconds: interval.0, nanos: interval.1 }),
+            tick_interval: Some(interval),
             currency: "INR".to_owned(),
             kind: "equity".to_owned(),
-            day_start: None,
+            ..recorded(symbol)
         })
+    }
+
+    /// An instrument of a recorded tape, of which the server knows little.
+    fn recorded(symbol: &str) -> InstrumentInfo {
+        InstrumentInfo {
+            symbol: symbol.parse().unwrap(),
+            name: String::new(),
+            reference_price: Price::from_nanos(1).unwrap(),
+            price_increment: Price::from_nanos(1).unwrap(),
+            quantity_increment_nanos: NonZeroU64::MIN,
+            annual_volatility: 0.0,
+            tick_interval: None,
+            currency: String::new(),
+            kind: String::new(),
+            day_start: Duration::ZERO,
+        }
     }
 
     fn two() -> [InstrumentRow; 2] {
@@ -242,9 +248,14 @@ mod tests {
                 "M&M",
                 "Mahindra & Mahindra",
                 (3_690_400_000_000, 50_000_000, 1_000_000_000),
-                (0, 250_000_000),
+                Duration::from_millis(250),
             ),
-            instrument("EUR-INR", "Euro, in rupees", (102_692_500_000, 2_500_000, 100_000), (1, 0)),
+            instrument(
+                "EUR-INR",
+                "Euro, in rupees",
+                (102_692_500_000, 2_500_000, 100_000),
+                Duration::from_secs(1),
+            ),
         ]
     }
 
@@ -285,7 +296,7 @@ mod tests {
     #[test]
     fn a_server_cannot_steer_the_terminal() {
         let name = "\u{1b}[2JTata\r\n".to_owned();
-        let steering = v1::Instrument { symbol: "TCS".to_owned(), name, ..v1::Instrument::default() };
+        let steering = InstrumentInfo { name, ..recorded("TCS") };
         let mut text = Vec::new();
         write_table(&[InstrumentRow::of(steering)], usize::MAX, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
@@ -294,17 +305,16 @@ mod tests {
 
     #[test]
     fn what_is_not_known_of_a_recorded_instrument_is_left_blank() {
-        let recorded = v1::Instrument { symbol: "BTCUSDT".to_owned(), ..v1::Instrument::default() };
-        let cells = InstrumentRow::of(recorded).cells();
+        let cells = InstrumentRow::of(recorded("BTCUSDT")).cells();
         assert_eq!((cells[0].as_str(), cells[6].as_str(), cells[7].as_str()), ("BTCUSDT", "", ""));
     }
 
     #[test]
     fn json_has_the_units_of_the_instruments_file() {
         let mut text = Vec::new();
-        write_json(two().into(), &mut text).unwrap();
+        write_json(&two()[1], &mut text).unwrap();
         assert_eq!(
-            String::from_utf8(text).unwrap().lines().last(),
+            String::from_utf8(text).unwrap().strip_suffix('\n'),
             Some(concat!(
                 r#"{"symbol":"EUR-INR","kind":"equity","currency":"INR","reference_price":102.6925,"#,
                 r#""price_increment":0.0025,"quantity_increment":0.0001,"annual_volatility":0.24,"#,

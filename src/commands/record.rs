@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio_stream::StreamExt;
 
 use self::recording::Recording;
 use super::{
@@ -21,8 +22,10 @@ use super::{
     silence::{Expected, Silence},
     usage, warnings,
 };
-use crate::client::{Client, ClientError, Delivery, Event, Settings, Subscription, Wanted};
-use crate::{contract::v1::Instrument, tick::Symbol};
+use crate::client::{
+    Client, ClientError, Delivery, Event, InstrumentInfo, Settings, SubscribeOptions, Subscription,
+};
+use crate::tick::Symbol;
 
 mod recording;
 
@@ -140,8 +143,8 @@ fn spinner_style() -> ProgressStyle {
 async fn begin(args: &RecordArgs) -> anyhow::Result<AnsweredSubscription> {
     let client = Client::connect(&args.endpoints.clone().into(), Settings::default()).await?;
     let increments = quantity_increments(&client).await?;
-    let wanted = Wanted { symbols: args.symbols.clone(), delivery: Delivery::EveryTick, min_interval: None };
-    let mut subscription = client.subscribe(&wanted).await?;
+    let options = SubscribeOptions::new(&args.symbols).with_delivery(Delivery::EveryTick);
+    let mut subscription = client.subscribe(options).await?;
     let mut events = Vec::new();
     while subscription.unanswered() > 0 {
         subscription.next_batch(&mut events).await?;
@@ -162,9 +165,7 @@ async fn begin(args: &RecordArgs) -> anyhow::Result<AnsweredSubscription> {
 
 /// What the quantities of the server's instruments count, in units of 1e-9.
 async fn quantity_increments(client: &Client) -> Result<HashMap<Symbol, u64>, ClientError> {
-    let increment = |instrument: Instrument| {
-        let increment = instrument.quantity_increment_nanos.try_into().ok()?;
-        Some((instrument.symbol.parse().ok()?, increment))
-    };
-    Ok(client.every_instrument().await?.into_iter().filter_map(increment).collect())
+    let increment =
+        |instrument: InstrumentInfo| (instrument.symbol, instrument.quantity_increment_nanos.get());
+    client.instruments().map(|instrument| instrument.map(increment)).collect().await
 }

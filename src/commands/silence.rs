@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::phrases::rough_duration;
 use crate::{
-    client::{Event, ReplayOptions, TapeInfo},
+    client::{Event, ReplayOptions, TapeInfo, TapeKind},
     tick::Time,
     timestamp::show_with_decimals,
 };
@@ -45,7 +45,7 @@ const SHORT: Duration = Duration::from_secs(5);
 
 impl Silence {
     pub(super) fn new(expected: Expected, tape: &TapeInfo) -> Self {
-        Self::begin(expected, tape.is_recorded, tape.speed, tape.now())
+        Self::begin(expected, tape.kind == TapeKind::Recorded, tape.speed, tape.now())
     }
 
     fn begin(expected: Expected, is_recorded: bool, tape_speed: f64, now: Time) -> Self {
@@ -121,7 +121,7 @@ impl Silence {
             None => format!("no tick for {silent}"),
         };
         reason += &match self.newest.map(|newest| show_with_decimals(newest, 0)) {
-            // Nobody can tell a pause from the end, but a pause is rare.
+            // The protocol does not say where a tape ends, and a pause of all symbols is rare.
             Some(newest) if self.is_recorded && self.is_live => {
                 format!(": the tape may have ended at {newest}")
             }
@@ -159,17 +159,13 @@ mod tests {
     }
 
     fn tick(time: &str) -> Event {
-        Event::Tick(LiveTick {
-            symbol: "TCS".parse().unwrap(),
-            tick: Tick {
-                sequence: Sequence(1),
-                time: at(time),
-                price: Price::from_nanos(1).unwrap(),
-                quantity: NonZeroU64::MIN,
-            },
-            conflated: 0,
-            snapshot: false,
-        })
+        let tick = Tick {
+            sequence: Sequence(1),
+            time: at(time),
+            price: Price::from_nanos(1).unwrap(),
+            quantity: NonZeroU64::MIN,
+        };
+        Event::Tick(LiveTick::new("TCS".parse().unwrap(), tick))
     }
 
     fn replay(from: &str, to: Option<&str>) -> Expected {

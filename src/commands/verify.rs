@@ -13,10 +13,11 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
+use tokio_stream::StreamExt;
 
 use self::compare::{Comparison, Difference, compare};
 use super::{output, phrases::counted, usage};
-use crate::client::{Client, Endpoint, Settings, TapeInfo};
+use crate::client::{Client, ClientError, Endpoint, Settings, TapeInfo};
 use crate::{
     tick::{Tick, Time},
     timestamp,
@@ -184,8 +185,8 @@ async fn listed(
     }
     let mut lists = Vec::new();
     for Replica { client, .. } in replicas {
-        let list: BTreeSet<String> =
-            client.every_instrument().await?.into_iter().map(|instrument| instrument.symbol).collect();
+        let symbols = client.instruments().map(|instrument| Ok(instrument?.symbol.to_string()));
+        let list: BTreeSet<String> = symbols.collect::<Result<_, ClientError>>().await?;
         lists.push((client.endpoint(), list));
     }
     let union: BTreeSet<&String> = lists.iter().flat_map(|(_, list)| list).collect();

@@ -25,7 +25,7 @@ use super::{
     silence::{Expected, Silence},
     usage, warnings,
 };
-use crate::client::{Client, Delivery, Event, ReplayOptions, Settings, Subscription, Wanted};
+use crate::client::{Client, Delivery, Event, ReplayOptions, Settings, SubscribeOptions, Subscription};
 use crate::{duration, tick::Time, timestamp};
 
 mod board;
@@ -138,18 +138,24 @@ const FRAME: Duration = Duration::from_millis(100);
 /// The server cannot be reached, refuses every symbol or ends the stream, or the ticks cannot be shown.
 pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     usage::check_times(args.from, args.to).unwrap_or_else(|message| usage::exit_with_error(message));
+    if args.min_interval.is_some() && args.delivery == DeliveryArg::EveryTick {
+        usage::exit_with_error(
+            "--min-interval leaves ticks out, so it cannot be used with --delivery every-tick",
+        );
+    }
     let stdout = Stdout::of_process();
     let output = args.output.unwrap_or(if stdout == Stdout::Screen { Output::Table } else { Output::Lines });
     if output == Output::Table {
         stdout.check_table()?;
     }
-    let wanted =
-        Wanted { symbols: args.symbols, delivery: args.delivery.into(), min_interval: args.min_interval };
-    let replay = args.from.map(|from| ReplayOptions { from, to: args.to, speed: args.speed });
+    let options = SubscribeOptions::new(&args.symbols)
+        .with_delivery(args.delivery.into())
+        .with_min_interval(args.min_interval);
+    let replay = args.from.map(|from| ReplayOptions::new(from).with_to(args.to).with_speed(args.speed));
     let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
     let subscription = match replay {
-        Some(replay) => client.replay(&wanted, replay).await?,
-        None => client.subscribe(&wanted).await?,
+        Some(replay) => client.replay(options, replay).await?,
+        None => client.subscribe(options).await?,
     };
     let count = args.count.map(NonZeroU64::get);
     let expected = Expected { count, min_interval: args.min_interval, replay };
@@ -165,7 +171,7 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let shown = match output {
         Output::Table => {
             let began = args.from.unwrap_or_else(|| events.subscription.tape().now());
-            show_table(events, Board::new(client.endpoint(), &wanted.symbols, began)).await
+            show_table(events, Board::new(client.endpoint(), &args.symbols, began)).await
         }
         Output::Lines => write_rows(events, Ok(TickWriter::lines(stdout()))).await,
         Output::Json => write_rows(events, Ok(TickWriter::json(stdout()))).await,

@@ -23,6 +23,12 @@ pub(super) struct Budget {
     waiting: Mutex<BTreeMap<u64, Waker>>,
 }
 
+/// An amount that is held until this is dropped.
+pub struct Held {
+    budget: Arc<Budget>,
+    amount: usize,
+}
+
 /// A place among those that wait for room. Dropping it gives the place up.
 pub(super) struct BudgetWaiter {
     budget: Arc<Budget>,
@@ -67,6 +73,12 @@ impl Budget {
         }
     }
 
+    /// Holds so much more until the returned guard is dropped.
+    pub(super) fn hold(self: &Arc<Self>, amount: usize) -> Held {
+        self.take(amount);
+        Held { budget: self.clone(), amount }
+    }
+
     /// Counts `after` in place of `before`.
     pub(super) fn change(&self, before: usize, after: usize) {
         match after.cmp(&before) {
@@ -86,8 +98,14 @@ impl Budget {
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.give_back(self.amount);
+    }
+}
+
 impl BudgetWaiter {
-    /// A number that no other place of the room has.
+    /// A number that no other place of the budget has.
     pub(super) fn number(&self) -> u64 {
         self.number
     }

@@ -20,7 +20,7 @@ impl StreamHandler for Gogen {
         let interest =
             Interest { delivery: Delivery::default(), format: Format::Gogen as u8, unnamed: false };
         let subscribed = session.subscribe(&request.symbol, interest, &StartPoint::default());
-        subscribed.map_err(|error| Failure::of_symbol(&session.worker, &request.symbol, error))?;
+        subscribed.map_err(|error| Failure::of_symbol(&*session.worker.tape, &request.symbol, error))?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use prost_types::Timestamp;
 
 use super::{
     WorkerContext,
-    context::Call,
+    call::Call,
     convert,
     status::{Failure, cut},
 };
@@ -19,7 +19,7 @@ use crate::{
             ListTicksRequest, ListTicksResponse,
         },
     },
-    history::{CandleInterval, CandlePage, HistoryError, Order, PastTicks},
+    history::{CandleError, CandleInterval, CandlePage, Order, PastTicks},
     tape::Instrument,
     tick::{Sequence, Time},
 };
@@ -102,15 +102,15 @@ pub(super) async fn digest_ticks(
 /// The instrument that a client names, and its ticks up to now.
 fn past(worker: &WorkerContext, symbol: &str, now: Time) -> Result<(Arc<Instrument>, PastTicks), Failure> {
     let instrument =
-        worker.instrument(symbol).map_err(|refusal| Failure::of_symbol(worker, symbol, refusal))?;
+        worker.instrument(symbol).map_err(|refusal| Failure::of_symbol(&*worker.tape, symbol, refusal))?;
     let past = PastTicks::new(worker.tape.series(&instrument), now);
     Ok((instrument, past))
 }
 
-impl From<HistoryError> for Failure {
-    fn from(error: HistoryError) -> Self {
+impl From<CandleError> for Failure {
+    fn from(error: CandleError) -> Self {
         match error {
-            HistoryError::TooManyTicks { .. } => Self::Invalid("interval", format!("is too long: {error}")),
+            CandleError::TooManyTicks { .. } => Self::Invalid("interval", format!("is too long: {error}")),
         }
     }
 }

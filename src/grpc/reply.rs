@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tonic::{Status, body::Body as TonicBody};
 
-use super::context::{BusyStream, Call};
+use super::{BusyStream, call::Call};
 
 /// A stream of ticks: a response body that also reads requests.
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::{
     ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Turns, WorkerContext,
-    context::Call,
+    call::Call,
     gogen::Gogen,
     requests::{Released, RequestBody, Requests},
     session::Session,
@@ -75,7 +75,7 @@ impl Router {
     ) -> Response<Reply> {
         let deadline = deadline(request.headers());
         let busy = context.work();
-        let call = Call::new(&context, self.worker.turns.clone());
+        let call = Call::new(context.clone(), self.worker.turns.clone());
         request.extensions_mut().insert(call.clone());
         let ticket = self.worker.turns.ticket(context.turn_share());
         let request = request.map(|body| Released::new(body, ticket));
@@ -134,7 +134,7 @@ fn with_plain_status(response: Response<Body>) -> Response<Body> {
 
 /// A response that is made at once.
 fn once(context: &ConnectionContext, turns: Turns, response: Response<Body>) -> Response<Reply> {
-    response.map(|body| Reply::answer(body, Call::new(context, turns), context.work()))
+    response.map(|body| Reply::answer(body, Call::new(context.clone(), turns), context.work()))
 }
 
 fn plain(

@@ -7,13 +7,13 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{
-    MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, WorkerContext,
+    MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM,
     history_pool::Overload,
     subscribe_error::{SubscribeError, TooFarAhead},
 };
 use crate::{
     hub::Full,
-    tape::Missing,
+    tape::{Missing, Tape},
     tick::{Symbol, SymbolError},
 };
 
@@ -93,12 +93,10 @@ impl std::fmt::Display for Hint<'_> {
 
 impl Failure {
     /// The refusal of the one symbol of an RPC.
-    pub(super) fn of_symbol(worker: &WorkerContext, symbol: &str, refusal: SubscribeError) -> Self {
-        match refusal {
+    pub(super) fn of_symbol(tape: &dyn Tape, symbol: &str, error: SubscribeError) -> Self {
+        match error {
             SubscribeError::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
-            SubscribeError::Unknown(symbol) => {
-                Self::UnknownSymbol(symbol, worker.tape.suggest(symbol.as_str()))
-            }
+            SubscribeError::Unknown(symbol) => Self::UnknownSymbol(symbol, tape.suggest(symbol.as_str())),
             SubscribeError::TooMany => Self::TooManySymbols,
             SubscribeError::Full(full) => full.into(),
             SubscribeError::NoRoom(missing) => Self::NoRoom(missing),

@@ -17,12 +17,12 @@ use tokio::time::Sleep;
 use tonic::{Code, Status};
 
 use super::{
-    ConnectionContext, Ticket, Turn,
-    context::{BusyStream, Unsent},
+    BusyStream, ConnectionContext, Ticket, Turn,
     reply::Ticks,
     requests::{NextRequest, RequestBody, Requests},
     session::{PullProgress, Session},
     status::Failure,
+    unsent::Unsent,
 };
 
 /// What one kind of stream understands and answers.
@@ -32,7 +32,7 @@ pub(super) trait StreamHandler: Send + 'static {
     /// The first request is the only one.
     const ONE_REQUEST: bool = false;
 
-    /// Begins to act on a request. An error ends the stream.
+    /// Begins a request. An error ends the stream.
     fn on_request(&mut self, session: &mut Session, request: Self::Request) -> Result<(), Status>;
 
     /// Continues the last request while the turn lasts; its answer goes to the session's outbox. True when all is done.
@@ -91,7 +91,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     ) -> Self {
         Self {
             ticket: session.worker.turns.ticket(context.turn_share()),
-            unsent: context.unsent(),
+            unsent: context.answers().unsent(),
             handler,
             session,
             requests: Some(requests),

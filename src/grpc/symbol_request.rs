@@ -36,6 +36,8 @@ pub(super) struct SymbolRequest {
     refused: usize,
     /// `*` of a replay is done: it is expensive, so a second one is skipped.
     replays_all: bool,
+    /// The stream ends unless a symbol is subscribed.
+    must_subscribe: bool,
     statuses: Statuses,
 }
 
@@ -147,11 +149,17 @@ impl SymbolRequest {
             last_entry: None,
             refused: 0,
             replays_all: false,
+            must_subscribe: false,
             statuses: Statuses::new(),
         }
     }
 
-    /// Goes on while the turn lasts; true when the result is in the outbox. `everything` is what is wanted of every
+    /// The same request, as the only one of its stream: the stream ends unless a symbol is subscribed.
+    pub(super) fn only(self) -> Self {
+        Self { must_subscribe: true, ..self }
+    }
+
+    /// Continues while the turn lasts; true when the result is in the outbox. `everything` is what is wanted of every
     /// instrument, when that was asked for.
     ///
     /// # Errors
@@ -223,9 +231,15 @@ impl SymbolRequest {
         }
     }
 
-    /// What became of the symbols.
-    pub(super) fn statuses(&self) -> &Statuses {
-        &self.statuses
+    /// Whether the stream goes on after this request, which is done.
+    ///
+    /// # Errors
+    /// It is the only request of its stream, and no symbol is subscribed.
+    pub(super) fn check_subscribed(&self) -> Result<(), Failure> {
+        match self.must_subscribe && !self.statuses.has_subscribed() {
+            true => Err(Failure::NothingToWatch(self.statuses.first_refusal().to_owned())),
+            false => Ok(()),
+        }
     }
 
     /// How many symbols of the request are looked at; those after them are refused.

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     MAX_SYMBOLS_PER_MESSAGE, WorkerContext,
-    context::Call,
+    call::Call,
     convert, history,
     status::{Failure, cut},
     symbol_status::Texts,

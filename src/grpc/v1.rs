@@ -24,7 +24,7 @@ const NO_VERB: &str = "the request has no verb this server knows: set one of sub
 /// The handler of one stream.
 #[derive(Default)]
 pub(super) struct V1 {
-    /// What is wanted of every instrument, when that was asked for.
+    /// What is wanted of every instrument; `Some` after a subscription to `*`.
     everything: Option<Interest>,
     request: Option<Box<SymbolRequest>>,
 }
@@ -62,11 +62,12 @@ impl StreamHandler for V1 {
 
     fn advance(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
         let Some(request) = &mut self.request else { return Ok(true) };
-        let done = request.advance(session, &mut self.everything, turn)?;
-        if done {
-            self.request = None;
+        if !request.advance(session, &mut self.everything, turn)? {
+            return Ok(false);
         }
-        Ok(done)
+        request.check_subscribed()?;
+        self.request = None;
+        Ok(true)
     }
 
     fn has_request(&self) -> bool {
@@ -74,18 +75,15 @@ impl StreamHandler for V1 {
     }
 
     fn write_draining(&self, out: &mut Vec<u8>) {
-        write_draining(out);
+        put(Event::Draining(Draining {}), out);
     }
 }
 
 impl V1 {
-    fn begin(&mut self, request: SymbolRequest) {
+    /// Begins a request; [`StreamHandler::advance`] does the work.
+    pub(super) fn begin(&mut self, request: SymbolRequest) {
         self.request = Some(Box::new(request));
     }
-}
-
-pub(super) fn write_draining(out: &mut Vec<u8>) {
-    put(Event::Draining(Draining {}), out);
 }
 
 fn put(event: Event, out: &mut Vec<u8>) {

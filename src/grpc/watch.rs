@@ -3,20 +3,13 @@
 use tonic::Status;
 
 use super::{
-    Turn, replay::Span, session::Session, status::Failure, stream::StreamHandler,
-    symbol_request::SymbolRequest, v1,
+    Turn, replay::Span, session::Session, stream::StreamHandler, symbol_request::SymbolRequest, v1::V1,
 };
-use crate::{
-    contract::v1::{Subscription, WatchRequest},
-    hub::Interest,
-};
+use crate::contract::v1::{Subscription, WatchRequest};
 
-/// The handler of one watch.
+/// The handler of one watch: a v1 stream with one request.
 #[derive(Default)]
-pub(super) struct Watch {
-    everything: Option<Interest>,
-    request: Option<Box<SymbolRequest>>,
-}
+pub(super) struct Watch(V1);
 
 impl StreamHandler for Watch {
     type Request = WatchRequest;
@@ -29,29 +22,20 @@ impl StreamHandler for Watch {
             None => SymbolRequest::subscribe(&session.worker, 0, subscription),
             Some(span) => SymbolRequest::replay(&session.worker, subscription, span),
         };
-        self.request = Some(Box::new(request));
+        self.0.begin(request.only());
         Ok(())
     }
 
     fn advance(&mut self, session: &mut Session, turn: Turn) -> Result<bool, Status> {
-        let Some(request) = &mut self.request else { return Ok(true) };
-        if !request.advance(session, &mut self.everything, turn)? {
-            return Ok(false);
-        }
-        let statuses = request.statuses();
-        if !statuses.has_subscribed() {
-            return Err(Failure::NothingToWatch(statuses.first_refusal().to_owned()).into());
-        }
-        self.request = None;
-        Ok(true)
+        self.0.advance(session, turn)
     }
 
     fn has_request(&self) -> bool {
-        self.request.is_some()
+        self.0.has_request()
     }
 
     fn write_draining(&self, out: &mut Vec<u8>) {
-        v1::write_draining(out);
+        self.0.write_draining(out);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use super::{HistoryError, PastTicks};
+use thiserror::Error;
+
+use super::tick_pages::PastTicks;
 use crate::{
     tape::{Cursor, Series},
     tick::{Price, Sequence, Tick, Time},
@@ -40,6 +42,22 @@ pub struct CandlePage {
     pub candles: Vec<Candle>,
     /// The start of the candle that follows, if there is one.
     pub next: Option<Time>,
+}
+
+/// Why there are no candles.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum CandleError {
+    /// A candle would be the fold of too many ticks.
+    #[error(
+        "a candle would be made of {ticks} ticks and the most are {most}: ask for candles of {longest}s or less",
+        most = CandleInterval::MOST_TICKS
+    )]
+    TooManyTicks {
+        /// How many ticks one of the candles would be made of.
+        ticks: u64,
+        /// The longest interval that would do, in seconds.
+        longest: u64,
+    },
 }
 
 impl Candle {
@@ -93,12 +111,12 @@ impl CandleInterval {
         self.seconds * 1_000_000_000
     }
 
-    fn too_many(self, ticks: u64) -> HistoryError {
+    fn too_many(self, ticks: u64) -> CandleError {
         let would_do = |seconds: &u64| {
             let ticks = u128::from(ticks) * u128::from(*seconds) / u128::from(self.seconds);
             Self::DAY.is_multiple_of(*seconds) && ticks <= u128::from(Self::MOST_TICKS)
         };
-        HistoryError::TooManyTicks { ticks, longest: (1..self.seconds).rev().find(would_do).unwrap_or(1) }
+        CandleError::TooManyTicks { ticks, longest: (1..self.seconds).rev().find(would_do).unwrap_or(1) }
     }
 }
 
@@ -164,7 +182,7 @@ impl CandleFold {
     ///
     /// # Errors
     /// A candle would be made of too many ticks.
-    pub fn step(&mut self, ticks: u64) -> Result<Option<CandlePage>, HistoryError> {
+    pub fn step(&mut self, ticks: u64) -> Result<Option<CandlePage>, CandleError> {
         let mut left = ticks;
         loop {
             let Some(mut begun) = self.begun.take() else {
@@ -197,7 +215,7 @@ impl CandleFold {
     ///
     /// # Errors
     /// A candle would be made of too many ticks.
-    pub fn finish(mut self) -> Result<CandlePage, HistoryError> {
+    pub fn finish(mut self) -> Result<CandlePage, CandleError> {
         loop {
             if let Some(page) = self.step(u64::MAX)? {
                 return Ok(page);
@@ -206,7 +224,7 @@ impl CandleFold {
     }
 
     /// Begins the next candle with its first tick. True when the page has no further candle.
-    fn begin(&mut self) -> Result<bool, HistoryError> {
+    fn begin(&mut self) -> Result<bool, CandleError> {
         if self.at >= self.end {
             return Ok(true);
         }

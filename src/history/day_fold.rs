@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{CandleInterval, Day};
+use super::{candle::CandleInterval, day::Day};
 use crate::{
     tape::{Cursor, Series},
     tick::{Sequence, Time},

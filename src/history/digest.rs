@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::PastTicks;
+use super::tick_pages::PastTicks;
 use crate::{
     tape::Cursor,
     tick::{Sequence, Tick},

@@ -376,7 +376,7 @@ fn a_page_of_candles_ends_before_it_is_made_of_too_many_ticks_and_has_at_least_o
 fn candles_of_too_many_ticks_are_refused_with_the_interval_that_would_do() {
     let past = PastTicks::new(Arc::new(Metronome { interval: 100_000, at: 0 }), Time::from_nanos(100 * HOUR));
     let day = || past.candles(interval(86_400), Time::default()..Time::MAX, 1).finish();
-    assert_eq!(day(), Err(HistoryError::TooManyTicks { ticks: 864_000_000, longest: 9_600 }));
+    assert_eq!(day(), Err(CandleError::TooManyTicks { ticks: 864_000_000, longest: 9_600 }));
     assert_eq!(
         day().unwrap_err().to_string(),
         "a candle would be made of 864000000 ticks and the most are 100000000: ask for candles of 9600s or less"

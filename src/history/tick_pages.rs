@@ -2,9 +2,6 @@
 
 use std::{ops::Range, sync::Arc};
 
-use thiserror::Error;
-
-use super::CandleInterval;
 use crate::{
     tape::Series,
     tick::{Sequence, Tick, Time},
@@ -32,22 +29,6 @@ pub struct TickPage {
     pub ticks: Vec<Tick>,
     /// The tick that follows in that order, if the range has more.
     pub next: Option<Sequence>,
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum HistoryError {
-    /// A candle would be the fold of too many ticks.
-    #[error(
-        "a candle would be made of {ticks} ticks and the most are {most}: ask for candles of {longest}s or less",
-        most = CandleInterval::MOST_TICKS
-    )]
-    TooManyTicks {
-        /// How many ticks one of the candles would be made of.
-        ticks: u64,
-        /// The longest interval that would do, in seconds.
-        longest: u64,
-    },
 }
 
 impl PastTicks {

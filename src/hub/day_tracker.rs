@@ -1,4 +1,4 @@
-//! The figures of the day of one watched instrument, for all who read its quotes.
+//! The figures of the day (open, high, low, volume) of one watched instrument, shared by all readers of its quotes.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! Which slots of a subscriber lack something.
+//! The set of slots that have ticks to be sent.
 
 /// A set of slots that is read round-robin, so that a slot that is marked all the time starves no other.
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl Dirty {
     }
 }
 
-/// What a visit to a slot came to.
+/// Result of a visit to a slot.
 pub(super) enum Visit {
     /// The slot lacks nothing any more.
     Done,

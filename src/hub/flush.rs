@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use super::{Quote, State, TickMeta, Watched};
 use crate::tick::{Tick, Time};
 
-/// A page that was large keeps its memory for so many flushes after.
+/// Number of flushes after which a page gives back memory that it no longer needs.
 const FLUSHES_LOOKED_BACK: u64 = 256;
 /// Pages up to this size keep their memory.
 const SMALL_PAGE: usize = 64 * 1024;
@@ -111,13 +111,13 @@ impl State {
     /// Ends the wait of an interest for its minimum interval, if it waits.
     pub(super) fn unmute(&mut self, subscriber: u32, number: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
-        let slot_states = &mut entry.slot_states[number as usize];
-        if !std::mem::take(&mut slot_states.muted) {
+        let slot_state = &mut entry.slot_states[number as usize];
+        if !std::mem::take(&mut slot_state.muted) {
             return;
         }
-        self.deferred.remove(&(slot_states.not_before, subscriber, number));
+        self.deferred.remove(&(slot_state.not_before, subscriber, number));
         if let Some(watched) = &mut self.watched[entry.slots[number as usize].watched as usize] {
-            watched.watchers[slot_states.place as usize].unmute();
+            watched.watchers[slot_state.place as usize].unmute();
         }
         entry.mark(number);
     }

@@ -1,4 +1,4 @@
-//! How the hub has bytes made without knowing what they mean.
+//! Wire formats: how the hub gets encoded messages without knowing the contract.
 
 use crate::{
     history::Day,
@@ -6,12 +6,12 @@ use crate::{
     tick::{Sequence, Symbol, Tick, Time},
 };
 
-/// What a tick is for one subscriber, beyond what it is for all.
+/// The fields of a delivered tick that differ between subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TickMeta {
-    /// How many ticks before it were left out.
+    /// Number of ticks before it that were left out.
     pub conflated: u64,
-    /// It is the first one after subscribing.
+    /// It is the first tick after subscribing.
     pub snapshot: bool,
 }
 
@@ -43,7 +43,7 @@ pub trait WireFormat: Send {
         &mut self,
         instrument: &Instrument,
         tick: &Tick,
-        mark: TickMeta,
+        meta: TickMeta,
         quote: Option<&Quote>,
         out: &mut Vec<u8>,
     );
@@ -54,6 +54,6 @@ pub trait WireFormat: Send {
     /// A symbol that was resumed has reached the present, with this sequence as the last one.
     fn caught_up(&mut self, symbol: &Symbol, last: Sequence, out: &mut Vec<u8>);
 
-    /// A sign of life.
+    /// A heartbeat: the client learns that the stream is alive.
     fn heartbeat(&mut self, now: Time, out: &mut Vec<u8>);
 }

@@ -1,11 +1,11 @@
-//! The numbers of watched instruments, and which of them the pacer has to hear about.
+//! The numbers of watched instruments, and the changes that the pacer has yet to learn.
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
 };
 
-/// FreeList places of a table, by number. The lowest is used first, so that the end of the table gets free and can be cut
+/// Free places of a table, by number. The lowest is used first, so that the end of the table becomes free and can be cut
 /// off.
 #[derive(Default)]
 pub(super) struct FreeList(BinaryHeap<Reverse<u32>>);
@@ -39,12 +39,12 @@ impl FreeList {
 
 /// The numbers under which the pacer publishes instruments, and the changes that it has yet to learn.
 ///
-/// A number is used again only after the pacer was told that it is free. An instrument that is watched and unwatched
+/// A number is used again only after the pacer has learned that it is free. An instrument that is watched and unwatched
 /// before the pacer asks for changes is not reported.
 #[derive(Default)]
 pub(super) struct Ids {
     free: FreeList,
-    told: Vec<IdState>,
+    states: Vec<IdState>,
     /// Ids that may have changed since the pacer last asked for changes.
     queue: VecDeque<u32>,
 }
@@ -71,14 +71,14 @@ pub(super) enum IdChange {
 impl Ids {
     /// The length that a table indexed by number needs.
     pub(super) fn len(&self) -> usize {
-        self.told.len()
+        self.states.len()
     }
 
     /// A number for an instrument that becomes watched.
     pub(super) fn take(&mut self) -> u32 {
-        let number = self.free.take(self.told.len()).unwrap_or(self.told.len() as u32);
-        if number as usize == self.told.len() {
-            self.told.push(IdState::default());
+        let number = self.free.take(self.states.len()).unwrap_or(self.states.len() as u32);
+        if number as usize == self.states.len() {
+            self.states.push(IdState::default());
         }
         self.enqueue(number);
         number
@@ -86,7 +86,7 @@ impl Ids {
 
     /// Takes back a number whose instrument nobody watches any more.
     pub(super) fn give_back(&mut self, number: u32) {
-        match self.told[number as usize].paced {
+        match self.states[number as usize].paced {
             true => self.enqueue(number),
             false => self.free.give_back(number),
         }
@@ -98,15 +98,15 @@ impl Ids {
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
         }
-        let told = &mut self.told[number as usize];
-        told.queued = false;
-        Some(match (told.paced, is_watched(number)) {
+        let state = &mut self.states[number as usize];
+        state.queued = false;
+        Some(match (state.paced, is_watched(number)) {
             (false, true) => {
-                told.paced = true;
+                state.paced = true;
                 IdChange::Watched(number)
             }
             (true, false) => {
-                told.paced = false;
+                state.paced = false;
                 self.free.give_back(number);
                 IdChange::Free(number)
             }
@@ -121,19 +121,19 @@ impl Ids {
 
     /// Cuts the free numbers at the end off.
     pub(super) fn trim(&mut self, is_watched: impl Fn(u32) -> bool) {
-        while let Some(last) = self.told.last()
+        while let Some(last) = self.states.last()
             && !last.paced
             && !last.queued
-            && !is_watched(self.told.len() as u32 - 1)
+            && !is_watched(self.states.len() as u32 - 1)
         {
-            self.told.pop();
+            self.states.pop();
         }
-        self.free.trim(self.told.len());
-        shrink(&mut self.told);
+        self.free.trim(self.states.len());
+        shrink(&mut self.states);
     }
 
     fn enqueue(&mut self, number: u32) {
-        if !std::mem::replace(&mut self.told[number as usize].queued, true) {
+        if !std::mem::replace(&mut self.states[number as usize].queued, true) {
             self.queue.push_back(number);
         }
     }

@@ -1,4 +1,4 @@
-//! What one subscriber wants of one instrument, and how far it has got.
+//! The options of one subscription and its position on the tape.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     tick::{Sequence, Time},
 };
 
-/// What a subscriber wants of an instrument.
+/// Options of one subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// What to send when it falls behind.
@@ -18,7 +18,7 @@ pub struct Interest {
     pub unnamed: bool,
 }
 
-/// What is sent to a subscriber that falls behind.
+/// Delivery to a subscriber that falls behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// The newest tick, which says how many it stands for.
@@ -30,11 +30,11 @@ pub enum Delivery {
     EveryTick,
 }
 
-/// With what a subscription begins.
+/// Where a subscription starts.
 pub enum Start {
-    /// With the last price; then live ticks.
+    /// At the last price, followed by live ticks.
     Snapshot,
-    /// With the tick of a sequence, however long ago it was; a tick of the future is waited for.
+    /// At the tick of a sequence, which may be long ago or still to come.
     At {
         /// The sequence.
         next: Sequence,
@@ -58,7 +58,8 @@ impl Default for Delivery {
     }
 }
 
-/// How far a subscriber has got with one instrument. A vacant slot has no mark and is only in the list of vacant slots.
+/// The position of a subscriber on the tape of one instrument. A vacant slot has no mark and is only in the list of vacant
+/// slots.
 ///
 /// There is one for each symbol of each stream, and every tick that is delivered reads one, so it is kept small:
 /// what is rarely needed is in its [`SlotState`].
@@ -77,7 +78,7 @@ pub(super) struct Slot {
 /// The value of `watched` in a vacant slot, whose `next` is the number of the next vacant slot.
 pub(super) const VACANT: u32 = u32::MAX;
 
-/// The slot_states of a slot.
+/// The slot_state of a slot.
 pub(super) struct SlotState {
     pub(super) delivery: PackedDelivery,
     /// With a minimum interval: when the next tick may be sent, or how old it may be while it catches up.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     DayTracker, Quote, State, TickMeta, Watched, WireFormat,
     dirty::Visit,
-    interest::{Phase, Slot},
+    interest::{Phase, Slot, SlotState},
 };
 use crate::{
     history::{Day, DayFold},
@@ -23,9 +23,9 @@ const MUTE: usize = 2;
 /// have few slots.
 const POSTPONED: usize = if cfg!(test) { 2 } else { 512 };
 
-/// What a pull has left to do.
+/// What is left to do after a pull.
 #[derive(Default)]
-pub(super) struct Left {
+pub(super) struct Remaining {
     /// The pull stopped because it may read no more of the tape, and more has to be read. A pull that stopped because its
     /// output is full does not set it.
     pub(super) is_behind: bool,
@@ -42,93 +42,50 @@ impl State {
         budget: usize,
         reads: &mut usize,
         out: &mut Vec<u8>,
-    ) -> Left {
+    ) -> Remaining {
         let Self { subscribers, watched, published, formats, pages, deferred, flush, now, limits, .. } = self;
         let Some(entry) = subscribers.get_mut(subscriber as usize).and_then(Option::as_mut) else {
-            return Left::default();
+            return Remaining::default();
         };
-        let mut left = Left::default();
+        let mut remaining = Remaining::default();
         let mut postponed = 0;
         entry.dirty.drain(|number| {
             if out.len() >= budget {
                 return Visit::Stop;
             }
             let slot = &mut entry.slots[number as usize];
-            let news = &published[slot.watched as usize];
+            let published = &published[slot.watched as usize];
             let at = usize::from(slot.format);
-            if slot.plain && news.flush == *flush && news.first == slot.next {
-                let (from, to) = news.span[at];
+            if slot.plain && published.flush == *flush && published.first == slot.next {
+                let (from, to) = published.span[at];
                 // A page is empty for a format whose quotes are still being worked out.
                 if from < to {
                     out.extend_from_slice(&pages[at][from as usize..to as usize]);
-                    slot.next = news.last.saturating_add(1);
+                    slot.next = published.last.saturating_add(1);
                     return Visit::Done;
                 }
             }
             let Some(watched) = &mut watched[slot.watched as usize] else { return Visit::Done };
-            let slot_states = &mut entry.slot_states[number as usize];
+            let state = &mut entry.slot_states[number as usize];
             let format = &mut *formats[at];
-            let min_interval = slot_states.delivery.min_interval();
-            let nothing_left = *reads == 0;
-            let mut send = Send { slot, watched, day: &mut slot_states.day, format, reads, out };
-            let sent = match slot_states.phase {
-                Phase::Fresh => {
-                    let sent = send.latest(true);
-                    if sent {
-                        slot_states.not_before = *now + min_interval;
-                        slot_states.phase = Phase::Live;
+            let may_read = *reads > 0;
+            match (SlotWriter { slot, state, watched, format, reads, out }).write(*now, limits.max_lag) {
+                Written::All => Visit::Done,
+                Written::AllUntil(end) => {
+                    let wait = (end, subscriber, number);
+                    remaining.deferred_sooner |= deferred.first().is_none_or(|first| wait < *first);
+                    deferred.insert(wait);
+                    Visit::Done
+                }
+                Written::Part => {
+                    remaining.is_behind = true;
+                    postponed += usize::from(!may_read);
+                    match may_read {
+                        true => Visit::More,
+                        false if postponed == POSTPONED => Visit::Stop,
+                        false => Visit::Later,
                     }
-                    sent
                 }
-                Phase::CatchingUp if nothing_left => false,
-                Phase::CatchingUp => {
-                    send.skip_before_first();
-                    let caught_up = match min_interval.is_zero() {
-                        true => send.catch_up(),
-                        false => send.catch_up_thinned(min_interval, &mut slot_states.not_before),
-                    };
-                    if caught_up {
-                        send.caught_up();
-                        slot_states.phase = Phase::Live;
-                    }
-                    // What a minimum interval still holds back has to be waited for.
-                    caught_up && send.lacks_nothing()
-                }
-                Phase::Live if send.lacks_nothing() => true,
-                Phase::Live if slot_states.delivery.is_every_tick() && nothing_left => false,
-                Phase::Live if slot_states.delivery.is_every_tick() => {
-                    send.skip_too_old(now.before(limits.max_lag));
-                    send.catch_up()
-                }
-                Phase::Live if slot_states.not_before > *now => {
-                    // The end of the interval sends what there is, even if no tick follows.
-                    if !nothing_left {
-                        *send.reads = send.reads.saturating_sub(MUTE);
-                        send.watched.watchers[slot_states.place as usize].mute();
-                        slot_states.muted = true;
-                        let wait = (slot_states.not_before, subscriber, number);
-                        left.deferred_sooner |= deferred.first().is_none_or(|first| wait < *first);
-                        deferred.insert(wait);
-                    }
-                    !nothing_left
-                }
-                Phase::Live => {
-                    let sent = send.latest(false);
-                    if sent {
-                        slot_states.not_before = *now + min_interval;
-                    }
-                    sent
-                }
-            };
-            slot.plain = slot_states.phase == Phase::Live && min_interval.is_zero();
-            left.is_behind |= !sent;
-            match sent {
-                true => Visit::Done,
-                false if nothing_left => {
-                    postponed += 1;
-                    if postponed == POSTPONED { Visit::Stop } else { Visit::Later }
-                }
-                false => Visit::More,
             }
         });
         if !out.is_empty() || entry.heartbeat {
@@ -137,42 +94,124 @@ impl State {
         if std::mem::take(&mut entry.heartbeat) && out.is_empty() {
             formats[usize::from(entry.format)].heartbeat(*now, out);
         }
-        left
+        remaining
     }
 }
 
-/// Sends to one slot what it lacks of one instrument.
-struct Send<'a> {
+/// Writes to the output of one subscriber what it lacks of one instrument.
+struct SlotWriter<'a> {
     slot: &'a mut Slot,
+    state: &'a mut SlotState,
     watched: &'a mut Watched,
-    /// The figures of the day that the slot itself has got to, while it is behind.
-    day: &'a mut Option<Box<DayFold>>,
     format: &'a mut dyn WireFormat,
-    /// How many ticks may still be read from the tape.
+    /// Number of ticks that may still be read from the tape.
     reads: &'a mut usize,
     out: &'a mut Vec<u8>,
 }
 
-impl Send<'_> {
+/// How much of what a slot lacks was written.
+enum Written {
+    /// All of it.
+    All,
+    /// All that may be sent before this end of a minimum interval. The slot gets no signals until then.
+    AllUntil(Time),
+    /// A part of it: the pull may not read enough of the tape for the rest.
+    Part,
+}
+
+impl From<bool> for Written {
+    fn from(all: bool) -> Self {
+        if all { Self::All } else { Self::Part }
+    }
+}
+
+impl SlotWriter<'_> {
+    /// Writes what the slot lacks, as its phase and its delivery say.
+    fn write(mut self, now: Time, max_lag: Duration) -> Written {
+        let written = match self.state.phase {
+            Phase::Fresh => self.snapshot(now).into(),
+            Phase::CatchingUp => self.resumed().into(),
+            Phase::Live if self.lacks_nothing() => Written::All,
+            Phase::Live if self.state.delivery.is_every_tick() => self.every_tick(now, max_lag).into(),
+            Phase::Live if self.state.not_before > now => self.mute(),
+            Phase::Live => self.latest(now, false).into(),
+        };
+        self.slot.plain = self.state.phase == Phase::Live && self.state.delivery.min_interval().is_zero();
+        written
+    }
+
+    /// Writes the last price. From then on the slot is live.
+    fn snapshot(&mut self, now: Time) -> bool {
+        let written = self.latest(now, true);
+        if written {
+            self.state.phase = Phase::Live;
+        }
+        written
+    }
+
+    /// Writes ticks from where the client resumes up to the newest. From then on the slot is live.
+    fn resumed(&mut self) -> bool {
+        if *self.reads == 0 {
+            return false;
+        }
+        self.skip_before_first();
+        let caught_up = match self.state.delivery.min_interval() {
+            Duration::ZERO => self.catch_up(),
+            interval => self.catch_up_thinned(interval),
+        };
+        if caught_up {
+            self.caught_up();
+            self.state.phase = Phase::Live;
+        }
+        // What a minimum interval still holds back has to be waited for.
+        caught_up && self.lacks_nothing()
+    }
+
+    /// Writes every tick that a live slot lacks, except those that are older than the largest lag.
+    fn every_tick(&mut self, now: Time, max_lag: Duration) -> bool {
+        if *self.reads == 0 {
+            return false;
+        }
+        self.skip_too_old(now.before(max_lag));
+        self.catch_up()
+    }
+
+    /// Nothing before the end of the minimum interval. The end sends what there is, even if no tick follows.
+    fn mute(&mut self) -> Written {
+        if *self.reads == 0 {
+            return Written::Part;
+        }
+        *self.reads = self.reads.saturating_sub(MUTE);
+        self.watched.watchers[self.state.place as usize].mute();
+        self.state.muted = true;
+        Written::AllUntil(self.state.not_before)
+    }
+
     fn lacks_nothing(&self) -> bool {
         self.watched.latest.is_none_or(|latest| self.slot.next > latest.sequence.0)
     }
 
-    /// The newest tick: to begin with, or in place of those that are lacking besides. False when it has to wait.
-    fn latest(&mut self, snapshot: bool) -> bool {
-        let Some(latest) = self.watched.latest else { return true };
-        let conflated = if snapshot { 0 } else { latest.sequence.0.saturating_sub(self.slot.next) };
-        self.tick(&latest, TickMeta { conflated, snapshot })
+    /// Writes the newest tick: as the snapshot, or in place of all that are lacking. False when its quote is not worked
+    /// out yet.
+    fn latest(&mut self, now: Time, snapshot: bool) -> bool {
+        if let Some(latest) = self.watched.latest {
+            let conflated = if snapshot { 0 } else { latest.sequence.0.saturating_sub(self.slot.next) };
+            if !self.tick(&latest, TickMeta { conflated, snapshot }) {
+                return false;
+            }
+        }
+        self.state.not_before = now + self.state.delivery.min_interval();
+        true
     }
 
     /// Sends a tick, unless the figures for its quote have to be worked out before.
-    fn tick(&mut self, tick: &Tick, mark: TickMeta) -> bool {
+    fn tick(&mut self, tick: &Tick, meta: TickMeta) -> bool {
         let mut quote = None;
         if self.format.quotes() {
             let Some(day) = self.figures(tick.sequence) else { return false };
             quote = Some(Quote::after(tick, day, &*self.watched.series));
         }
-        self.format.tick(&self.watched.instrument, tick, mark, quote.as_ref(), self.out);
+        self.format.tick(&self.watched.instrument, tick, meta, quote.as_ref(), self.out);
         self.slot.next = tick.sequence.next().0;
         true
     }
@@ -183,27 +222,27 @@ impl Send<'_> {
         let newest = self.watched.latest.is_some_and(|latest| latest.sequence == sequence);
         let Watched { series, instrument, figures: shared, .. } = &mut *self.watched;
         if let Some(day) = shared.as_ref().and_then(|shared| shared.recall(sequence)) {
-            *self.day = None;
+            self.state.day = None;
             return Some(day);
         }
         if *self.reads == 0 {
             return None;
         }
         let begin = || DayFold::new(series.clone(), instrument.day_start, sequence);
-        let has_fold = self.day.is_some() || newest && shared.is_some();
+        let has_fold = self.state.day.is_some() || newest && shared.is_some();
         if !has_fold {
             open(self.reads);
         }
-        if newest && self.day.is_none() {
+        if newest && self.state.day.is_none() {
             let shared = shared.get_or_insert_with(|| Box::new(DayTracker::new(begin())));
             return shared.reach(sequence, self.reads);
         }
         // It has gone too far when ticks were to be left out before, and are wanted now.
-        self.day.take_if(|own| own.sequence() > sequence);
+        self.state.day.take_if(|own| own.sequence() > sequence);
         let nearby = || shared.as_ref().and_then(|shared| shared.fold_at(sequence)).unwrap_or_else(begin);
-        let own = self.day.get_or_insert_with(|| Box::new(nearby()));
+        let own = self.state.day.get_or_insert_with(|| Box::new(nearby()));
         let day = own.reach(sequence, self.reads)?;
-        if newest && let Some(own) = self.day.take() {
+        if newest && let Some(own) = self.state.day.take() {
             // Whoever is first at the newest tick has done the work for all.
             if shared.as_ref().is_none_or(|shared| shared.sequence() < sequence) {
                 *shared = Some(Box::new(DayTracker::new(*own)));
@@ -257,14 +296,13 @@ impl Send<'_> {
         false
     }
 
-    /// Reads from the tape ticks that are at least `interval` apart, the next one not before `not_before`; true when
-    /// the next one is yet to come.
-    fn catch_up_thinned(&mut self, interval: Duration, not_before: &mut Time) -> bool {
+    /// Reads ticks that are at least `interval` apart from the tape. True when the next one is yet to come.
+    fn catch_up_thinned(&mut self, interval: Duration) -> bool {
         let Some(latest) = self.watched.latest else { return true };
         let enough = self.out.len() + CATCH_UP;
         while self.out.len() < enough && *self.reads > 0 {
             open(self.reads);
-            let due = self.watched.series.sequence_from(*not_before).0.max(self.slot.next);
+            let due = self.watched.series.sequence_from(self.state.not_before).0.max(self.slot.next);
             if due > latest.sequence.0 {
                 return true;
             }
@@ -274,7 +312,7 @@ impl Send<'_> {
                 return false;
             }
             *self.reads = self.reads.saturating_sub(1);
-            *not_before = tick.time + interval;
+            self.state.not_before = tick.time + interval;
         }
         false
     }

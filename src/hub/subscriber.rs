@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Entry, Hub, Interest, Quota, Start, pull::Left};
+use super::{Entry, Hub, Interest, Quota, Start, pull::Remaining};
 use crate::{
     tape::{Instrument, Tape},
     tick::{Symbol, Time},
@@ -17,7 +17,7 @@ pub struct Subscriber {
     id: u32,
 }
 
-/// What subscribing came to.
+/// Result of subscribing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subscribed {
     /// The instrument is new to this subscriber.
@@ -28,7 +28,7 @@ pub enum Subscribed {
     Full(Full),
 }
 
-/// Whose limit of subscriptions is reached.
+/// Which limit of subscriptions is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// The limit of the connection.
@@ -37,7 +37,7 @@ pub enum Full {
     Server,
 }
 
-/// What a pull came to.
+/// Result of a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pulled {
     /// Something was appended.
@@ -185,7 +185,7 @@ impl Subscriber {
         if state.closed {
             return Poll::Ready(Pulled::Closed);
         }
-        let Left { is_behind, deferred_sooner } = state.pull(self.id, budget, reads, out);
+        let Remaining { is_behind, deferred_sooner } = state.pull(self.id, budget, reads, out);
         if deferred_sooner {
             self.hub.changed.notify_one();
         }

@@ -71,8 +71,8 @@ impl State {
         // The hub's time does not advance while nothing is watched.
         self.now = self.now.max(now);
         let latest = series.sequence_at(self.now).map(|newest| series.tick(newest));
-        let id = self.numbers.take();
-        while self.watched.len() < self.numbers.len() {
+        let id = self.ids.take();
+        while self.watched.len() < self.ids.len() {
             self.watched.push(None);
             self.published.push(Published::default());
         }
@@ -91,7 +91,7 @@ impl State {
 
     /// The next change for the pacer; `None` when it knows all of them.
     pub(super) fn next_change(&mut self) -> Option<IdChange> {
-        let news = self.numbers.next_change(|id| self.watched[id as usize].is_some());
+        let news = self.ids.next_change(|id| self.watched[id as usize].is_some());
         if let Some(IdChange::Free(_) | IdChange::Nothing) = news {
             self.trim_watched();
         }
@@ -100,40 +100,38 @@ impl State {
 
     fn change_interest(&mut self, subscriber: u32, number: u32, interest: Interest, start: Start) {
         let Some(entry) = self.subscribers[subscriber as usize].as_mut() else { return };
-        let (slot, slot_states) =
-            (&mut entry.slots[number as usize], &mut entry.slot_states[number as usize]);
+        let (slot, slot_state) = (&mut entry.slots[number as usize], &mut entry.slot_states[number as usize]);
         // A symbol that was subscribed by name counts as named, even if `*` covers it later.
-        entry.named += usize::from(slot_states.unnamed && !interest.unnamed);
-        slot_states.unnamed &= interest.unnamed;
+        entry.named += usize::from(slot_state.unnamed && !interest.unnamed);
+        slot_state.unnamed &= interest.unnamed;
         // A request that changes no option must not restart the wait for the minimum interval.
-        let same = slot_states.delivery == interest.delivery.into() && slot.format == interest.format;
+        let same = slot_state.delivery == interest.delivery.into() && slot.format == interest.format;
         if same && matches!(start, Start::Snapshot) {
             return;
         }
         self.unmute(subscriber, number);
         let Some(entry) = self.subscribers[subscriber as usize].as_mut() else { return };
-        let (slot, slot_states) =
-            (&mut entry.slots[number as usize], &mut entry.slot_states[number as usize]);
+        let (slot, slot_state) = (&mut entry.slots[number as usize], &mut entry.slot_states[number as usize]);
         let Some(found) = &mut self.watched[slot.watched as usize] else { return };
         match start {
             Start::At { next, not_before, day } => {
                 slot.next = next.0;
-                slot_states.phase = Phase::CatchingUp;
-                slot_states.not_before = not_before;
-                slot_states.day = day;
+                slot_state.phase = Phase::CatchingUp;
+                slot_state.not_before = not_before;
+                slot_state.day = day;
             }
             Start::Snapshot => {
-                slot_states.not_before =
-                    last_sent(slot, slot_states, found, self.now) + interest.min_interval();
+                slot_state.not_before =
+                    last_sent(slot, slot_state, found, self.now) + interest.min_interval();
             }
         }
-        slot_states.delivery = interest.delivery.into();
+        slot_state.delivery = interest.delivery.into();
         found.readers[usize::from(slot.format)] -= 1;
         found.readers[usize::from(interest.format)] += 1;
         slot.format = interest.format;
-        slot.plain = slot_states.phase == Phase::Live && interest.min_interval().is_zero();
+        slot.plain = slot_state.phase == Phase::Live && interest.min_interval().is_zero();
         let watched = slot.watched;
-        if slot_states.phase == Phase::CatchingUp {
+        if slot_state.phase == Phase::CatchingUp {
             entry.mark(number);
         }
         self.forget_unread_day(watched);
@@ -145,21 +143,11 @@ impl State {
         else {
             return;
         };
-        let (phase, next, not_before, day) = match (start, found.latest) {
-            (Start::At { next, not_before, day }, _) => (Phase::CatchingUp, next, not_before, day),
-            (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence, Time::default(), None),
-            // Nothing was traded yet, so there is no snapshot: the first tick is a live one.
-            (Start::Snapshot, None) => (Phase::Live, found.series.first(), Time::default(), None),
-        };
-        let Interest { delivery, format, unnamed } = interest;
-        let delivery = PackedDelivery::from(delivery);
-        let plain = phase == Phase::Live && delivery.min_interval().is_zero();
-        let place = found.watchers.len() as u32;
-        let slot_states = SlotState { delivery, not_before, day, place, phase, unnamed, muted: false };
+        let (slot, state) = begin(interest, start, watched, found);
         self.idle.remove(&(entry.touched, subscriber));
-        let number = entry.put(Slot { next: next.0, watched, format, plain }, slot_states);
+        let number = entry.put(slot, state);
         push(&mut found.watchers, Watcher { subscriber, slot: number });
-        found.readers[usize::from(format)] += 1;
+        found.readers[usize::from(interest.format)] += 1;
     }
 
     /// Unsubscribes from a symbol. False when it was not subscribed.
@@ -194,7 +182,7 @@ impl State {
     /// Treats every symbol of a subscriber as one that `*` brought, not as one that was subscribed by name.
     pub(super) fn unname_all(&mut self, subscriber: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
-        entry.slot_states.iter_mut().for_each(|slot_states| slot_states.unnamed = true);
+        entry.slot_states.iter_mut().for_each(|slot_state| slot_state.unnamed = true);
         entry.named = 0;
     }
 
@@ -209,11 +197,11 @@ impl State {
     /// Ends the subscription of a slot that is in use.
     fn release(&mut self, subscriber: u32, number: u32) {
         let Some(entry) = &mut self.subscribers[subscriber as usize] else { return };
-        let (slot, slot_states) = (entry.slots[number as usize], &mut entry.slot_states[number as usize]);
-        if std::mem::take(&mut slot_states.muted) {
-            self.deferred.remove(&(slot_states.not_before, subscriber, number));
+        let (slot, slot_state) = (entry.slots[number as usize], &mut entry.slot_states[number as usize]);
+        if std::mem::take(&mut slot_state.muted) {
+            self.deferred.remove(&(slot_state.not_before, subscriber, number));
         }
-        let place = slot_states.place as usize;
+        let place = slot_state.place as usize;
         entry.vacate(number);
         entry.quota.give_back();
         self.quota.give_back();
@@ -248,15 +236,15 @@ impl State {
             self.by_symbol.shrink_to(2 * 1_024);
         }
         self.drop_unread_pages();
-        self.numbers.give_back(watched);
+        self.ids.give_back(watched);
         self.trim_watched();
     }
 
     /// Shrinks the tables that are indexed by number.
     fn trim_watched(&mut self) {
-        self.numbers.trim(|id| self.watched[id as usize].is_some());
-        self.watched.truncate(self.numbers.len());
-        self.published.truncate(self.numbers.len());
+        self.ids.trim(|id| self.watched[id as usize].is_some());
+        self.watched.truncate(self.ids.len());
+        self.published.truncate(self.ids.len());
         shrink(&mut self.watched);
         shrink(&mut self.published);
     }
@@ -377,9 +365,9 @@ impl Entry {
     }
 
     /// Puts a subscription into a vacant slot, and marks it.
-    fn put(&mut self, slot: Slot, slot_states: SlotState) -> u32 {
+    fn put(&mut self, slot: Slot, slot_state: SlotState) -> u32 {
         self.count += 1;
-        self.named += usize::from(!slot_states.unnamed);
+        self.named += usize::from(!slot_state.unnamed);
         let number = match self.slots.get(self.vacant as usize).map(|vacant| vacant.next as u32) {
             Some(next) => std::mem::replace(&mut self.vacant, next),
             None => self.slots.len() as u32,
@@ -387,10 +375,10 @@ impl Entry {
         self.by_watched.insert(slot.watched, number);
         if number as usize == self.slots.len() {
             push(&mut self.slots, slot);
-            push(&mut self.slot_states, slot_states);
+            push(&mut self.slot_states, slot_state);
         } else {
             self.slots[number as usize] = slot;
-            self.slot_states[number as usize] = slot_states;
+            self.slot_states[number as usize] = slot_state;
         }
         self.mark(number);
         number
@@ -398,15 +386,15 @@ impl Entry {
 
     /// Makes a slot vacant. When it was the last one in use, the memory of all slots is freed.
     fn vacate(&mut self, number: u32) {
-        let (slot, slot_states) = (&mut self.slots[number as usize], &mut self.slot_states[number as usize]);
+        let (slot, slot_state) = (&mut self.slots[number as usize], &mut self.slot_states[number as usize]);
         self.by_watched.remove(&slot.watched);
-        slot_states.day = None;
+        slot_state.day = None;
         slot.watched = VACANT;
         slot.next = self.vacant.into();
         self.vacant = number;
         self.dirty.clear(number);
         self.count -= 1;
-        self.named -= usize::from(!slot_states.unnamed);
+        self.named -= usize::from(!slot_state.unnamed);
         if self.count == 0 {
             (self.slots, self.slot_states, self.vacant) = (Vec::new(), Vec::new(), Self::NONE);
             (self.dirty, self.by_watched) = (Dirty::default(), HashMap::new());
@@ -414,18 +402,34 @@ impl Entry {
     }
 }
 
+/// The slot of a new subscription of an instrument, whose number is `id`.
+fn begin(interest: Interest, start: Start, id: u32, watched: &Watched) -> (Slot, SlotState) {
+    let (phase, next, not_before, day) = match (start, watched.latest) {
+        (Start::At { next, not_before, day }, _) => (Phase::CatchingUp, next, not_before, day),
+        (Start::Snapshot, Some(latest)) => (Phase::Fresh, latest.sequence, Time::default(), None),
+        // Nothing was traded yet, so there is no snapshot: the first tick is a live one.
+        (Start::Snapshot, None) => (Phase::Live, watched.series.first(), Time::default(), None),
+    };
+    let Interest { delivery, format, unnamed } = interest;
+    let delivery = PackedDelivery::from(delivery);
+    let plain = phase == Phase::Live && delivery.min_interval().is_zero();
+    let place = watched.watchers.len() as u32;
+    let slot = Slot { next: next.0, watched: id, format, plain };
+    (slot, SlotState { delivery, not_before, day, place, phase, unnamed, muted: false })
+}
+
 /// When a slot was last sent a tick. Without a minimum interval the time of sending is not kept; then it is the time of
 /// the tick itself, or of the last tick of a gap.
-fn last_sent(slot: &Slot, slot_states: &SlotState, watched: &Watched, now: Time) -> Time {
-    let interval = slot_states.delivery.min_interval();
+fn last_sent(slot: &Slot, slot_state: &SlotState, watched: &Watched, now: Time) -> Time {
+    let interval = slot_state.delivery.min_interval();
     if !interval.is_zero() {
-        return slot_states.not_before.before(interval).unwrap_or_default();
+        return slot_state.not_before.before(interval).unwrap_or_default();
     }
     match slot.next > watched.series.first().0 {
         true => {
             let last = Sequence(slot.next).previous();
-            slot_states.not_before.max(watched.series.tick(last).time.min(now))
+            slot_state.not_before.max(watched.series.tick(last).time.min(now))
         }
-        false => slot_states.not_before,
+        false => slot_state.not_before,
     }
 }

@@ -351,7 +351,7 @@ fn a_reader_of_quotes_who_is_a_moment_behind_has_its_figures_at_once() {
             .iter()
             .flatten()
             .flat_map(|entry| &entry.slot_states)
-            .all(|slot_states| slot_states.day.is_none())
+            .all(|slot_state| slot_state.day.is_none())
     );
 }
 
@@ -436,7 +436,7 @@ fn the_pacer_hears_nothing_of_what_comes_and_goes_in_between() {
     let mut changes = 0;
     while stage.hub.tell(2, |_| changes += 1) {}
     assert_eq!(changes, 0);
-    assert!(stage.hub.lock().numbers.len() <= 6);
+    assert!(stage.hub.lock().ids.len() <= 6);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Clock;
+use super::clock::Clock;
 use crate::tick::Time;
 
 /// Waits for times to come.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::Speed;
+use super::speed::Speed;
 use crate::tick::Time;
 
 /// The source of the time that ticks are due by.

@@ -2,18 +2,17 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::grpc::{ConnectionContext, Notice, ServerBudgets};
+use crate::grpc::{ConnectionContext, Notice, ServerContext};
 
 /// The connections of one server. Clones share them.
 #[derive(Clone)]
@@ -21,10 +20,7 @@ pub(super) struct Admission(Arc<Shared>);
 
 struct Shared {
     max: usize,
-    /// How many subscriptions each connection may have.
-    max_subscriptions: usize,
-    stall_timeout: Duration,
-    room: ServerBudgets,
+    server: ServerContext,
     state: Mutex<State>,
 }
 
@@ -32,7 +28,7 @@ struct Shared {
 struct State {
     next_id: u64,
     open: HashMap<u64, ConnectionContext>,
-    by_peer: HashMap<IpAddr, usize>,
+    by_address: HashMap<IpAddr, usize>,
     is_draining: bool,
 }
 
@@ -60,33 +56,28 @@ pub(super) enum AdmissionError {
 }
 
 impl Admission {
-    /// Bytes of unsent answers of all connections. While there are more, further answers are not begun.
-    const MAX_UNSENT: usize = 32 * 1024 * 1024;
-    /// Bytes of ticks that wait for flow control, of all connections. While there are more, streams that are blocked are
-    /// reset.
-    const MAX_BLOCKED: usize = 128 * 1024 * 1024;
     /// Number of connections that are evicted together, because each search for the longest idle ones looks at all.
     const EVICTED_TOGETHER: usize = 16;
 
-    /// For a server that may have this many connections, each with this many subscriptions.
-    pub(super) fn new(max: usize, max_subscriptions: usize, stall_timeout: Duration) -> Self {
-        let room = ServerBudgets::new(Self::MAX_UNSENT, Self::MAX_BLOCKED);
-        Self(Arc::new(Shared { max, max_subscriptions, stall_timeout, room, state: Mutex::default() }))
+    /// For a server that may have this many connections.
+    pub(super) fn new(max: usize, server: ServerContext) -> Self {
+        Self(Arc::new(Shared { max, server, state: Mutex::default() }))
     }
 
     /// Admits a connection to a worker, and makes room for it if need be: the connections that have been idle for longest
     /// are closed. One address may have half of the connections; beyond that, only its own make room for it.
     pub(super) fn admit(
         &self,
-        peer: Option<IpAddr>,
+        peer: Option<SocketAddr>,
         load: Arc<AtomicUsize>,
     ) -> Result<Admitted, AdmissionError> {
         let state = &mut *self.lock();
-        let of_peer = peer.and_then(|peer| state.by_peer.get(&peer).copied()).unwrap_or(0);
+        let address = peer.map(|peer| peer.ip());
+        let of_peer = address.and_then(|address| state.by_address.get(&address).copied()).unwrap_or(0);
         // Evicted connections keep their places until they have closed.
         let room = (self.0.max / 4).clamp(1, Self::EVICTED_TOGETHER);
         if of_peer >= self.share() {
-            state.evict(room, |context| context.peer() == peer);
+            state.evict(room, |context| context.peer().map(|peer| peer.ip()) == address);
         } else if state.open.len() + room >= self.0.max {
             state.evict(room, |_| true);
         }
@@ -98,19 +89,13 @@ impl Admission {
         }
         let id = state.next_id;
         state.next_id += 1;
-        let context = ConnectionContext::new(
-            id,
-            peer,
-            self.0.max_subscriptions,
-            self.0.stall_timeout,
-            self.0.room.clone(),
-        );
+        let context = ConnectionContext::new(id, peer, self.0.server.clone());
         if state.is_draining {
             context.notify(Notice::Drain);
         }
         state.open.insert(id, context.clone());
-        if let Some(peer) = peer {
-            *state.by_peer.entry(peer).or_default() += 1;
+        if let Some(address) = address {
+            *state.by_address.entry(address).or_default() += 1;
         }
         load.fetch_add(1, Relaxed);
         Ok(Admitted { context, admission: self.clone(), load })
@@ -167,11 +152,11 @@ impl Drop for Admitted {
         let state = &mut *self.admission.lock();
         state.open.remove(&self.context.id());
         if let Some(peer) = self.context.peer()
-            && let Some(count) = state.by_peer.get_mut(&peer)
+            && let Some(count) = state.by_address.get_mut(&peer.ip())
         {
             *count -= 1;
             if *count == 0 {
-                state.by_peer.remove(&peer);
+                state.by_address.remove(&peer.ip());
             }
         }
     }
@@ -179,12 +164,16 @@ impl Drop for Admitted {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::time::Duration;
 
     use super::*;
 
-    fn peer(number: u8) -> Option<IpAddr> {
-        Some(Ipv4Addr::new(127, 0, 0, number).into())
+    fn peer(number: u8) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([127, 0, 0, number], 50_000)))
+    }
+
+    fn at_most(connections: usize) -> Admission {
+        Admission::new(connections, ServerContext::new(1, Duration::from_secs(30)))
     }
 
     fn admit(admission: &Admission, number: u8) -> Result<Admitted, AdmissionError> {
@@ -197,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_server_closes_those_that_have_been_idle_for_longest() {
-        let admission = Admission::new(100, 1, Duration::from_secs(30));
+        let admission = at_most(100);
         let mut open = Vec::new();
         for number in 0..84 {
             open.push(admit(&admission, number).unwrap());
@@ -217,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_address_has_half_and_makes_room_for_itself_only() {
-        let admission = Admission::new(100, 1, Duration::from_secs(30));
+        let admission = at_most(100);
         let other = admit(&admission, 1).unwrap();
         tokio::time::advance(Duration::from_millis(10)).await;
         let own: Vec<_> = (0..50).map(|_| admit(&admission, 2).unwrap()).collect();
@@ -231,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_whose_connections_are_all_at_work_is_full() {
-        let admission = Admission::new(4, 1, Duration::from_secs(30));
+        let admission = at_most(4);
         let mut open: Vec<_> = (0..4).map(|number| admit(&admission, number).unwrap()).collect();
         let _busy: Vec<_> = open.iter().map(|open| open.context.work()).collect();
         assert_eq!(admit(&admission, 9).err(), Some(AdmissionError::Full));

@@ -62,7 +62,7 @@ impl Listener {
                     back_off = Self::FIRST_BACK_OFF;
                     let prepared = prepare(&stream).and_then(|()| stream.into_std());
                     let Some(worker) = Worker::idlest(workers) else { return Ok(()) };
-                    let admitted = admission.admit(Some(peer.ip()), worker.load().clone());
+                    let admitted = admission.admit(Some(peer), worker.load().clone());
                     match (prepared, admitted) {
                         (Ok(stream), Ok(admitted)) => worker.hand_over(stream, admitted).await,
                         (Err(error), _) => debug!(%peer, %error, "a connection could not be prepared"),

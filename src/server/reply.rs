@@ -13,7 +13,7 @@ use http::Request;
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::grpc::{Blocked, ConnectionContext, Reply, RequestBody, Router, Ticket, Turns};
+use crate::grpc::{ConnectionContext, Held, Reply, RequestBody, Router, Ticket, Turns};
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
 /// takes nothing of an answer for the stall timeout.
@@ -63,7 +63,7 @@ struct Stall {
     /// Waits for a turn to reset the stream: thousands of streams may stall at the same time.
     ticket: Option<Ticket>,
     /// Counts ticks that wait. (Answers are counted since they were made.)
-    _blocked: Option<Blocked>,
+    _blocked: Option<Held>,
 }
 
 impl Stall {
@@ -72,7 +72,7 @@ impl Stall {
     const LOOK: Duration = Duration::from_secs(1);
 
     /// The looks of streams that stall together are spread over time.
-    fn new(stream: StreamId, look: Duration, blocked: Option<Blocked>) -> Self {
+    fn new(stream: StreamId, look: Duration, blocked: Option<Held>) -> Self {
         let spread = look * (stream.as_u32() / 2 % 128) / 128;
         let next_look = Box::pin(sleep(look + spread));
         Self { since: Instant::now(), sent: 0, next_look, ticket: None, _blocked: blocked }
@@ -114,7 +114,7 @@ impl Sending {
 
     fn note_taken(&self) {
         if matches!(self.body, Reply::Answer(_)) {
-            self.context.note_taken();
+            self.context.answers().note_taken();
         }
     }
 
@@ -126,10 +126,10 @@ impl Sending {
             self.data = Bytes::new();
             return Poll::Ready(true);
         }
-        let (has_answers, timeout) = (self.body.has_answers(), self.context.stall_timeout());
+        let (has_answers, timeout) = (self.body.has_answers(), self.context.answers().stall_timeout());
         let look = timeout.min(Stall::LOOK);
         let stall = self.stall.get_or_insert_with(|| {
-            let blocked = (!has_answers).then(|| self.context.block(self.data.len()));
+            let blocked = (!has_answers).then(|| self.context.server().block(self.data.len()));
             Stall::new(self.stream.stream_id(), look, blocked)
         });
         loop {
@@ -141,8 +141,8 @@ impl Sending {
             ready!(stall.next_look.as_mut().poll(cx));
             let is_over = match has_answers {
                 // Where it has to give way to others, the timeout is one look.
-                true => stall.since.elapsed() >= timeout || self.context.must_give_way(),
-                false => self.context.is_server_blocked(),
+                true => stall.since.elapsed() >= timeout || self.context.answers().must_give_way(),
+                false => self.context.server().is_blocked(),
             };
             if is_over {
                 stall.ticket = Some(self.turns.ticket(self.context.turn_share()));

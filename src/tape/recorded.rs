@@ -1,11 +1,18 @@
 //! The tape of ticks that took place elsewhere and were recorded in a file.
 //!
-//! `file` undoes compression and tells formats, `csv` (over `lines`), `binance` and `dbn` read them, `when` reads times; `intake` holds
-//! what they read to the rules of a tape. `column` and `ticks` keep it in little memory, and `series` reads it, once or
-//! again and again.
+//! A recording is read in this order; each file uses only files that come before it in a line or in a line above:
+//!
+//! - `column`, `ticks`: the ticks of a symbol in packed columns;
+//! - `intake`: checks each trade against the rules of a tape, and makes instruments and ticks;
+//! - `compression`, `error`: how a file is compressed, and what is wrong with it;
+//! - `when`, `columns`, `lines`: parts of text formats; `binance`, `csv`, `dbn`: the formats;
+//! - `file`: opens a file, decompresses it and calls the reader of its format;
+//! - `series`: the ticks of a symbol as a series, played once or in a loop.
 
 mod binance;
 mod column;
+mod columns;
+mod compression;
 mod csv;
 mod dbn;
 mod error;
@@ -18,8 +25,9 @@ mod when;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+pub use compression::Compression;
 pub use error::{Place, RecordedError};
-pub use file::{LoadProgress, Packing};
+pub use file::LoadProgress;
 use intake::Taken;
 use series::Loop;
 pub use series::RecordedSeries;
@@ -28,14 +36,14 @@ use sha2::Digest;
 use super::{Identity, Instrument, Kind, Missing, Series, Tape, Universe, tape_id};
 use crate::tick::{Symbol, Time};
 
-/// The version of how a recording becomes a tape. It moves whenever any tick of any recording does.
+/// Version of how a recording becomes a tape. It changes whenever any tick of any recording changes.
 const ENGINE_VERSION: &str = "recorded/1";
 
-/// The tape of a recording, which is all in memory.
+/// The tape of a recording. All its ticks are in memory.
 #[derive(Debug)]
 pub struct Recorded {
     universe: Universe,
-    /// Beside the instruments of the universe; at least one.
+    /// The series of each instrument of the universe, in the same order; at least one.
     series: Vec<Arc<RecordedSeries>>,
     identity: Identity,
     extent: Extent,
@@ -44,25 +52,25 @@ pub struct Recorded {
 /// What a recording holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// How many ticks.
+    /// Number of ticks.
     pub ticks: u64,
     /// The time of the first tick.
     pub first: Time,
     /// The time of the last tick.
     pub last: Time,
-    /// From the beginning of one pass to that of the next, if it is repeated.
+    /// Time from the start of one pass to the start of the next, if the recording is looped.
     pub period: Option<Duration>,
 }
 
 impl Recorded {
-    /// Reads a file: CSV with a header, a dump of Binance or DBN of Databento, each as it is or compressed by `gzip` or
-    /// `zstd`. A looped tape begins with the recording and repeats it without end. `described` may say more of the
-    /// symbols than the file does. `progress` is told of every piece that was read.
+    /// Reads a file: CSV with a header, a dump of Binance or DBN of Databento, each plain or compressed by `gzip` or
+    /// `zstd`. A looped tape repeats the recording without end. `described` adds names, kinds, currencies and the start
+    /// of the day to symbols of the file. `progress` is called after each read.
     ///
     /// The same ticks make the same tape, whatever the format of their file.
     ///
     /// # Errors
-    /// The file cannot be read, a part of it is wrong, or there is no trade in it.
+    /// The file cannot be read, a part of it is invalid, or it has no trade.
     pub fn read(
         path: &Path,
         looped: bool,
@@ -90,7 +98,7 @@ impl Recorded {
         }
     }
 
-    /// What it holds.
+    /// What the recording holds.
     pub fn extent(&self) -> Extent {
         self.extent
     }
@@ -115,7 +123,7 @@ impl Tape for Recorded {
 
     fn series(&self, instrument: &Instrument) -> Arc<dyn Series> {
         let place = self.universe.listed().partition_point(|other| other.symbol < instrument.symbol);
-        // An instrument of another tape has no place, and every recording has a last one.
+        // An instrument of another tape is not in the list; it gets the last series, since each recording has one.
         self.series[place.min(self.series.len() - 1)].clone()
     }
 }

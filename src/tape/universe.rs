@@ -1,9 +1,8 @@
 //! The instruments of a simulated tape: built in, read from a file, or invented for any symbol.
 
-use std::{fs, io, path::Path, path::PathBuf, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use self::{
     file::{Listed, Source},
@@ -12,10 +11,13 @@ use self::{
 use super::{Instrument, Missing};
 use crate::tick::Symbol;
 
+mod error;
 mod fields;
 mod file;
 mod invented;
 mod nearest;
+
+pub use error::UniverseError;
 
 const BUILTIN: &str = include_str!("universe/builtin.toml");
 
@@ -24,29 +26,6 @@ const BUILTIN: &str = include_str!("universe/builtin.toml");
 pub struct Universe {
     listed: Vec<Arc<Instrument>>,
     invented: Option<Invented>,
-}
-
-/// Why a list of instruments cannot be used.
-#[derive(Debug, Error)]
-pub enum UniverseError {
-    /// The file cannot be read.
-    #[error("cannot read the instruments of {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line of the file is wrong.
-    #[error("{origin}:{line}: {problem}")]
-    Invalid {
-        /// The file.
-        origin: String,
-        /// The line, from one.
-        line: usize,
-        /// The key, what is wrong with it and what to do.
-        problem: String,
-    },
 }
 
 impl Universe {

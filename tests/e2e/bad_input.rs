@@ -12,7 +12,7 @@ use ticker::{
     tape::{Simulated, Universe},
 };
 
-use crate::server::{Server, symbols};
+use crate::support::server::{Server, symbols};
 
 /// Says a request, and returns its result once a ping has shown that the stream lives.
 async fn answer(request: TickerStreamRequest) -> SubscriptionResult {

@@ -4,19 +4,20 @@ use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use ticker::{
     client::{
-        Client, ClientError, Delivery, Endpoint, Endpoints, Event, ReplayOptions, Settings, Subscription,
-        Wanted,
+        Client, ClientError, Delivery, Endpoint, Endpoints, Event, ReplayOptions, RpcCode, Settings,
+        SubscribeOptions, Subscription, TickRange,
     },
     contract::v1::{
-        CaughtUp, Draining, Gap, ListTicksRequest, Pong, SymbolStatusCode as Code,
-        ticker_stream_request::Verb, ticker_stream_response::Event as Said,
+        CaughtUp, Draining, Gap, Pong, SymbolStatusCode as Code, ticker_stream_request::Verb,
+        ticker_stream_response::Event as Said,
     },
     tick::{Tick, Time},
 };
 use tokio::time::timeout;
+use tokio_stream::StreamExt;
 use tonic::Status;
 
-use crate::{
+use crate::support::{
     scripted::{Scripted, Stream},
     server::Server,
 };
@@ -25,24 +26,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Impatient, so that tests need not wait.
 fn settings() -> Settings {
-    Settings {
-        silence: Duration::from_millis(300),
-        first_backoff: Duration::from_millis(1),
-        longest_backoff: Duration::from_millis(20),
-        ..Settings::default()
-    }
+    Settings::default()
+        .with_silence_timeout(Duration::from_millis(300))
+        .with_backoff(Duration::from_millis(1), Duration::from_millis(20))
 }
 
 fn endpoints(addresses: &[SocketAddr]) -> Endpoints {
     addresses.iter().map(|address| Endpoint::from(*address)).collect()
 }
 
-fn wanted(delivery: Delivery) -> Wanted {
-    Wanted { symbols: vec!["TCS".to_owned()], delivery, min_interval: None }
+fn options(delivery: Delivery) -> SubscribeOptions {
+    SubscribeOptions::new(["TCS"]).with_delivery(delivery)
 }
 
 async fn subscribe(addresses: &[SocketAddr], settings: Settings) -> Result<Subscription, ClientError> {
-    Client::connect(&endpoints(addresses), settings).await?.subscribe(&wanted(Delivery::EveryTick)).await
+    Client::connect(&endpoints(addresses), settings).await?.subscribe(options(Delivery::EveryTick)).await
 }
 
 /// Opens a subscription at a scripted replica, which answers and sends the ticks 1 to 3.
@@ -80,6 +78,7 @@ async fn until_tick(subscription: &mut Subscription, last: u64) -> Vec<String> {
                 Event::Disconnected { attempt, .. } => format!("disconnected {attempt}"),
                 Event::Reconnected { without, .. } if without.is_zero() => "moved".to_owned(),
                 Event::Reconnected { .. } => "reconnected".to_owned(),
+                other => panic!("{other:?}"),
             });
             if matches!(event, Event::Tick(live) if live.tick.sequence.0 == last) {
                 return told;
@@ -109,7 +108,7 @@ async fn the_first_replica_that_can_be_reached_is_taken() {
     let server = Server::start();
     let client = Client::connect(&endpoints(&[nobody(), server.address]), settings()).await.unwrap();
     assert_eq!(client.endpoint(), &Endpoint::from(server.address));
-    let mut subscription = client.subscribe(&wanted(Delivery::Latest)).await.unwrap();
+    let mut subscription = client.subscribe(options(Delivery::Latest)).await.unwrap();
     let mut events = Vec::new();
     subscription.next_batch(&mut events).await.unwrap();
     assert!(matches!(&events[0], Event::Answer { tape_id, .. } if *tape_id == subscription.tape().id));
@@ -122,7 +121,7 @@ async fn a_service_that_cannot_be_reached_fails_at_once() {
     let failed = subscribe(&[nobody(), nobody()], settings()).await.err().unwrap();
     assert!(matches!(failed, ClientError::NoReplica { tried: 2, .. }), "{failed}");
     let failed = subscribe(&[], settings()).await.err().unwrap();
-    assert_eq!(failed.to_string(), "there is nothing to connect to: name at least one");
+    assert_eq!(failed.to_string(), "there is no endpoint to connect to: name at least one");
     let name = "no-such-host.invalid:50051".parse::<Endpoint>().unwrap();
     let failed = Client::connect(&name.into(), settings()).await.unwrap_err();
     assert!(matches!(failed, ClientError::Resolve { .. }), "{failed}");
@@ -171,8 +170,7 @@ async fn a_stream_that_goes_silent_is_taken_for_dead() {
 #[tokio::test]
 async fn a_stream_that_is_only_quiet_is_asked_for_a_sign_of_life_and_kept() {
     let mut replica = Scripted::start("tape").await;
-    let (addresses, patient) =
-        ([replica.address], Settings { silence: Duration::from_secs(2), ..settings() });
+    let (addresses, patient) = ([replica.address], settings().with_silence_timeout(Duration::from_secs(2)));
     let (mut subscription, mut stream) = begin(&mut replica, &addresses, patient).await;
     let (told, ()) = tokio::join!(until_tick(&mut subscription, 4), async {
         // Longer than the silence that it is allowed.
@@ -207,7 +205,7 @@ async fn a_replica_that_is_about_to_stop_is_left_when_another_one_has_answered()
 async fn with_make_before_break_off_a_draining_stream_is_read_to_its_end() {
     let (mut first, mut second) = (Scripted::start("tape").await, Scripted::start("tape").await);
     let addresses = [first.address, second.address];
-    let patient = Settings { make_before_break: false, ..settings() };
+    let patient = settings().with_make_before_break(false);
     let (mut subscription, stream) = begin(&mut first, &addresses, patient).await;
     stream.say(Said::Draining(Draining {}));
     stream.ticks([4]);
@@ -255,22 +253,21 @@ async fn when_no_replica_has_the_tape_any_more_that_is_told_and_nothing_begins_a
 }
 
 #[tokio::test]
-async fn a_status_that_will_not_heal_ends_it_at_once() {
-    for status in [
-        Status::invalid_argument(""),
-        Status::unimplemented(""),
-        Status::permission_denied(""),
-        Status::unauthenticated(""),
-        Status::failed_precondition(""),
-        Status::resource_exhausted(""),
+async fn a_status_that_is_not_retryable_ends_it_at_once() {
+    for (status, code) in [
+        (Status::invalid_argument(""), RpcCode::InvalidArgument),
+        (Status::unimplemented(""), RpcCode::Unimplemented),
+        (Status::permission_denied(""), RpcCode::PermissionDenied),
+        (Status::unauthenticated(""), RpcCode::Unauthenticated),
+        (Status::failed_precondition(""), RpcCode::FailedPrecondition),
+        (Status::resource_exhausted(""), RpcCode::ResourceExhausted),
     ] {
         let mut replica = Scripted::start("tape").await;
         let address = replica.address;
         let (mut subscription, stream) = begin(&mut replica, &[address, nobody()], settings()).await;
-        let code = status.code();
         stream.fail(status);
         match error(&mut subscription).await {
-            ClientError::Ended { status, .. } => assert_eq!(status.code(), code),
+            ClientError::Ended { status, .. } => assert_eq!(status.code, code),
             other => panic!("{other}"),
         }
     }
@@ -279,7 +276,7 @@ async fn a_status_that_will_not_heal_ends_it_at_once() {
 #[tokio::test]
 async fn it_gives_up_after_as_many_attempts_as_it_is_allowed_and_tries_again_when_asked_again() {
     let mut replica = Scripted::start("tape").await;
-    let settings = Settings { max_attempts: NonZeroU32::new(3), ..settings() };
+    let settings = settings().with_max_attempts(NonZeroU32::new(3));
     let (address, mut events) = (replica.address, Vec::new());
     let (mut subscription, stream) = begin(&mut replica, &[address], settings).await;
     drop((stream, replica));
@@ -301,10 +298,9 @@ async fn a_replay_goes_on_at_another_replica_and_ends_where_it_was_asked_to() {
     let client = Client::connect(&endpoints(&addresses), settings()).await.unwrap();
     let to = client.tape().await.unwrap().time;
     let from = to.before(Duration::from_secs(60)).unwrap();
-    let replay = ReplayOptions { from, to: Some(to), speed: 100.0 };
-    let everything =
-        Wanted { symbols: vec!["*".to_owned()], delivery: Delivery::EveryTick, min_interval: None };
-    let mut subscription = client.replay(&everything, replay).await.unwrap();
+    let replay = ReplayOptions::new(from).with_to(to).with_speed(100.0);
+    let everything = SubscribeOptions::new(["*"]).with_delivery(Delivery::EveryTick);
+    let mut subscription = client.replay(everything, replay).await.unwrap();
     let (mut events, mut first) = (Vec::new(), Some(first));
     let (mut ticks, mut reconnects) = (Vec::new(), 0);
     while !matches!(events.last(), Some(Event::End)) {
@@ -347,18 +343,8 @@ async fn a_replay_goes_on_at_another_replica_and_ends_where_it_was_asked_to() {
 
 /// The first or the last tick of some times.
 async fn edge(server: &Server, symbol: &str, (from, to): (Time, Time), newest_first: bool) -> Option<Tick> {
-    let timestamp = |time: Time| {
-        let (seconds, nanos) = time.parts();
-        Some(prost_types::Timestamp { seconds, nanos })
-    };
-    let request = ListTicksRequest {
-        symbol: symbol.to_owned(),
-        start_time: timestamp(from),
-        end_time: timestamp(to),
-        newest_first,
-        page_size: 1,
-        ..Default::default()
-    };
+    let range = TickRange::times(from..to).with_page_size(1);
+    let range = if newest_first { range.newest_first() } else { range };
     let client = Client::connect(&Endpoint::from(server.address).into(), settings()).await.unwrap();
-    client.ticks(request).await.unwrap().first().copied()
+    client.ticks(symbol, range).next().await.transpose().unwrap()
 }

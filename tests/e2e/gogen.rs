@@ -3,7 +3,7 @@
 use ticker::contract::gogen::TickerRequest;
 use tonic::Code;
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 fn request(symbol: &str) -> TickerRequest {
     TickerRequest { symbol: symbol.to_owned() }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
-use crate::server::{Server, symbols, tape};
+use crate::support::server::{Server, symbols, tape};
 
 type Client = TickerStreamServiceClient<Channel>;
 

@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
+use crate::support::{
     raw::{GOAWAY, GOGEN, Heard, OPENING, Raw, STREAM, framed, frames_until_end},
     server::{PATIENCE, Server, symbols},
 };

@@ -8,7 +8,7 @@ use ticker::contract::v1::{GetTapeRequest, ListCandlesRequest};
 use tokio::net::TcpStream;
 use tonic::{Code, Status, body::Body, client::GrpcService, transport::Channel};
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 const STREAM: &str = "/ticker.v1.TickerStreamService/TickerStream";
 const GOGEN: &str = "/gogen.TickerStreamService/TickerStream";

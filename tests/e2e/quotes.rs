@@ -14,7 +14,7 @@ use ticker::{
 };
 use tokio_stream::StreamExt;
 
-use crate::server::{Server, symbols};
+use crate::support::server::{Server, symbols};
 
 /// A tape with one instrument, `TCS` at 100 ms, whose day began some minutes ago.
 struct Market {

@@ -13,7 +13,7 @@ use ticker::{
     tick::{Sequence, Time},
 };
 
-use crate::server::{Server, Talk, symbols};
+use crate::support::server::{Server, Talk, symbols};
 
 type Stream = Talk<TickerStreamRequest, TickerStreamResponse>;
 

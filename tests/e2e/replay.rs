@@ -12,7 +12,7 @@ use ticker::contract::v1::{
 use tokio_stream::StreamExt;
 use tonic::{Code, Streaming};
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 /// Seconds of the tape, so that ranges are whole.
 async fn now(server: &Server) -> i64 {

@@ -16,7 +16,7 @@ use ticker::{
     tick::{Sequence, Symbol, Time},
 };
 
-use crate::server::{Server, Talk, symbols, tape};
+use crate::support::server::{Server, Talk, symbols, tape};
 
 type Stream = Talk<TickerStreamRequest, TickerStreamResponse>;
 

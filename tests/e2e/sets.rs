@@ -11,7 +11,7 @@ use ticker::{
     tape::{Simulated, Universe},
 };
 
-use crate::server::{INSTRUMENTS, Server, Talk, symbols};
+use crate::support::server::{INSTRUMENTS, Server, Talk, symbols};
 
 type Stream = Talk<TickerStreamRequest, TickerStreamResponse>;
 

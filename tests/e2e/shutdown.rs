@@ -10,7 +10,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::server::{Server, symbols};
+use crate::support::server::{Server, symbols};
 
 #[tokio::test]
 async fn open_streams_end_with_draining_and_unavailable() {

@@ -10,7 +10,7 @@ use ticker::{
     tape::{Simulated, Universe},
 };
 
-use crate::server::{Server, symbols};
+use crate::support::server::{Server, symbols};
 
 fn codes(statuses: &[SymbolStatus]) -> Vec<(&str, Code)> {
     statuses.iter().map(|status| (status.symbol.as_str(), status.code())).collect()
@@ -249,7 +249,7 @@ async fn two_servers_that_started_at_different_times_send_the_same_ticks() {
 async fn an_invented_instrument_is_the_same_on_every_replica() {
     let any_symbol = |config: &mut ticker::server::Config| {
         let universe =
-            Universe::parse(crate::server::INSTRUMENTS, "instruments").unwrap().with_any_symbol(100);
+            Universe::parse(crate::support::server::INSTRUMENTS, "instruments").unwrap().with_any_symbol(100);
         config.tape = Arc::new(Simulated::new(7, universe));
     };
     let mut ticks = Vec::new();

@@ -18,7 +18,7 @@ use ticker::{
     tick::Time,
 };
 
-use crate::{
+use crate::support::{
     raw::{GOGEN, Raw, STREAM},
     server::{INSTRUMENTS, Server, symbols},
 };

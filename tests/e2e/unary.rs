@@ -11,7 +11,7 @@ use tonic_health::pb::{
 };
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 #[tokio::test]
 async fn instruments_are_listed_in_pages_ordered_by_symbol() {

@@ -14,7 +14,7 @@ use ticker::{
     timestamp,
 };
 
-use crate::server::{INSTRUMENTS, Server};
+use crate::support::server::{INSTRUMENTS, Server};
 
 fn verify(servers: &[&Server], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ticker"));

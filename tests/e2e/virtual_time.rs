@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Code, Status};
 
-use crate::{
+use crate::support::{
     raw::{Call, GOAWAY, GOGEN, Heard, OPENING, Raw, STREAM, frames_until_end},
     server::{config, symbols},
 };

@@ -6,7 +6,7 @@ use ticker::contract::v1::{SymbolStatusCode, WatchRequest, watch_response::Event
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 fn watch(symbols: &[&str]) -> WatchRequest {
     WatchRequest { symbols: symbols.iter().map(ToString::to_string).collect(), ..WatchRequest::default() }

@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ticker::client::{Client, Delivery, Endpoint, Endpoints, Event, Settings, Wanted};
+use ticker::client::{Client, Delivery, Endpoint, Endpoints, Event, Settings, SubscribeOptions};
 use tokio::time::timeout;
+use tokio_stream::StreamExt;
 
 use crate::ledger::Ledger;
 
@@ -61,10 +62,10 @@ async fn twenty_kills_lose_no_tick_and_bring_none_twice() {
     let mut replicas: Vec<_> = (0..3).map(|_| Replica::start("127.0.0.1:0")).collect();
     let endpoints: Endpoints = replicas.iter().map(|replica| Endpoint::from(replica.address)).collect();
     let client = Client::connect(&endpoints, Settings::default()).await.unwrap();
-    let (instruments, _) = client.instruments(String::new()).await.unwrap();
-    let symbols = instruments.into_iter().map(|instrument| instrument.symbol).take(SYMBOLS).collect();
-    let wanted = Wanted { symbols, delivery: Delivery::EveryTick, min_interval: None };
-    let mut subscription = client.subscribe(&wanted).await.unwrap();
+    let symbols = client.instruments().map(|instrument| instrument.unwrap().symbol.to_string());
+    let symbols: Vec<_> = symbols.take(SYMBOLS).collect().await;
+    let options = SubscribeOptions::new(symbols).with_delivery(Delivery::EveryTick);
+    let mut subscription = client.subscribe(options).await.unwrap();
 
     let mut ledger = Ledger::default();
     let mut connected = client.endpoint().clone();

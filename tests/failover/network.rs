@@ -5,7 +5,7 @@ use std::{cell::RefCell, io, net::SocketAddr, num::NonZeroUsize, rc::Rc, sync::A
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use ticker::{
-    client::{Client, Connection, Delivery, Endpoints, Event, Network, Settings, Task, Wanted},
+    client::{Client, Connection, Delivery, Endpoints, Event, Network, Settings, SubscribeOptions, Task},
     pacer::Clock,
     server::{Config, Timeouts, serve_accepted},
     tape::{Simulated, Tape, Universe},
@@ -113,17 +113,15 @@ struct Seen {
 async fn follow(seed: u64, seen: Rc<RefCell<Seen>>) -> turmoil::Result {
     let endpoints: Endpoints =
         REPLICAS.map(|name| format!("{name}:{PORT}").parse().unwrap()).into_iter().collect();
-    let settings = Settings {
-        connect: Duration::from_secs(1),
-        answer: Duration::from_secs(2),
-        silence: Duration::from_secs(2),
-        seed,
-        network: Arc::new(Simulation),
-        ..Settings::default()
-    };
+    let settings = Settings::default()
+        .with_connect_timeout(Duration::from_secs(1))
+        .with_answer_timeout(Duration::from_secs(2))
+        .with_silence_timeout(Duration::from_secs(2))
+        .with_seed(seed)
+        .with_network(Simulation);
     let client = Client::connect(&endpoints, settings).await?;
-    let wanted = Wanted { symbols: vec!["*".to_owned()], delivery: Delivery::EveryTick, min_interval: None };
-    let mut subscription = client.subscribe(&wanted).await?;
+    let options = SubscribeOptions::new(["*"]).with_delivery(Delivery::EveryTick);
+    let mut subscription = client.subscribe(options).await?;
     let (mut events, mut last) = (Vec::new(), Instant::now());
     while turmoil::sim_elapsed().unwrap() < TROUBLE + PEACE {
         // Dropped futures must lose nothing.

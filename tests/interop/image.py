@@ -11,6 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+# What a release sets: the labels of the image have them.
+BUILD_ARGUMENTS = {"SOURCE": "https://example.com/ticker", "VERSION": "1.2.3", "REVISION": "0123abc"}
 STAND_IN = "localhost/stand-in"
 NAME = "localhost/ticker"
 
@@ -51,8 +53,9 @@ class Image:
         if Path("/etc/alternatives").exists():
             mounts.append("/etc/alternatives:/etc/alternatives:ro")
         volumes = [part for mount in mounts for part in ("--volume", mount)]
+        arguments = [part for name, value in BUILD_ARGUMENTS.items() for part in ("--build-arg", f"{name}={value}")]
         context = f"{base}=container-image://{STAND_IN}"
-        self.buildah(*build, *volumes, "--build-context", context, "--tag", NAME, self.root)
+        self.buildah(*build, *volumes, *arguments, "--build-context", context, "--tag", NAME, self.root)
         return self
 
     def _stand_in(self, sysroot):

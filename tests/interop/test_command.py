@@ -13,6 +13,7 @@ import time
 import pytest
 
 from processes import Process, Server
+from typewriter import Typewriter
 
 
 @pytest.fixture
@@ -99,32 +100,6 @@ def test_bad_usage_exits_with_two(shell, line):
     ran = shell(f"$TICKER {line}")
     assert ran.returncode == 2
     assert ran.stderr and "panicked" not in ran.stderr
-
-
-class Typewriter:
-    """The user's side of a terminal: what is shown on it, and the keys."""
-
-    def __init__(self, terminal):
-        self.terminal = terminal
-        self.shown = b""
-
-    def read_until(self, done, timeout=10):
-        """Reads what is shown until `done()`."""
-        deadline = time.monotonic() + timeout
-        while not done():
-            assert time.monotonic() < deadline, self.shown
-            if select.select([self.terminal], [], [], 0.1)[0]:
-                try:
-                    self.shown += os.read(self.terminal, 65_536)
-                except OSError:
-                    # Nobody has it open any more.
-                    assert done(), self.shown
-                    return
-
-    def press(self, keys):
-        """Types, and forgets what was shown before."""
-        self.shown = b""
-        os.write(self.terminal, keys)
 
 
 ON_ALTERNATE_SCREEN, BACK_ON_THE_FIRST = b"\x1b[?1049h", b"\x1b[?1049l"

@@ -37,11 +37,6 @@ def stream(grpcurl, server):
         process.kill()
 
 
-def test_list_names_every_service(run):
-    listed = run("list").stdout.split()
-    assert {GOGEN, V1, "grpc.health.v1.Health"} <= set(listed), listed
-
-
 @pytest.mark.parametrize(
     ("symbol", "says"),
     [
@@ -58,7 +53,6 @@ def test_describe_shows_the_contract(run, symbol, says):
 
 
 def test_the_first_price_comes_at_once_and_ticks_go_on_after_the_half_close(stream):
-    # The command of the README, word for word but for the port.
     watching = stream(f"{GOGEN}/TickerStream", '{"symbol":"RELIANCE"}')
     first, *more = watching.documents(5)
     assert first["symbol"] == "RELIANCE"
@@ -141,7 +135,6 @@ def test_the_calls_that_answer_once(run):
 
 
 def test_the_past_is_listed(run):
-    # The commands of the README but for the times.
     hour = {"symbol": "RELIANCE", "start_time": "2026-11-19T09:00:00Z", "end_time": "2026-11-19T10:00:00Z"}
     ticks = json.loads(run(f"{V1}/ListTicks", data=json.dumps({**hour, "page_size": 2})).stdout)
     first, second = ticks["ticks"]

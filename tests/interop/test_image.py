@@ -7,7 +7,7 @@ import pytest
 
 from conftest import TOOLS, missing, tool
 from grpc_client import record
-from image import Image
+from image import BUILD_ARGUMENTS, Image
 from processes import Process, Server
 
 
@@ -43,7 +43,9 @@ def test_the_image_says_how_to_run_it(image):
     assert list(config["ExposedPorts"]) == ["50051/tcp"]
     assert config["Healthcheck"]["Test"] == ["CMD", "/ticker", "health"]
     assert config["StopSignal"] == "SIGTERM"
-    assert config["Labels"]["org.opencontainers.image.title"] == "ticker"
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
+    assert labels["title"] == "ticker"
+    assert {name.upper(): labels[name] for name in ("source", "version", "revision")} == BUILD_ARGUMENTS
 
 
 def test_the_image_holds_one_file(unpacked):

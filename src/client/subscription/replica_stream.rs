@@ -1,4 +1,4 @@
-//! One stream of one replica.
+//! A stream of one replica.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
@@ -11,33 +11,34 @@ use tonic::Streaming;
 
 use super::resume::Requests;
 use crate::{
-    client::{ClientError, Endpoint, Settings, message::Message, replica::Replica},
+    client::{ClientError, Endpoint, RpcStatus, Settings, message::Message, replica::Replica},
     contract::v1::{Ping, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
 };
 
-/// A stream that is open, and what it was asked for.
+/// An open stream, and the requests that have no answer yet.
 pub(super) struct ReplicaStream {
     replica: Replica,
     responses: Streaming<TickerStreamResponse>,
-    /// The requests end with it, and the stream, and the connection. A watch has none.
+    /// Sends requests; dropping it ends the stream. A watch takes no requests.
     requests: Option<mpsc::Sender<TickerStreamRequest>>,
     /// The symbols of each request that has no answer yet.
     asked: VecDeque<Vec<String>>,
     opened: Instant,
-    silence: Duration,
-    /// Looks for signs of life, a few times in each silence.
+    silence_timeout: Duration,
+    /// Ticks [`Self::CHECKS`] times in each silence timeout.
     watchdog: Interval,
-    /// How often it has looked in vain.
-    quiet: u32,
+    /// Ticks of the watchdog since the last message.
+    missed: u32,
 }
 
 impl ReplicaStream {
-    /// The watchdog looks so often before it takes a stream for dead.
-    const LOOKS: u32 = 4;
-    /// After so many it asks for a sign of life: not every server has a heartbeat that is fast enough.
-    const PATIENT: u32 = 2;
-    /// A stream that has lived for so long was a good one.
-    const LIVED: Duration = Duration::from_secs(1);
+    /// Ticks of the watchdog without a message after which the stream is given up.
+    const CHECKS: u32 = 4;
+    /// Ticks of the watchdog without a message after which the client sends a ping, because the server's heartbeat may be
+    /// slower than the silence timeout.
+    const CHECKS_BEFORE_PING: u32 = 2;
+    /// A stream that lasted this long begins a new outage when it ends.
+    const STABLE_AFTER: Duration = Duration::from_secs(1);
 
     /// Opens a stream and waits for its first message.
     pub(super) async fn open(
@@ -50,7 +51,7 @@ impl ReplicaStream {
                 let asked = subscriptions.iter().map(|request| request.symbols.clone()).collect();
                 let (held, outgoing) = mpsc::channel(subscriptions.len().max(1));
                 for (request_id, request) in (1..).zip(subscriptions) {
-                    // There is room for each of them, and the other end is in this function.
+                    // The channel has room for each request, and its other end is in this function.
                     let _ = held
                         .try_send(TickerStreamRequest { request_id, verb: Some(Verb::Subscribe(request)) });
                 }
@@ -61,10 +62,10 @@ impl ReplicaStream {
                 (VecDeque::from([request.symbols.clone()]), None, replica.watch(request).await?)
             }
         };
-        // An interval of nothing is none.
-        let looks = (settings.silence / Self::LOOKS).max(Duration::from_millis(1));
-        let mut watchdog = interval_at(Instant::now() + looks, looks);
-        // Who does not listen for a while must not take that for silence.
+        // An interval must not be zero.
+        let period = (settings.silence_timeout / Self::CHECKS).max(Duration::from_millis(1));
+        let mut watchdog = interval_at(Instant::now() + period, period);
+        // A caller that does not read for a while must not take that for silence of the server.
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stream = Self {
             replica,
@@ -72,16 +73,16 @@ impl ReplicaStream {
             requests: held,
             asked,
             opened: Instant::now(),
-            silence: settings.silence,
+            silence_timeout: settings.silence_timeout,
             watchdog,
-            quiet: 0,
+            missed: 0,
         };
-        let first = timeout(settings.answer, stream.next()).await;
-        let first = first.map_err(|_| stream.replica.silent(settings.answer))??;
+        let first = timeout(settings.answer_timeout, stream.next()).await;
+        let first = first.map_err(|_| stream.replica.timed_out(settings.answer_timeout))??;
         Ok((stream, first))
     }
 
-    /// The symbols of the request that the next result answers: results come in the order of the requests.
+    /// The symbols of the request that the next result answers. Results come in the order of the requests.
     pub(super) fn answered(&mut self) -> Vec<String> {
         self.asked.pop_front().unwrap_or_default()
     }
@@ -94,41 +95,41 @@ impl ReplicaStream {
         self.replica.address
     }
 
-    /// Whether it was worth opening.
-    pub(super) fn has_lived(&self) -> bool {
-        self.opened.elapsed() >= Self::LIVED
+    /// Whether the stream lasted long enough for its end to begin a new outage.
+    pub(super) fn was_stable(&self) -> bool {
+        self.opened.elapsed() >= Self::STABLE_AFTER
     }
 
     /// Waits for the next message. Cancel safe.
     ///
     /// # Errors
-    /// The stream is over: it ended, broke, went silent, or the replica broke the contract.
+    /// The stream is over: it ended, nothing came for the silence timeout, or the replica broke the contract.
     pub(super) async fn next(&mut self) -> Result<Message, ClientError> {
         let received = loop {
             tokio::select! {
                 biased;
                 received = self.responses.message() => break received,
                 _ = self.watchdog.tick() => {
-                    self.quiet += 1;
-                    if self.quiet >= Self::LOOKS {
-                        return Err(self.replica.silent(self.silence));
+                    self.missed += 1;
+                    if self.missed >= Self::CHECKS {
+                        return Err(self.replica.timed_out(self.silence_timeout));
                     }
-                    if self.quiet >= Self::PATIENT && let Some(requests) = &self.requests {
-                        // When there is no room, the one before is still on its way.
+                    if self.missed >= Self::CHECKS_BEFORE_PING && let Some(requests) = &self.requests {
+                        // Without room, an earlier request is still on its way.
                         let _ = requests.try_send(TickerStreamRequest { request_id: 0, verb: Some(Verb::Ping(Ping {})) });
                     }
                 }
             }
         };
-        self.quiet = 0;
-        let ended =
-            |status| ClientError::Ended { endpoint: self.replica.endpoint.clone(), status: Box::new(status) };
+        self.missed = 0;
+        let ended = |status| ClientError::Ended {
+            endpoint: self.replica.endpoint.clone(),
+            status: RpcStatus::of(status),
+        };
         match received {
-            Ok(Some(message)) => {
-                Message::of(message).map_err(|malformed| self.replica.malformed(malformed.0))
-            }
-            Ok(None) => Err(ended(tonic::Status::ok("without a reason"))),
-            Err(status) => Err(ended(status)),
+            Ok(Some(message)) => Message::of(message).map_err(|malformed| self.replica.malformed(malformed)),
+            Ok(None) => Err(ended(&tonic::Status::ok("without a reason"))),
+            Err(status) => Err(ended(&status)),
         }
     }
 }

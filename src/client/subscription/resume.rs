@@ -1,4 +1,4 @@
-//! What a subscription has received, and so what it must ask of the next replica. No I/O: the streams are around it.
+//! What a subscription has received, and thus what to ask of the next replica. A state machine without I/O.
 
 mod requests;
 
@@ -6,29 +6,28 @@ use std::collections::{HashMap, HashSet};
 
 pub(super) use requests::Requests;
 
-use super::{Delivery, ReplayOptions, Wanted};
 use crate::{
-    client::{Event, LiveTick, RefusedSymbol, message::Message},
+    client::{Delivery, Event, LiveTick, RefusedSymbol, ReplayOptions, SubscribeOptions, message::Message},
     contract::v1::{self, SymbolStatusCode as Code},
     tick::{Sequence, Symbol, Time},
 };
 
-/// All that is known of a subscription, whichever replica it came from.
+/// The state of a subscription, which is independent of the replica.
 pub(super) struct ResumeState {
-    wanted: Wanted,
-    /// The past is wanted first, or alone.
+    options: SubscribeOptions,
+    /// Set when the subscription is a replay.
     replay: Option<ReplayOptions>,
-    /// What became of each symbol that was asked for; `None` while it has no answer.
+    /// The answer for each symbol of the options; `None` while there is no answer.
     answers: HashMap<String, Option<Answer>>,
-    /// The last sequence of each symbol that came, or that is known never to come.
+    /// The last sequence of each symbol that was received, or that a gap has passed over.
     seen: HashMap<Symbol, Sequence>,
-    /// The time of the newest tick that came.
+    /// The time of the newest tick that was received.
     newest: Option<Time>,
-    /// The tape that the sequences belong to, once a replica has said so.
+    /// The tape that the sequences belong to, once a replica has named it.
     tape_id: Option<String>,
-    /// The time on the tape when it was first subscribed to.
+    /// The time on the tape when the first stream was opened.
     since: Option<Time>,
-    /// More than answers has come.
+    /// Whether any message other than an answer was received.
     begun: bool,
 }
 
@@ -38,17 +37,17 @@ enum Answer {
     Refused,
 }
 
-/// Why a replica cannot go on where another one has stopped.
+/// Why a replica cannot continue the subscription.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unsuitable(pub(super) String);
 
 impl ResumeState {
-    pub(super) fn new(mut wanted: Wanted, replay: Option<ReplayOptions>) -> Self {
+    pub(super) fn new(mut options: SubscribeOptions, replay: Option<ReplayOptions>) -> Self {
         let mut known = HashSet::new();
-        wanted.symbols.retain(|symbol| known.insert(symbol.clone()));
+        options.symbols.retain(|symbol| known.insert(symbol.clone()));
         let answers = known.into_iter().map(|symbol| (symbol, None)).collect();
         Self {
-            wanted,
+            options,
             replay,
             answers,
             seen: HashMap::new(),
@@ -59,27 +58,27 @@ impl ResumeState {
         }
     }
 
-    /// A stream was opened for the first time, at this time on the tape. The ticks of a symbol that has not traded
-    /// yet are wanted from then on.
+    /// Sets the time on the tape at which the first stream was opened. A symbol that had not traded by then is resumed
+    /// from this time.
     pub(super) fn since(&mut self, time: Time) {
         self.since = Some(time);
     }
 
-    /// How many symbols have no answer yet.
+    /// Number of symbols without an answer.
     pub(super) fn unanswered(&self) -> usize {
         self.answers.values().filter(|answer| answer.is_none()).count()
     }
 
-    /// Whether the stream is to end by itself.
+    /// Whether the stream ends by itself.
     pub(super) fn has_end(&self) -> bool {
         self.replay.is_some_and(|replay| replay.to.is_some())
     }
 
-    /// Takes in what a replica said, and adds what the user has not been told yet. `asked` are the symbols of the
+    /// Takes in a message, and adds to `events` what the user has not received yet. `asked` returns the symbols of the
     /// request that a result answers.
     ///
     /// # Errors
-    /// This replica cannot go on where the last one has stopped.
+    /// This replica cannot continue the subscription.
     pub(super) fn take(
         &mut self,
         message: Message,
@@ -111,7 +110,7 @@ impl ResumeState {
                 "plays the tape {tape_id} and not {own}: its sequences mean other ticks"
             )));
         }
-        // A request that is refused as a whole has one status for all of its symbols.
+        // A request that is refused as a whole has one status for all its symbols.
         let whole = if statuses.len() < asked.len() { statuses.first() } else { None };
         let (mut subscribed, mut refused) = (Vec::new(), Vec::new());
         for (at, symbol) in asked.iter().enumerate() {
@@ -124,12 +123,13 @@ impl ResumeState {
                 }
                 Some(answer @ None) => {
                     *answer = Some(Answer::Refused);
-                    refused.push(RefusedSymbol { symbol: status.symbol.clone(), message: reason(status) });
+                    refused.push(RefusedSymbol::of(status));
                 }
-                // It went on before, or came with the star.
+                // Answered by an earlier replica, or part of `*`.
                 Some(Some(_)) | None if accepted => {}
                 Some(Some(_)) | None => {
-                    return Err(Unsuitable(format!("does not go on with {symbol}: {}", reason(status))));
+                    let RefusedSymbol { message, .. } = RefusedSymbol::of(status);
+                    return Err(Unsuitable(format!("does not go on with {symbol}: {message}")));
                 }
             }
         }
@@ -144,12 +144,12 @@ impl ResumeState {
         self.newest = self.newest.max(Some(tick.time));
         if let Some(last) = self.seen.insert(symbol, tick.sequence) {
             if tick.sequence <= last {
-                // It came already, from another replica.
+                // An earlier replica sent it already.
                 self.seen.insert(symbol, last);
                 return;
             }
             live.conflated = tick.sequence.0 - last.0 - 1;
-            if self.wanted.delivery == Delivery::EveryTick && live.conflated > 0 {
+            if self.options.delivery == Delivery::EveryTick && live.conflated > 0 {
                 live.conflated = 0;
                 events.push(Event::Gap { symbol, first: last.next(), last: Sequence(tick.sequence.0 - 1) });
             }
@@ -164,13 +164,6 @@ impl ResumeState {
         }
         self.seen.insert(symbol, last);
         events.push(Event::Gap { symbol, first: seen.map_or(first, Sequence::next), last });
-    }
-}
-
-fn reason(status: &v1::SymbolStatus) -> String {
-    match status.message.as_str() {
-        "" => format!("refused ({})", status.code().as_str_name()),
-        message => message.to_owned(),
     }
 }
 

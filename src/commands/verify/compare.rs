@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
+use tokio_stream::StreamExt;
 
 use super::Replica;
 use crate::{
-    client::{Client, ClientError, Endpoint, message::timestamp},
-    contract::v1::{DigestTicksRequest, DigestTicksResponse, ListTicksRequest},
+    client::{Client, ClientError, Endpoint, TickRange},
     tick::{Sequence, Tick, Time},
 };
 
@@ -56,7 +56,7 @@ pub(super) async fn compare(
     while start < range.end {
         let chunk = start..range.end.min(start + DIGESTED);
         let own = digest(&first.client, symbol, &chunk).await?;
-        whole.update(&own.digest);
+        whole.update(own.1);
         let mut still = Vec::new();
         for other in same {
             if digest(other, symbol, &chunk).await? == own {
@@ -97,21 +97,18 @@ async fn side(
     symbol: &str,
     range: &Range<u64>,
 ) -> Result<(Endpoint, Option<Tick>), ClientError> {
-    let (start_sequence, end_sequence) = (range.start, range.end);
-    let request =
-        ListTicksRequest { symbol: symbol.to_owned(), start_sequence, end_sequence, ..Default::default() };
-    Ok((client.endpoint().clone(), client.ticks(request).await?.first().copied()))
+    let range = TickRange::sequences(Sequence(range.start)..Sequence(range.end)).with_page_size(1);
+    Ok((client.endpoint().clone(), client.ticks(symbol, range).next().await.transpose()?))
 }
 
-/// The digest of a range and which ticks it is of; the tape is compared elsewhere.
+/// The digest of a range, and which ticks it is of.
 async fn digest(
     client: &Client,
     symbol: &str,
     range: &Range<u64>,
-) -> Result<DigestTicksResponse, ClientError> {
-    let (start_sequence, end_sequence) = (range.start, range.end);
-    let request = DigestTicksRequest { symbol: symbol.to_owned(), start_sequence, end_sequence };
-    Ok(DigestTicksResponse { tape_id: String::new(), ..client.digest(request).await? })
+) -> Result<(Range<Sequence>, [u8; 32]), ClientError> {
+    let digest = client.digest(symbol, Sequence(range.start)..Sequence(range.end)).await?;
+    Ok((digest.sequences, digest.sha256))
 }
 
 /// The sequences of the ticks of some times; `None` when there are none.
@@ -120,17 +117,8 @@ async fn sequences(
     symbol: &str,
     times: &Range<Time>,
 ) -> Result<Option<Range<u64>>, ClientError> {
-    let edge = |newest_first| {
-        client.ticks(ListTicksRequest {
-            symbol: symbol.to_owned(),
-            start_time: Some(timestamp(times.start)),
-            end_time: Some(timestamp(times.end)),
-            newest_first,
-            page_size: 1,
-            ..Default::default()
-        })
-    };
-    let (first, last) = (edge(false).await?, edge(true).await?);
-    let range = first.first().zip(last.first());
-    Ok(range.map(|(first, last)| first.sequence.0..last.sequence.next().0))
+    let range = TickRange::times(times.clone()).with_page_size(1);
+    let first = client.ticks(symbol, range).next().await.transpose()?;
+    let last = client.ticks(symbol, range.newest_first()).next().await.transpose()?;
+    Ok(first.zip(last).map(|(first, last)| first.sequence.0..last.sequence.next().0))
 }

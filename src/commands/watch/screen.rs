@@ -171,10 +171,7 @@ fn action(key: KeyEvent) -> Action {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::{
-        layout::Rect,
-        style::{Style, Stylize},
-    };
+    use ratatui::{layout::Rect, style::Style};
 
     use super::*;
 

@@ -43,7 +43,7 @@ impl WireFormat for Text {
         &mut self,
         instrument: &Instrument,
         tick: &Tick,
-        mark: TickMeta,
+        meta: TickMeta,
         quote: Option<&Quote>,
         out: &mut Vec<u8>,
     ) {
@@ -52,7 +52,7 @@ impl WireFormat for Text {
         if let Some(Quote { day, .. }) = quote {
             check_day(day, instrument, tick);
         }
-        let TickMeta { conflated, snapshot } = mark;
+        let TickMeta { conflated, snapshot } = meta;
         let line =
             format!("tick {} {} {conflated} {}\n", instrument.symbol, tick.sequence, u64::from(snapshot));
         out.extend_from_slice(line.as_bytes());

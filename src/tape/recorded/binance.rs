@@ -1,28 +1,30 @@
-//! The public dumps of trades of Binance: CSV whose columns have no names, of one symbol that only the file names.
+//! The public dumps of trades of Binance: CSV without a header line. The symbol is only in the name of the file.
 //!
 //! | dump | columns |
 //! | --- | --- |
 //! | `trades` | id, price, quantity, quote quantity, time, buyer is maker, and for spot: is best match |
 //! | `aggTrades` | id, price, quantity, first id, last id, time, buyer is maker, and for spot: is best match |
 //!
-//! Dumps of futures name their columns, and need nothing from here but the symbol.
+//! Dumps of futures have a header line; only their symbol is read here.
 
 use std::path::Path;
 
 use csv::ByteRecord;
 
-use super::csv::{Columns, SymbolIn};
+use super::columns::{Columns, SymbolSource};
 
-/// The columns of a dump that begins with this line; `None` when it is not of Binance, and an error when its name does
-/// not tell the symbol.
+/// The columns of a dump whose first line is `first`; `None` when the file is not a dump of Binance.
+///
+/// # Errors
+/// The name of the file does not contain the symbol.
 pub(super) fn columns(first: &ByteRecord, path: &Path) -> Option<Result<Columns, String>> {
     let is_flag = |field: &[u8]| field.eq_ignore_ascii_case(b"true") || field.eq_ignore_ascii_case(b"false");
     let is_id = |field: &[u8]| !field.is_empty() && field.iter().all(u8::is_ascii_digit);
-    // The time is what stands before the first flag.
+    // The time is the column before the first flag.
     let time = first.iter().position(is_flag)?.checked_sub(1).filter(|at| [4, 5].contains(at))?;
     let is_dump = first.len() <= time + 3 && first.get(0).is_some_and(is_id);
     is_dump.then(|| {
-        let symbol = SymbolIn::Name(symbol(path)?);
+        let symbol = SymbolSource::FileName(symbol(path)?);
         Ok(Columns { time, symbol, price: 1, quantity: Some(2), sequence: None, count: first.len() })
     })
 }

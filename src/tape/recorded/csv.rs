@@ -1,34 +1,16 @@
-//! Reads trades from comma-separated values: one that names its columns, or a dump of Binance.
+//! Reads trades from comma-separated values whose first line names the columns, or from a dump of Binance.
 
-use std::{
-    io::{BufReader, Read},
-    num::NonZeroU64,
-};
+use std::io::{BufReader, Read};
 
 use ::csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
 use super::{
     binance,
+    columns::{Columns, SymbolSource, cut, shown},
     error::{Place, READABLE, RecordedError, SourceFile},
-    intake::{Intake, Row},
+    intake::Intake,
     lines::Lines,
-    when,
 };
-use crate::{
-    decimal,
-    tick::{Price, Sequence},
-};
-
-/// Where a trade has what.
-pub(super) struct Columns {
-    pub(super) time: usize,
-    pub(super) symbol: SymbolIn,
-    pub(super) price: usize,
-    pub(super) quantity: Option<usize>,
-    pub(super) sequence: Option<usize>,
-    /// How many columns there are.
-    pub(super) count: usize,
-}
 
 /// The rows of a file, one at a time.
 struct Rows<'a, R> {
@@ -37,28 +19,18 @@ struct Rows<'a, R> {
     row: ByteRecord,
 }
 
-/// Where the symbol stands.
-pub(super) enum SymbolIn {
-    /// In a column.
-    Column(usize),
-    /// In the name of the file: all trades are of one.
-    Name(String),
-}
-
-/// The names of the columns, each with those that other programs give it.
+/// Names of the columns: the name in our own files first, then the names that other programs use.
 const TIME: &[&str] = &["time", "timestamp", "transact_time"];
 const SYMBOL: &[&str] = &["symbol"];
 const PRICE: &[&str] = &["price", "ltp"];
 const QUANTITY: &[&str] = &["quantity", "qty"];
 const SEQUENCE: &[&str] = &["sequence"];
 
-/// A column of `ticker watch`, which counts increments: how large one is, the file does not say.
+/// A column of `ticker watch`: a quantity in increments. The file does not say how large an increment is, so this column
+/// cannot be read as a quantity.
 const INCREMENTS: &str = "last_quantity";
 
-/// A trade without a quantity is one of one.
-const ONE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
-
-/// Reads every line.
+/// Reads every line of a file into `intake`.
 pub(super) fn read(source: &SourceFile, bytes: impl Read, intake: &mut Intake) -> Result<(), RecordedError> {
     let mut rows = Rows::new(source, bytes);
     let mut more = rows.read()?;
@@ -106,8 +78,8 @@ fn named(header: &ByteRecord, source: &SourceFile) -> Result<Columns, String> {
     }
     let price = place(PRICE)?.ok_or_else(|| missing(PRICE))?;
     let symbol = match place(SYMBOL)? {
-        Some(column) => SymbolIn::Column(column),
-        None => SymbolIn::Name(binance::symbol(source.path).map_err(|_| missing(SYMBOL))?),
+        Some(column) => SymbolSource::Column(column),
+        None => SymbolSource::FileName(binance::symbol(source.path).map_err(|_| missing(SYMBOL))?),
     };
     Ok(Columns {
         time: place(TIME)?.ok_or_else(|| missing(TIME))?,
@@ -145,58 +117,4 @@ impl<'a, R: Read> Rows<'a, R> {
     fn fault(&self, problem: String) -> RecordedError {
         self.source.fault(Place::Line(self.reader.get_ref().number()), problem)
     }
-}
-
-impl Columns {
-    fn take(&self, record: &ByteRecord, intake: &mut Intake) -> Result<(), String> {
-        if record.len() != self.count {
-            return Err(format!("the line has {} fields and not {}", record.len(), self.count));
-        }
-        let field = |name: &str, at: usize| {
-            let bytes = record.get(at).unwrap_or_default().trim_ascii();
-            let is_short = bytes.len() <= LONGEST && !bytes.iter().any(u8::is_ascii_control);
-            let text = str::from_utf8(bytes).ok().filter(|_| is_short);
-            text.ok_or_else(|| format!("{name}: this is no text of one line: {}", shown(bytes)))
-        };
-        let positive = |name: &str, at: usize| {
-            let text = field(name, at)?;
-            let nanos = decimal::nanos(text).map_err(|error| format!("{name}: {error}"))?;
-            u64::try_from(nanos)
-                .ok()
-                .and_then(NonZeroU64::new)
-                .ok_or_else(|| format!("{name}: must be positive, got {text}"))
-        };
-        let symbol = match &self.symbol {
-            SymbolIn::Column(at) => field("symbol", *at)?,
-            SymbolIn::Name(symbol) => symbol,
-        };
-        let time = when::parse(field("time", self.time)?).map_err(|error| format!("time: {error}"))?;
-        let price = positive("price", self.price)?;
-        let quantity = self.quantity.map_or(Ok(ONE), |at| positive("quantity", at))?;
-        let sequence = self.sequence.map(|at| {
-            let text = field("sequence", at)?;
-            text.parse().map(Sequence).map_err(|_| format!("sequence: must be a whole number, got {text}"))
-        });
-        let row = Row {
-            symbol,
-            time,
-            // Decimals are read as signed numbers: a positive one is a price.
-            price: Price::from_nanos(price.get() as i64).ok_or("price: must be positive")?,
-            quantity,
-            sequence: sequence.transpose()?,
-        };
-        intake.take(&row).map_err(|error| error.to_string())
-    }
-}
-
-/// No field that means anything is longer.
-const LONGEST: usize = 64;
-
-/// Bytes of a file, for the eyes of whoever has to mend it.
-fn shown(bytes: &[u8]) -> String {
-    cut(&String::from_utf8_lossy(bytes)).escape_debug().to_string()
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(LONGEST).collect()
 }

@@ -1,12 +1,12 @@
-//! What is wrong with a recording.
+//! Errors of a recording, with the file and the place in it.
 
 use std::{fmt, io, path::Path, path::PathBuf};
 
 use thiserror::Error;
 
-use super::file::Packing;
+use super::compression::Compression;
 
-/// Why a file cannot be played.
+/// Why a recording cannot be used.
 #[derive(Debug, Error)]
 pub enum RecordedError {
     /// The file cannot be read.
@@ -17,13 +17,13 @@ pub enum RecordedError {
         /// Why.
         source: io::Error,
     },
-    /// A compressed file has no end.
-    #[error("{} ends in the middle of its {packing} stream: it is not whole, so fetch or make it again", path.display())]
+    /// A compressed file ends before its compressed stream does.
+    #[error("{} ends in the middle of its {compression} stream: it is not whole, so fetch or make it again", path.display())]
     CutOff {
         /// The file.
         path: PathBuf,
         /// How it is compressed.
-        packing: Packing,
+        compression: Compression,
     },
     /// A part of the file is wrong.
     #[error("{}{place}: {problem}", path.display())]
@@ -37,40 +37,40 @@ pub enum RecordedError {
     },
 }
 
-/// What a file should have been.
+/// The formats that can be read, for error messages.
 pub(super) const READABLE: &str = "ticker reads CSV that begins with a line of names, such as time,symbol,price,quantity, \
                                    the dumps of trades of Binance, and DBN of Databento";
 
-/// A part of a file, counted from one.
+/// A part of a file. Lines and records are counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// All of it.
+    /// The whole file.
     File,
     /// A line of text.
     Line(u64),
-    /// A record that is no text.
+    /// A binary record.
     Record(u64),
 }
 
-/// A file whose faults are told.
+/// The file that is being read, for error messages.
 #[derive(Clone, Copy)]
 pub(super) struct SourceFile<'a> {
     pub(super) path: &'a Path,
-    pub(super) packing: Packing,
+    pub(super) compression: Compression,
 }
 
 impl SourceFile<'_> {
-    /// The error of a part.
+    /// The error of an invalid part.
     pub(super) fn fault(&self, place: Place, problem: impl Into<String>) -> RecordedError {
         RecordedError::Invalid { path: self.path.to_owned(), place, problem: problem.into() }
     }
 
-    /// The error of reading on.
+    /// The error of a read that failed.
     pub(super) fn broken(&self, source: io::Error) -> RecordedError {
         let path = self.path.to_owned();
-        match (source.kind(), self.packing) {
-            (io::ErrorKind::UnexpectedEof, packing @ (Packing::Gzip | Packing::Zstd)) => {
-                RecordedError::CutOff { path, packing }
+        match (source.kind(), self.compression) {
+            (io::ErrorKind::UnexpectedEof, compression @ (Compression::Gzip | Compression::Zstd)) => {
+                RecordedError::CutOff { path, compression }
             }
             _ => RecordedError::Unreadable { path, source },
         }

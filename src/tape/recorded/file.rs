@@ -1,7 +1,6 @@
-//! Opens a recording: undoes its compression, tells its format, and has it read.
+//! Opens a recording: decompresses it, detects its format, and calls the reader of that format.
 
 use std::{
-    fmt,
     fs::File,
     io::{self, BufReader, Cursor, Read},
     path::Path,
@@ -10,42 +9,32 @@ use std::{
 use flate2::read::MultiGzDecoder;
 
 use super::{
+    compression::Compression,
     csv, dbn,
     error::{Place, READABLE, RecordedError, SourceFile},
     intake::Intake,
 };
 
-/// How far a file has been read, in bytes.
+/// How much of a file has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadProgress {
-    /// So many were read.
+    /// Bytes read so far.
     pub read: u64,
-    /// So many there are; zero when that is not known, as of a pipe.
+    /// Size of the file in bytes; zero when it is unknown, as for a pipe.
     pub size: u64,
 }
 
-/// How a file is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// Not at all.
-    Plain,
-    /// As `gzip` does.
-    Gzip,
-    /// As `zstd` does.
-    Zstd,
-}
-
-/// A file that tells how far it has been read.
+/// A file that reports its progress after each read.
 struct ProgressReader<'a> {
     file: File,
     progress: LoadProgress,
     tell: &'a mut dyn FnMut(LoadProgress),
 }
 
-/// The bytes of the file that are read at once.
+/// Size of the read buffers, in bytes.
 const PIECE: usize = 1 << 18;
 
-/// Reads all the ticks of a file.
+/// Reads all ticks of a file. Calls `tell` after each read from the disk.
 pub(super) fn read(path: &Path, tell: &mut dyn FnMut(LoadProgress)) -> Result<Intake, RecordedError> {
     let unreadable = |source| RecordedError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
@@ -53,17 +42,17 @@ pub(super) fn read(path: &Path, tell: &mut dyn FnMut(LoadProgress)) -> Result<In
     let watched = ProgressReader { file, progress: LoadProgress { read: 0, size }, tell };
 
     let (head, bytes) = peek(BufReader::with_capacity(PIECE, watched)).map_err(unreadable)?;
-    let packing = Packing::of(&head);
-    let source = SourceFile { path, packing };
+    let compression = Compression::of(&head);
+    let source = SourceFile { path, compression };
     if head.starts_with(b"PK\x03\x04") {
         return Err(
             source.fault(Place::File, "unzip it first: ticker reads the file that is in this archive")
         );
     }
-    let unpacked: Box<dyn Read + '_> = match packing {
-        Packing::Plain => Box::new(bytes),
-        Packing::Gzip => Box::new(BufReader::with_capacity(PIECE, MultiGzDecoder::new(bytes))),
-        Packing::Zstd => Box::new(zstd::Decoder::new(bytes).map_err(|error| source.broken(error))?),
+    let unpacked: Box<dyn Read + '_> = match compression {
+        Compression::None => Box::new(bytes),
+        Compression::Gzip => Box::new(BufReader::with_capacity(PIECE, MultiGzDecoder::new(bytes))),
+        Compression::Zstd => Box::new(zstd::Decoder::new(bytes).map_err(|error| source.broken(error))?),
     };
 
     let (head, bytes) = peek(unpacked).map_err(|error| source.broken(error))?;
@@ -82,33 +71,12 @@ pub(super) fn read(path: &Path, tell: &mut dyn FnMut(LoadProgress)) -> Result<In
     Ok(intake)
 }
 
-/// The first few bytes, and all of them.
+/// The first bytes, at most 256, and a reader of all bytes.
 fn peek<R: Read>(mut bytes: R) -> io::Result<(Vec<u8>, impl Read)> {
     const FEW: u64 = 256;
     let mut head = Vec::new();
     bytes.by_ref().take(FEW).read_to_end(&mut head)?;
     Ok((head.clone(), Cursor::new(head).chain(bytes)))
-}
-
-impl Packing {
-    fn of(head: &[u8]) -> Self {
-        match head {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            // A frame, or one that is to be skipped, as parallel compressors begin with.
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            _ => Self::Plain,
-        }
-    }
-}
-
-impl fmt::Display for Packing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Plain => "plain",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        })
-    }
 }
 
 impl Read for ProgressReader<'_> {

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{UniverseError, fields::Fields};
+use super::{error::UniverseError, fields::Fields};
 use crate::tape::Instrument;
 
 /// A text and where it comes from.

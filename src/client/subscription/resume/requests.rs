@@ -1,13 +1,13 @@
-//! What is asked of a replica: every symbol after its last sequence, in requests that a server takes.
+//! The requests that resume a subscription: every symbol after its last sequence, within the limits of a request.
 
 use super::{Answer, ResumeState};
 use crate::{
-    client::{Delivery, message::timestamp},
+    client::{Delivery, Detail, chunks::chunks, message::timestamp},
     contract::v1::{self, ALL_INSTRUMENTS},
     tick::{Symbol, Time},
 };
 
-/// What to ask, and with which RPC.
+/// The requests of a new stream, and their RPC.
 #[derive(Debug)]
 pub(in crate::client::subscription) enum Requests {
     /// `TickerStream`, with these requests in this order.
@@ -16,20 +16,13 @@ pub(in crate::client::subscription) enum Requests {
     Watch(v1::WatchRequest),
 }
 
-/// The most symbols of one request.
-const SYMBOLS: usize = 1000;
-/// The most bytes that the symbols of one request take, each of them twice: the server allows 128 KiB in all.
-const BYTES: usize = 120 * 1024;
-/// What a symbol and its sequence take beside its text, at most.
-const BESIDE: usize = 24;
-
 impl ResumeState {
-    /// What to ask of a new stream.
+    /// The requests of a new stream.
     pub(in crate::client::subscription) fn requests(&self) -> Requests {
         match self.replay {
             Some(replay) => {
                 let symbols: Vec<&str> = self
-                    .wanted
+                    .options
                     .symbols
                     .iter()
                     .map(String::as_str)
@@ -38,7 +31,7 @@ impl ResumeState {
                 let mut seen: Vec<&str> = self.seen.keys().map(Symbol::as_str).collect();
                 seen.sort_unstable();
                 let seen = chunks(&seen).first().copied().unwrap_or_default();
-                // Ticks come in the order of their times: what is older than the newest has come.
+                // Ticks come in the order of their times, so every tick before the newest was received.
                 let request = self.request(&symbols, seen, Some(self.newest.unwrap_or(replay.from)));
                 Requests::Watch(v1::WatchRequest {
                     symbols: request.symbols,
@@ -56,10 +49,10 @@ impl ResumeState {
         }
     }
 
-    /// What to subscribe to, in this order.
+    /// The subscriptions of a new stream, in this order.
     pub(super) fn subscriptions(&self) -> Vec<v1::Subscription> {
         let named = |answer| {
-            let symbols = self.wanted.symbols.iter().map(String::as_str);
+            let symbols = self.options.symbols.iter().map(String::as_str);
             symbols.filter(move |symbol| {
                 *symbol != ALL_INSTRUMENTS && self.answers.get(*symbol) == Some(&answer)
             })
@@ -67,7 +60,7 @@ impl ResumeState {
         let since = self.missed_since();
         let mut requests = Vec::new();
         let mut known: Vec<&str> = named(Some(Answer::Subscribed)).collect();
-        // First the star, which begins all of them; what is named after it goes on where it was.
+        // First `*`, which begins every symbol; the requests after it resume the symbols that they name.
         if self.is_open(ALL_INSTRUMENTS) {
             let answered = self.answers.get(ALL_INSTRUMENTS).is_some_and(Option::is_some);
             let mut seen: Vec<&str> = self.seen.keys().map(Symbol::as_str).collect();
@@ -83,53 +76,40 @@ impl ResumeState {
         requests
     }
 
-    /// Whether a symbol is wanted and was not refused.
+    /// Whether a symbol was asked for and was not refused.
     fn is_open(&self, symbol: &str) -> bool {
         self.answers.get(symbol).is_some_and(|answer| *answer != Some(Answer::Refused))
     }
 
-    /// From when on ticks are missed of symbols that have none yet. Whoever wants the latest only misses none; and
-    /// before anything has come, their last price may still be on its way.
+    /// The time from which symbols without a tick have missed ticks. With [`Delivery::Latest`] there are no missed ticks,
+    /// and before the first message the last price may still arrive.
     fn missed_since(&self) -> Option<Time> {
-        self.since.filter(|_| self.begun && self.wanted.delivery == Delivery::EveryTick)
+        self.since.filter(|_| self.begun && self.options.delivery == Delivery::EveryTick)
     }
 
-    /// A request for `symbols`; those that are `seen` go on after their last sequence.
+    /// A request for `symbols`. The symbols in `seen` continue after their last sequence.
     fn request(&self, symbols: &[&str], seen: &[&str], start: Option<Time>) -> v1::Subscription {
         let sequence = |symbol: &&str| Some((symbol.to_string(), self.seen.get(&symbol.parse().ok()?)?.0));
-        let delivery = match self.wanted.delivery {
+        let delivery = match self.options.delivery {
             Delivery::Latest => v1::Delivery::Latest,
             Delivery::EveryTick => v1::Delivery::EveryTick,
+        };
+        let detail = match self.options.detail {
+            Detail::Ltp => v1::Detail::Ltp,
+            Detail::Quote => v1::Detail::Quote,
         };
         v1::Subscription {
             symbols: symbols.iter().map(ToString::to_string).collect(),
             delivery: delivery.into(),
-            // More than protobuf can hold is more than any server allows.
-            min_interval: self.wanted.min_interval.map(|least| least.try_into().unwrap_or(FOREVER)),
+            // What protobuf cannot hold is longer than any server allows.
+            min_interval: self.options.min_interval.map(|least| least.try_into().unwrap_or(FOREVER)),
             after_sequence: seen.iter().filter_map(sequence).collect(),
             start_time: start.map(timestamp),
             tape_id: self.tape_id.clone().unwrap_or_default(),
-            ..Default::default()
+            detail: detail.into(),
         }
     }
 }
 
+/// The longest duration of protobuf.
 const FOREVER: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
-
-/// Cuts symbols into requests that the server takes.
-pub(super) fn chunks<'a>(symbols: &'a [&'a str]) -> Vec<&'a [&'a str]> {
-    let mut chunks = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (at, symbol) in symbols.iter().enumerate() {
-        let more = 2 * symbol.len() + BESIDE;
-        if at > start && (at - start == SYMBOLS || bytes + more > BYTES) {
-            chunks.push(&symbols[start..at]);
-            (start, bytes) = (at, 0);
-        }
-        bytes += more;
-    }
-    if start < symbols.len() {
-        chunks.push(&symbols[start..]);
-    }
-    chunks
-}

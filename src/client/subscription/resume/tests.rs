@@ -7,13 +7,13 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{requests::chunks, *};
+use super::*;
 use crate::{
     contract::v1::ALL_INSTRUMENTS,
     tick::{Price, Tick},
 };
 
-const SYMBOLS_WANTED: [&str; 3] = ["FAST", "SLOW", "LATE"];
+const SYMBOLS: [&str; 3] = ["FAST", "SLOW", "LATE"];
 
 /// A replica's end of a stream, and the messages that are under way.
 struct StreamModel {
@@ -49,17 +49,13 @@ fn newest(symbol: &str, now: u64) -> Option<u64> {
 }
 
 fn tick(symbol: &str, sequence: u64, conflated: u64, snapshot: bool) -> Message {
-    Message::Tick(LiveTick {
-        symbol: symbol.parse().unwrap(),
-        tick: Tick {
-            sequence: Sequence(sequence),
-            time: Time::from_nanos(time_of(symbol, sequence)),
-            price: Price::from_nanos(1).unwrap(),
-            quantity: NonZeroU64::MIN,
-        },
-        conflated,
-        snapshot,
-    })
+    let tick = Tick {
+        sequence: Sequence(sequence),
+        time: Time::from_nanos(time_of(symbol, sequence)),
+        price: Price::from_nanos(1).unwrap(),
+        quantity: NonZeroU64::MIN,
+    };
+    Message::Tick(LiveTick { conflated, snapshot, ..LiveTick::new(symbol.parse().unwrap(), tick) })
 }
 
 fn result(tape_id: &str, statuses: &[(&str, Code)]) -> v1::SubscriptionResult {
@@ -93,7 +89,7 @@ impl StreamModel {
                 request.symbols.iter().map(|symbol| (symbol.as_str(), Code::Subscribed)).collect();
             stream.pipe.push_back(Message::Result(result("tape", &statuses)));
             stream.delivery = request.delivery();
-            for symbol in SYMBOLS_WANTED {
+            for symbol in SYMBOLS {
                 let resumed = request.after_sequence.contains_key(symbol) || request.start_time.is_some();
                 let asked = everything || request.symbols.iter().any(|asked| asked == symbol);
                 if !asked || stream.next.contains_key(symbol) && !resumed {
@@ -179,7 +175,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let symbol = || proptest::sample::select(&SYMBOLS_WANTED[..]);
+    let symbol = || proptest::sample::select(&SYMBOLS[..]);
     prop_oneof![
         4 => (1..20u64).prop_map(Step::Wait),
         4 => any::<bool>().prop_map(|conflate| Step::Send { conflate }),
@@ -192,8 +188,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn wanted(symbols: &[&str], delivery: Delivery) -> Wanted {
-    Wanted { symbols: symbols.iter().map(ToString::to_string).collect(), delivery, min_interval: None }
+fn options(symbols: &[&str], delivery: Delivery) -> SubscribeOptions {
+    SubscribeOptions::new(symbols.iter().copied()).with_delivery(delivery)
 }
 
 fn deliver(resume: &mut ResumeState, stream: &mut StreamModel, most: usize, events: &mut Vec<Event>) {
@@ -250,10 +246,10 @@ proptest! {
         steps in vec(step(), 0..60),
         star in any::<bool>(),
     ) {
-        let symbols = if star { &["FAST", ALL_INSTRUMENTS][..] } else { &SYMBOLS_WANTED };
-        let mut resume = ResumeState::new(wanted(symbols, Delivery::EveryTick), None);
+        let symbols = if star { &["FAST", ALL_INSTRUMENTS][..] } else { &SYMBOLS };
+        let mut resume = ResumeState::new(options(symbols, Delivery::EveryTick), None);
         let (events, skipped, now) = play(&mut resume, &steps);
-        for symbol in SYMBOLS_WANTED {
+        for symbol in SYMBOLS {
             let mut next = None;
             for event in &events {
                 let (first, last) = match event {
@@ -286,9 +282,9 @@ proptest! {
 
     #[test]
     fn received_and_conflated_add_up_across_replicas(steps in vec(step(), 0..60)) {
-        let mut resume = ResumeState::new(wanted(&SYMBOLS_WANTED, Delivery::Latest), None);
+        let mut resume = ResumeState::new(options(&SYMBOLS, Delivery::Latest), None);
         let (events, ..) = play(&mut resume, &steps);
-        for symbol in SYMBOLS_WANTED {
+        for symbol in SYMBOLS {
             let mut last = None;
             for event in &events {
                 match event {
@@ -311,20 +307,20 @@ proptest! {
 
     #[test]
     fn each_symbol_is_answered_once(steps in vec(step(), 0..60)) {
-        let mut resume = ResumeState::new(wanted(&["FAST", "SLOW", "FAST", "LATE"], Delivery::EveryTick), None);
+        let mut resume = ResumeState::new(options(&["FAST", "SLOW", "FAST", "LATE"], Delivery::EveryTick), None);
         let (events, ..) = play(&mut resume, &steps);
         let answered: Vec<_> = events.iter().filter_map(|event| match event {
             Event::Answer { subscribed, .. } => Some(subscribed.clone()),
             _ => None,
         }).flatten().collect();
-        prop_assert_eq!(answered, SYMBOLS_WANTED);
+        prop_assert_eq!(answered, SYMBOLS);
         prop_assert_eq!(resume.unanswered(), 0);
     }
 }
 
 #[test]
 fn a_resume_names_the_tape_and_the_last_sequence_of_each_symbol() {
-    let mut resume = ResumeState::new(wanted(&["FAST", ALL_INSTRUMENTS, "NOPE"], Delivery::Latest), None);
+    let mut resume = ResumeState::new(options(&["FAST", ALL_INSTRUMENTS, "NOPE"], Delivery::Latest), None);
     let first = resume.subscriptions();
     assert_eq!(first.len(), 2);
     assert_eq!(first[1].symbols, ["FAST", "NOPE"]);
@@ -356,11 +352,11 @@ fn a_resume_names_the_tape_and_the_last_sequence_of_each_symbol() {
 }
 
 #[test]
-fn a_replica_that_does_not_go_on_is_unfit() {
+fn a_replica_that_does_not_go_on_is_unsuitable() {
     let mut events = Vec::new();
     let asked = || vec!["FAST".to_owned()];
     let subscribed = |tape| Message::Result(result(tape, &[("FAST", Code::Subscribed)]));
-    let mut resume = ResumeState::new(wanted(&["FAST"], Delivery::EveryTick), None);
+    let mut resume = ResumeState::new(options(&["FAST"], Delivery::EveryTick), None);
     resume.take(subscribed("tape"), asked, &mut events).unwrap();
     let foreign = resume.take(subscribed("other"), asked, &mut events).unwrap_err();
     assert_eq!(foreign.0, "plays the tape other and not tape: its sequences mean other ticks");
@@ -372,22 +368,10 @@ fn a_replica_that_does_not_go_on_is_unfit() {
 
 #[test]
 fn a_request_that_is_refused_as_a_whole_refuses_each_of_its_symbols() {
-    let mut resume = ResumeState::new(wanted(&["A", "B"], Delivery::Latest), None);
+    let mut resume = ResumeState::new(options(&["A", "B"], Delivery::Latest), None);
     let mut events = Vec::new();
     let refused = Message::Result(result("tape", &[("", Code::LimitExceeded)]));
     resume.take(refused, || vec!["A".to_owned(), "B".to_owned()], &mut events).unwrap();
     assert!(matches!(&events[..], [Event::Answer { refused, .. }] if refused.len() == 2));
     assert_eq!((resume.unanswered(), resume.subscriptions().len()), (0, 0));
-}
-
-#[test]
-fn requests_keep_within_what_the_server_takes() {
-    let many: Vec<String> = (0..2500).map(|n| format!("S{n}")).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let sizes = |symbols: &[&str]| chunks(symbols).iter().map(|chunk| chunk.len()).collect::<Vec<_>>();
-    assert_eq!(sizes(&many), [1000, 1000, 500]);
-    assert_eq!(sizes(&[]), [0; 0]);
-    let long = "X".repeat(40_000);
-    assert_eq!(sizes(&[&long, &long, &long]), [1, 1, 1]);
-    assert_eq!(chunks(&many).concat(), many);
 }

@@ -23,11 +23,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("server", &["tick", "tape", "history", "pacer", "hub", "grpc", "contract"]),
     ("client", &["tick", "contract"]),
     ("commands", &["tick", "duration", "decimal", "timestamp", "contract", "client"]),
-    ("config", &["tick", "duration", "timestamp", "pacer", "server", "tape"]),
+    ("config", &["tick", "duration", "timestamp", "pacer", "server", "tape", "telemetry"]),
     ("memory", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
-    ("cli", &["commands", "config", "tape"]),
+    ("cli", &["commands", "config", "tape", "telemetry"]),
 ];
 
 /// Crates that only some rooms may name.
@@ -38,7 +38,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("h2", &["server"]),
     ("hyper_util", &["client"]),
     ("http", &["grpc", "server", "client"]),
-    ("clap", &["cli", "config", "commands"]),
+    ("clap", &["cli", "config", "commands", "telemetry"]),
     ("ratatui", &["commands"]),
     ("rand", &["tape", "client"]),
     ("dashmap", &["tape"]),

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tonic::Status;
 
-use crate::server::{PATIENCE, Server};
+use crate::support::server::{PATIENCE, Server};
 
 pub(crate) const STREAM: &str = "/ticker.v1.TickerStreamService/TickerStream";
 pub(crate) const GOGEN: &str = "/gogen.TickerStreamService/TickerStream";

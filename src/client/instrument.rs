@@ -1,0 +1,57 @@
+//! Reference data of an instrument.
+
+use std::{num::NonZeroU64, time::Duration};
+
+use super::message::{self, Malformed};
+use crate::{
+    contract::v1,
+    tick::{Price, Symbol},
+};
+
+/// What a server says about an instrument.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct InstrumentInfo {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// The full name.
+    pub name: String,
+    /// The kind of instrument, for example `equity`, `index`, `currency` or `crypto`.
+    pub kind: String,
+    /// The currency of its prices, for example `INR`; empty when it has none, as an index does.
+    pub currency: String,
+    /// The price that the prices of a simulated tape stay near.
+    pub reference_price: Price,
+    /// Every price is a multiple of this.
+    pub price_increment: Price,
+    /// The size of one unit of quantity, in units of 1e-9 of a share or coin: 1e9 is one share.
+    pub quantity_increment_nanos: NonZeroU64,
+    /// Annualised standard deviation of the log returns of a day or less: 0.25 is 25 %. Zero on a recorded tape.
+    pub annual_volatility: f64,
+    /// One tick takes place in each such interval. `None` on a recorded tape.
+    pub tick_interval: Option<Duration>,
+    /// When its trading day begins, after 00:00 UTC.
+    pub day_start: Duration,
+}
+
+impl InstrumentInfo {
+    pub(super) fn of(instrument: &v1::Instrument) -> Result<Self, Malformed> {
+        let price =
+            |nanos| Price::from_nanos(nanos).ok_or(Malformed("an instrument without a positive price"));
+        let quantity_increment = u64::try_from(instrument.quantity_increment_nanos).ok();
+        Ok(Self {
+            symbol: message::symbol(&instrument.symbol)?,
+            name: instrument.name.clone(),
+            kind: instrument.kind.clone(),
+            currency: instrument.currency.clone(),
+            reference_price: price(instrument.reference_price_nanos)?,
+            price_increment: price(instrument.price_increment_nanos)?,
+            quantity_increment_nanos: quantity_increment
+                .and_then(NonZeroU64::new)
+                .ok_or(Malformed("an instrument without a quantity increment"))?,
+            annual_volatility: instrument.annual_volatility,
+            tick_interval: instrument.tick_interval.as_ref().map(message::duration).transpose()?,
+            day_start: instrument.day_start.as_ref().map_or(Ok(Duration::ZERO), message::duration)?,
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! One call that is answered once, as its handler knows it.
+//!
+//! tonic makes the handler of a call, so the call reaches it in the extensions of its request.
+
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, ready},
+};
+
+use tokio::time::timeout;
+
+use super::{
+    CallerId, ConnectionContext, Turns,
+    status::Failure,
+    unsent::{AnswerBudget, Unsent},
+};
+
+/// One call on a connection. Clones are the same call.
+#[derive(Clone)]
+pub(super) struct Call {
+    context: ConnectionContext,
+    unsent: Arc<Mutex<Unsent>>,
+    turns: Turns,
+}
+
+impl Call {
+    /// Most bytes that are reserved for one answer, so that one large answer does not block all other calls.
+    const MOST_RESERVED: usize = AnswerBudget::MAX_UNSENT / 2;
+    /// Bytes reserved for an answer until its handler knows the size.
+    const USUAL_ANSWER: usize = 64 * 1024;
+
+    pub(super) fn new(context: ConnectionContext, turns: Turns) -> Self {
+        let unsent = Arc::new(Mutex::new(context.answers().unsent()));
+        Self { context, unsent, turns }
+    }
+
+    /// Who asks.
+    pub(super) fn caller(&self) -> CallerId {
+        CallerId(self.context.id())
+    }
+
+    /// Waits until an answer of any size may be made.
+    ///
+    /// # Errors
+    /// The client takes nothing of the answers that wait.
+    pub(super) async fn begin(&self) -> Result<(), Failure> {
+        self.reserve(Self::USUAL_ANSWER).await
+    }
+
+    /// Waits until an answer of about so many bytes may be made, in place of what was reserved before.
+    ///
+    /// # Errors
+    /// The client takes nothing of the answers that wait.
+    pub(super) async fn reserve(&self, bytes: usize) -> Result<(), Failure> {
+        let check_interval = self.unsent().check_interval();
+        let answers = self.context.answers();
+        let since = answers.millis();
+        let room = || {
+            poll_fn(|cx| {
+                let mut unsent = self.unsent();
+                unsent.set(0);
+                ready!(unsent.poll_room(cx));
+                unsent.reserve(bytes.min(Self::MOST_RESERVED));
+                Poll::Ready(())
+            })
+        };
+        loop {
+            let has_room = timeout(check_interval, room()).await.is_ok();
+            if answers.has_stalled(since) {
+                // Thousands of calls may wait, and end, at the same time.
+                self.turns.ticket(self.context.turn_share()).turn().await;
+                self.set_unsent(0);
+                return Err(Failure::Unread);
+            }
+            if has_room {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says how many bytes of the answer wait to be sent.
+    pub(super) fn set_unsent(&self, bytes: usize) {
+        self.unsent().set(bytes);
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Unsent> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

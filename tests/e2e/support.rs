@@ -1,0 +1,5 @@
+//! Fixtures: servers that stop when they are dropped, and a client that decides every byte.
+
+pub(crate) mod raw;
+pub(crate) mod scripted;
+pub(crate) mod server;

@@ -1,0 +1,94 @@
+"""The Markdown pages: every command runs as it is pasted and prints what the page shows, and every link leads somewhere."""
+
+import re
+
+import pytest
+
+from conftest import ROOT
+from markdown import Page, commands
+from pasting import Paster
+
+PAGES = [
+    Page(path)
+    for place in sorted(ROOT.iterdir())
+    if place.name != "target"
+    for path in ([place] if place.suffix == ".md" else sorted(place.rglob("*.md")))
+]
+
+# Commands that are not run here, and why.
+NOT_RUN = {
+    r"cargo install --path \.": "`ticker` in PATH is the binary under test",
+    r"cargo (build|test|clippy|fmt)\b": "builds and tests the project, as .ci/run does itself",
+    r"cargo bench\b": "takes minutes and needs an idle machine",
+    r"just\b": "runs this suite or one that takes longer",
+    r"docker\b": "needs a container engine; test_image.py builds and runs the image without one",
+    r"kubectl apply\b": "needs a cluster; test_k8s.py checks the manifests",
+}
+# Fences that hold no commands.
+INERT = {"csv", "json", "proto", "rust", "text", "toml"}
+
+
+def reason_not_to_run(command):
+    return next((why for pattern, why in NOT_RUN.items() if re.match(pattern, command.line)), None)
+
+
+def commands_in(block):
+    return commands(block.text) if block.language == "console" else []
+
+
+def commands_of(page):
+    return [command for block in page.blocks() for command in commands_in(block)]
+
+
+def names(pages):
+    return [str(page.path.relative_to(ROOT)) for page in pages]
+
+
+WITH_COMMANDS = [page for page in PAGES if any(not reason_not_to_run(command) for command in commands_of(page))]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=names(WITH_COMMANDS))
+@pytest.mark.usefixtures("grpcurl")
+def test_every_command_runs_as_it_is_pasted(page, binary, tmp_path):
+    with Paster(tmp_path, binary) as paster:
+        for block in page.blocks():
+            if block.file and block.language != "rust":
+                (tmp_path / block.file).write_text(block.text)
+            for command in commands_in(block):
+                if not reason_not_to_run(command):
+                    paster.paste(command)
+        paster.close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_commands_are_in_console_blocks(page):
+    for block in page.blocks():
+        assert block.language in {"console", *INERT}, f"a reader of {block.text!r} cannot tell whether it is a command"
+        assert block.language == "console" or not re.search(r"^\$ ", block.text, re.MULTILINE), block.text
+    indented = re.findall(r"^ {4}(?:cargo|ticker|grpcurl|just|docker|kubectl) .*", page.prose(), re.MULTILINE)
+    assert not indented, "a command belongs in a console block"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_rust_code_is_that_of_an_example(page):
+    for block in page.blocks():
+        if block.language == "rust":
+            assert block.file, f"no compiler sees {block.text!r}: name the example that has it"
+            example = (ROOT / block.file).read_text().splitlines()
+            lines = [line.strip() for line in block.text.splitlines()]
+            assert "\n".join(lines) in "\n".join(line.strip() for line in example), block.file
+
+
+def test_each_reason_not_to_run_a_command_is_needed():
+    lines = [command.line for page in PAGES for command in commands_of(page)]
+    assert [pattern for pattern in NOT_RUN if not any(re.match(pattern, line) for line in lines)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_every_link_leads_somewhere(page):
+    assert list(page.broken_links()) == []
+
+
+def test_the_readme_is_short():
+    assert len(Page(ROOT / "README.md").text.splitlines()) <= 180
