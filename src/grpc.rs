@@ -13,6 +13,7 @@ mod replay;
 mod reply;
 mod requests;
 mod room;
+mod services;
 mod session;
 mod status;
 mod stream;
@@ -29,6 +30,7 @@ pub use gate::Gate;
 pub use history_pool::{CallerId, HistoryPool};
 pub use reply::{Reply, Ticks};
 pub use requests::RequestBody;
+pub use services::Services;
 pub use turns::{Ticket, Turn, TurnShare, Turns};
 
 use crate::{

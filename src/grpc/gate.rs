@@ -1,15 +1,10 @@
 //! Where requests come in: what is gRPC and what is not, and which RPC it is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonic::{
-    Status,
-    body::Body,
-    service::{Routes, RoutesBuilder},
-};
-use tower_service::Service;
+use tonic::{Status, body::Body};
 
 use super::{
     ConnectionContext, Feed, Format, MAX_REQUEST_BYTES, Reply, Turns,
@@ -17,6 +12,7 @@ use super::{
     gogen::Gogen,
     reference::Reference,
     requests::{Released, RequestBody, Requests},
+    services::Services,
     session::Session,
     status::{self, Failure},
     stream::{Conversation, TickStream},
@@ -25,19 +21,19 @@ use super::{
 };
 use crate::contract::v1::server::ticker_stream_service_server::TickerStreamServiceServer;
 
-/// Serves the RPCs of one worker: the streams of ticks itself, the others through tonic's router.
+/// Serves the RPCs of one worker: the streams of ticks itself, the others through generated code.
 #[derive(Clone)]
 pub struct Gate {
     feed: Feed,
-    routes: Routes,
+    services: Arc<Services>,
 }
 
 impl Gate {
     /// A gate to `feed` that also serves `others`, which are the same for all workers: health and reflection.
-    pub fn new(feed: Feed, mut others: RoutesBuilder) -> Self {
+    pub fn new(feed: Feed, others: Services) -> Self {
         let reference = TickerStreamServiceServer::new(Reference { feed: feed.clone() });
-        others.add_service(reference.max_decoding_message_size(MAX_REQUEST_BYTES));
-        Self { feed, routes: others.routes().prepare() }
+        let services = others.with(reference.max_decoding_message_size(MAX_REQUEST_BYTES));
+        Self { feed, services: Arc::new(services) }
     }
 
     /// Answers a request of a connection.
@@ -69,7 +65,7 @@ impl Gate {
     }
 
     async fn answer_once<B: RequestBody>(
-        mut self,
+        self,
         mut request: Request<B>,
         context: ConnectionContext,
     ) -> Response<Reply> {
@@ -78,14 +74,13 @@ impl Gate {
         let call = Call::new(&context, self.feed.turns.clone());
         request.extensions_mut().insert(call.clone());
         let ticket = self.feed.turns.ticket(context.turn_share());
-        let request = request.map(|body| Released::new(body, ticket));
+        let request = request.map(|body| Body::new(Released::new(body, ticket)));
         let answered = within(deadline, async {
             call.begin().await?;
-            Ok(self.routes.call(request).await)
+            Ok(self.services.answer(request).await)
         });
         let mut response = match answered.await.flatten() {
-            Ok(Ok(response)) => plainly(response),
-            Ok(Err(never)) => match never {},
+            Ok(response) => plainly(response),
             Err(failure) => Status::from(failure).into_http(),
         };
         response.extensions_mut().clear();
@@ -120,8 +115,8 @@ impl Gate {
     }
 }
 
-/// tonic calls a request that is too large OUT_OF_RANGE and one that cannot be decoded INTERNAL. Nothing that is served
-/// through its router has another reason to fail with either.
+/// tonic calls a request that is too large OUT_OF_RANGE and one that cannot be decoded INTERNAL. Nothing that
+/// generated code serves has another reason to fail with either.
 fn plainly(response: Response<Body>) -> Response<Body> {
     let Some(status) = Status::from_header_map(response.headers()) else { return response };
     match status.code() {
