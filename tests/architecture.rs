@@ -42,7 +42,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rand", &["tape", "client"]),
     ("dashmap", &["tape"]),
     ("flate2", &["tape", "client"]),
-    ("zstd", &["tape", "client"]),
+    ("zrip", &["tape", "client"]),
     ("indicatif", &["cli", "client"]),
 ];
 

@@ -33,10 +33,12 @@ pub(super) struct Recording {
 enum Packed {
     Stdout(BufWriter<io::Stdout>),
     Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
-    Zstd(zstd::Encoder<'static, BufWriter<File>>),
+    Gzip(Box<GzEncoder<BufWriter<File>>>),
+    Zstd(Box<zrip::FrameEncoder<BufWriter<File>>>),
 }
 
+/// The default level of `zstd`.
+const ZSTD_LEVEL: i32 = 3;
 /// An instrument that the server does not list is traded in ones.
 const ONE: u64 = 1_000_000_000;
 
@@ -143,8 +145,10 @@ impl fmt::Display for Recording {
 impl Packed {
     fn new(path: &Path, file: BufWriter<File>) -> io::Result<Self> {
         Ok(match path.extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Self::Gzip(GzEncoder::new(file, Compression::default())),
-            Some("zst") => Self::Zstd(zstd::Encoder::new(file, 0)?),
+            Some("gz") => Self::Gzip(Box::new(GzEncoder::new(file, Compression::default()))),
+            Some("zst") => {
+                Self::Zstd(Box::new(zrip::FrameEncoder::new(file, ZSTD_LEVEL).map_err(io::Error::other)?))
+            }
             _ => Self::Plain(file),
         })
     }

@@ -63,7 +63,7 @@ pub(super) fn read(path: &Path, tell: &mut dyn FnMut(Progress)) -> Result<Intake
     let unpacked: Box<dyn Read + '_> = match packing {
         Packing::Plain => Box::new(bytes),
         Packing::Gzip => Box::new(BufReader::with_capacity(PIECE, MultiGzDecoder::new(bytes))),
-        Packing::Zstd => Box::new(zstd::Decoder::new(bytes).map_err(|error| origin.broken(error))?),
+        Packing::Zstd => Box::new(zrip::FrameDecoder::new(bytes)),
     };
 
     let (head, bytes) = peek(unpacked).map_err(|error| origin.broken(error))?;
