@@ -1,10 +1,10 @@
 //! Which of the watched ticks are due now.
 //!
-//! A pacer holds one cursor per watched instrument in a timing wheel, so that an instrument costs nothing until
-//! its next tick is due, and the instruments that nobody watches cost nothing at all.
+//! A pacer holds a cursor for each watched instrument, in a timing wheel. An instrument costs nothing until its next tick is
+//! due, and an instrument that nobody watches costs nothing at all.
 //!
-//! An instrument whose last tick so far was handed out leaves the wheel. On a growing tape it returns when a tick arrives;
-//! from then on that tick is due like any other: at its time, or with the next flush if that is over.
+//! An instrument of which all ticks were handed out leaves the wheel. On a growing tape it returns when a tick arrives. That
+//! tick is due at its time, or with the next flush if its time is over.
 
 mod alarm;
 mod arrivals;
@@ -28,7 +28,7 @@ use crate::{
 /// Hands out due ticks, one flush interval at a time.
 pub struct Pacer {
     wheel: Wheel,
-    /// [`Self::LATE`] on the clock.
+    /// [`Self::LATE`] in the time of the clock.
     late: Duration,
     paced: Vec<Option<Paced>>,
     due: Vec<u32>,
@@ -53,8 +53,8 @@ impl Pacer {
     /// the next flush, or are skipped when it is late.
     const MANY: u64 = 1024;
 
-    /// A pacer on a clock of this speed that hands out ticks once in each real `flush_interval`: at the multiples,
-    /// since the Unix epoch, of what that is on the clock.
+    /// A pacer on a clock of this speed. It hands out ticks once in each real `flush_interval`. The times of the flushes are
+    /// multiples, since the Unix epoch, of the interval in the time of the clock.
     pub fn new(speed: Speed, flush_interval: Duration) -> Self {
         Self {
             wheel: Wheel::new(speed.of(flush_interval)),
@@ -65,7 +65,7 @@ impl Pacer {
         }
     }
 
-    /// Begins to hand out the ticks of `series` from the sequence `from` on, under the number `id`.
+    /// Begins to hand out the ticks of `series` from the sequence `from` on, under `id`.
     pub fn watch(&mut self, id: u32, series: Arc<dyn Series>, from: Sequence) {
         let cursor = series.cursor(from);
         let next = cursor.tick();
@@ -77,13 +77,13 @@ impl Pacer {
         paced.schedule(id, &mut self.wheel, &self.arrivals);
     }
 
-    /// Stops to hand out ticks under the number `id`.
+    /// Stops handing out ticks under `id`.
     pub fn unwatch(&mut self, id: u32) {
         let paced = self.paced.get_mut(id as usize).and_then(Option::take);
         if paced.is_some_and(|paced| !paced.waits) {
             self.wheel.remove(id);
         }
-        // The lowest numbers are used first, so the end of the table is what gets free.
+        // The lowest ids are used first, so the end of the table becomes free.
         while self.paced.last().is_some_and(Option::is_none) {
             self.paced.pop();
         }
@@ -115,7 +115,7 @@ impl Pacer {
     /// that time. The ticks of one instrument come together and in order, and none is left out between them.
     pub fn advance(&mut self, now: Time, mut tick: impl FnMut(u32, &Tick)) -> Time {
         let boundary = self.wheel.advance(now, &mut self.due);
-        // In the order of their numbers, which is the order in which they lie in memory, here and in every page.
+        // In the order of their ids, which is their order in memory, here and in every page.
         self.due.sort_unstable();
         for id in self.due.drain(..) {
             let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
@@ -144,15 +144,15 @@ impl Pacer {
         self.wheel.flush_at(time)
     }
 
-    /// When [`advance`](Self::advance) has something to do again; `None` when no tick is known that is yet to be handed out.
+    /// The time of the next flush that may have ticks; `None` when there is no known tick to hand out.
     pub fn next_due(&self) -> Option<Time> {
         self.wheel.next_due()
     }
 }
 
 impl Paced {
-    /// Moves to the next tick after one that was handed out. False when that is not the one that follows: there is none so
-    /// far, or ticks before it have left the window of the tape.
+    /// Moves to the next tick. False when the sequence does not rise by one: there is no later tick so far, or the next ticks
+    /// have left the window of the tape.
     fn step(&mut self) -> bool {
         let handed_out = self.next.sequence.0;
         self.cursor.advance();
@@ -161,7 +161,7 @@ impl Paced {
         self.next.sequence.0 == handed_out.wrapping_add(1)
     }
 
-    /// Files the instrument, which is not filed, under its next tick, or waits for that tick to arrive.
+    /// Inserts the instrument into the wheel, or waits for a tick to arrive.
     fn schedule(&mut self, id: u32, wheel: &mut Wheel, arrivals: &Arc<Arrivals>) {
         match self.waits {
             false => wheel.insert(id, self.next.time),
@@ -171,7 +171,7 @@ impl Paced {
 
     fn skip_missed(&mut self, now: Time, late: Duration) {
         let behind = Duration::from_nanos(now.nanos().saturating_sub(self.next.time.nanos()));
-        // Few ticks are due after so short a time: looking up the newest is not worth its cost.
+        // So short a time has few ticks: looking up the newest one is not worth its cost.
         if behind <= late.min(Pacer::LATE) {
             return;
         }

@@ -17,8 +17,8 @@
 //! - **Window**: [`Series::first`] is the oldest tick that is still available. It rises and never falls. At least one tick
 //!   stays.
 //! - **Instruments**: an instrument is listed from its first tick on. None is ever removed or changed.
-//! - **Order**: what one call has shown, later calls show as well, on any thread and through any method: a tick, an
-//!   instrument, the end of the window.
+//! - **Order**: once a call has shown that a tick or an instrument has arrived, or that a tick has left the window, every later
+//!   call shows it, on any thread and through any method.
 //! - **Arrival**: a cursor at the newest tick tells when there is another one ([`Cursor::wake_on_arrival`]). A tick of an
 //!   instrument that no cursor waits for wakes nobody.
 //! - **Identity**: it stays the same while the tape grows and its window moves.
@@ -48,13 +48,13 @@ pub use universe::{Universe, UniverseError};
 
 /// Ticks of many instruments.
 pub trait Tape: Send + Sync {
-    /// What tells this tape from any other. The same for as long as the tape exists.
+    /// Tells this tape from all others. It does not change.
     fn identity(&self) -> &Identity;
 
     /// The instruments that the tape lists now, ordered by symbol.
     ///
-    /// The list that is returned does not change. A tape whose list grows returns another one from then on, which has all
-    /// instruments of the earlier ones; a tape whose list has not changed returns the same `Arc`.
+    /// A snapshot: the returned list does not change. While no instrument appears, every call returns the same `Arc`. Later
+    /// lists contain all instruments of earlier lists.
     fn instruments(&self) -> Arc<[Arc<Instrument>]>;
 
     /// The instrument of a symbol, listed or not.
@@ -63,17 +63,17 @@ pub trait Tape: Send + Sync {
     /// The tape has no such instrument, or no room for it now.
     fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing>;
 
-    /// The symbol that somebody who asked for `text` is likely to have meant.
+    /// The symbol that `text` most likely means: a suggestion for an error message.
     fn suggest(&self, text: &str) -> Option<Symbol>;
 
     /// The ticks of one instrument, which must be one of this tape's.
     fn series(&self, instrument: &Instrument) -> Arc<dyn Series>;
 }
 
-/// Why a tape gives no instrument for a symbol.
+/// Why a tape has no instrument for a symbol.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Missing {
-    /// The tape has none of this symbol.
+    /// The tape does not have this symbol.
     #[error("the tape has no such instrument")]
     Unknown,
     /// The instrument would have to be invented, and the limit is reached.
@@ -82,7 +82,7 @@ pub enum Missing {
          or try again later"
     )]
     NoRoom {
-        /// How many instruments may be invented at a time.
+        /// Largest number of invented instruments at a time.
         most: usize,
     },
 }

@@ -152,7 +152,7 @@ fn a_replay_of_the_same_times_is_the_same_bytes_and_ends() {
 }
 
 #[test]
-fn a_refused_symbol_is_told_and_the_others_go_on() {
+fn a_refused_symbol_is_reported_and_the_others_go_on() {
     let server = Server::start(&[]);
     let output = server.client(&["watch", "RELAINCE", "TCS", "NIFTY 50", "-n", "2"]).output().unwrap();
     assert_eq!(code(&output), Some(0));
@@ -177,8 +177,8 @@ fn a_refused_symbol_comes_with_the_right_one_or_the_command_that_lists_them() {
     for arguments in [&["watch"][..], &["record", "--out", "-"], &["verify"]] {
         let output = server.client(arguments).arg("RELIANCE,TCS").output().unwrap();
         assert_eq!(code(&output), Some(2));
-        let told = stderr(&output);
-        assert!(told.contains("separate symbols with spaces, not commas: RELIANCE TCS\n"), "{told}");
+        let message = stderr(&output);
+        assert!(message.contains("separate symbols with spaces, not commas: RELIANCE TCS\n"), "{message}");
     }
 }
 
@@ -191,7 +191,7 @@ fn a_watch_of_refused_symbols_alone_fails() {
 }
 
 #[test]
-fn whoever_closes_the_pipe_has_seen_enough() {
+fn a_closed_pipe_is_a_success() {
     let server = Server::start(&[]);
     for arguments in [&["watch", "*", "-o", "csv"][..], &["watch", "*"], &["watch", "BTC-USD", "-o", "json"]]
     {
@@ -273,16 +273,19 @@ fn a_server_that_never_answers_is_not_healthy() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_with_its_causes_and_a_hint() {
+fn an_unreachable_server_is_reported_with_its_causes_and_a_hint() {
     let mut server = Server::start(&[]);
     server.stop();
     for arguments in [&["watch", "TCS"][..], &["list"]] {
         let output = server.client(arguments).output().unwrap();
         assert_eq!(code(&output), Some(1));
-        let told = stderr(&output);
-        assert!(told.starts_with(&format!("error: cannot connect to http://{}", server.address)), "{told}");
-        assert!(told.contains("is `ticker serve` running there?\n  caused by: "), "{told}");
-        assert!(told.contains("Connection refused"), "{told}");
+        let message = stderr(&output);
+        assert!(
+            message.starts_with(&format!("error: cannot connect to http://{}", server.address)),
+            "{message}"
+        );
+        assert!(message.contains("is `ticker serve` running there?\n  caused by: "), "{message}");
+        assert!(message.contains("Connection refused"), "{message}");
     }
 }
 
@@ -305,9 +308,12 @@ fn a_watch_outlives_its_server() {
     assert_eq!(rest, (first + 1..first + 30).collect::<Vec<_>>(), "none is missing, none comes twice");
     let output = watch.wait_with_output().unwrap();
     assert_eq!(code(&output), Some(0));
-    let told = stderr(&output);
-    assert!(told.contains("ended the stream") && told.contains("reconnecting (attempt 1)"), "{told}");
-    assert!(told.contains(&format!("connected to http://{listen} after")), "{told}");
+    let message = stderr(&output);
+    assert!(
+        message.contains("ended the stream") && message.contains("reconnecting (attempt 1)"),
+        "{message}"
+    );
+    assert!(message.contains(&format!("connected to http://{listen} after")), "{message}");
 }
 
 #[test]
@@ -346,8 +352,8 @@ fn a_manifest_may_list_the_settings_of_either_tape_at_their_defaults() {
         assert!(banner.is_some_and(|line| line.unwrap().starts_with("ticker serves")), "{}", stderr(&output));
     }
     let output = ticker(&[]).envs(recorded("")).env("TICKER_LOOP", "true").output().unwrap();
-    let told = "error: --loop is how a recording plays: name one with --tape FILE, or leave --loop out\n";
-    assert_eq!((code(&output), stderr(&output)), (Some(1), told));
+    let message = "error: --loop is how a recording plays: name one with --tape FILE, or leave --loop out\n";
+    assert_eq!((code(&output), stderr(&output)), (Some(1), message));
 }
 
 #[test]
@@ -358,6 +364,7 @@ fn bad_usage_exits_with_2() {
         &["--seed", "many"],
         &["watch", "TCS", "--endpoint", "https://example.com:1"],
         &["watch", "TCS", "--min-interval", "5"],
+        &["watch", "TCS", "--min-interval", "5s", "--delivery", "every-tick"],
         &["verify", "TCS", "--endpoint", "localhost:1"],
         &["verify", "TCS"],
         &["watch", "TCS", "--to", "2026-01-01T00:00:00Z"],
@@ -375,11 +382,11 @@ fn bad_usage_exits_with_2() {
 }
 
 #[test]
-fn times_in_the_wrong_order_are_bad_usage_and_told_what_to_do() {
+fn times_in_the_wrong_order_are_bad_usage_with_a_hint() {
     let reversed = ["--from", "2026-02-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z"];
     let empty = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z"];
     for command in [&["watch", "TCS"][..], &["verify", "TCS", "--endpoint", "127.0.0.1:1,127.0.0.1:2"]] {
-        for (times, told) in [
+        for (times, message) in [
             (reversed, "error: --from 2026-02-01T00:00:00Z is after --to 2026-01-01T00:00:00Z: swap them\n"),
             (
                 empty,
@@ -387,7 +394,7 @@ fn times_in_the_wrong_order_are_bad_usage_and_told_what_to_do() {
             ),
         ] {
             let output = ticker(&[command, &times[..]].concat()).output().unwrap();
-            assert_eq!((code(&output), stderr(&output)), (Some(2), told), "{command:?}");
+            assert_eq!((code(&output), stderr(&output)), (Some(2), message), "{command:?}");
         }
     }
 }
@@ -401,17 +408,17 @@ fn a_comparison_takes_two_different_replicas_and_some_ticks() {
         ticker(&arguments).output().unwrap()
     };
     let output = verify(format!("127.0.0.1:{port},http://127.0.0.1:{port}/"), &[]);
-    let told = format!(
+    let message = format!(
         "error: http://127.0.0.1:{port} is named twice: name two different replicas with --endpoint A --endpoint B\n"
     );
-    assert_eq!((code(&output), stdout(&output), stderr(&output)), (Some(2), "", told.as_str()));
+    assert_eq!((code(&output), stdout(&output), stderr(&output)), (Some(2), "", message.as_str()));
     for other in ["localhost", "0.0.0.0", "[::ffff:127.0.0.1]"] {
         let output = verify(format!("127.0.0.1:{port},{other}:{port}"), &[]);
-        let told = format!(
+        let message = format!(
             "error: http://127.0.0.1:{port} and http://{other}:{port} are the same replica, 127.0.0.1:{port}: name two \
              different replicas with --endpoint A --endpoint B\n"
         );
-        assert_eq!((code(&output), stdout(&output), stderr(&output)), (Some(2), "", told.as_str()));
+        assert_eq!((code(&output), stdout(&output), stderr(&output)), (Some(2), "", message.as_str()));
     }
 
     let another = Server::start(&[]);
@@ -428,8 +435,11 @@ fn a_comparison_takes_two_different_replicas_and_some_ticks() {
     );
     let output = verify(both, &["--from", "2500-01-01T00:00:00Z"]);
     assert_eq!(code(&output), Some(1));
-    let told = stderr(&output);
-    assert!(told.contains("--from 2500-01-01T00:00:00Z is not before the present of the replicas"), "{told}");
+    let message = stderr(&output);
+    assert!(
+        message.contains("--from 2500-01-01T00:00:00Z is not before the present of the replicas"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -443,11 +453,12 @@ fn a_recording_has_every_symbol_or_is_not_made() {
     };
     let output = record(&["TCS", "RELAINCE"]);
     assert_eq!((code(&output), stdout(&output)), (Some(1), ""));
-    let told = stderr(&output);
-    assert!(told.contains("RELAINCE; did you mean RELIANCE?"), "{told}");
+    let message = stderr(&output);
+    assert!(message.contains("RELAINCE; did you mean RELIANCE?"), "{message}");
     assert!(
-        told.ends_with("error: 1 symbol was refused, so nothing is recorded: correct it or leave it out\n"),
-        "{told}"
+        message
+            .ends_with("error: 1 symbol was refused, so nothing is recorded: correct it or leave it out\n"),
+        "{message}"
     );
     assert!(!file.exists(), "the corrected command may use the name");
     let output = record(&["TCS", "RELIANCE", "TCS"]);
@@ -475,7 +486,7 @@ fn a_recording_goes_to_standard_output_as_its_ticks_come() {
     assert!(lines.nth(2).unwrap().unwrap().contains(",TCS,"));
     drop(lines);
     let output = record.wait_with_output().unwrap();
-    assert_eq!((code(&output), stderr(&output)), (Some(0), ""), "whoever closes the pipe has seen enough");
+    assert_eq!((code(&output), stderr(&output)), (Some(0), ""), "a closed pipe is a success");
 
     let output = server.client(&["record", "TCS", "--out", "/dev/stdout"]).output().unwrap();
     assert_eq!(code(&output), Some(1));
@@ -490,12 +501,12 @@ fn a_table_is_refused_where_there_is_no_terminal() {
 }
 
 #[test]
-fn a_bad_instruments_file_is_told_with_its_line() {
+fn a_bad_instruments_file_is_reported_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("instruments.toml");
     std::fs::write(&file, "[[instrument]]\nsymbol = 'A'\nreference_price = -1").unwrap();
     let output = ticker(&["--instruments", file.to_str().unwrap()]).output().unwrap();
     assert_eq!(code(&output), Some(1));
-    let told = format!("{}:3: reference_price: must be positive, got -1\n", file.display());
-    assert!(stderr(&output).ends_with(&told), "{}", stderr(&output));
+    let message = format!("{}:3: reference_price: must be positive, got -1\n", file.display());
+    assert!(stderr(&output).ends_with(&message), "{}", stderr(&output));
 }

@@ -85,38 +85,32 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn write(client: &Client, output: Output, mut to: impl Write) -> anyhow::Result<()> {
+    let mut rows = client.instruments().map(|instrument| instrument.map(InstrumentRow::of));
     match output {
         Output::Table => {
             // The widths are known when the last instrument is.
-            let mut rows = Vec::new();
-            let collect = |row| {
-                rows.push(row);
-                Ok(())
-            };
-            each_row(client, collect).await?;
+            let rows: Vec<_> = rows.collect::<Result<_, _>>().await?;
             write_table(&rows, terminal_width(), &mut to)?;
         }
-        Output::Lines => each_row(client, |row| writeln!(to, "{}", row.symbol)).await?,
-        Output::Json => each_row(client, |row| write_json(&row, &mut to)).await?,
+        Output::Lines => {
+            while let Some(row) = rows.next().await {
+                writeln!(to, "{}", row?.symbol)?;
+            }
+        }
+        Output::Json => {
+            while let Some(row) = rows.next().await {
+                write_json(&row?, &mut to)?;
+            }
+        }
         Output::Csv => {
             let mut to = csv::Writer::from_writer(&mut to);
-            each_row(client, |row| to.serialize(row).map_err(io_error)).await?;
+            while let Some(row) = rows.next().await {
+                to.serialize(row?).map_err(io_error)?;
+            }
             to.flush()?;
         }
     }
     Ok(to.flush()?)
-}
-
-/// Hands over every instrument as it arrives, rather than a million at once.
-async fn each_row(
-    client: &Client,
-    mut write: impl FnMut(InstrumentRow) -> io::Result<()>,
-) -> anyhow::Result<()> {
-    let mut instruments = client.instruments();
-    while let Some(instrument) = instruments.next().await {
-        write(InstrumentRow::of(instrument?))?;
-    }
-    Ok(())
 }
 
 fn write_json(row: &InstrumentRow, to: &mut impl Write) -> io::Result<()> {
@@ -133,9 +127,9 @@ fn terminal_width() -> usize {
 }
 
 /// Writes a table of at most `width` columns of the terminal, or of the symbols' width where that is more.
-fn write_table(records: &[InstrumentRow], width: usize, to: &mut impl Write) -> io::Result<()> {
+fn write_table(rows: &[InstrumentRow], width: usize, to: &mut impl Write) -> io::Result<()> {
     let headings = COLUMNS.map(|column| column.heading.to_owned());
-    let lines: Vec<_> = [headings].into_iter().chain(records.iter().map(InstrumentRow::cells)).collect();
+    let lines: Vec<_> = [headings].into_iter().chain(rows.iter().map(InstrumentRow::cells)).collect();
     let mut widths = [0; COLUMNS.len()];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
@@ -191,7 +185,7 @@ impl InstrumentRow {
     }
 
     fn cells(&self) -> [String; COLUMNS.len()] {
-        // A double prints with the fewest digits that tell it from others: those of the decimal it came from.
+        // A double prints with the fewest digits that identify it: those of the decimal it came from.
         let increment = self.price_increment.to_string();
         let decimals = increment.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         // Of a recorded instrument neither is known.
@@ -318,9 +312,9 @@ mod tests {
     #[test]
     fn json_has_the_units_of_the_instruments_file() {
         let mut text = Vec::new();
-        two().iter().try_for_each(|row| write_json(row, &mut text)).unwrap();
+        write_json(&two()[1], &mut text).unwrap();
         assert_eq!(
-            String::from_utf8(text).unwrap().lines().last(),
+            String::from_utf8(text).unwrap().strip_suffix('\n'),
             Some(concat!(
                 r#"{"symbol":"EUR-INR","kind":"equity","currency":"INR","reference_price":102.6925,"#,
                 r#""price_increment":0.0025,"quantity_increment":0.0001,"annual_volatility":0.24,"#,

@@ -39,7 +39,7 @@ impl<W: Write> TickWriter<W> {
         Self::Json(to)
     }
 
-    /// The headings are written at once, so that an empty stream is told from a failure.
+    /// The headings are written at once, so that an empty stream differs from a failure.
     pub(super) fn csv(to: W) -> io::Result<Self> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(to);
         writer.write_record(HEADINGS).map_err(io_error)?;

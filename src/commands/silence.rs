@@ -121,7 +121,7 @@ impl Silence {
             None => format!("no tick for {silent}"),
         };
         reason += &match self.newest.map(|newest| show_with_decimals(newest, 0)) {
-            // Nobody can tell a pause from the end, but a pause is rare.
+            // The protocol does not say where a tape ends, and a pause of all symbols is rare.
             Some(newest) if self.is_recorded && self.is_live => {
                 format!(": the tape may have ended at {newest}")
             }
@@ -159,22 +159,17 @@ mod tests {
     }
 
     fn tick(time: &str) -> Event {
-        Event::Tick(LiveTick {
-            symbol: "TCS".parse().unwrap(),
-            tick: Tick {
-                sequence: Sequence(1),
-                time: at(time),
-                price: Price::from_nanos(1).unwrap(),
-                quantity: NonZeroU64::MIN,
-            },
-            conflated: 0,
-            snapshot: false,
-            quote: None,
-        })
+        let tick = Tick {
+            sequence: Sequence(1),
+            time: at(time),
+            price: Price::from_nanos(1).unwrap(),
+            quantity: NonZeroU64::MIN,
+        };
+        Event::Tick(LiveTick::new("TCS".parse().unwrap(), tick))
     }
 
     fn replay(from: &str, to: Option<&str>) -> Expected {
-        let replay = ReplayOptions::new(at(from)).with_to(to.map(at));
+        let replay = ReplayOptions { from: at(from), to: to.map(at), speed: 1.0 };
         Expected { replay: Some(replay), ..Expected::default() }
     }
 

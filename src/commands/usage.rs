@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_zero_is_refused_and_told_what_is_allowed() {
+    fn a_limit_of_zero_is_refused_with_what_is_allowed() {
         assert_eq!(parse_count("1"), Ok(NonZeroU64::MIN));
         for text in ["0", "-1", "1.5", "many", "", "99999999999999999999"] {
             assert!(parse_count(text).unwrap_err().contains("from 1 on"), "{text}");

@@ -138,6 +138,11 @@ const FRAME: Duration = Duration::from_millis(100);
 /// The server cannot be reached, refuses every symbol or ends the stream, or the ticks cannot be shown.
 pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     usage::check_times(args.from, args.to).unwrap_or_else(|message| usage::exit_with_error(message));
+    if args.min_interval.is_some() && args.delivery == DeliveryArg::EveryTick {
+        usage::exit_with_error(
+            "--min-interval leaves ticks out, so it cannot be used with --delivery every-tick",
+        );
+    }
     let stdout = Stdout::of_process();
     let output = args.output.unwrap_or(if stdout == Stdout::Screen { Output::Table } else { Output::Lines });
     if output == Output::Table {

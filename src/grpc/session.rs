@@ -25,14 +25,23 @@ pub(super) struct Session {
     pub(super) subscriber: Subscriber,
     /// Answers that are not sent yet. They are sent before any tick.
     pub(super) outbox: Vec<u8>,
-    /// Progress of a subscription to every instrument: the list, how many of it are subscribed already, and how they are
-    /// delivered.
-    subscribing_all: Option<(Arc<[Arc<Instrument>]>, usize, Interest, StartPoint)>,
+    /// Set while every instrument is being subscribed.
+    subscribing_all: Option<SubscribingAll>,
     /// The replay before live ticks, and what it holds of the quotas of subscriptions.
     replay: Option<(Box<Replay>, Vec<QuotaHold>)>,
     pub(super) context: ConnectionContext,
     /// What was sent by a replay that has become live.
     replayed: Sent,
+}
+
+/// The progress of subscribing to every instrument.
+struct SubscribingAll {
+    /// The instruments that were listed when all were asked for.
+    listed: Arc<[Arc<Instrument>]>,
+    /// Number of them that are subscribed.
+    done: usize,
+    interest: Interest,
+    start_point: StartPoint,
 }
 
 impl Session {
@@ -142,12 +151,12 @@ impl Session {
     /// Begins to subscribe to every listed instrument; [`Self::advance`] does the work.
     pub(super) fn subscribe_all(&mut self, interest: Interest, start_point: StartPoint) {
         let listed = self.worker.tape.instruments();
-        self.subscribing_all = Some((listed, 0, interest, start_point));
+        self.subscribing_all = Some(SubscribingAll { listed, done: 0, interest, start_point });
     }
 
     /// Whether the first instruments of all are being subscribed: the last price of each of them goes before live ticks.
     pub(super) fn is_subscribing_first(&self) -> bool {
-        self.subscribing_all.as_ref().is_some_and(|(_, done, ..)| *done < Self::FIRST)
+        self.subscribing_all.as_ref().is_some_and(|all| all.done < Self::FIRST)
     }
 
     /// Whether [`Self::advance`] has something to do.
@@ -203,26 +212,24 @@ impl Session {
     /// # Errors
     /// The limit of subscriptions is reached before all are subscribed.
     pub(super) fn advance(&mut self, turn: Turn) -> Result<bool, Failure> {
-        let Some((listed, mut done, interest, start_point)) = self.subscribing_all.take() else {
-            return Ok(true);
-        };
+        let Some(mut all) = self.subscribing_all.take() else { return Ok(true) };
         let now = self.worker.clock.now();
-        while let Some(instrument) = listed.get(done) {
-            if done.is_multiple_of(Self::PIECE) && turn.is_over() {
-                self.subscribing_all = Some((listed, done, interest, start_point));
+        while let Some(instrument) = all.listed.get(all.done) {
+            if all.done.is_multiple_of(Self::PIECE) && turn.is_over() {
+                self.subscribing_all = Some(all);
                 return Ok(false);
             }
-            done += 1;
+            all.done += 1;
             // It is subscribed already, perhaps from where the request said.
-            if start_point.named.contains(&instrument.symbol) {
+            if all.start_point.named.contains(&instrument.symbol) {
                 continue;
             }
-            let mut interest = interest;
+            let mut interest = all.interest;
             if Format::V1WithQuotes.is_of(&interest) && !self.worker.has_quotes(instrument) {
                 interest.format = Format::V1 as u8;
             }
             // Its status has said that it is refused.
-            let Ok(start) = start_point.start(&self.worker, instrument) else { continue };
+            let Ok(start) = all.start_point.start(&self.worker, instrument) else { continue };
             self.add(instrument, interest, start, now)?;
         }
         Ok(true)

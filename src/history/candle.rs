@@ -1,4 +1,4 @@
-//! Candles: what was traded in intervals of time.
+//! Candles: prices and volume of the trades in intervals of time.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -23,9 +23,9 @@ pub struct Candle {
     pub low: Price,
     /// The last price.
     pub close: Price,
-    /// How much was traded, in the instrument's quantity increments.
+    /// Volume, in the instrument's quantity increments.
     pub volume: u64,
-    /// How many trades there were.
+    /// Number of trades.
     pub tick_count: u64,
 }
 
@@ -40,22 +40,22 @@ pub struct CandleInterval {
 pub struct CandlePage {
     /// The candles.
     pub candles: Vec<Candle>,
-    /// The start of the candle that follows, if there is one.
+    /// The start of the next candle, if the range has more.
     pub next: Option<Time>,
 }
 
 /// Why there are no candles.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CandleError {
-    /// A candle would be the fold of too many ticks.
+    /// A candle would be made of too many ticks.
     #[error(
         "a candle would be made of {ticks} ticks and the most are {most}: ask for candles of {longest}s or less",
         most = CandleInterval::MOST_TICKS
     )]
     TooManyTicks {
-        /// How many ticks one of the candles would be made of.
+        /// Number of ticks of one of the candles.
         ticks: u64,
-        /// The longest interval that would do, in seconds.
+        /// Longest interval that is possible, in seconds.
         longest: u64,
     },
 }
@@ -74,7 +74,7 @@ impl Candle {
         }
     }
 
-    /// Takes in the next tick of the interval.
+    /// Adds the next tick of the interval.
     #[inline]
     pub fn take(&mut self, tick: &Tick) {
         self.high = self.high.max(tick.price);
@@ -86,7 +86,7 @@ impl Candle {
 }
 
 impl CandleInterval {
-    /// The most ticks of a candle. A fold of so many takes some seconds.
+    /// Largest number of ticks of a candle. Reading so many takes some seconds.
     pub const MOST_TICKS: u64 = 100_000_000;
     const DAY: u64 = 24 * 60 * 60;
 
@@ -97,7 +97,7 @@ impl CandleInterval {
         (divides && length.subsec_nanos() == 0).then_some(Self { seconds })
     }
 
-    /// The start of the candle that holds a time.
+    /// The start of the candle that contains a time.
     pub fn open_time(self, time: Time) -> Time {
         Time::from_nanos(time.nanos() - time.nanos() % self.nanos())
     }
@@ -120,7 +120,7 @@ impl CandleInterval {
     }
 }
 
-/// Makes a page of candles, in pieces of a bounded number of ticks.
+/// Makes a page of candles in steps of a bounded number of ticks.
 pub struct CandleFold {
     series: Arc<dyn Series>,
     /// The first tick that has not taken place.
@@ -128,22 +128,22 @@ pub struct CandleFold {
     interval: CandleInterval,
     /// The end of the times at which candles may begin.
     until: Time,
-    /// Candles of a page, at most.
+    /// Largest number of candles of the page.
     most: usize,
     /// Number of ticks that the page may still read.
     budget: u64,
     /// A cursor at `at`.
     cursor: Box<dyn Cursor>,
-    /// The next tick to take in.
+    /// The next tick to add.
     at: Sequence,
     begun: Option<OpenCandle>,
     page: CandlePage,
 }
 
-/// The candle that ticks are taken into.
+/// The candle to which ticks are added.
 struct OpenCandle {
     candle: Candle,
-    /// How many ticks are still to be taken in.
+    /// Number of ticks still to be added.
     left: u64,
     /// The first tick of the next candle.
     end: Sequence,
@@ -154,9 +154,9 @@ impl PastTicks {
     /// less than half a second.
     const TICKS_OF_A_PAGE: u64 = 1 << 24;
 
-    /// The candles that begin in a range of times, at most so many and fewer when they are made of many ticks. The first
-    /// is the one that holds the start of the range. An interval without ticks has no candle. A candle has the ticks that are
-    /// available.
+    /// The candles that begin in a range of times, at most `most` and fewer when they have many ticks. The first candle is
+    /// the one that contains the start of the range. An interval without ticks has no candle. A candle has only the ticks that
+    /// are available.
     pub fn candles(&self, interval: CandleInterval, times: Range<Time>, most: usize) -> CandleFold {
         let at = self.series.sequence_from(interval.open_time(times.start));
         CandleFold {
@@ -179,7 +179,7 @@ impl CandleFold {
     /// Cost of beginning a candle, in ticks read: its end has to be looked up.
     const BEGINNING: u64 = 8;
 
-    /// Takes in about `ticks` more ticks. Returns the page once it is complete.
+    /// Adds about `ticks` more ticks. Returns the page once it is complete.
     ///
     /// # Errors
     /// A candle would be made of too many ticks.
@@ -219,7 +219,7 @@ impl CandleFold {
         }
     }
 
-    /// The page, made in one piece.
+    /// Makes the whole page in one step.
     ///
     /// # Errors
     /// A candle would be made of too many ticks.

@@ -6,10 +6,10 @@ use crate::tick::{Price, Tick, Time};
 
 const DAY: u64 = 24 * 60 * 60 * 1_000_000_000;
 
-/// A trading day up to some tick, which is the last one that was taken in.
+/// The figures of a trading day up to one tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day {
-    /// When it began.
+    /// When the day began.
     pub start: Time,
     /// The first price.
     pub open: Price,
@@ -17,7 +17,7 @@ pub struct Day {
     pub high: Price,
     /// The lowest price so far.
     pub low: Price,
-    /// How much was traded so far, in the instrument's quantity increments.
+    /// Volume so far, in the instrument's quantity increments.
     pub volume: u64,
     /// The last price before the day; `None` on the first day of a tape.
     pub previous_close: Option<Price>,
@@ -26,17 +26,17 @@ pub struct Day {
 }
 
 impl Day {
-    /// How long a day lasts.
+    /// Length of a day.
     pub(super) const LENGTH: Duration = Duration::from_nanos(DAY);
 
-    /// When the day of a time began, on an instrument whose days begin so long after 00:00 UTC. What is before the
-    /// first beginning of all is a day too.
+    /// The start of the day that contains a time, for an instrument whose days begin `day_start` after 00:00 UTC. The time
+    /// before the first start in 1970 counts as a day.
     pub fn start_of(time: Time, day_start: Duration) -> Time {
         let since_first = time.before(day_start).map(Time::nanos);
         since_first.map_or_else(Time::default, |since| Time::from_nanos(time.nanos() - since % DAY))
     }
 
-    /// The day that begins with a tick, after a close.
+    /// The day that begins with a tick.
     pub fn open(tick: &Tick, previous_close: Option<Price>, day_start: Duration) -> Self {
         Self {
             start: Self::start_of(tick.time, day_start),
@@ -49,7 +49,7 @@ impl Day {
         }
     }
 
-    /// Takes in the next tick, with which another day may begin.
+    /// Adds the next tick. If it belongs to a later day, the figures begin again.
     pub fn take(&mut self, tick: &Tick, day_start: Duration) {
         if Self::start_of(tick.time, day_start) > self.start {
             *self = Self::open(tick, Some(self.last), day_start);

@@ -1,4 +1,4 @@
-//! Follows the trading day of one instrument, in pieces that hold up nobody.
+//! Follows the trading day of one instrument, in steps of a bounded number of ticks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use crate::{
     tick::{Sequence, Time},
 };
 
-/// The figures of the day as of one tick, which moves on with [`DayFold::reach`].
+/// The figures of the day as of one tick. [`DayFold::reach`] moves to later ticks.
 ///
-/// A fold remembers the figures every 4,096 ticks, 512 times a day at most: when there would be more it forgets every
-/// other one and goes on twice as far apart. They take at most 36 KiB, and half of that after a day at 100 ms.
+/// A fold keeps a checkpoint of the figures every 4,096 ticks, at most 512 per day. When there would be more, it drops every
+/// second one and doubles the spacing. The checkpoints take at most 36 KiB, and half of that after a day at 100 ms.
 pub struct DayFold {
     series: Arc<dyn Series>,
     day_start: Duration,
-    /// Stands at the last tick that was taken in.
+    /// At the last tick that was added.
     cursor: Box<dyn Cursor>,
     now: DayAfterTick,
     checkpoints: Checkpoints,
@@ -28,23 +28,23 @@ struct DayAfterTick {
     day: Day,
 }
 
-/// DayAfterTick of one day, evenly spaced, from where its fold began.
+/// The figures after ticks of one day at equal distances, from the tick at which the fold began.
 struct Checkpoints {
     kept: Vec<DayAfterTick>,
-    /// How many ticks they are apart.
+    /// Number of ticks from one checkpoint to the next.
     spacing: u64,
     next: Sequence,
 }
 
 impl DayFold {
-    /// Whether the day that holds a time has few enough ticks to take them all in, at most as many as a candle may have.
+    /// Whether the day that contains a time has at most as many ticks as a candle may have, so that all can be added.
     pub fn is_feasible(series: &dyn Series, day_start: Duration, time: Time) -> bool {
         let start = Day::start_of(time, day_start);
         let (first, end) = (series.sequence_from(start), series.sequence_from(start + Day::LENGTH));
         end.0.saturating_sub(first.0) <= CandleInterval::MOST_TICKS
     }
 
-    /// Begins with the first tick of the day that holds the tick `upto`; days begin so long after 00:00 UTC.
+    /// Begins with the first available tick of the day of the tick `upto`. Days begin `day_start` after 00:00 UTC.
     pub fn new(series: Arc<dyn Series>, day_start: Duration, upto: Sequence) -> Self {
         let first = series.sequence_from(Day::start_of(series.tick(upto).time, day_start));
         let before = first.0.checked_sub(1).filter(|_| first > series.first());
@@ -54,8 +54,8 @@ impl DayFold {
         Self::from(series, day_start, DayAfterTick { sequence: open.sequence, day })
     }
 
-    /// A fold that has yet to reach a tick which this one may have passed. It stands at the last tick up to there whose
-    /// figures are remembered; `None` when none are, as of a day before.
+    /// A fold at the last checkpoint at or before `sequence`, or at the tick of this fold if that is not after it. `None` when
+    /// there is none, as for a tick of an earlier day.
     #[must_use]
     pub fn at(&self, sequence: Sequence) -> Option<Self> {
         let figures = match self.now.sequence <= sequence {
@@ -65,8 +65,8 @@ impl DayFold {
         Some(Self::from(self.series.clone(), self.day_start, figures))
     }
 
-    /// Takes in the ticks up to `upto`, at most `most` of them. True when all of them are taken in. A fold does not go back:
-    /// when it is past `upto`, its figures are those of a later tick.
+    /// Adds the ticks up to `upto`, at most `most` of them. True when all of them are added. A fold does not go back: when it
+    /// is past `upto`, its figures are those of a later tick.
     pub(super) fn advance(&mut self, upto: Sequence, most: usize) -> bool {
         let upto = upto.min(self.series.last());
         if self.left_until(upto) > most as u64 {
@@ -78,8 +78,8 @@ impl DayFold {
         self.now.sequence >= upto
     }
 
-    /// The figures after `upto`, for which at most `left` ticks are taken in, and counted off; `None` when that was too
-    /// few.
+    /// The figures after `upto`. Adds at most `left` ticks and subtracts their number from `left`; `None` when more are
+    /// needed.
     pub fn reach(&mut self, upto: Sequence, left: &mut usize) -> Option<Day> {
         let before = self.sequence();
         let there = self.advance(upto, *left);
@@ -87,13 +87,13 @@ impl DayFold {
         there.then_some(self.now.day)
     }
 
-    /// The figures after the last tick that was taken in.
+    /// The figures after the last tick that was added.
     #[cfg(test)]
     pub(super) fn day(&self) -> &Day {
         &self.now.day
     }
 
-    /// The last tick that was taken in.
+    /// The last tick that was added.
     pub fn sequence(&self) -> Sequence {
         self.now.sequence
     }

@@ -1,4 +1,4 @@
-//! Digests of ticks, by which two replicas can be compared without sending them.
+//! Digests of ticks: two replicas can be compared without sending the ticks.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::{
     tick::{Sequence, Tick},
 };
 
-/// A digest and what it is of.
+/// A digest and the range that it covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TickDigest {
     /// The ticks that were digested: those of the range asked for that have taken place and are available, at most 2^20.
@@ -19,10 +19,10 @@ pub struct TickDigest {
     pub sha256: [u8; 32],
 }
 
-/// Digests ticks, in pieces of a bounded number of them.
+/// Digests ticks in steps of a bounded number.
 pub struct DigestFold {
     range: Range<Sequence>,
-    /// The next tick to digest, at which the cursor stands.
+    /// The next tick to digest.
     at: u64,
     cursor: Box<dyn Cursor>,
     digest: Sha256,
@@ -41,7 +41,7 @@ impl PastTicks {
 }
 
 impl DigestFold {
-    /// Digests at most `ticks` more ticks. Returns the digest once all are in it.
+    /// Digests at most `ticks` more ticks. Returns the digest once it covers the range.
     pub fn step(&mut self, ticks: u64) -> Option<TickDigest> {
         let end = self.range.end.0.min(self.at.saturating_add(ticks));
         while self.at < end {
@@ -67,7 +67,7 @@ impl DigestFold {
         self.digest = Sha256::new();
     }
 
-    /// The digest, made in one piece.
+    /// Makes the whole digest in one step.
     pub fn finish(mut self) -> TickDigest {
         loop {
             if let Some(digest) = self.step(u64::MAX) {

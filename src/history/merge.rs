@@ -1,4 +1,4 @@
-//! The ticks of several instruments as one, in the order of their times.
+//! Merges the ticks of several instruments in the order of their times.
 
 use std::{
     cmp::Reverse,
@@ -10,11 +10,11 @@ use crate::{
     tick::{Sequence, Tick, Time},
 };
 
-/// Reads several series together. Ticks of the same time come in the order of their series.
+/// Reads several series in the order of time. Ticks of the same time come in the order in which their series were added.
 #[derive(Default)]
 pub struct Merge {
     merged: Vec<MergedSeries>,
-    /// The next tick's time and the place of its series; a series that is over is not in it.
+    /// The time of the next tick of each series that has more, and the index of the series.
     order: BinaryHeap<Reverse<(Time, usize)>>,
 }
 
@@ -25,7 +25,7 @@ struct MergedSeries {
 }
 
 impl Merge {
-    /// Merges series, each read from its own sequence on; see [`Self::add`].
+    /// Merges series, each from its own sequence on; see [`Self::add`].
     pub fn new<'a>(series: impl IntoIterator<Item = (&'a dyn Series, Sequence)>) -> Self {
         let mut merge = Self::default();
         for (series, from) in series {
@@ -44,7 +44,7 @@ impl Merge {
         self.merged.push(MergedSeries { cursor, next, last: series.last() });
     }
 
-    /// Frees at most `most` series of a merge that is read no more. True when there are more.
+    /// Frees at most `most` series of a merge that is not read any more. True when there are more.
     pub fn discard(&mut self, most: usize) -> bool {
         let left = self.merged.len().saturating_sub(most);
         self.merged.truncate(left);
@@ -54,7 +54,7 @@ impl Merge {
         left > 0
     }
 
-    /// The next tick and the place of its series; `None` when all are over.
+    /// The next tick and the index of its series; `None` when there are no more.
     pub fn peek(&self) -> Option<(usize, &Tick)> {
         let Reverse((_, at)) = self.order.peek()?;
         Some((*at, &self.merged.get(*at)?.next))

@@ -1,4 +1,4 @@
-//! The ticks that have taken place, in pages.
+//! Past ticks, in pages.
 
 use std::{ops::Range, sync::Arc};
 
@@ -13,33 +13,33 @@ pub struct PastTicks {
     pub(super) ticks: Range<Sequence>,
 }
 
-/// In which order to list.
+/// The order of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// As they took place.
+    /// In the order of their sequences.
     OldestFirst,
-    /// The other way round.
+    /// In the reverse order.
     NewestFirst,
 }
 
-/// Some ticks of a range.
+/// A page of the ticks of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TickPage {
     /// The ticks, in the order asked for.
     pub ticks: Vec<Tick>,
-    /// The tick that follows in that order, if the range has more.
+    /// The first tick of the next page, if the range has more.
     pub next: Option<Sequence>,
 }
 
 impl PastTicks {
-    /// What has taken place at or before `now`.
+    /// The ticks that have taken place at or before `now`.
     pub fn new(series: Arc<dyn Series>, now: Time) -> Self {
         let first = series.first();
         let end = series.sequence_at(now).map_or(first, Sequence::next);
         Self { series, ticks: first..end }
     }
 
-    /// The sequences of the ticks of a range of times, and of those that are yet to come.
+    /// The sequences of a range of times, including ticks that have not taken place.
     pub fn sequences(&self, times: Range<Time>) -> Range<Sequence> {
         self.series.sequence_from(times.start)..self.series.sequence_from(times.end)
     }
@@ -67,14 +67,14 @@ impl PastTicks {
             Order::OldestFirst => first + count,
             Order::NewestFirst => {
                 ticks.reverse();
-                // With more left below there is one.
+                // Zero only when the page is the last one, which has no next tick.
                 first.saturating_sub(1)
             }
         };
         TickPage { ticks, next: (left > count).then_some(Sequence(next)) }
     }
 
-    /// The part of a range that has taken place; where there is none, an empty range.
+    /// The part of a range that has taken place; an empty range when there is none.
     pub(super) fn within(&self, range: Range<Sequence>) -> Range<Sequence> {
         let start = range.start.max(self.ticks.start);
         start..range.end.min(self.ticks.end).max(start)

@@ -1,22 +1,22 @@
-//! Wakes at a time.
+//! Waits until a clock shows a time.
 //!
-//! tokio's timers count in milliseconds and wake up to one late, which is as long as a short flush interval. On Linux an
-//! alarm on the wall clock is a timer of the kernel, which wakes within microseconds.
+//! tokio's timers have a resolution of one millisecond, which is as long as a short flush interval. On Linux an alarm on the
+//! wall clock is a timer of the kernel, which is exact to microseconds.
 
 use std::time::Duration;
 
 use super::clock::Clock;
 use crate::tick::Time;
 
-/// Waits for times to come.
+/// Waits until a clock shows a time.
 pub struct Alarm {
     clock: Clock,
     #[cfg(target_os = "linux")]
     timer: Option<timer::Timer>,
 }
 
-/// A clock that plays a tape may come to the end of time, and stands still there: every time is over, and nothing
-/// is due any more.
+/// How long a wait takes when the clock has reached [`Time::MAX`]. The clock stands still then, so no later time can be
+/// waited for.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 impl Alarm {
@@ -26,7 +26,7 @@ impl Alarm {
             clock,
             #[cfg(target_os = "linux")]
             timer: match clock {
-                // Without a file descriptor to spare, tokio's timers will do.
+                // If there is no free file descriptor, tokio's timers are used.
                 Clock::Wall | Clock::Played { .. } => timer::Timer::new().ok(),
                 Clock::From { .. } => None,
             },
@@ -85,7 +85,7 @@ mod timer {
             timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once)?;
             loop {
                 let mut ready = self.0.readable().await?;
-                // Setting a timer forgets that it rang before, so an old ring is not taken for this one.
+                // Setting a timer clears its earlier expirations, so none of them ends this wait.
                 if let Ok(rung) = ready.try_io(|timer| Ok(read(timer, &mut [0; 8])?)) {
                     return rung.map(|_| ());
                 }

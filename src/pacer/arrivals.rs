@@ -1,4 +1,4 @@
-//! Which of the watched instruments have a tick that they did not have before, as the threads that append ticks report it.
+//! The watched instruments on which a tick has arrived, as reported by the threads that append ticks.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,8 +22,7 @@ struct ArrivalWaker {
 }
 
 impl Arrivals {
-    /// Waits until a tick has arrived of a watched instrument of which all ticks were handed out. May return when there is
-    /// none. Cancel safe.
+    /// Waits until a tick has arrived on an instrument that waits for one. May return early. Cancel safe.
     pub async fn wait(&self) {
         self.added.notified().await;
     }
@@ -33,8 +32,7 @@ impl Arrivals {
         Arc::new(ArrivalWaker { id, arrivals: self.clone() }).into()
     }
 
-    /// Moves the ids that were added to `ids`. An id may be there several times, and one that is not watched any more may be
-    /// among them.
+    /// Moves the ids that were added to `ids`. An id may come several times, and may not be watched any more.
     pub(super) fn take(&self, ids: &mut Vec<u32>) {
         ids.append(&mut self.ids.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -7,21 +7,21 @@ use tokio::time::Instant;
 use super::speed::Speed;
 use crate::tick::Time;
 
-/// The source of the time that ticks are due by.
+/// The clock by which ticks are due.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
     /// The system's wall clock, which the replicas share.
     Wall,
-    /// The time on a tape that is played: `tape` when the wall clock shows `wall`, and `speed` times as fast.
+    /// The time of a tape that is played: it is `tape` when the wall clock shows `wall`, and runs `speed` times as fast.
     Played {
         /// A point of the tape.
         tape: Time,
-        /// When it plays.
+        /// The wall clock at that point.
         wall: Time,
-        /// How fast it plays, before and after.
+        /// The speed, before and after that point.
         speed: Speed,
     },
-    /// A clock of its own, which showed `time` at `instant` and goes on with tokio's time: tests pause it.
+    /// A clock that showed `time` at `instant` and runs with tokio's time, which tests can pause.
     From {
         /// What the clock showed.
         time: Time,
@@ -31,7 +31,7 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// The time now; the epoch on a machine whose clock shows an earlier one, and [`Time::MAX`] for ever after that.
+    /// The time now, limited to the range from the Unix epoch to [`Time::MAX`].
     pub fn now(&self) -> Time {
         match *self {
             Self::Wall => {
@@ -43,7 +43,7 @@ impl Clock {
         }
     }
 
-    /// How fast its time passes.
+    /// How fast the time of this clock passes.
     pub fn speed(&self) -> Speed {
         match *self {
             Self::Wall | Self::From { .. } => Speed::REAL,
@@ -51,12 +51,13 @@ impl Clock {
         }
     }
 
-    /// How much of its time passes in a real duration: settings and requests count in real time, ticks in this one.
+    /// How much time of this clock passes in a real duration. Settings and requests are in real time; ticks are in the time
+    /// of the clock.
     pub fn span(&self, real: Duration) -> Duration {
         self.speed().of(real)
     }
 
-    /// How long it takes in real time until it shows `time`; zero when it does.
+    /// The real time until this clock shows `time`; zero if it shows that time or a later one.
     pub fn until(&self, time: Time) -> Duration {
         self.speed().takes(Duration::from_nanos(time.nanos().saturating_sub(self.now().nanos())))
     }

@@ -1,4 +1,4 @@
-//! How fast the time on a tape passes.
+//! The speed at which a tape is played.
 
 use std::{fmt, num::NonZeroU64, str::FromStr, time::Duration};
 
@@ -6,7 +6,8 @@ use thiserror::Error;
 
 use crate::{decimal, tick::Time};
 
-/// Seconds of the tape in a second of real time, exact to a millionth: every replica computes the same time.
+/// Seconds of the tape per second of real time, as a whole number of millionths, so that all replicas compute the same
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Speed {
     millionths: NonZeroU64,
@@ -24,7 +25,7 @@ const SLOWEST: u64 = ONE / 1_000;
 const FASTEST: u64 = ONE * 1_000_000;
 
 impl Speed {
-    /// As fast as real time.
+    /// Real time.
     pub const REAL: Self = Self { millionths: NonZeroU64::new(ONE).unwrap() };
 
     /// How much time of the tape passes in a real duration.
@@ -32,7 +33,7 @@ impl Speed {
         nanos(real.as_nanos().saturating_mul(self.millionths().into()) / u128::from(ONE))
     }
 
-    /// How long it takes in real time until so much time of the tape has passed.
+    /// The real time in which a duration of the tape passes.
     pub fn takes(self, tape: Duration) -> Duration {
         nanos(tape.as_nanos().saturating_mul(ONE.into()).div_ceil(self.millionths().into()))
     }
@@ -75,12 +76,12 @@ impl FromStr for Speed {
     }
 }
 
-/// The nearest speed.
+/// The nearest speed in millionths.
 impl TryFrom<f64> for Speed {
     type Error = SpeedError;
 
     fn try_from(speed: f64) -> Result<Self, SpeedError> {
-        // What is no number, or too large for an integer, is out of range too.
+        // The conversion makes NaN zero and limits large numbers, so both are out of range.
         let millionths = (speed * ONE as f64).round() as u64;
         let inside = (SLOWEST..=FASTEST).contains(&millionths).then(|| NonZeroU64::new(millionths)).flatten();
         inside.map(|millionths| Self { millionths }).ok_or_else(|| SpeedError(speed.to_string()))

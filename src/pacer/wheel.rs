@@ -1,4 +1,4 @@
-//! A timing wheel: finds what is due without looking at what is not.
+//! A timing wheel: finds the ids that are due at a cost that does not depend on the others.
 
 use std::time::Duration;
 
@@ -9,19 +9,18 @@ const WORDS: usize = (BUCKETS / 64) as usize;
 
 const NONE: u32 = u32::MAX;
 
-/// Numbers by the flush in which they are due. Those due more than one turn of the wheel ahead share a bucket with
-/// nearer ones and stay in it until their turn. The buckets are lists through `links`, so that filing and removing
-/// are O(1) however many numbers share a bucket.
+/// Ids by the flush in which they are due. A bucket holds the ids of every flush that is a multiple of [`BUCKETS`] apart;
+/// an id stays until its flush comes. The buckets are linked lists in `links`, so that inserting and removing are O(1).
 pub(super) struct Wheel {
     /// Nanoseconds between two flushes.
     interval: u64,
     /// The last flush that was handed out.
     flushed: u64,
-    /// The first number of each bucket.
+    /// The first id of each bucket.
     heads: Vec<u32>,
-    /// Which buckets hold something.
+    /// One bit for each bucket that is not empty.
     filled: [u64; WORDS],
-    /// By number.
+    /// By id.
     links: Vec<Link>,
 }
 
@@ -43,7 +42,7 @@ impl Wheel {
         }
     }
 
-    /// Files `id`, which is not filed, under the first flush at or after `time` that is not over.
+    /// Inserts `id`, which is not in the wheel, at the first flush at or after `time` that is not over.
     pub(super) fn insert(&mut self, id: u32, time: Time) {
         let flush = self.flush_of(time);
         let bucket = (flush % BUCKETS) as usize;
@@ -70,7 +69,7 @@ impl Wheel {
         self.time_of(self.flush_of(time))
     }
 
-    /// Forgets the numbers from `len` on, none of which is filed.
+    /// Frees the memory of the ids from `len` on, none of which is in the wheel.
     pub(super) fn shrink_to(&mut self, len: usize) {
         self.links.truncate(len);
         self.links.shrink_to(len * 2);
@@ -84,7 +83,7 @@ impl Wheel {
         Time::from_nanos(flush.saturating_mul(self.interval))
     }
 
-    /// Takes out `id`, which is filed.
+    /// Removes `id`, which is in the wheel.
     pub(super) fn remove(&mut self, id: u32) {
         let Link { previous, next, flush } = self.links[id as usize];
         let bucket = (flush % BUCKETS) as usize;
@@ -101,7 +100,7 @@ impl Wheel {
         }
     }
 
-    /// Moves what is due by the last flush before `now` to `due`, and returns that flush's time.
+    /// Moves the ids that are due by the last flush before `now` to `due`, and returns the time of that flush.
     pub(super) fn advance(&mut self, now: Time, due: &mut Vec<u32>) -> Time {
         let flush = (now.nanos() / self.interval).max(self.flushed);
         let first = (self.flushed + 1).max(flush.saturating_sub(BUCKETS - 1));
@@ -120,7 +119,7 @@ impl Wheel {
         self.flushed()
     }
 
-    /// The time of the next flush whose bucket holds something.
+    /// The time of the next flush whose bucket is not empty.
     pub(super) fn next_due(&self) -> Option<Time> {
         let start = ((self.flushed + 1) % BUCKETS) as usize;
         let ahead = (0..=WORDS).find_map(|step| {

@@ -9,13 +9,13 @@ use crate::tick::{Price, Symbol};
 pub struct Instrument {
     /// Its symbol.
     pub symbol: Symbol,
-    /// Its name as people know it.
+    /// Its full name.
     pub name: String,
-    /// What sort it is: `equity`, `index`, `currency`, `crypto`, or what the instruments file says.
+    /// Its kind: `equity`, `index`, `currency`, `crypto`, or what the instruments file says.
     pub kind: String,
     /// The currency of its prices; empty when it has none.
     pub currency: String,
-    /// The price that its tape stays near.
+    /// The price around which a simulated tape moves.
     pub reference_price: Price,
     /// Every price is a multiple of this.
     pub price_increment: Price,

@@ -1,8 +1,8 @@
 //! The tape of a simulated market: a pure function of seed, symbol and sequence.
 //!
-//! `keys` make random bits that can be asked for in any order, `slots` say when the trades take place, `path` is the
-//! logarithm of the price and `walk` goes along it, `market` makes prices and quantities of it, `book` the bid and the ask
-//! around them, and a `series` puts them together. `docs/TAPE.md` tells the whole.
+//! `keys` makes random bits that can be read in any order. `slots` says when trades take place. `path` is the logarithm of the
+//! price, and `walk` reads it tick by tick. `market` turns the path into prices and quantities, and `book` adds a bid and an
+//! ask. `series` puts them together. `docs/TAPE.md` explains the construction.
 
 mod book;
 mod keys;
@@ -21,7 +21,7 @@ pub use series::SimulatedSeries;
 use super::{Identity, Instrument, Kind, Missing, Series, Tape, Universe, tape_id};
 use crate::tick::Symbol;
 
-/// The version of the construction. It moves whenever any tick of any tape does, and the golden vectors with it.
+/// Version of the construction. It changes whenever any tick of any tape changes, and so do the golden vectors.
 pub const ENGINE_VERSION: &str = "1";
 
 /// The tape of a seed and a universe.

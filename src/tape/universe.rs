@@ -29,10 +29,10 @@ pub struct Universe {
 }
 
 impl Universe {
-    /// How many instruments are invented at a time, unless a setting says otherwise.
+    /// Default limit of invented instruments at a time.
     pub const MAX_INVENTED: usize = 100_000;
 
-    /// Instruments that people know: shares, indices, currency pairs and cryptocurrencies.
+    /// The built-in instruments: well-known shares, indices, currency pairs and cryptocurrencies.
     ///
     /// # Errors
     /// None in practice: a test reads the same list.
@@ -82,7 +82,7 @@ impl Universe {
         Ok(Self { listed, invented: None })
     }
 
-    /// Instruments that were found elsewhere, each symbol once.
+    /// A universe of these instruments, each symbol once.
     pub(super) fn of(mut listed: Vec<Arc<Instrument>>) -> Self {
         listed.sort_by_key(|instrument| instrument.symbol);
         Self { listed: listed.into(), invented: None }
@@ -111,7 +111,7 @@ impl Universe {
         }
     }
 
-    /// The listed symbol that a text most likely means, at a cost that does not grow with the list.
+    /// The listed symbol that a text most likely means. The cost does not grow with the list.
     pub fn nearest(&self, text: &str) -> Option<Symbol> {
         nearest::nearest(&self.listed, text)
     }
@@ -120,7 +120,7 @@ impl Universe {
     pub fn digest_into(&self, digest: &mut Sha256) {
         digest.update((self.listed.len() as u64).to_le_bytes());
         for instrument in self.listed.iter() {
-            // Every field by name: a new one cannot be forgotten.
+            // Every field is named, so that a new field cannot be left out by mistake.
             let Instrument {
                 symbol,
                 name,
@@ -143,7 +143,7 @@ impl Universe {
             digest.update(quantity_increment_nanos.get().to_le_bytes());
             digest.update(annual_volatility.to_bits().to_le_bytes());
             digest.update(tick_interval.as_nanos().to_le_bytes());
-            // Left out where it is zero: tapes are older than it is, and keep their identity.
+            // Left out when it is zero: tapes that existed before this field keep their identity.
             if !day_start.is_zero() {
                 digest.update(day_start.as_nanos().to_le_bytes());
             }

@@ -3,7 +3,7 @@
 mod feed;
 mod parts;
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use ticker::{
     contract::v1::{
@@ -165,25 +165,38 @@ async fn every_tick_is_sent_or_is_in_a_gap_while_the_window_moves_fast() {
 }
 
 #[tokio::test]
-async fn a_replay_goes_on_with_what_arrives() {
-    let (feed, server) = start(1_000);
-    push(&feed, "A", 3);
+async fn a_replay_that_the_window_has_passed_has_a_gap_and_goes_on_with_what_arrives() {
+    let (feed, server) = start(16);
+    let begin = Clock::Wall.now().before(Duration::from_secs(100)).unwrap();
+    let later = begin + Duration::from_secs(1);
+    [begin, later, later].iter().for_each(|time| feed.push("A", *time));
     let mut client = server.client().await;
-    let start_time = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
-    let request =
-        WatchRequest { symbols: vec!["A".to_owned()], start_time, speed: 0.0, ..Default::default() };
+    let (seconds, nanos) = begin.parts();
+    let request = WatchRequest {
+        symbols: vec!["A".to_owned()],
+        delivery: Delivery::EveryTick.into(),
+        start_time: Some(prost_types::Timestamp { seconds, nanos }),
+        speed: 2.0,
+        ..WatchRequest::default()
+    };
     let mut replay = client.watch(request).await.unwrap().into_inner();
-    let mut next = 1;
-    while next <= 10 {
+    let mut last = 0;
+    while last < 40 {
         match replay.message().await.unwrap().unwrap().event.unwrap() {
             watch_response::Event::Tick(tick) => {
-                assert_eq!(tick.sequence, next);
-                next += 1;
-                if next > 3 {
-                    push(&feed, "A", 1);
+                assert_eq!((tick.sequence, tick.conflated), (last + 1, 0));
+                last = tick.sequence;
+                match last {
+                    // The second tick is due in half a second: by then, the ticks after it have left the window.
+                    1 => (0..30).for_each(|_| feed.push("A", later)),
+                    33.. => push(&feed, "A", 1),
+                    _ => {}
                 }
             }
-            watch_response::Event::Gap(gap) => panic!("{gap:?}"),
+            watch_response::Event::Gap(gap) => {
+                assert_eq!(gap.first_sequence, last + 1);
+                last = gap.last_sequence;
+            }
             _ => {}
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct Recording {
     remaining: Option<u64>,
 }
 
-/// Where the rows go: to standard output, or to a file whose name tells the compression.
+/// Where the rows go: to standard output, or to a file whose name gives the compression.
 enum Destination {
     Stdout(BufWriter<io::Stdout>),
     Plain(BufWriter<File>),
@@ -229,13 +229,13 @@ mod tests {
         let gap = Event::Gap { symbol: "ANY".parse().unwrap(), first: Sequence(2), last: Sequence(5) };
         let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), gap, tick("ANY", 6)], None);
         assert_eq!(text, TWO);
-        let told = taken.unwrap_err().to_string();
-        assert!(told.contains("left out the ticks 2 to 5; the recording ends before them"), "{told}");
+        let message = taken.unwrap_err().to_string();
+        assert!(message.contains("left out the ticks 2 to 5; the recording ends before them"), "{message}");
 
         let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1), tick("ANY", 6)], None);
         assert_eq!(text, TWO);
-        let told = taken.unwrap_err().to_string();
-        assert_eq!(told, "ANY: the tick 6 came after 1; the recording ends before it");
+        let message = taken.unwrap_err().to_string();
+        assert_eq!(message, "ANY: the tick 6 came after 1; the recording ends before it");
     }
 
     #[test]

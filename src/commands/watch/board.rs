@@ -79,7 +79,7 @@ impl Board {
         }
     }
 
-    /// Takes in an event, so long after the start.
+    /// Takes in an event that came at `elapsed` after the start.
     pub(super) fn take(&mut self, event: Event, elapsed: Duration) {
         warnings::of_event(&event).into_iter().for_each(|warning| self.warn(warning));
         match event {

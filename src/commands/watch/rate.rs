@@ -12,7 +12,7 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// The mean is taken over so many seconds.
+    /// Seconds over which the mean is taken.
     const SECONDS: usize = 4;
 
     pub(super) fn count(&mut self, ticks: u64, elapsed: Duration) {

@@ -72,7 +72,7 @@ type Texts = [(String, Style); COLUMNS.len()];
 const GAP: usize = 1;
 
 impl View {
-    /// Divides an area into the rows with their headings and a footer of so many lines, at most half of the area.
+    /// Divides an area into the rows with their headings and a footer of `footer` lines, at most half of the area.
     fn lay_out(&mut self, area: Rect, footer: usize, rows: usize) -> [Rect; 2] {
         let footer = u16::try_from(footer).unwrap_or(u16::MAX).min(area.height.div_ceil(2));
         let areas = Layout::vertical([Constraint::Fill(1), Constraint::Length(footer)]).areas(area);
@@ -266,7 +266,7 @@ fn color(change: i64) -> Style {
     }
 }
 
-/// A number of 1e-9 units with so many decimals, from 0 to 9; those beyond are cut.
+/// Formats a number of 1e-9 units with 0 to 9 decimals; further decimals are cut.
 fn decimal(nanos: i64, decimals: usize) -> String {
     const NANOS: u64 = 1_000_000_000;
     let sign = if nanos < 0 { "-" } else { "" };
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_footer_tells_of_the_connection_and_of_the_retry_key_while_it_is_lost() {
+    fn the_footer_shows_the_connection_and_the_retry_key_while_it_is_lost() {
         let mut board = board(&["TCS"]);
         let mut footer = |event, elapsed| {
             board.take(event, Duration::from_millis(elapsed));

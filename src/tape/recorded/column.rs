@@ -1,7 +1,7 @@
-//! Whole numbers in little room.
+//! Bit-packed integer columns.
 
-/// Numbers of a kind that differ little: each is `unit × (least + offset)`, and the offsets are as narrow as they can
-/// all be.
+/// A column of integers that differ little. Each is `unit × (least + offset)`. All offsets have the same width: the
+/// smallest of 1, 2, 4 and 8 bytes that holds every one.
 #[derive(Debug)]
 pub(super) struct Column {
     unit: u64,
@@ -18,10 +18,10 @@ enum Offsets {
 }
 
 impl Column {
-    /// The largest unit: of prices and quantities it is one whole, of times a second.
+    /// Largest unit: 1 for prices and quantities in units of 1e-9, one second for times.
     const WHOLE: u64 = 1_000_000_000;
 
-    /// The unit is the greatest power of ten up to [`Self::WHOLE`] that all the numbers are multiples of.
+    /// Packs numbers. The unit is the greatest power of ten up to [`Self::WHOLE`] that divides all of them.
     pub(super) fn pack(values: &[u64]) -> Self {
         let mut unit = Self::WHOLE;
         for value in values {
@@ -42,7 +42,10 @@ impl Column {
         Self { unit, least, offsets }
     }
 
-    /// The number at a place, which must be one of the column's.
+    /// The number at an index of the column.
+    ///
+    /// # Panics
+    /// The column has fewer numbers.
     #[inline]
     pub(super) fn get(&self, at: usize) -> u64 {
         let offset = match &self.offsets {
@@ -54,7 +57,7 @@ impl Column {
         self.unit * (self.least + offset)
     }
 
-    /// How many of the numbers, which must be in order, are at most `value`.
+    /// Count of the numbers that are at most `value`, in a column that is sorted.
     pub(super) fn count_up_to(&self, value: u64) -> usize {
         let Some(most) = (value / self.unit).checked_sub(self.least) else { return 0 };
         match &self.offsets {
@@ -65,7 +68,7 @@ impl Column {
         }
     }
 
-    /// What every number is a multiple of.
+    /// The unit: a divisor of every number.
     pub(super) fn unit(&self) -> u64 {
         self.unit
     }

@@ -12,7 +12,7 @@ use super::{
     lines::Lines,
 };
 
-/// The rows of a file, one at a time.
+/// Reads the rows of a file one by one.
 struct Rows<'a, R> {
     source: &'a SourceFile<'a>,
     reader: Reader<Lines<BufReader<R>>>,
@@ -48,7 +48,7 @@ pub(super) fn read(source: &SourceFile, bytes: impl Read, intake: &mut Intake) -
     Ok(())
 }
 
-/// The columns that a header names.
+/// The columns by the names in the header line.
 fn named(header: &ByteRecord, source: &SourceFile) -> Result<Columns, String> {
     let place = |names: &[&str]| {
         let is_named =
@@ -98,7 +98,7 @@ impl<'a, R: Read> Rows<'a, R> {
         Self { source, reader, row: ByteRecord::new() }
     }
 
-    /// Reads the next row, if there is one.
+    /// Reads the next row. False at the end of the file.
     fn read(&mut self) -> Result<bool, RecordedError> {
         let line = self.reader.get_mut().begin();
         self.reader.read_byte_record(&mut self.row).map_err(|error| match error.into_kind() {
@@ -113,7 +113,7 @@ impl<'a, R: Read> Rows<'a, R> {
         })
     }
 
-    /// The error of the row that was read last.
+    /// An error at the line of the last row that was read.
     fn fault(&self, problem: String) -> RecordedError {
         self.source.fault(Place::Line(self.reader.get_ref().number()), problem)
     }

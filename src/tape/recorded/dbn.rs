@@ -1,10 +1,10 @@
 //! Reads trades from Databento's binary encoding (DBN), versions 1 to 3.
 //!
-//! A file is a header, which says which symbol an instrument's number stands for on which days, and records of which
-//! the trades are the ones wanted. Databento's own crate reads every record of every schema, with a dozen crates of its
-//! own; trades need the few fields below. (The tests write with that crate.)
+//! A file has a header and records. The header maps instrument numbers to symbols, by day. Only records of trades are read.
+//! Databento's own crate reads every record of every schema and brings a dozen dependencies; trades need only the few
+//! fields below. The tests write files with that crate.
 //!
-//! The time of a trade is that at which Databento received it, by which the file is sorted.
+//! The time of a trade is when Databento received it: files are sorted by this time.
 
 use std::{
     collections::HashMap,
@@ -23,36 +23,37 @@ use crate::{
     timestamp,
 };
 
-/// What a header says, as far as trades need it.
+/// The parts of the header that trades need.
 struct Header {
-    /// By the number of an instrument: its symbols, and from when until when.
+    /// The symbols of each instrument number.
     symbols: HashMap<u32, Vec<Named>>,
 }
 
+/// A symbol and the times during which an instrument number stands for it, `from` included and `to` excluded.
 struct Named {
     from: Time,
     to: Time,
     symbol: String,
 }
 
-/// Bytes that are taken from the front.
+/// Reads binary fields one after the other.
 struct Fields<'a>(&'a [u8]);
 
-/// There is less than there should be.
+/// There are fewer bytes than the field has.
 struct Short;
 
-/// The number of the schema `trades`, and that of a file of several.
+/// Number of the schema `trades`, and the number that says that a file has several schemas.
 const TRADES: u16 = 4;
 const SEVERAL: u16 = u16::MAX;
-/// The type of a record that is a trade.
+/// Record type of a trade.
 const TRADE: u8 = 0;
-/// A symbology that names instruments by number.
+/// Symbology whose symbols are instrument numbers.
 const BY_NUMBER: u8 = 0;
-/// What stands for no time and no price.
+/// Values that mean that there is no time, or no price.
 const UNDEFINED_TIME: u64 = u64::MAX;
 const UNDEFINED_PRICE: i64 = i64::MAX;
 
-/// Reads every trade.
+/// Reads every trade of a file into `intake`.
 pub(super) fn read(
     source: &SourceFile,
     mut bytes: impl Read,
@@ -63,7 +64,7 @@ pub(super) fn read(
     for number in 1.. {
         let fault = |problem: String| source.fault(Place::Record(number), problem);
         let (length, rest) = record.split_at_mut(1);
-        // Between two records a file may end, and within one it may not.
+        // The file may end only between two records.
         match bytes.read(length) {
             Ok(0) => break,
             Ok(_) => {}
@@ -85,7 +86,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What a trade has that the tape wants.
+/// The fields of a trade that the tape needs.
 struct Trade {
     instrument: u32,
     event: u64,
@@ -95,7 +96,7 @@ struct Trade {
 }
 
 impl Trade {
-    /// `None` when the record, of which the first byte is left out, is no trade.
+    /// Reads a record without its first byte; `None` when it is not a trade.
     fn of(record: &[u8]) -> Result<Option<Self>, Short> {
         let mut fields = Fields(record);
         if fields.u8()? != TRADE {
@@ -137,7 +138,7 @@ impl Header {
         }
     }
 
-    /// The schema, and the header unless it has symbols of another kind.
+    /// The number of the schema, and the header; no header when it does not map instrument numbers.
     fn parse(version: u8, mut fields: Fields) -> Result<(u16, Option<Self>), Short> {
         fields.skip(16)?; // the data set
         let schema = fields.u16()?;
@@ -146,7 +147,7 @@ impl Header {
             fields.skip(8)?; // the number of records
         }
         let (named, names) = (fields.u8()?, fields.u8()?);
-        fields.skip(1)?; // whether records bear the time of sending; their length tells
+        fields.skip(1)?; // whether records have the time of sending, which their length tells as well
         let symbol_len = if version == 1 { 22 } else { usize::from(fields.u16()?) };
         fields.skip(if version == 1 { 47 } else { 53 })?;
         let definition = fields.u32()? as usize;
@@ -230,13 +231,13 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// Text that is padded with zeros.
+    /// Text padded with zeros to `len` bytes.
     fn text(&mut self, len: usize) -> Result<String, Short> {
         let text = self.bytes(len)?.split(|byte| *byte == 0).next().unwrap_or_default();
         Ok(String::from_utf8_lossy(text).into_owned())
     }
 
-    /// The beginning of a day that is written as the number 20261120; the end of time for a day that is none.
+    /// The start of a day in UTC, written as a number such as 20261120; [`Time::MAX`] when that is not a date.
     fn day(&mut self) -> Result<Time, Short> {
         let number = self.u32()?;
         let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);

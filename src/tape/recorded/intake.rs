@@ -1,4 +1,4 @@
-//! Takes the ticks of a recording in, whatever format they come from, and holds them to the rules of a tape.
+//! Collects the trades of a recording, whatever its format, and checks them against the rules of a tape.
 
 use std::{collections::HashMap, num::NonZeroU64, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     timestamp,
 };
 
-/// A trade as a file has it.
+/// One trade of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) symbol: &'a str,
@@ -20,11 +20,11 @@ pub(super) struct Row<'a> {
     pub(super) price: Price,
     /// In units of 1e-9.
     pub(super) quantity: NonZeroU64,
-    /// Its number; when it has none, the ticks of a symbol are counted from one.
+    /// Its sequence, if the file has sequences; otherwise the ticks of a symbol are counted from one.
     pub(super) sequence: Option<Sequence>,
 }
 
-/// Why a trade cannot be on the tape.
+/// Why a trade is refused.
 #[derive(Debug, Error)]
 pub(super) enum RowError {
     #[error("symbol: {0}")]
@@ -47,17 +47,17 @@ pub(super) enum RowError {
     LastOfAll { symbol: Symbol },
 }
 
-/// What has been read so far.
+/// The trades read so far, by symbol.
 #[derive(Default)]
 pub(super) struct Intake {
-    /// By the text of the symbol, places in `symbols`.
+    /// Index in `symbols` of each symbol, by its text.
     places: HashMap<Box<str>, usize>,
     symbols: Vec<OneSymbol>,
-    /// The place of the symbol that came last, which often comes next.
+    /// Index of the symbol of the last trade. The next trade often has the same symbol.
     latest: usize,
 }
 
-/// What has been read of one symbol.
+/// The trades of one symbol.
 struct OneSymbol {
     symbol: Symbol,
     reference_price: Price,
@@ -66,17 +66,17 @@ struct OneSymbol {
     digest: Sha256,
 }
 
-/// All that was read, by symbol.
+/// The content of a recording.
 pub(super) struct Taken {
     pub(super) universe: Universe,
-    /// Beside the instruments of the universe.
+    /// The ticks of each instrument of the universe, in the same order.
     pub(super) ticks: Vec<Arc<Ticks>>,
     /// A digest of the instruments and the ticks.
     pub(super) digest: Sha256,
 }
 
 impl Intake {
-    /// Takes in the next trade.
+    /// Adds the next trade.
     pub(super) fn take(&mut self, row: &Row) -> Result<(), RowError> {
         let place = self.place(row)?;
         let Some(one) = self.symbols.get_mut(place) else { return Ok(()) };
@@ -84,7 +84,7 @@ impl Intake {
         if let Some(found) = row.sequence.filter(|found| *found != next) {
             return Err(RowError::Sequence { symbol: one.symbol, next, found });
         }
-        // Readers go on after the last tick that they have seen: the last number of all has none after it.
+        // A reader resumes after the last sequence that it has seen, so the largest number cannot be used.
         if next == Sequence(u64::MAX) {
             return Err(RowError::LastOfAll { symbol: one.symbol });
         }
@@ -98,12 +98,12 @@ impl Intake {
         Ok(())
     }
 
-    /// Whether there is no trade yet.
+    /// Whether there is no trade.
     pub(super) fn is_empty(&self) -> bool {
         self.symbols.is_empty()
     }
 
-    /// Makes instruments of the symbols; those that are described take what describes them.
+    /// Makes an instrument of each symbol, with the name, kind, currency and start of the day that `described` has for it.
     pub(super) fn finish(mut self, described: Option<&Universe>) -> Taken {
         self.symbols.sort_by_key(|one| one.symbol);
         let (mut listed, mut ticks, mut digests) = (Vec::new(), Vec::new(), Vec::new());
@@ -168,7 +168,7 @@ fn instrument(
     }
 }
 
-/// The numbers themselves, not how they are packed: a tape keeps its identity when the packing changes.
+/// Digests the numbers, not their packed form, so that the identity of a tape does not depend on the packing.
 fn digest_into(digest: &mut Sha256, columns: [&[u64]; 3]) {
     for column in columns {
         let bytes: Vec<u8> = column.iter().flat_map(|value| value.to_le_bytes()).collect();

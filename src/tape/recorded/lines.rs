@@ -1,29 +1,29 @@
-//! Hands bytes out a line at a time: whoever reads them knows at which line they are, and none grows without end.
+//! A reader that returns at most one line per read: it counts lines and limits the length of a row.
 
 use std::io::{self, BufRead, Read};
 
 use memchr::memchr;
 
-/// Lines that are read no further ahead than to the end of one.
+/// Reads bytes up to the end of a line at most, so that the number of the line is known.
 pub(super) struct Lines<B> {
     bytes: B,
     /// The line that was read last, counted from one.
     number: u64,
-    /// Whether it was read to its end.
+    /// Whether that line was read to its end.
     ended: bool,
-    /// How many bytes the row that is being read may still take.
+    /// Number of bytes that the current row may still have.
     left: usize,
 }
 
 impl<B> Lines<B> {
-    /// The most bytes of a row, beside its end.
+    /// Largest number of bytes of a row, without its line end.
     pub(super) const MOST: usize = 1 << 16;
 
     pub(super) fn new(bytes: B) -> Self {
         Self { bytes, number: 0, ended: true, left: 0 }
     }
 
-    /// Another row begins: at this line.
+    /// Begins a row. Returns the number of its first line.
     pub(super) fn begin(&mut self) -> u64 {
         self.left = Self::MOST + 1;
         self.number + 1
@@ -34,7 +34,7 @@ impl<B> Lines<B> {
         self.number
     }
 
-    /// Whether the row had all the bytes that it may have. If it wants more, reading fails.
+    /// Whether the row has as many bytes as it may have. Reading more of it fails.
     pub(super) fn is_too_long(&self) -> bool {
         self.left == 0
     }

@@ -1,4 +1,4 @@
-//! The ticks of one recorded symbol as a series: once, or again and again.
+//! The ticks of one recorded symbol as a series, played once or in a loop.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{
     tick::{Sequence, Tick, Time},
 };
 
-/// The recorded ticks of one symbol. It holds them with everyone else who reads them.
+/// The recorded ticks of one symbol. Clones share the ticks.
 #[derive(Clone, Debug)]
 pub struct RecordedSeries {
     ticks: Arc<Ticks>,
@@ -16,25 +16,25 @@ pub struct RecordedSeries {
     last: Sequence,
 }
 
-/// How a recording is repeated, which is the same for all its symbols: pass *k* is `k × period` later.
+/// How a recording is looped, the same for all its symbols: the ticks of pass *k* are `k × period` later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Loop {
     start: Time,
-    /// In nanoseconds, longer than the recording.
+    /// Nanoseconds from the start of one pass to the start of the next; longer than the recording.
     period: u64,
 }
 
 struct RecordedCursor {
     series: RecordedSeries,
     sequence: Sequence,
-    /// Its place in the recording, and how much later this pass of it is.
+    /// Index of the tick in the recording, and how much later this pass is.
     at: usize,
     later: Duration,
 }
 
 impl Loop {
-    /// Repeats a recording of so many ticks. Between two passes there is the mean time between two ticks, so that the
-    /// last tick and the first one do not fall together.
+    /// The loop of a recording of `ticks` ticks. The pause between two passes is the mean time between two ticks, so that
+    /// the last tick of a pass and the first tick of the next one have different times.
     pub(super) fn new(start: Time, end: Time, ticks: u64) -> Self {
         const ALL_AT_ONCE: u64 = 1_000_000_000;
         let length = end.nanos() - start.nanos();
@@ -45,7 +45,7 @@ impl Loop {
         Self { start, period: length.saturating_add(mean) }
     }
 
-    /// From one pass to the next.
+    /// Time from the start of one pass to the start of the next.
     pub(super) fn period(self) -> Duration {
         Duration::from_nanos(self.period)
     }
@@ -53,20 +53,20 @@ impl Loop {
 
 impl RecordedSeries {
     pub(super) fn new(ticks: Arc<Ticks>, looped: Option<Loop>) -> Self {
-        // A loop goes on to the end of time, or to the last sequence that has one after it.
+        // A loop ends at the last time, or at the last sequence that has a successor.
         let mut series = Self { last: Sequence(u64::MAX - 1), ticks, looped };
         series.last = series.sequence_at(Time::MAX).unwrap_or(series.first());
         series
     }
 
-    /// The pass and the place in the recording of a sequence that is one of the series.
+    /// The pass, and the index in the recording, of a sequence of the series.
     fn place(&self, sequence: Sequence) -> (u64, usize) {
         let (n, len) = (sequence.0 - self.first().0, self.ticks.len() as u64);
         (n / len, (n % len) as usize)
     }
 
     fn later(&self, pass: u64) -> Duration {
-        // The last sequence is that of a tick whose time is in reach.
+        // No sequence up to the last one has a time that overflows.
         Duration::from_nanos(self.looped.map_or(0, |looped| pass.saturating_mul(looped.period)))
     }
 }

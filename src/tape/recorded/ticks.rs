@@ -5,28 +5,28 @@ use std::num::NonZeroU64;
 use super::column::Column;
 use crate::tick::{Price, Sequence, Tick, Time};
 
-/// Ticks in the order of their sequences and times. There is at least one.
+/// The ticks of one symbol in order. There is at least one.
 #[derive(Debug)]
 pub(super) struct Ticks {
     first: Sequence,
     len: usize,
-    /// The first time of each block, side by side for whoever searches them.
+    /// The first time of each block, in nanoseconds; contiguous, for binary search.
     starts: Vec<u64>,
     blocks: Vec<Block>,
 }
 
-/// [`Block::LEN`] ticks; the last block of a symbol has what is left.
+/// [`Block::LEN`] ticks; the last block of a symbol may have fewer.
 #[derive(Debug)]
 struct Block {
     /// In nanoseconds.
     times: Column,
-    /// In nanos.
+    /// In units of 1e-9.
     prices: Column,
-    /// In nanos while ticks are added, then in increments.
+    /// In units of 1e-9 while ticks are added, then in increments.
     quantities: Column,
 }
 
-/// Takes ticks in.
+/// Builds [`Ticks`] tick by tick.
 #[derive(Debug)]
 pub(super) struct TicksBuilder {
     ticks: Ticks,
@@ -35,14 +35,14 @@ pub(super) struct TicksBuilder {
     quantities: Vec<u64>,
 }
 
-/// What the prices and the quantities are multiples of, in nanos.
+/// Units of which all prices, and all quantities, are multiples; in units of 1e-9.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Increments {
     pub(super) price: Price,
     pub(super) quantity: NonZeroU64,
 }
 
-/// Only positive prices get in, so nothing falls back to it.
+/// A fallback that is never used: all prices are positive.
 const LEAST: Price = Price::from_nanos(1).unwrap();
 
 impl Ticks {
@@ -51,12 +51,15 @@ impl Ticks {
         self.first
     }
 
-    /// How many there are.
+    /// Number of ticks.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// The tick at a place, which must be one of theirs, counted from zero.
+    /// The tick at an index, counted from zero.
+    ///
+    /// # Panics
+    /// There are fewer ticks.
     #[inline]
     pub(super) fn get(&self, at: usize) -> Tick {
         let (block, at_in_block) = (&self.blocks[at / Block::LEN], at % Block::LEN);
@@ -68,7 +71,7 @@ impl Ticks {
         }
     }
 
-    /// How many took place at or before a time.
+    /// Number of ticks that took place at or before a time.
     pub(super) fn count_up_to(&self, time: Time) -> usize {
         let begun = self.starts.partition_point(|start| *start <= time.nanos());
         let Some(last) = begun.checked_sub(1) else { return 0 };
@@ -81,7 +84,7 @@ impl Block {
 }
 
 impl TicksBuilder {
-    /// No ticks yet; the first will have this sequence.
+    /// A builder without ticks. The first tick will have this sequence.
     pub(super) fn new(first: Sequence) -> Self {
         Self {
             ticks: Ticks { first, len: 0, starts: Vec::new(), blocks: Vec::new() },
@@ -96,7 +99,7 @@ impl TicksBuilder {
         Sequence(self.ticks.first.0.saturating_add(self.ticks.len as u64))
     }
 
-    /// Takes in the next tick, with its quantity in nanos. `full` sees the raw columns of each block that is full.
+    /// Adds a tick, with its quantity in units of 1e-9. When a block is full, `full` is called with its unpacked columns.
     pub(super) fn push(
         &mut self,
         time: Time,
@@ -113,7 +116,7 @@ impl TicksBuilder {
         }
     }
 
-    /// Ends. `rest` sees the raw columns that no block was full of.
+    /// Returns the ticks. `rest` is called with the unpacked columns of the last block if it is not full.
     pub(super) fn finish(mut self, rest: impl FnOnce([&[u64]; 3])) -> (Ticks, Increments) {
         if !self.times.is_empty() {
             self.pack(rest);

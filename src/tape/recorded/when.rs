@@ -1,4 +1,4 @@
-//! When a trade took place, in the many ways in which files have it.
+//! Parses the time of a trade in the forms that files have.
 
 use thiserror::Error;
 
@@ -12,9 +12,9 @@ use crate::{tick::Time, timestamp};
 )]
 pub(super) struct WhenError(String);
 
-/// Reads RFC 3339, or a number since the epoch with any decimals that a nanosecond has. The unit of a number is told by
-/// the digits before its point: up to 11 are seconds, up to 14 milliseconds, up to 17 microseconds, and more are
-/// nanoseconds. So each unit reaches from the year 1973 beyond 2554.
+/// Parses RFC 3339, or a number since the Unix epoch, with decimals down to a nanosecond. The number of digits before the
+/// point tells the unit: up to 11 are seconds, up to 14 milliseconds, up to 17 microseconds, more are nanoseconds. In each
+/// unit the years 1973 to 2554 can be written.
 pub(super) fn parse(text: &str) -> Result<Time, WhenError> {
     let is_number = text.starts_with(|c: char| c.is_ascii_digit())
         && !text.contains(|c: char| !c.is_ascii_digit() && c != '.');

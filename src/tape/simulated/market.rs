@@ -34,7 +34,7 @@ pub(super) struct Market {
 }
 
 impl Market {
-    /// The market of an instrument whose ticks are so many nanoseconds apart.
+    /// The market of an instrument whose ticks are `interval` nanoseconds apart.
     pub(super) fn new(instrument: &Instrument, interval: u64) -> Self {
         // What is no volatility counts as none. Above 10,000 % a year the reach would not fit a double.
         let volatility =

@@ -43,7 +43,7 @@ pub(super) struct Point {
 }
 
 impl Path {
-    /// A path for ticks that are so many nanoseconds apart.
+    /// A path for ticks that are `interval` nanoseconds apart.
     pub(super) fn new(key: Key, interval: u64) -> Self {
         let (day, quarter) = (doublings(interval, DAY), doublings(interval, QUARTER));
         // With half of a quarter's variance at each end, the difference of two has the whole, and the path has the

@@ -22,7 +22,7 @@ pub enum UniverseError {
         origin: String,
         /// The line, from one.
         line: usize,
-        /// The key, what is wrong with it and what to do.
+        /// The key, what is wrong with it, and what to do.
         problem: String,
     },
 }

@@ -11,7 +11,7 @@ use crate::{
     tick::{Price, Symbol, SymbolError},
 };
 
-/// What a table has said so far.
+/// The values of a table read so far.
 #[derive(Default)]
 pub(super) struct Fields {
     symbol: Option<Symbol>,
@@ -42,7 +42,10 @@ const INTERVALS: RangeInclusive<Duration> = Duration::from_micros(100)..=Duratio
 const LONGEST_TEXT: usize = 100;
 
 impl Fields {
-    /// Takes in the value of a key, or tells what is wrong with it.
+    /// Sets the value of a key.
+    ///
+    /// # Errors
+    /// What is wrong with the value.
     pub(super) fn set(&mut self, key: &str, value: &DeValue) -> Result<(), String> {
         match key {
             "symbol" => self.symbol = Some(symbol(value)?),
@@ -60,7 +63,10 @@ impl Fields {
         Ok(())
     }
 
-    /// The instrument with its defaults, or the key that stands in the way and why.
+    /// The instrument, with defaults for the keys that are not set.
+    ///
+    /// # Errors
+    /// The key that is wrong or missing, and why.
     pub(super) fn instrument(self) -> Result<Instrument, (&'static str, String)> {
         let missing = |key, example| (key, format!("missing; add a line such as {key} = {example}"));
         let symbol = self.symbol.ok_or_else(|| missing("symbol", "\"RELIANCE\""))?;
@@ -91,7 +97,7 @@ fn symbol(value: &DeValue) -> Result<Symbol, String> {
     text(value)?.parse().map_err(|error: SymbolError| error.to_string())
 }
 
-/// Text that is shown to people: one line of printable characters.
+/// A text of one line without control characters.
 fn line(value: &DeValue) -> Result<String, String> {
     let text = text(value)?;
     if text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) {
@@ -160,7 +166,7 @@ fn number(value: &DeValue) -> Result<String, String> {
     }
 }
 
-/// A value of the wrong type, for the eyes of whoever wrote it.
+/// A value of the wrong type, for an error message.
 fn shown(value: &DeValue) -> String {
     match value {
         DeValue::String(text) => format!("string {text:?}"),

@@ -18,9 +18,9 @@ pub(super) struct Listed {
     pub(super) at: usize,
 }
 
-/// The line that a piece may begin with.
+/// The line at which the text is cut into pieces.
 const HEADER: &str = "\n[[instrument]]";
-/// About as much text as is parsed at once. A parsed document takes fifty times the memory of its text, which
+/// Approximate size of a piece of text that is parsed at once, in bytes. A parsed document takes fifty times the memory of its text, which
 /// would be gigabytes for a million instruments.
 const PIECE: usize = 1 << 18;
 
@@ -33,7 +33,7 @@ impl<'a> Source<'a> {
             let mut end = self.end_of_piece(start);
             let mut document = DeTable::parse(&self.text[start..end]);
             if document.is_err() {
-                // The cut may have gone through a string of several lines: a longer piece tells.
+                // The cut may be inside a string of several lines: a longer piece shows whether it is.
                 end = self.end_of_piece(end);
                 document = DeTable::parse(&self.text[start..end]);
             }
@@ -48,7 +48,7 @@ impl<'a> Source<'a> {
         Ok(found)
     }
 
-    /// What is wrong with the value of a key, which is at a byte of the text.
+    /// An error at a byte of the text, in the value of a key.
     pub(super) fn fault(&self, at: usize, key: &str, problem: impl Into<String>) -> UniverseError {
         UniverseError::Invalid {
             origin: self.origin.to_owned(),
@@ -64,7 +64,7 @@ impl<'a> Source<'a> {
 
     fn end_of_piece(&self, start: usize) -> usize {
         let enough = self.text.len().min(start + PIECE);
-        // A byte that is in the middle of a character cannot be where a header begins.
+        // The search is by bytes: `enough` may be inside a character, where no header begins.
         let header =
             self.text.as_bytes()[enough..].windows(HEADER.len()).position(|at| at == HEADER.as_bytes());
         header.map_or(self.text.len(), |header| enough + header + 1)

@@ -58,19 +58,14 @@ impl Feed {
     /// Appends a tick, whose price is its sequence. The first tick of a symbol, with the sequence 1, lists its instrument.
     pub(crate) fn push(&self, symbol: &str, time: Time) {
         let symbol = symbol.parse().unwrap();
-        let series = {
-            let listed = &mut *self.listed.lock().unwrap();
-            if !listed.series.contains_key(&symbol) {
-                let series = FeedSeries(Arc::default());
-                series.append(time, self.window);
-                listed.series.insert(symbol, series);
-                listed.instruments =
-                    listed.series.keys().map(|symbol| Arc::new(instrument(*symbol))).collect();
-                return;
-            }
-            listed.series[&symbol].clone()
-        };
+        let listed = &mut *self.listed.lock().unwrap();
+        if let Some(series) = listed.series.get(&symbol) {
+            return series.append(time, self.window);
+        }
+        let series = FeedSeries(Arc::default());
         series.append(time, self.window);
+        listed.series.insert(symbol, series);
+        listed.instruments = listed.series.keys().map(|symbol| Arc::new(instrument(*symbol))).collect();
     }
 
     /// Number of cursors that wait for a tick of a symbol.
