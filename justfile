@@ -14,7 +14,6 @@ fmt: prepare
 # Clippy over everything, and over the client library alone; a warning is an error.
 lint:
     cargo clippy --all-targets --locked -- -D warnings
-    cargo clippy --no-default-features --lib --locked -- -D warnings
     cargo clippy --lib --no-default-features --locked -- -D warnings
 
 # Licences, banned crates and sources of the dependencies.
