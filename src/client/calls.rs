@@ -6,8 +6,8 @@ use super::{
     Candle, Client, ClientError, Health, InstrumentInfo, Pages, RangeDigest, RefusedSymbol, RpcCode,
     TapeInfo, TickRange,
     chunks::chunks,
+    convert::{self, Malformed, timestamp},
     history::{half_open, wire_sequences},
-    message::{self, Malformed, timestamp},
     pages::Page,
     replica::Replica,
 };
@@ -86,7 +86,7 @@ impl Client {
             let request = range.request(symbol.clone(), page_token);
             async move {
                 let answer = replica.answered(replica.service().list_ticks(request)).await?;
-                Page::of(&replica, &answer.ticks, message::tick, answer.next_page_token)
+                Page::of(&replica, &answer.ticks, convert::tick, answer.next_page_token)
             }
         })
     }
@@ -190,5 +190,5 @@ impl Replica {
 }
 
 fn last_price(tick: &v1::Tick) -> Result<(Symbol, Tick), Malformed> {
-    Ok((message::symbol(&tick.symbol)?, message::tick(tick)?))
+    Ok((convert::symbol(&tick.symbol)?, convert::tick(tick)?))
 }

@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, Range, RangeBounds};
 
-use super::message::{self, Malformed};
+use super::convert::{self, Malformed};
 use crate::{
     contract::v1,
     tick::{Price, Sequence, Time},
@@ -107,8 +107,8 @@ impl TickRange {
         };
         match self.span {
             Span::Times(start, end) => {
-                request.start_time = start.map(message::timestamp);
-                request.end_time = end.map(message::timestamp);
+                request.start_time = start.map(convert::timestamp);
+                request.end_time = end.map(convert::timestamp);
             }
             Span::Sequences(start, end) => {
                 (request.start_sequence, request.end_sequence) = wire_sequences(start, end);
@@ -122,7 +122,7 @@ impl Candle {
     pub(super) fn of(candle: &v1::Candle) -> Result<Self, Malformed> {
         let price = |nanos| Price::from_nanos(nanos).ok_or(Malformed("a candle without a positive price"));
         Ok(Self {
-            open_time: message::time(candle.open_time.as_ref())?,
+            open_time: convert::time(candle.open_time.as_ref())?,
             open: price(candle.open_nanos)?,
             high: price(candle.high_nanos)?,
             low: price(candle.low_nanos)?,

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
-use super::message::{self, Malformed};
+use super::convert::{self, Malformed};
 use crate::{
     contract::v1,
     tick::{Price, Symbol},
@@ -40,7 +40,7 @@ impl InstrumentInfo {
             |nanos| Price::from_nanos(nanos).ok_or(Malformed("an instrument without a positive price"));
         let quantity_increment = u64::try_from(instrument.quantity_increment_nanos).ok();
         Ok(Self {
-            symbol: message::symbol(&instrument.symbol)?,
+            symbol: convert::symbol(&instrument.symbol)?,
             name: instrument.name.clone(),
             kind: instrument.kind.clone(),
             currency: instrument.currency.clone(),
@@ -50,8 +50,8 @@ impl InstrumentInfo {
                 .and_then(NonZeroU64::new)
                 .ok_or(Malformed("an instrument without a quantity increment"))?,
             annual_volatility: instrument.annual_volatility,
-            tick_interval: instrument.tick_interval.as_ref().map(message::duration).transpose()?,
-            day_start: instrument.day_start.as_ref().map_or(Ok(Duration::ZERO), message::duration)?,
+            tick_interval: instrument.tick_interval.as_ref().map(convert::duration).transpose()?,
+            day_start: instrument.day_start.as_ref().map_or(Ok(Duration::ZERO), convert::duration)?,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Messages of a stream, decoded into domain types.
 
-use std::{num::NonZeroU64, time::Duration};
-
-use super::{LiveTick, Quote};
+use super::{
+    LiveTick, Quote,
+    convert::{self, Malformed, symbol},
+};
 use crate::{
     contract::v1::{self, ticker_stream_response as response},
-    tick::{Price, Sequence, Symbol, Tick, Time},
+    tick::{Sequence, Symbol},
 };
 
 /// One message of a stream.
@@ -26,10 +27,6 @@ pub(super) enum Message {
     /// A sign of life, or a message that only a newer client understands.
     Alive,
 }
-
-/// What a message has that the contract does not allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) &'static str);
 
 impl Message {
     pub(super) fn of(response: v1::TickerStreamResponse) -> Result<Self, Malformed> {
@@ -56,42 +53,11 @@ impl Message {
 fn live_tick(tick: &v1::Tick) -> Result<LiveTick, Malformed> {
     Ok(LiveTick {
         symbol: symbol(&tick.symbol)?,
-        tick: self::tick(tick)?,
+        tick: convert::tick(tick)?,
         conflated: tick.conflated,
         snapshot: tick.snapshot,
         quote: tick.quote.as_ref().map(Quote::of).transpose()?,
     })
-}
-
-pub(super) fn tick(tick: &v1::Tick) -> Result<Tick, Malformed> {
-    Ok(Tick {
-        sequence: Sequence(tick.sequence),
-        time: time(tick.time.as_ref())?,
-        price: Price::from_nanos(tick.ltp_nanos).ok_or(Malformed("a tick without a positive price"))?,
-        quantity: NonZeroU64::new(tick.last_quantity).ok_or(Malformed("a tick without a quantity"))?,
-    })
-}
-
-/// # Errors
-/// There is no time, or it is before 1970 or after 2554.
-pub(super) fn time(time: Option<&prost_types::Timestamp>) -> Result<Time, Malformed> {
-    let time = time.ok_or(Malformed("a message without a time"))?;
-    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
-    let nanos = u64::try_from(nanos).map_err(|_| Malformed("a time before 1970 or after 2554"))?;
-    Ok(Time::from_nanos(nanos))
-}
-
-pub(super) fn duration(duration: &prost_types::Duration) -> Result<Duration, Malformed> {
-    (*duration).try_into().map_err(|_| Malformed("a negative duration"))
-}
-
-pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
-    let (seconds, nanos) = time.parts();
-    prost_types::Timestamp { seconds, nanos }
-}
-
-pub(super) fn symbol(text: &str) -> Result<Symbol, Malformed> {
-    text.parse().map_err(|_| Malformed("a malformed symbol"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
 
 use tokio_stream::Stream;
 
-use super::{ClientError, message::Malformed, network::Task, replica::Replica};
+use super::{ClientError, convert::Malformed, network::Task, replica::Replica};
 
 /// A stream of the items of an answer that comes in pages. The next page is requested when the items of the last one have
 /// been read. After an error the stream ends.

@@ -1,6 +1,6 @@
 //! The state of a market after a trade.
 
-use super::message::{self, Malformed};
+use super::convert::{self, Malformed};
 use crate::{
     contract::v1,
     tick::{Price, Time},
@@ -48,7 +48,7 @@ impl Quote {
         Ok(Self {
             bid: level(quote.bid_nanos, quote.bid_quantity)?,
             ask: level(quote.ask_nanos, quote.ask_quantity)?,
-            day_start: message::time(quote.day_start_time.as_ref())?,
+            day_start: convert::time(quote.day_start_time.as_ref())?,
             open: price(quote.open_nanos)?,
             high: price(quote.high_nanos)?,
             low: price(quote.low_nanos)?,

@@ -9,7 +9,7 @@ use tonic::{Request, Status, Streaming, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
 
 use super::{
-    ClientError, Endpoint, RpcStatus, Settings, endpoints::Candidate, message::Malformed, network::Connector,
+    ClientError, Endpoint, RpcStatus, Settings, convert::Malformed, endpoints::Candidate, network::Connector,
 };
 use crate::contract::{
     health::{HealthCheckRequest, HealthCheckResponse},

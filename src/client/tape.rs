@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::message::{self, Malformed};
+use super::convert::{self, Malformed};
 use crate::{contract::v1, tick::Time};
 
 /// What a server says about its tape.
@@ -47,7 +47,7 @@ impl TapeInfo {
             },
             id: answer.tape_id,
             engine_version: answer.engine_version,
-            time: message::time(answer.time.as_ref())?,
+            time: convert::time(answer.time.as_ref())?,
             speed: answer.speed,
             answered: SystemTime::now(),
         })

@@ -2,7 +2,7 @@
 
 use super::{Answer, ResumeState};
 use crate::{
-    client::{Delivery, Detail, chunks::chunks, message::timestamp},
+    client::{Delivery, Detail, chunks::chunks, convert::timestamp},
     contract::v1::{self, ALL_INSTRUMENTS},
     tick::{Symbol, Time},
 };
