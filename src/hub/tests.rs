@@ -512,3 +512,19 @@ fn while_there_are_too_many_idle_streams_the_oldest_end_sooner() {
     assert_eq!(ends(10), [true, false, false, false]);
     assert_eq!(ends(14), [true, true, false, false]);
 }
+
+#[test]
+fn a_new_minimum_interval_counts_from_a_tick_that_was_of_the_future_when_a_reader_resumed_after_it() {
+    let latest = |millis| Interest {
+        delivery: Delivery::Latest { min_interval: Duration::from_millis(millis) },
+        format: PLAIN,
+        unnamed: false,
+    };
+    let mut stage = Stage::new();
+    stage.resume(0, 2, latest(0), -16);
+    stage.pass(2_500);
+    stage.begin(0, 2, latest(2_341), None);
+    stage.check_all_read(0);
+    stage.pass(2_341);
+    stage.check_all_read(0);
+}

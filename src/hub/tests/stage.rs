@@ -205,6 +205,11 @@ impl Stage {
         let fresh = Expected { interest, last, catching_up: false, sent: Default::default() };
         let expected = reader.expected.entry(instrument.symbol).or_insert(fresh);
         expected.interest = interest;
+        // A new minimum interval counts from the last tick that the reader has. That tick may have been of the future when the
+        // reader resumed after it.
+        if let Some(last) = expected.last {
+            expected.sent.1 = expected.sent.1.max(series.tick(Sequence(last)).time.min(now));
+        }
         // No request restarts the wait for a minimum interval.
         if let Some(after) = after {
             let seen = series.tick(Sequence(after)).time.min(now);
