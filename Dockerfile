@@ -7,8 +7,8 @@ RUN apk add --no-cache gcc musl-dev
 WORKDIR /src
 
 # Dependencies first, with stubs in place of our own code: until Cargo.toml or Cargo.lock changes, this
-# layer comes from the cache. Cargo would look for the files of the benches that Cargo.toml names, so
-# their sections go.
+# layer comes from the cache. Cargo would look for the files of the benches and tests that Cargo.toml
+# names, so their sections go.
 COPY Cargo.toml Cargo.lock ./
 RUN sed -i -E '/^\[\[(bench|example|test)]]$/,/^$/d' Cargo.toml \
     && mkdir src \

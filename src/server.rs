@@ -20,7 +20,6 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::{
     ServingStatus,
     pb::health_server::HealthServer,
@@ -30,7 +29,7 @@ use tracing::info;
 
 use crate::{
     contract::DESCRIPTORS,
-    grpc::{HistoryPool, MAX_SYMBOLS_PER_STREAM, Router, SERVICES, ServerContext, WorkerContext},
+    grpc::{HistoryPool, MAX_SYMBOLS_PER_STREAM, Router, SERVICES, ServerContext, Services, WorkerContext},
     hub::{Limits, Quota},
     pacer::Clock,
     tape::Tape,
@@ -251,7 +250,7 @@ fn context_and_router(
 }
 
 /// Health and reflection, which are the same for all workers.
-fn shared_services(health: &HealthReporter) -> Result<RoutesBuilder, ServerError> {
+fn shared_services(health: &HealthReporter) -> Result<Services, ServerError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -261,10 +260,8 @@ fn shared_services(health: &HealthReporter) -> Result<RoutesBuilder, ServerError
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let failed = |error: tonic_reflection::server::Error| ServerError::Start("reflection", error.into());
-    let mut routes = Routes::builder();
-    routes
-        .add_service(HealthServer::new(HealthService::from_health_reporter(health.clone())))
-        .add_service(reflection().build_v1().map_err(failed)?)
-        .add_service(reflection().build_v1alpha().map_err(failed)?);
-    Ok(routes)
+    Ok(Services::default()
+        .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
+        .with(reflection().build_v1().map_err(failed)?)
+        .with(reflection().build_v1alpha().map_err(failed)?))
 }

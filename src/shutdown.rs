@@ -1,4 +1,4 @@
-//! When to stop: Ctrl-C, or SIGTERM from whoever runs the service.
+//! When to stop: Ctrl-C, or SIGTERM from the service manager.
 
 use std::{fmt, io};
 

@@ -365,12 +365,14 @@ fn bad_usage_exits_with_2() {
         &["watch", "TCS", "--endpoint", "https://example.com:1"],
         &["watch", "TCS", "--min-interval", "5"],
         &["watch", "TCS", "--min-interval", "5s", "--delivery", "every-tick"],
+        &["watch", "TCS", "--min-interval", "25h"],
         &["verify", "TCS", "--endpoint", "localhost:1"],
         &["verify", "TCS"],
         &["watch", "TCS", "--to", "2026-01-01T00:00:00Z"],
         &["watch", "TCS", "--from", "yesterday"],
         &["watch", "TCS", "--from", "2026-01-01T00:00:00Z", "--speed", "-1"],
         &["watch", "TCS", "-n", "0"],
+        &["watch", "TCS", "-n", "-3"],
         &["record", "TCS", "--out", "never.csv", "--count", "0"],
         &["record", "TCS", "--out", "never.csv", "--duration", "0s"],
         &["list", "-n", "0"],
@@ -397,6 +399,15 @@ fn times_in_the_wrong_order_are_bad_usage_with_a_hint() {
             assert_eq!((code(&output), stderr(&output)), (Some(2), message), "{command:?}");
         }
     }
+}
+
+#[test]
+fn a_replay_that_begins_in_more_than_a_day_is_refused_in_the_terms_of_the_command() {
+    let server = Server::start(&[]);
+    let output = server.client(&["watch", "TCS", "--from", "2500-01-01T00:00:00Z"]).output().unwrap();
+    assert_eq!(code(&output), Some(1));
+    let expected = "error: --from 2500-01-01T00:00:00Z is more than a day ahead: the tape is at ";
+    assert!(stderr(&output).starts_with(expected), "{}", stderr(&output));
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct RecordArgs {
     pub endpoints: EndpointArgs,
 
     /// Number of ticks to stop after [default: no limit]
-    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::parse_count)]
+    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::parse_count, allow_negative_numbers = true)]
     pub count: Option<NonZeroU64>,
 
     /// Time to stop after, such as 30s or 10m [default: no limit]

@@ -4,7 +4,9 @@ use std::{fmt::Display, num::NonZeroU64, time::Duration};
 
 use clap::error::ErrorKind;
 
-use crate::{duration, tick::Time, timestamp};
+use crate::{client::TapeInfo, duration, tick::Time, timestamp};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Ends the process as clap does after bad usage: the message on standard error and exit code 2.
 pub(super) fn exit_with_error(message: impl Display) -> ! {
@@ -34,13 +36,35 @@ pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses the speed of a replay. The server checks its range.
+/// Parses a minimum interval.
+pub(super) fn parse_min_interval(text: &str) -> Result<Duration, String> {
+    let parsed = duration::parse(text).map_err(|error| error.to_string())?;
+    if parsed > DAY {
+        Err("expected a duration of at most one day, such as 1s".to_owned())
+    } else {
+        Ok(parsed)
+    }
+}
+
+/// Parses the speed of a replay.
 pub(super) fn parse_speed(text: &str) -> Result<f64, String> {
-    let speed = text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed >= 0.0);
+    let speed = text.parse().ok().filter(|speed: &f64| *speed == 0.0 || (0.001..=1e6).contains(speed));
     speed.ok_or_else(|| {
-        "expected a number from 0 on: 1 is real time, 10 is ten times as fast, 0 is as fast as possible"
+        "expected a number from 0.001 to 1000000, where 1 is real time and 10 is ten times as fast, or 0 for as fast as \
+         possible"
             .to_owned()
     })
+}
+
+/// Checks that a replay begins at most a day after the present of its tape, as the server demands.
+pub(super) fn check_start(from: Time, tape: &TapeInfo) -> Result<(), String> {
+    let present = tape.now();
+    let day = Duration::try_from_secs_f64(DAY.as_secs_f64() * tape.speed).unwrap_or(Duration::MAX);
+    if from <= present + day {
+        return Ok(());
+    }
+    let [from, present] = [from, present].map(|time| timestamp::show_with_decimals(time, 0));
+    Err(format!("--from {from} is more than a day ahead: the tape is at {present}"))
 }
 
 /// Checks that --from is before --to, where both are given.
@@ -85,11 +109,20 @@ mod tests {
     }
 
     #[test]
-    fn a_speed_is_a_number_that_is_not_negative() {
-        assert_eq!((parse_speed("0"), parse_speed("2.5")), (Ok(0.0), Ok(2.5)));
-        for text in ["-1", "nan", "inf", "fast"] {
+    fn a_speed_is_zero_or_in_the_range_of_the_server() {
+        for (text, speed) in [("0", 0.0), ("0.001", 0.001), ("2.5", 2.5), ("1000000", 1e6)] {
+            assert_eq!(parse_speed(text), Ok(speed));
+        }
+        for text in ["-1", "0.0009", "1000001", "nan", "inf", "fast"] {
             assert!(parse_speed(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_minimum_interval_is_at_most_a_day() {
+        assert_eq!(parse_min_interval("24h"), Ok(DAY));
+        assert!(parse_min_interval("25h").unwrap_err().contains("at most one day"));
+        assert!(parse_min_interval("1").unwrap_err().contains("with its unit"));
     }
 
     #[test]

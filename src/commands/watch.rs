@@ -26,7 +26,7 @@ use super::{
     usage, warnings,
 };
 use crate::client::{Client, Delivery, Event, ReplayOptions, Settings, SubscribeOptions, Subscription};
-use crate::{duration, tick::Time, timestamp};
+use crate::{tick::Time, timestamp};
 
 mod board;
 mod rate;
@@ -71,7 +71,7 @@ pub struct WatchArgs {
     pub delivery: DeliveryArg,
 
     /// Least time between two ticks of one symbol, such as 1s, at most one day; only with --delivery latest [default: none]
-    #[arg(long, env = "TICKER_MIN_INTERVAL", value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, env = "TICKER_MIN_INTERVAL", value_name = "DURATION", value_parser = usage::parse_min_interval)]
     pub min_interval: Option<Duration>,
 
     /// Time to replay from, such as 2026-11-20T09:15:00Z; live ticks follow unless --to is set [default: no replay]
@@ -82,7 +82,7 @@ pub struct WatchArgs {
     #[arg(long, env = "TICKER_TO", value_name = "TIME", value_parser = timestamp::parse, requires = "from")]
     pub to: Option<Time>,
 
-    /// Speed of the replay: 1 is real time, 10 is ten times as fast, 0 is as fast as possible
+    /// Speed of the replay, from 0.001 to 1000000: 1 is real time, 10 is ten times as fast; 0 is as fast as possible
     #[arg(
         long,
         env = "TICKER_REPLAY_SPEED",
@@ -95,7 +95,7 @@ pub struct WatchArgs {
     pub speed: f64,
 
     /// Number of ticks to stop after [default: no limit]
-    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::parse_count)]
+    #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::parse_count, allow_negative_numbers = true)]
     pub count: Option<NonZeroU64>,
 }
 
@@ -157,6 +157,9 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         Some(replay) => client.replay(options, replay).await?,
         None => client.subscribe(options).await?,
     };
+    if let Some(from) = args.from {
+        usage::check_start(from, subscription.tape()).map_err(anyhow::Error::msg)?;
+    }
     let count = args.count.map(NonZeroU64::get);
     let expected = Expected { count, min_interval: args.min_interval, replay };
     let events = EventStream {

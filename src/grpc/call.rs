@@ -59,7 +59,7 @@ impl Call {
         self.reserve(Self::USUAL_ANSWER).await
     }
 
-    /// Waits until an answer of about so many bytes may be made, in place of what was reserved before.
+    /// Waits until an answer of about this many bytes may be made, in place of what was reserved before.
     ///
     /// # Errors
     /// The client takes nothing of the answers that wait.

@@ -35,16 +35,16 @@ pub(super) struct Span {
 /// The replay of one stream.
 pub(super) struct Replay {
     hub: Arc<Hub>,
-    /// The instruments whose lanes are not open yet.
+    /// The instruments that are not open yet.
     unopened: vec::IntoIter<Arc<Instrument>>,
     start_point: StartPoint,
     merge: Merge,
-    lanes: Vec<ReplayedSymbol>,
+    symbols: Vec<ReplayedSymbol>,
     interest: Interest,
     span: Span,
     began: Instant,
     format: V1Format,
-    /// Number of lanes for which `caught_up` was sent.
+    /// Number of symbols for which `caught_up` was sent.
     caught_up: usize,
     /// It has reached the present.
     is_present: bool,
@@ -53,8 +53,8 @@ pub(super) struct Replay {
 }
 
 /// The cursors of a replay that has ended. There may be ten thousand, so they are freed in pieces.
-struct Remains {
-    lanes: Vec<ReplayedSymbol>,
+struct ClosedReplay {
+    symbols: Vec<ReplayedSymbol>,
     merge: Merge,
 }
 
@@ -85,7 +85,7 @@ pub(super) enum Replayed {
     Present,
 }
 
-/// Cost of opening a lane or moving it to a later time, in ticks read.
+/// Cost of opening a symbol or moving it to a later time, in ticks read.
 const OPEN: usize = 16;
 
 impl Span {
@@ -121,7 +121,7 @@ impl Span {
         last.map_or(now, |last| last.min(now))
     }
 
-    /// Up to which time ticks are due so long after it began.
+    /// Up to which time ticks are due after this duration since it began.
     fn position(&self, elapsed: Duration) -> Time {
         self.speed.map_or(Time::MAX, |speed| self.start + speed.of(elapsed))
     }
@@ -138,7 +138,7 @@ fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, InvalidOp
 }
 
 impl Replay {
-    /// A replay of instruments, each named once. Their lanes are opened when the replay is polled.
+    /// A replay of instruments, each named once. They are opened when the replay is polled.
     pub(super) fn new(
         worker: &WorkerContext,
         span: Span,
@@ -152,7 +152,7 @@ impl Replay {
             unopened: instruments.into_iter(),
             start_point,
             merge: Merge::default(),
-            lanes: Vec::new(),
+            symbols: Vec::new(),
             interest,
             span,
             began: Instant::now(),
@@ -169,7 +169,7 @@ impl Replay {
 
     /// How many symbols it has that are not live yet.
     pub(super) fn symbols(&self) -> usize {
-        self.unopened.len() + self.lanes.len()
+        self.unopened.len() + self.symbols.len()
     }
 
     /// What was sent so far.
@@ -211,12 +211,12 @@ impl Replay {
                 self.wait(cx, worker.clock.until(tick.time).max(self.span.until(tick.time, position)));
                 return Replayed::Waiting;
             }
-            let Some(lane) = self.lanes.get_mut(at) else { break };
-            if !lane.send(&tick, self.interest, &mut self.format, reads, out, &mut self.sent) {
+            let Some(symbol) = self.symbols.get_mut(at) else { break };
+            if !symbol.send(&tick, self.interest, &mut self.format, reads, out, &mut self.sent) {
                 break;
             }
             let limit = self.span.limit(now);
-            self.merge.advance_or_jump(|next| lane.jump(next, limit, reads));
+            self.merge.advance_or_jump(|next| symbol.jump(next, limit, reads));
         }
         match out.len() > before || out.len() >= budget {
             true => Replayed::Data,
@@ -232,8 +232,8 @@ impl Replay {
         subscriber: &Subscriber,
         most: usize,
     ) -> Result<bool, Full> {
-        for lane in self.lanes.drain(self.lanes.len().saturating_sub(most)..) {
-            let ReplayedSymbol { instrument, next, not_before, day, .. } = lane;
+        for symbol in self.symbols.drain(self.symbols.len().saturating_sub(most)..) {
+            let ReplayedSymbol { instrument, next, not_before, day, .. } = symbol;
             let start = Start::At { next, not_before, day: day.map(Box::new) };
             let now = worker.clock.now();
             let subscribed = subscriber.subscribe(&*worker.tape, &instrument, self.interest, start, now);
@@ -241,12 +241,12 @@ impl Replay {
                 return Err(full);
             }
         }
-        let more = !self.lanes.is_empty();
+        let more = !self.symbols.is_empty();
         subscriber.hold(more);
         Ok(more)
     }
 
-    /// Opens lanes. Sequences before the first tick of the tape are reported as a gap. True when all lanes are open.
+    /// Opens symbols. Sequences before the first tick of the tape are reported as a gap. True when all symbols are open.
     fn open(&mut self, worker: &WorkerContext, budget: usize, reads: &mut usize, out: &mut Vec<u8>) -> bool {
         while !self.unopened.as_slice().is_empty() && *reads > 0 && out.len() < budget {
             let Some(instrument) = self.unopened.next() else { break };
@@ -265,7 +265,7 @@ impl Replay {
                 next = first;
             }
             self.merge.add(&*series, next);
-            self.lanes.push(ReplayedSymbol {
+            self.symbols.push(ReplayedSymbol {
                 instrument,
                 series,
                 next,
@@ -282,11 +282,11 @@ impl Replay {
     }
 
     fn say_caught_up(&mut self, budget: usize, out: &mut Vec<u8>) {
-        for lane in self.lanes.iter().skip(self.caught_up) {
+        for symbol in self.symbols.iter().skip(self.caught_up) {
             if out.len() >= budget {
                 break;
             }
-            self.format.caught_up(&lane.instrument.symbol, lane.next.previous(), out);
+            self.format.caught_up(&symbol.instrument.symbol, symbol.next.previous(), out);
             self.caught_up += 1;
         }
     }
@@ -301,16 +301,18 @@ impl Replay {
 
 impl Drop for Replay {
     fn drop(&mut self) {
-        let remains =
-            Remains { lanes: std::mem::take(&mut self.lanes), merge: std::mem::take(&mut self.merge) };
+        let remains = ClosedReplay {
+            symbols: std::mem::take(&mut self.symbols),
+            merge: std::mem::take(&mut self.merge),
+        };
         self.hub.discard(Box::new(remains));
     }
 }
 
-impl Discard for Remains {
+impl Discard for ClosedReplay {
     fn discard(&mut self, most: usize) -> bool {
-        let left = self.lanes.len().saturating_sub(most);
-        self.lanes.truncate(left);
+        let left = self.symbols.len().saturating_sub(most);
+        self.symbols.truncate(left);
         self.merge.discard(most) || left > 0
     }
 }
@@ -453,11 +455,11 @@ mod tests {
         let instruments = worker.tape.instruments();
         let series: Vec<_> = instruments.iter().map(|instrument| worker.tape.series(instrument)).collect();
         let mut merge = Merge::new(series.iter().map(|series| (&**series, series.sequence_from(start))));
-        let mut lanes: Vec<_> =
+        let mut symbols: Vec<_> =
             series.iter().map(|series| (series.sequence_from(start), Time::default(), None)).collect();
         let mut out = Vec::new();
         while let Some((at, tick)) = merge.peek().filter(|(_, tick)| tick.time < end) {
-            let (next, not_before, day) = &mut lanes[at];
+            let (next, not_before, day) = &mut symbols[at];
             if tick.time >= *not_before {
                 let begin = || DayFold::new(series[at].clone(), instruments[at].day_start, tick.sequence);
                 let day =

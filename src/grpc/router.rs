@@ -1,21 +1,17 @@
 //! Routes requests to the handlers of their RPCs, and refuses those that are no gRPC.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonic::{
-    Status,
-    body::Body,
-    service::{Routes, RoutesBuilder},
-};
-use tower_service::Service;
+use tonic::{Status, body::Body};
 
 use super::{
     ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Turns, WorkerContext,
     call::Call,
     gogen::Gogen,
     requests::{Released, RequestBody, Requests},
+    services::Services,
     session::Session,
     status::{self, Failure},
     stream::{StreamHandler, TickStream},
@@ -25,19 +21,19 @@ use super::{
 };
 use crate::contract::v1::server::ticker_stream_service_server::TickerStreamServiceServer;
 
-/// Serves the RPCs of one worker: the streams of ticks itself, the others through tonic's router.
+/// Serves the RPCs of one worker: the streams of ticks itself, the others through generated code.
 #[derive(Clone)]
 pub struct Router {
     worker: WorkerContext,
-    routes: Routes,
+    services: Arc<Services>,
 }
 
 impl Router {
     /// A router to `worker` that also serves `others`, which are the same for all workers: health and reflection.
-    pub fn new(worker: WorkerContext, mut others: RoutesBuilder) -> Self {
+    pub fn new(worker: WorkerContext, others: Services) -> Self {
         let unary = TickerStreamServiceServer::new(Unary { worker: worker.clone() });
-        others.add_service(unary.max_decoding_message_size(MAX_REQUEST_BYTES));
-        Self { worker, routes: others.routes().prepare() }
+        let services = others.with(unary.max_decoding_message_size(MAX_REQUEST_BYTES));
+        Self { worker, services: Arc::new(services) }
     }
 
     /// Answers a request of a connection.
@@ -69,7 +65,7 @@ impl Router {
     }
 
     async fn unary<B: RequestBody>(
-        mut self,
+        self,
         mut request: Request<B>,
         context: ConnectionContext,
     ) -> Response<Reply> {
@@ -78,14 +74,13 @@ impl Router {
         let call = Call::new(context.clone(), self.worker.turns.clone());
         request.extensions_mut().insert(call.clone());
         let ticket = self.worker.turns.ticket(context.turn_share());
-        let request = request.map(|body| Released::new(body, ticket));
+        let request = request.map(|body| Body::new(Released::new(body, ticket)));
         let answered = within(deadline, async {
             call.begin().await?;
-            Ok(self.routes.call(request).await)
+            Ok(self.services.answer(request).await)
         });
         let mut response = match answered.await.flatten() {
-            Ok(Ok(response)) => with_plain_status(response),
-            Ok(Err(never)) => match never {},
+            Ok(response) => with_plain_status(response),
             Err(failure) => Status::from(failure).into_http(),
         };
         response.extensions_mut().clear();
@@ -120,8 +115,8 @@ impl Router {
     }
 }
 
-/// tonic calls a request that is too large OUT_OF_RANGE and one that cannot be decoded INTERNAL. Nothing that is served
-/// through its router has another reason to fail with either.
+/// tonic calls a request that is too large OUT_OF_RANGE and one that cannot be decoded INTERNAL. Nothing that generated
+/// code serves has another reason to fail with either.
 fn with_plain_status(response: Response<Body>) -> Response<Body> {
     let Some(status) = Status::from_header_map(response.headers()) else { return response };
     match status.code() {

@@ -44,7 +44,7 @@ pub(super) struct Unsent {
 impl AnswerBudget {
     /// Bytes of answers that may wait to be sent on a connection before no further answer is made for it.
     pub const MAX_UNSENT: usize = 256 * 1024;
-    /// A connection with at most so many unsent bytes never has to give way.
+    /// A connection with at most this many unsent bytes never has to give way.
     const SMALL: usize = 64 * 1024;
 
     /// Of a connection without answers. They will count among those of the whole server.

@@ -86,7 +86,7 @@ impl Candle {
 }
 
 impl CandleInterval {
-    /// Largest number of ticks of a candle. Reading so many takes some seconds.
+    /// Largest number of ticks of a candle. Reading this many takes some seconds.
     pub const MOST_TICKS: u64 = 100_000_000;
     const DAY: u64 = 24 * 60 * 60;
 

@@ -70,17 +70,17 @@ impl Merge {
     pub fn advance_or_jump(&mut self, jump: impl FnOnce(&Tick) -> Option<Box<dyn Cursor>>) {
         let Some(mut first) = self.order.peek_mut() else { return };
         let Reverse((time, at)) = &mut *first;
-        let Some(lane) = self.merged.get_mut(*at) else { return };
-        if lane.next.sequence >= lane.last {
+        let Some(series) = self.merged.get_mut(*at) else { return };
+        if series.next.sequence >= series.last {
             PeekMut::pop(first);
             return;
         }
-        lane.cursor.advance();
-        lane.next = lane.cursor.tick();
-        if let Some(cursor) = jump(&lane.next) {
-            lane.cursor = cursor;
-            lane.next = lane.cursor.tick();
+        series.cursor.advance();
+        series.next = series.cursor.tick();
+        if let Some(cursor) = jump(&series.next) {
+            series.cursor = cursor;
+            series.next = series.cursor.tick();
         }
-        *time = lane.next.time;
+        *time = series.next.time;
     }
 }

@@ -269,7 +269,7 @@ impl SlotWriter<'_> {
         let own = self.state.day.get_or_insert_with(|| Box::new(nearby()));
         let day = own.reach(sequence, self.reads)?;
         if newest && let Some(own) = self.state.day.take() {
-            // Whoever is first at the newest tick has done the work for all.
+            // The first reader at the newest tick has done the work for all.
             if shared.as_ref().is_none_or(|shared| shared.sequence() < sequence) {
                 *shared = Some(Box::new(DayTracker::new(*own)));
             }

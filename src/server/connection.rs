@@ -219,7 +219,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         }
     }
 
-    /// Sends GOAWAY. A connection that is closing already is only told to evict.
+    /// Sends GOAWAY, once for each connection. Only an eviction follows another reason to close.
     fn begin_to_close(&mut self, closing: Closing) {
         let evicts = closing == Closing::Notice(Notice::Evict);
         if self.closing.is_some_and(|before| before == closing || !evicts) {

@@ -31,6 +31,7 @@ impl Replica {
         let mut process = Command::new(env!("CARGO_BIN_EXE_ticker"))
             .args(["serve", "--seed", "7", "--workers", "1", "--listen", listen])
             .env_clear()
+            .env("TICKER_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -132,8 +132,8 @@ class Paster:
         (port,) = re.findall(r"--listen \S+:(\d+)", line) or ["50051"]
         if port in self.servers:
             self.stop(port)
-        # Pages show what a server prints, not what it logs.
-        self.servers[port] = self.start(line, before="")
+        # Pages show what a server prints, not what it logs, except where that is JSON.
+        self.servers[port] = self.start(line, before="exec 2>&1" if output.startswith("{") else "")
         self.wait_for(output, self.servers[port])
 
     def stop(self, port):

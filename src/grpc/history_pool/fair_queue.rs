@@ -256,7 +256,7 @@ mod tests {
         queue.push(CallerId(caller), slices).unwrap().0
     }
 
-    /// Does one slice, which costs so much. Returns whose it was, and whether the job is done.
+    /// Does one slice, which costs this much. Returns whose it was, and whether the job is done.
     fn slice(queue: &mut FairQueue<u64>, cost: impl Fn(u64) -> u64) -> (u64, bool) {
         let (caller, id, slices) = queue.pop().unwrap();
         queue.done(caller, cost(caller.0), (slices > 1).then(|| (id, slices - 1)));

@@ -175,7 +175,7 @@ impl Stage {
         self.begin(reader, symbol, Interest { delivery, format: PLAIN, unnamed: false }, None);
     }
 
-    /// Subscribes after a sequence that is so many ticks old, or young.
+    /// Subscribes after a sequence that is this many ticks in the past, or in the future.
     pub(super) fn resume(&mut self, reader: usize, symbol: usize, interest: Interest, ticks_ago: i64) {
         let series = self.tape.series(&self.tape.instruments[symbol]);
         let newest = series.sequence_at(self.now).unwrap_or_else(|| series.first());
