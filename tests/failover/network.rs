@@ -210,7 +210,7 @@ fn whatever_the_network_does_every_tick_comes_once_and_in_order() {
 }
 
 #[test]
-fn after_an_outage_in_which_connections_are_refused_ticks_come_again_within_two_seconds() {
+fn after_an_outage_in_which_connections_are_refused_ticks_come_again_in_little_more_than_a_second() {
     /// While every machine runs without its server.
     const OUTAGE: Range<Duration> = Duration::from_secs(5)..Duration::from_secs(35);
     async fn serve_except_in_the_outage() -> turmoil::Result {
@@ -219,7 +219,7 @@ fn after_an_outage_in_which_connections_are_refused_ticks_come_again_within_two_
         }
         serve().await
     }
-    for seed in 0..4 {
+    for seed in 0..8 {
         let mut sim = Builder::new()
             .rng_seed(seed)
             .simulation_duration(OUTAGE.end * 2)
@@ -246,6 +246,7 @@ fn after_an_outage_in_which_connections_are_refused_ticks_come_again_within_two_
         println!("seed {seed}: longest without ticks {longest:?}");
         let outage = OUTAGE.end - OUTAGE.start;
         assert!(longest >= outage - Duration::from_secs(1), "seed {seed}: there was no outage, {longest:?}");
-        assert!(longest < outage + Duration::from_secs(2), "seed {seed}: {longest:?}");
+        // The longest wait, and some round trips of up to 80 ms.
+        assert!(longest < outage + Duration::from_millis(1500), "seed {seed}: {longest:?}");
     }
 }
