@@ -35,7 +35,7 @@ pub fn start(format: LogFormat) {
     let chosen = env::var(VARIABLE).unwrap_or_default();
     let (filter, problem) = match parse(&chosen, default) {
         Ok(filter) => (filter, None),
-        Err(error) => (default_filter(default), Some(error)),
+        Err(error) => (with_errors_of_h2(Targets::new().with_default(default)), Some(error)),
     };
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = match format {
@@ -52,16 +52,21 @@ pub fn start(format: LogFormat) {
 }
 
 /// Reads a list of levels (`debug`), targets (`ticker`) and levels of targets (`h2=trace`), separated by commas. An
-/// empty list is the default.
+/// empty list is the default. h2 logs only errors unless the list names it: it warns about each connection that misbehaves,
+/// and logs every frame at `debug`.
 fn parse(list: &str, default: LevelFilter) -> Result<Targets, ParseError> {
     let directives: Vec<_> =
         list.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
-    if directives.is_empty() { Ok(default_filter(default)) } else { directives.join(",").parse() }
+    if directives.is_empty() {
+        return Ok(with_errors_of_h2(Targets::new().with_default(default)));
+    }
+    let filter = directives.join(",").parse()?;
+    let names_h2 = directives.iter().any(|directive| directive.starts_with("h2"));
+    Ok(if names_h2 { filter } else { with_errors_of_h2(filter) })
 }
 
-/// This level, but only errors of h2, which warns about each connection that misbehaves.
-fn default_filter(level: LevelFilter) -> Targets {
-    Targets::new().with_default(level).with_target("h2", LevelFilter::ERROR)
+fn with_errors_of_h2(filter: Targets) -> Targets {
+    filter.with_target("h2", LevelFilter::ERROR)
 }
 
 #[cfg(test)]
@@ -75,7 +80,8 @@ mod tests {
         for (list, ticker, h2) in [
             ("", Level::WARN, Level::ERROR),
             (" , ", Level::WARN, Level::ERROR),
-            ("debug", Level::DEBUG, Level::DEBUG),
+            ("debug", Level::DEBUG, Level::ERROR),
+            ("ticker=debug", Level::DEBUG, Level::ERROR),
             ("WARN, h2=trace,", Level::WARN, Level::TRACE),
             ("ticker::server=info,h2=error", Level::INFO, Level::ERROR),
         ] {
@@ -87,8 +93,6 @@ mod tests {
                 }
             }
         }
-        let filter = parse("ticker=debug", LevelFilter::WARN).unwrap();
-        assert!(!filter.would_enable("h2::proto", &Level::ERROR));
     }
 
     #[test]
