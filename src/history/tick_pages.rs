@@ -62,7 +62,8 @@ impl PastTicks {
         };
         // Later ticks come when the window of a growing tape has moved past the first ones.
         let is_of_page = |tick: &Tick| tick.sequence.0 < first + count;
-        let mut ticks: Vec<_> = (0..count).map(read).take_while(is_of_page).collect();
+        let mut ticks = Vec::with_capacity(count as usize);
+        ticks.extend((0..count).map(read).take_while(is_of_page));
         let next = match order {
             Order::OldestFirst => first + count,
             Order::NewestFirst => {
