@@ -5,11 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::Path,
 };
 
-use super::code_of;
+use super::source::{Import, code_of, imports_of, rust_files};
 
 /// The path of a module inside its crate; empty for the root.
 type Module = Vec<String>;
@@ -19,37 +18,19 @@ struct Crate {
     imports: BTreeMap<Module, Vec<Import>>,
 }
 
-/// A path that a file names, and the name that it has there.
-struct Import {
-    path: Vec<String>,
-    name: String,
-}
-
 impl Crate {
-    /// Reads the files below a folder. Unit tests are left out, because they may use what they like.
+    /// Reads the files below a folder.
     fn read(folder: &str) -> Self {
-        fn walk(folder: &Path, module: &Module, imports: &mut BTreeMap<Module, Vec<Import>>) {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-                let is_root = module.is_empty() && ["lib", "main"].contains(&name.as_str());
-                let module = if is_root {
-                    Module::new()
-                } else {
-                    [module.as_slice(), std::slice::from_ref(&name)].concat()
-                };
-                if name == "tests" {
-                    continue;
-                }
-                if path.is_dir() {
-                    walk(&path, &module, imports);
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
-                    imports.entry(module).or_default().extend(imports_of(&code_of(&path)));
-                }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut imports = BTreeMap::<Module, Vec<Import>>::new();
+        for path in rust_files(&folder) {
+            let module = path.strip_prefix(&folder).unwrap().with_extension("");
+            let mut module: Module = module.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+            if module == ["lib"] || module == ["main"] {
+                module.clear();
             }
+            imports.entry(module).or_default().extend(imports_of(&code_of(&path)));
         }
-        let mut imports = BTreeMap::new();
-        walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &Module::new(), &mut imports);
         Self { imports }
     }
 
@@ -110,58 +91,6 @@ impl Crate {
             }
         }
         None
-    }
-}
-
-/// What a file imports with `use`, and the paths from `crate`, `self` and `super` that it names elsewhere.
-fn imports_of(code: &str) -> Vec<Import> {
-    let mut imports = Vec::new();
-    for statement in code.split(';') {
-        match statement
-            .split_once("use ")
-            .filter(|(before, _)| !before.ends_with(|c: char| c.is_alphanumeric()))
-        {
-            Some((_, tree)) => expand(tree, &[], &mut imports),
-            None => imports.extend(
-                statement.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').filter_map(|path| {
-                    let path: Vec<String> = path.split("::").map(str::to_owned).collect();
-                    let begins = ["crate", "self", "super"].contains(&path[0].as_str()) && path.len() > 1;
-                    begins.then(|| Import { path, name: String::new() })
-                }),
-            ),
-        }
-    }
-    imports
-}
-
-/// The paths of a `use` tree.
-fn expand(tree: &str, before: &[String], imports: &mut Vec<Import>) {
-    let mut depth = 0;
-    let items = tree.split(|c| {
-        depth += i32::from(c == '{') - i32::from(c == '}');
-        c == ',' && depth == 0
-    });
-    for item in items.map(str::trim).filter(|item| !item.is_empty()) {
-        let (path, list) = match item.split_once('{') {
-            // The last brace closes the list that the first one opens.
-            Some((path, list)) => (path, list.rsplit_once('}').map(|(list, _)| list)),
-            None => (item, None),
-        };
-        let (path, alias) = path.split_once(" as ").unwrap_or((path, ""));
-        let names = path.split("::").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        let mut path: Vec<String> = before.iter().cloned().chain(names).collect();
-        match list {
-            Some(list) => expand(list, &path, imports),
-            None => {
-                path.pop_if(|last| last == "self" && !before.is_empty());
-                let name = if alias.is_empty() {
-                    path.last().cloned().unwrap_or_default()
-                } else {
-                    alias.to_owned()
-                };
-                imports.push(Import { path, name });
-            }
-        }
     }
 }
 

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod circles;
+mod source;
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
+
+use source::{code_of, imports_of, rust_files};
 
 /// Each room and the rooms it may use. A room is `src/NAME.rs` and `src/NAME/`.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -50,74 +53,23 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 fn files_of(room: &str) -> Vec<PathBuf> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.ends_with("tests") {
-                continue;
-            }
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !path.ends_with("tests.rs")
-            {
-                found.push(path);
-            }
-        }
-    }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = vec![source.join(format!("{room}.rs"))];
-    walk(&source.join(room), &mut found);
-    found
+    let mut files = vec![source.join(format!("{room}.rs"))];
+    files.extend(rust_files(&source.join(room)));
+    files
 }
 
-/// The code of a file: no comments, and no tests at its end, which may use what they like.
-fn code_of(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-    code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
-}
-
-/// The names that follow `prefix::`, in paths and in `use prefix::{…}` lists.
-fn named_after(prefix: &str, code: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (at, _) in code.match_indices(&format!("{prefix}::")) {
-        let rest = &code[at + prefix.len() + 2..];
-        if let Some(list) = rest.strip_prefix('{') {
-            let mut depth = 0;
-            for (start, c) in list.char_indices() {
-                match c {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    _ if depth == 0 && begins_item(&list[..start]) => {
-                        names.insert(word(&list[start..]));
-                    }
-                    _ => {}
-                }
-            }
-        } else {
-            names.insert(word(rest));
-        }
-    }
-    names.remove("");
-    names
-}
-
-/// Whether an item of a list begins after `before`.
-fn begins_item(before: &str) -> bool {
-    matches!(before.trim_end().chars().last(), None | Some(','))
-}
-
-fn word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+/// The rooms that code names, in paths and in `use` lists.
+fn rooms_in(code: &str) -> BTreeSet<String> {
+    let paths = imports_of(code).into_iter().map(|import| import.path);
+    paths.filter(|path| path[0] == "crate").filter_map(|path| path.get(1).cloned()).collect()
 }
 
 #[test]
 fn every_room_uses_only_the_rooms_below_it() {
     for (room, may_use) in MAY_USE {
         for path in files_of(room) {
-            for used in named_after("crate", &code_of(&path)) {
+            for used in rooms_in(&code_of(&path)) {
                 let known = MAY_USE.iter().any(|(known, _)| *known == used);
                 let allowed = !known || used == *room || may_use.contains(&used.as_str());
                 assert!(allowed, "{} uses the room `{used}`, and `{room}` may not", path.display());
@@ -133,7 +85,7 @@ fn every_file_in_src_belongs_to_a_room() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let known = MAY_USE.iter().any(|(room, _)| *room == name) || name == "lib" || name == "main";
-        assert!(known, "{} is in no room: say in tests/architecture.rs what it may use", path.display());
+        assert!(known, "{} is in no room: say in tests/architecture/main.rs what it may use", path.display());
     }
 }
 
@@ -167,6 +119,6 @@ fn only_main_and_the_client_commands_print_or_exit() {
 #[test]
 fn the_names_in_a_use_list_are_found() {
     let code = "use crate::{\n    hub::{Hub, Mark},\n    tape::Tape,\n};\nfn f() { crate::tick::Tick }";
-    let found: Vec<String> = named_after("crate", code).into_iter().collect();
+    let found: Vec<String> = rooms_in(code).into_iter().collect();
     assert_eq!(found, ["hub", "tape", "tick"]);
 }
