@@ -76,12 +76,13 @@ pub use self::{
     options::{Delivery, Detail, ReplayOptions, SubscribeOptions},
     pages::Pages,
     quote::{PriceLevel, Quote},
-    rpc_status::{RpcCode, RpcStatus},
+    rpc_status::RpcStatus,
     settings::Settings,
     subscription::Subscription,
     tape::{TapeInfo, TapeKind},
 };
 use self::{reconnect::Reconnector, replica::Replica};
+pub use crate::contract::RpcCode;
 
 /// A connection to one replica of a service. A clone uses the same connection.
 #[derive(Clone, Debug)]

@@ -1,12 +1,14 @@
-//! The generated code of `proto/` and its descriptor set.
+//! The generated code of `proto/` and its descriptor set, and what both sides need beside it.
 #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 
 #[cfg(feature = "server")]
 mod encoded;
 pub mod health;
+mod rpc_code;
 
 #[cfg(feature = "server")]
 pub use encoded::Encoded;
+pub use rpc_code::RpcCode;
 
 /// `package gogen`: the contract that existing clients hold.
 pub mod gogen {

@@ -4,6 +4,8 @@ use std::{error::Error as _, fmt, time::Duration};
 
 use tonic_types::StatusExt;
 
+use crate::contract::RpcCode;
+
 /// Why a call ended, as the server says or as the transport found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,30 +18,6 @@ pub struct RpcStatus {
     pub retry_after: Option<Duration>,
     /// Whether the transport made this status, rather than the server.
     of_transport: bool,
-}
-
-/// A status code of gRPC. It prints as the specification writes it: `UNAVAILABLE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the gRPC specification defines them")]
-#[non_exhaustive]
-pub enum RpcCode {
-    Ok,
-    Cancelled,
-    Unknown,
-    InvalidArgument,
-    DeadlineExceeded,
-    NotFound,
-    AlreadyExists,
-    PermissionDenied,
-    ResourceExhausted,
-    FailedPrecondition,
-    Aborted,
-    OutOfRange,
-    Unimplemented,
-    Internal,
-    Unavailable,
-    DataLoss,
-    Unauthenticated,
 }
 
 impl RpcStatus {
@@ -75,59 +53,6 @@ impl fmt::Display for RpcStatus {
     }
 }
 
-impl RpcCode {
-    fn of(code: tonic::Code) -> Self {
-        match code {
-            tonic::Code::Ok => Self::Ok,
-            tonic::Code::Cancelled => Self::Cancelled,
-            tonic::Code::Unknown => Self::Unknown,
-            tonic::Code::InvalidArgument => Self::InvalidArgument,
-            tonic::Code::DeadlineExceeded => Self::DeadlineExceeded,
-            tonic::Code::NotFound => Self::NotFound,
-            tonic::Code::AlreadyExists => Self::AlreadyExists,
-            tonic::Code::PermissionDenied => Self::PermissionDenied,
-            tonic::Code::ResourceExhausted => Self::ResourceExhausted,
-            tonic::Code::FailedPrecondition => Self::FailedPrecondition,
-            tonic::Code::Aborted => Self::Aborted,
-            tonic::Code::OutOfRange => Self::OutOfRange,
-            tonic::Code::Unimplemented => Self::Unimplemented,
-            tonic::Code::Internal => Self::Internal,
-            tonic::Code::Unavailable => Self::Unavailable,
-            tonic::Code::DataLoss => Self::DataLoss,
-            tonic::Code::Unauthenticated => Self::Unauthenticated,
-        }
-    }
-
-    /// The name that the gRPC specification gives to the code.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Cancelled => "CANCELLED",
-            Self::Unknown => "UNKNOWN",
-            Self::InvalidArgument => "INVALID_ARGUMENT",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::NotFound => "NOT_FOUND",
-            Self::AlreadyExists => "ALREADY_EXISTS",
-            Self::PermissionDenied => "PERMISSION_DENIED",
-            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
-            Self::FailedPrecondition => "FAILED_PRECONDITION",
-            Self::Aborted => "ABORTED",
-            Self::OutOfRange => "OUT_OF_RANGE",
-            Self::Unimplemented => "UNIMPLEMENTED",
-            Self::Internal => "INTERNAL",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::DataLoss => "DATA_LOSS",
-            Self::Unauthenticated => "UNAUTHENTICATED",
-        }
-    }
-}
-
-impl fmt::Display for RpcCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// The message of a status and the causes that the transport knows, in one line.
 fn message(status: &tonic::Status) -> String {
     let mut parts: Vec<String> = Vec::new();
@@ -146,7 +71,7 @@ fn message(status: &tonic::Status) -> String {
         parts.push(status.code().description().to_owned())
     }
     let mut message = parts.join(": ");
-    // The text is the server's: it must not steer the terminal.
+    // The text comes from the server, and control characters could change the state of a terminal.
     message.retain(|letter| !letter.is_control());
     message
 }
@@ -192,14 +117,5 @@ mod tests {
             show(Status::new(Code::DeadlineExceeded, "")),
             "Deadline expired before operation could complete (DEADLINE_EXCEEDED)"
         );
-    }
-
-    #[test]
-    fn every_code_of_grpc_keeps_its_meaning() {
-        for number in 0..=16 {
-            let code = Code::from_i32(number);
-            let name = RpcCode::of(code).as_str().replace('_', "").to_lowercase();
-            assert_eq!(name, format!("{code:?}").to_lowercase());
-        }
     }
 }

@@ -7,7 +7,10 @@ use tokio::time::Instant;
 use tonic::Code;
 use tracing::{Level, debug, enabled};
 
-use crate::grpc::{ConnectionContext, Limit, OpenStream, StreamSummary};
+use crate::{
+    contract::RpcCode,
+    grpc::{ConnectionContext, Limit, OpenStream, StreamSummary},
+};
 
 /// Logs the end of a connection when it is dropped.
 pub(super) struct ConnectionLog {
@@ -33,7 +36,7 @@ pub(super) enum ConnectionEnd {
     PingTimeout,
     /// The client did not begin HTTP/2 in time.
     OpeningTimeout,
-    /// The client speaks HTTP/1, and was told what this port speaks.
+    /// The client speaks HTTP/1, and got an answer that says what this port speaks.
     Http1,
     Tls,
     /// The client speaks something else.
@@ -50,7 +53,7 @@ pub(super) struct StreamLog {
     began: Instant,
     /// `None` when the server stopped before the stream had ended.
     pub(super) end: Option<StreamEnd>,
-    /// Of a stream of ticks.
+    /// What a stream of ticks has sent; `None` for other calls.
     pub(super) summary: Option<StreamSummary>,
 }
 
@@ -58,7 +61,7 @@ pub(super) struct StreamLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StreamEnd {
     /// The server sent this status.
-    Grpc(Code),
+    Grpc(RpcCode),
     /// The request was no gRPC.
     Http(StatusCode),
     ResetByClient,
@@ -80,7 +83,7 @@ impl ConnectionLog {
 }
 
 impl ConnectionEnd {
-    /// Stable names.
+    /// The reason in the log. Names are stable.
     fn name(&self) -> &'static str {
         match self {
             Self::ClosedByClient => "closed_by_client",
@@ -161,7 +164,7 @@ impl StreamLog {
     /// Longest path in the log, in bytes. Those of our RPCs are shorter.
     const LONGEST_PATH: usize = 100;
 
-    /// Of a stream that begins, for the request to `path`.
+    /// The log of a stream that begins with a request to `path`.
     pub(super) fn new(open: OpenStream, path: &str) -> Self {
         let path = enabled!(Level::DEBUG).then(|| {
             let end = path.floor_char_boundary(Self::LONGEST_PATH);
@@ -179,7 +182,8 @@ impl StreamLog {
 impl StreamEnd {
     /// The status in the head of a response or in its trailers; `None` when it is yet to come.
     pub(super) fn of_status(headers: &HeaderMap) -> Option<Self> {
-        Some(Self::Grpc(Code::from_bytes(headers.get("grpc-status")?.as_bytes())))
+        let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
+        Some(Self::Grpc(RpcCode::of(code)))
     }
 
     /// The result of [`h2::SendStream::poll_reset`].
@@ -194,7 +198,7 @@ impl StreamEnd {
 impl fmt::Display for StreamEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Grpc(code) => f.write_str(code_name(*code)),
+            Self::Grpc(code) => code.fmt(f),
             Self::Http(status) => write!(f, "http_{}", status.as_str()),
             Self::ResetByClient => f.write_str("reset_by_client"),
             Self::ConnectionClosed => f.write_str("connection_closed"),
@@ -202,29 +206,6 @@ impl fmt::Display for StreamEnd {
             Self::Blocked => f.write_str("blocked"),
             Self::Failed => f.write_str("failed"),
         }
-    }
-}
-
-/// The names of the gRPC specification.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 
