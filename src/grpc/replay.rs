@@ -3,34 +3,26 @@
 //! It is read as it is sent and holds a cursor per symbol, so it costs the same however long it is. One that is open
 //! goes on as a live subscription when it has reached the present.
 
+mod span;
+mod symbol;
+
 use std::{pin::Pin, sync::Arc, task::Context, time::Duration, vec};
 
-use prost_types::Timestamp;
 use tokio::time::{Instant, Sleep, sleep};
 
+pub(super) use self::span::ReplaySpan;
+use self::symbol::{OPEN, ReplayedSymbol};
 use super::{
-    Format, WorkerContext, convert,
-    subscribe_options::{CheckedOptions, InvalidOptions, StartPoint, malformed_time},
+    Format, WorkerContext,
+    subscribe_options::{CheckedOptions, StartPoint},
     wire::V1Format,
 };
 use crate::{
-    contract::v1::WatchRequest,
-    history::{Day, DayFold, Merge},
-    hub::{Discard, Full, Hub, Interest, Quote, Sent, Start, Subscribed, Subscriber, TickMeta, WireFormat},
-    pacer::Speed,
-    tape::{Cursor, Instrument, Series},
-    tick::{Sequence, Tick, Time},
+    history::Merge,
+    hub::{Discard, Full, Hub, Interest, Sent, Start, Subscribed, Subscriber, WireFormat},
+    tape::Instrument,
+    tick::Time,
 };
-
-/// What a watch asks of a replay.
-pub(super) struct Span {
-    /// Where it begins.
-    start: Time,
-    /// The first time that is not wanted any more.
-    end: Option<Time>,
-    /// How fast its time passes; `None` for as fast as the reader takes it.
-    speed: Option<Speed>,
-}
 
 /// The replay of one stream.
 pub(super) struct Replay {
@@ -41,7 +33,7 @@ pub(super) struct Replay {
     merge: Merge,
     symbols: Vec<ReplayedSymbol>,
     interest: Interest,
-    span: Span,
+    span: ReplaySpan,
     began: Instant,
     format: V1Format,
     /// Number of symbols for which `caught_up` was sent.
@@ -58,19 +50,7 @@ struct ClosedReplay {
     merge: Merge,
 }
 
-/// One symbol.
-struct ReplayedSymbol {
-    instrument: Arc<Instrument>,
-    series: Arc<dyn Series>,
-    /// The first sequence that is not sent.
-    next: Sequence,
-    /// With a minimum interval: the least time of the next tick.
-    not_before: Time,
-    /// With quotes: the figures of the day.
-    day: Option<DayFold>,
-}
-
-/// What a replay came to.
+/// Result of polling a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Replayed {
     /// Something was appended; call it again.
@@ -85,63 +65,11 @@ pub(super) enum Replayed {
     Present,
 }
 
-/// Cost of opening a symbol or moving it to a later time, in ticks read.
-const OPEN: usize = 16;
-
-impl Span {
-    /// The span of a watch; `None` when it is no replay.
-    pub(super) fn of(request: &WatchRequest) -> Result<Option<Self>, InvalidOptions> {
-        let start = time("start_time", request.start_time)?;
-        let end = time("end_time", request.end_time)?;
-        let speed = match request.speed {
-            0.0 => None,
-            speed => Some(Speed::try_from(speed).map_err(|error| {
-                InvalidOptions::invalid(format!("speed: {error}; 0 is as fast as the reader takes it"))
-            })?),
-        };
-        match (start, end) {
-            (None, None) if speed.is_none() => Ok(None),
-            (None, _) => {
-                Err(InvalidOptions::invalid("end_time and speed go only with start_time: set it too"))
-            }
-            (Some(start), Some(end)) if end < start => {
-                Err(InvalidOptions::invalid("end_time must not be before start_time"))
-            }
-            (Some(start), end) => Ok(Some(Self { start, end, speed })),
-        }
-    }
-
-    fn is_over(&self, time: Time) -> bool {
-        self.end.is_some_and(|end| time >= end)
-    }
-
-    /// Ticks up to this time can be read now.
-    fn limit(&self, now: Time) -> Time {
-        let last = self.end.and_then(|end| end.before(Duration::from_nanos(1)));
-        last.map_or(now, |last| last.min(now))
-    }
-
-    /// Up to which time ticks are due after this duration since it began.
-    fn position(&self, elapsed: Duration) -> Time {
-        self.speed.map_or(Time::MAX, |speed| self.start + speed.of(elapsed))
-    }
-
-    /// How long it takes in real time from a position to a time after it.
-    fn until(&self, time: Time, position: Time) -> Duration {
-        let ahead = Duration::from_nanos(time.nanos().saturating_sub(position.nanos()));
-        self.speed.map_or(Duration::ZERO, |speed| speed.takes(ahead))
-    }
-}
-
-fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, InvalidOptions> {
-    value.map(|value| convert::time(value).ok_or_else(|| malformed_time(field))).transpose()
-}
-
 impl Replay {
     /// A replay of instruments, each named once. They are opened when the replay is polled.
     pub(super) fn new(
         worker: &WorkerContext,
-        span: Span,
+        span: ReplaySpan,
         options: CheckedOptions,
         instruments: Vec<Arc<Instrument>>,
     ) -> Self {
@@ -256,7 +184,7 @@ impl Replay {
             let mut next = match self.start_point.start(worker, &instrument) {
                 Ok(Start::At { next, .. }) => next,
                 Ok(Start::Snapshot) => series.sequence_from(self.span.start),
-                // It is refused, which its status has said.
+                // Refused: the status of the symbol says why.
                 Err(_) => continue,
             };
             if next < first {
@@ -317,67 +245,6 @@ impl Discard for ClosedReplay {
     }
 }
 
-impl ReplayedSymbol {
-    /// Sends a tick, unless the minimum interval leaves it out. False when more has to be read before.
-    fn send(
-        &mut self,
-        tick: &Tick,
-        interest: Interest,
-        format: &mut V1Format,
-        reads: &mut usize,
-        out: &mut Vec<u8>,
-        sent: &mut Sent,
-    ) -> bool {
-        if tick.time >= self.not_before {
-            if interest.min_interval().is_zero() && tick.sequence > self.next {
-                // The window of a growing tape has moved past what comes next.
-                format.gap(&self.instrument.symbol, self.next, tick.sequence.previous(), out);
-                self.next = tick.sequence;
-            }
-            let mut quote = None;
-            if format.quotes() {
-                let Some(day) = self.day_of(tick, reads) else { return false };
-                quote = Some(Quote::after(tick, day, &*self.series));
-            }
-            let conflated = tick.sequence.0.saturating_sub(self.next.0);
-            let meta = TickMeta { conflated, snapshot: false };
-            format.tick(&self.instrument, tick, meta, quote.as_ref(), out);
-            sent.note(meta);
-            self.next = tick.sequence.next();
-            self.not_before = tick.time + interest.min_interval();
-        }
-        *reads = reads.saturating_sub(1);
-        true
-    }
-
-    /// The figures of the day after a tick; `None` when more has to be read for them.
-    fn day_of(&mut self, tick: &Tick, reads: &mut usize) -> Option<Day> {
-        let day = match &mut self.day {
-            Some(day) => day,
-            none => {
-                *reads = reads.saturating_sub(OPEN).max(1);
-                none.insert(DayFold::new(self.series.clone(), self.instrument.day_start, tick.sequence))
-            }
-        };
-        day.reach(tick.sequence, reads)
-    }
-
-    /// A cursor at the next tick that the minimum interval does not leave out; `None` when that is `next` itself. It is
-    /// at most at the newest tick by `limit`, so that the replay reaches the present and its end with the same ticks as
-    /// if every tick were read.
-    fn jump(&self, next: &Tick, limit: Time, reads: &mut usize) -> Option<Box<dyn Cursor>> {
-        if next.time >= self.not_before {
-            return None;
-        }
-        *reads = reads.saturating_sub(OPEN);
-        let wanted = match self.not_before <= limit {
-            true => self.series.sequence_from(self.not_before).min(self.series.last()),
-            false => self.series.sequence_at(limit)?,
-        };
-        (wanted > next.sequence).then(|| self.series.cursor(wanted))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
@@ -387,7 +254,8 @@ mod tests {
     use super::*;
     use crate::{
         grpc::HistoryPool,
-        hub::{Delivery, Limits, Quota},
+        history::DayFold,
+        hub::{Delivery, Limits, Quota, Quote, TickMeta},
         tape::{Simulated, Universe},
     };
 
@@ -489,7 +357,7 @@ mod tests {
             let start = START + Duration::from_nanos(offset);
             let end = start + Duration::from_secs(seconds);
             let options = || options(Duration::from_millis(min_interval), quotes);
-            let span = |end| Span { start, end, speed: None };
+            let span = |end| ReplaySpan { start, end, speed: None };
             let worker = worker(end + Duration::from_secs(1_000));
             let instruments = || worker.tape.instruments().to_vec();
             let expected = naive(&worker, start, end, &options());
@@ -516,7 +384,7 @@ mod tests {
     fn a_thinned_replay_jumps_over_what_it_leaves_out() {
         let (days, day) = (300, Duration::from_secs(86_400));
         let worker = worker(START + days * day);
-        let span = Span { start: START, end: Some(START + days * day), speed: None };
+        let span = ReplaySpan { start: START, end: Some(START + days * day), speed: None };
         let mut replay = Replay::new(&worker, span, options(day, false), worker.tape.instruments().to_vec());
         let (_, _, used) = read(&worker, &mut replay, 100_000, 256);
         assert!(used < 3 * (days as usize + 2) * (OPEN + 2), "{used} reads for {days} days of three symbols");
@@ -525,7 +393,7 @@ mod tests {
     #[test]
     fn a_replay_without_room_for_its_symbols_does_not_go_live() {
         let worker = worker(START);
-        let span = Span { start: START, end: None, speed: None };
+        let span = ReplaySpan { start: START, end: None, speed: None };
         let instruments = worker.tape.instruments().to_vec();
         let mut replay = Replay::new(&worker, span, options(Duration::ZERO, false), instruments);
         assert_eq!(read(&worker, &mut replay, 100, 100).1, Replayed::Present);
@@ -536,7 +404,7 @@ mod tests {
     #[test]
     fn a_replay_is_freed_in_pieces() {
         let worker = worker(START);
-        let span = Span { start: START, end: None, speed: None };
+        let span = ReplaySpan { start: START, end: None, speed: None };
         let instruments = worker.tape.instruments().to_vec();
         let mut replay = Replay::new(&worker, span, options(Duration::ZERO, false), instruments);
         read(&worker, &mut replay, 100, 100);

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     ConnectionContext, Format, Limit, Turn, WorkerContext,
-    replay::{Replay, Replayed, Span},
+    replay::{Replay, ReplaySpan, Replayed},
     reply::StreamSummary,
     status::Failure,
     subscribe_error::SubscribeError,
@@ -133,7 +133,7 @@ impl Session {
     /// There is no room for them.
     pub(super) fn begin_replay(
         &mut self,
-        span: Span,
+        span: ReplaySpan,
         options: CheckedOptions,
         instruments: Vec<Arc<Instrument>>,
     ) -> Result<(), Full> {
@@ -228,7 +228,7 @@ impl Session {
             if Format::V1WithQuotes.is_of(&interest) && !self.worker.has_quotes(instrument) {
                 interest.format = Format::V1 as u8;
             }
-            // Its status has said that it is refused.
+            // Refused: the status of the symbol says why.
             let Ok(start) = all.start_point.start(&self.worker, instrument) else { continue };
             self.add(instrument, interest, start, now)?;
         }

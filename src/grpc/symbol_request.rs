@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use super::{
     MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, Turn, WorkerContext,
-    replay::Span,
+    replay::ReplaySpan,
     session::Session,
     status::Failure,
     subscribe_error::SubscribeError,
@@ -51,11 +51,11 @@ enum Step {
     Subscribe(CheckedOptions),
     /// Looks for entries of `after_sequence` that the request does not name.
     Strays(CheckedOptions),
-    Replay(CheckedOptions, Span, BTreeMap<Symbol, Arc<Instrument>>),
+    Replay(CheckedOptions, ReplaySpan, BTreeMap<Symbol, Arc<Instrument>>),
     /// Adds the statuses of removed symbols.
     Removed(CheckedOptions),
     /// Looks for strays of a replay.
-    StraysOfReplay(CheckedOptions, Span, BTreeMap<Symbol, Arc<Instrument>>),
+    StraysOfReplay(CheckedOptions, ReplaySpan, BTreeMap<Symbol, Arc<Instrument>>),
     Unsubscribe,
     List(Listing),
     Done,
@@ -109,7 +109,7 @@ impl SymbolRequest {
     pub(super) fn replay(
         worker: &WorkerContext,
         mut subscription: Subscription,
-        span: Result<Span, InvalidOptions>,
+        span: Result<ReplaySpan, InvalidOptions>,
     ) -> Self {
         let step = match (CheckedOptions::of(worker, &mut subscription), span) {
             _ if subscription.symbols.is_empty() => Step::Refuse(InvalidOptions::invalid(NO_SYMBOL)),
@@ -381,7 +381,7 @@ impl SymbolRequest {
         &mut self,
         session: &mut Session,
         options: CheckedOptions,
-        span: Span,
+        span: ReplaySpan,
         instruments: BTreeMap<Symbol, Arc<Instrument>>,
     ) -> Result<(), Failure> {
         let begun = match self.statuses.has_subscribed() {

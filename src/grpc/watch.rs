@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use super::{
-    Turn, replay::Span, session::Session, stream::StreamHandler, symbol_request::SymbolRequest, v1::V1,
+    Turn, replay::ReplaySpan, session::Session, stream::StreamHandler, symbol_request::SymbolRequest, v1::V1,
 };
 use crate::contract::v1::{Subscription, WatchRequest};
 
@@ -16,7 +16,7 @@ impl StreamHandler for Watch {
     const ONE_REQUEST: bool = true;
 
     fn on_request(&mut self, session: &mut Session, request: WatchRequest) -> Result<(), Status> {
-        let span = Span::of(&request).transpose();
+        let span = ReplaySpan::of(&request).transpose();
         let subscription = Subscription::from(request);
         let request = match span {
             None => SymbolRequest::subscribe(&session.worker, 0, subscription),
