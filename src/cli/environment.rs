@@ -27,14 +27,19 @@ where
     N: AsRef<OsStr>,
     V: AsRef<OsStr>,
 {
-    let known = known_variables();
-    let mut unknown = Vec::new();
-    for (name, value) in variables {
+    let variables = variables.into_iter().filter_map(|(name, value)| {
         let (name, value) = (name.as_ref().to_string_lossy(), value.as_ref().to_string_lossy());
-        if name.starts_with(PREFIX) && !known.contains(&*name) && !is_of_kubernetes(&name, &value) {
-            unknown.push(UnknownVariable { nearest: nearest(&name, &known), name: name.into_owned() });
-        }
+        (name.starts_with(PREFIX) && !is_of_kubernetes(&name, &value)).then(|| name.into_owned())
+    });
+    let mut variables = variables.peekable();
+    // Most processes have none, and then the flags need not be looked up.
+    if variables.peek().is_none() {
+        return Vec::new();
     }
+    let known = known_variables();
+    let unknown = variables.filter(|name| !known.contains(name));
+    let mut unknown: Vec<_> =
+        unknown.map(|name| UnknownVariable { nearest: nearest(&name, &known), name }).collect();
     unknown.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     unknown
 }

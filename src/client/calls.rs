@@ -7,7 +7,7 @@ use super::{
     TapeInfo, TickRange,
     chunks::chunks,
     convert::{self, Malformed, timestamp},
-    history::{half_open, wire_sequences},
+    history::{half_open, half_open_times, wire_sequences},
     pages::Page,
     replica::Replica,
 };
@@ -115,7 +115,7 @@ impl Client {
         interval: Duration,
         times: impl RangeBounds<Time>,
     ) -> Pages<Candle> {
-        let (start, end) = half_open(&times, |time| Time::from_nanos(time.nanos().saturating_add(1)));
+        let (start, end) = half_open_times(&times);
         let symbol = symbol.into();
         self.pages(move |replica, page_token| {
             let request = ListCandlesRequest {

@@ -1,6 +1,9 @@
 //! Past ticks, candles and digests: what to ask for, and the answers.
 
-use std::ops::{Bound, Range, RangeBounds};
+use std::{
+    ops::{Bound, Range, RangeBounds},
+    time::Duration,
+};
 
 use super::convert::{self, Malformed};
 use crate::{
@@ -77,7 +80,7 @@ impl TickRange {
 
     /// The ticks of some times.
     pub fn times(times: impl RangeBounds<Time>) -> Self {
-        let (start, end) = half_open(&times, |time| Time::from_nanos(time.nanos().saturating_add(1)));
+        let (start, end) = half_open_times(&times);
         Self { span: Span::Times(start, end), newest_first: false, page_size: Self::PAGE }
     }
 
@@ -160,6 +163,11 @@ pub(super) fn half_open<T: Copy>(
         Bound::Unbounded => None,
     };
     (start, end)
+}
+
+/// A range of times as inclusive start and exclusive end.
+pub(super) fn half_open_times(times: &impl RangeBounds<Time>) -> (Option<Time>, Option<Time>) {
+    half_open(times, |time| time + Duration::from_nanos(1))
 }
 
 /// Sequences as requests have them, in which an end of zero means now.

@@ -91,11 +91,9 @@ impl Replica {
         &self,
         request: HealthCheckRequest,
     ) -> Result<HealthCheckResponse, ClientError> {
-        let mut service = Grpc::new(self.channel.clone());
         let call = async {
-            service.ready().await.map_err(|error| Status::from_error(error.into()))?;
             let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
-            service.unary(Request::new(request), path, ProstCodec::default()).await
+            self.ready().await?.unary(Request::new(request), path, ProstCodec::default()).await
         };
         self.answered(call).await
     }
@@ -105,13 +103,18 @@ impl Replica {
         &self,
         request: WatchRequest,
     ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
-        let mut service = Grpc::new(self.channel.clone());
         let call = async {
-            service.ready().await.map_err(|error| Status::from_error(error.into()))?;
             let path = PathAndQuery::from_static("/ticker.v1.TickerStreamService/Watch");
-            service.server_streaming(Request::new(request), path, ProstCodec::default()).await
+            self.ready().await?.server_streaming(Request::new(request), path, ProstCodec::default()).await
         };
         self.answered(call).await
+    }
+
+    /// The channel, ready for a call that no generated client makes.
+    async fn ready(&self) -> Result<Grpc<Channel>, Status> {
+        let mut service = Grpc::new(self.channel.clone());
+        service.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        Ok(service)
     }
 
     pub(super) fn timed_out(&self, waited: Duration) -> ClientError {

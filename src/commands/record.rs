@@ -22,10 +22,12 @@ use super::{
     silence::{Expected, Silence},
     usage, warnings,
 };
-use crate::client::{
-    Client, ClientError, Delivery, Event, InstrumentInfo, Settings, SubscribeOptions, Subscription,
+use crate::{
+    client::{
+        Client, ClientError, Delivery, Event, InstrumentInfo, Settings, SubscribeOptions, Subscription,
+    },
+    tick::Symbol,
 };
-use crate::tick::Symbol;
 
 mod recording;
 

@@ -4,8 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::client::LiveTick;
-use crate::timestamp::show_with_decimals;
+use crate::{client::LiveTick, timestamp::show_with_decimals};
 
 /// Writes ticks in one format. Nothing is sure to be written before `flush`.
 pub(super) enum TickWriter<W: Write> {

@@ -17,8 +17,8 @@ use tokio_stream::StreamExt;
 
 use self::compare::{Comparison, Difference, compare};
 use super::{output, phrases::counted, usage};
-use crate::client::{Client, ClientError, Endpoint, Settings, TapeInfo};
 use crate::{
+    client::{Client, ClientError, Endpoint, Settings, TapeInfo},
     tick::{Tick, Time},
     timestamp,
 };

@@ -25,8 +25,11 @@ use super::{
     silence::{Expected, Silence},
     usage, warnings,
 };
-use crate::client::{Client, Delivery, Event, ReplayOptions, Settings, SubscribeOptions, Subscription};
-use crate::{tick::Time, timestamp};
+use crate::{
+    client::{Client, Delivery, Event, ReplayOptions, Settings, SubscribeOptions, Subscription},
+    tick::Time,
+    timestamp,
+};
 
 mod board;
 mod rate;
