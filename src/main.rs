@@ -44,8 +44,8 @@ fn main() -> ExitCode {
         Command::Health(args) => on_this_thread(health::run(args)),
     };
     done.unwrap_or_else(|error| {
-        // Standard error may be closed; then there is nobody to tell.
-        let _ = io::stderr().write_all(told(&error).as_bytes());
+        // Standard error may be closed. The exit code says enough.
+        let _ = io::stderr().write_all(error_lines(&error).as_bytes());
         ExitCode::FAILURE
     })
 }
@@ -72,7 +72,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     config.collect_memory = Some(memory::collect);
     let tape = config.tape.clone();
     on_this_thread(async {
-        // Before anybody is told that it serves: a signal that nobody listens for kills at once.
+        // Before the banner is printed, because a signal without a handler ends the process at once.
         let signal = shutdown::signals()?;
         let bound = Bound::bind(config)?;
         // With a log in JSON, every line of the output is JSON.
@@ -121,8 +121,8 @@ fn on_this_thread(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyho
     runtime.context("cannot start the runtime")?.block_on(work)
 }
 
-/// An error and its causes, a line each. Causes that repeat what was told are left out.
-fn told(error: &anyhow::Error) -> String {
+/// An error and its causes, a line each. A cause whose text is already there is left out.
+fn error_lines(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error}\n");
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {

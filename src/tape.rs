@@ -19,7 +19,7 @@
 //! - **Instruments**: an instrument is listed from its first tick on. None is ever removed or changed.
 //! - **Order**: once a call has shown that a tick or an instrument has arrived, or that a tick has left the window, every later
 //!   call shows it, on any thread and through any method.
-//! - **Arrival**: a cursor at the newest tick tells when there is another one ([`Cursor::wake_on_arrival`]). A tick of an
+//! - **Arrival**: a cursor at the newest tick wakes its reader when there is another one ([`Cursor::wake_on_arrival`]). A tick of an
 //!   instrument that no cursor waits for wakes nobody.
 //! - **Identity**: it stays the same while the tape grows and its window moves.
 //!
@@ -107,7 +107,7 @@ pub trait Series: Send + Sync {
     }
 
     /// The tick of a sequence. A sequence before the first is taken as the first, a sequence after the last as the last;
-    /// the sequence of the tick tells.
+    /// the sequence of the returned tick shows which.
     fn tick(&self, sequence: Sequence) -> Tick;
 
     /// Reads on from a sequence, faster than asking for each tick. A sequence that is not available is taken as the first or

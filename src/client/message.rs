@@ -24,7 +24,7 @@ pub(super) enum Message {
         sequence: Sequence,
     },
     Draining,
-    /// A sign of life, or a message that only a newer client understands.
+    /// A message that only shows that the stream is alive, or that only a newer client understands.
     Alive,
 }
 

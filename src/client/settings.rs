@@ -18,7 +18,7 @@ pub struct Settings {
     /// How long a server may take to answer a call, or to begin a stream. 10 s.
     pub answer_timeout: Duration,
     /// A stream on which nothing arrives for this time is given up: three heartbeats and a little more, 16 s. Halfway
-    /// the client asks the server for a sign of life.
+    /// the client sends a ping.
     pub silence_timeout: Duration,
     /// Longest wait before the second attempt to reconnect, from which on it doubles with each attempt. The actual wait
     /// is random, from zero up to this backoff, so that the clients of a service do not come back all at once. 50 ms.

@@ -39,7 +39,7 @@ struct Shared {
     task: Mutex<Option<Waker>>,
 }
 
-/// What a connection is told to do.
+/// What a connection has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Take no new streams, and close when those that are open have ended.

@@ -151,7 +151,7 @@ impl LimitLog {
         }
     }
 
-    /// Counts one more. How many a line is to tell of, if one is due.
+    /// Counts one more. Returns the count for the next line when that line is due.
     fn count(&self, limit: Limit) -> Option<u64> {
         let met = &self.met[limit as usize];
         met.count.fetch_add(1, Relaxed);

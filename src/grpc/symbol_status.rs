@@ -146,7 +146,7 @@ pub(super) fn refused(symbol: &str, code: Code, message: &str) -> SymbolStatus {
     SymbolStatus { message: message.to_owned(), ..status(symbol, code) }
 }
 
-/// The options are told in real time, as they were asked for.
+/// The status has the options in real time, as in the request.
 pub(super) fn subscribed(symbol: &str, interest: Interest, clock: Clock) -> SymbolStatus {
     let (delivery, min_interval) = match interest.delivery {
         Delivery::Latest { min_interval } => (v1::Delivery::Latest, min_interval),

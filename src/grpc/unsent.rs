@@ -47,7 +47,7 @@ impl AnswerBudget {
     /// A connection with at most this many unsent bytes never has to give way.
     const SMALL: usize = 64 * 1024;
 
-    /// Of a connection without answers. They will count among those of the whole server.
+    /// A connection without unsent answers. They count against the budget of the server as well.
     pub(super) fn new(server: &ServerContext) -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
@@ -59,7 +59,7 @@ impl AnswerBudget {
         })
     }
 
-    /// Bytes of answers of one stream or call, none so far.
+    /// Counts the answers of one stream or call, none so far.
     pub(super) fn unsent(self: &Arc<Self>) -> Unsent {
         let (place, place_of_all) = (self.of_connection.place(), self.of_server.place());
         Unsent { answers: self.clone(), bytes: 0, reserved: 0, place, place_of_all }
@@ -133,7 +133,7 @@ impl Unsent {
         }
     }
 
-    /// How many there are.
+    /// Number of unsent bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

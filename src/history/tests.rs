@@ -432,17 +432,17 @@ proptest! {
         jumps in prop::collection::vec(0u64..4, 200),
     ) {
         let series: Vec<_> = lists.iter().map(|(ticks, _)| Written(ticks.clone())).collect();
-        let from = |lane: usize| Sequence(lists[lane].0[0].sequence.0 + lists[lane].1);
-        let begin = || Merge::new(series.iter().enumerate().map(|(lane, one)| (one as &dyn Series, from(lane))));
-        let all = || lists.iter().enumerate().flat_map(|(lane, (ticks, _))| {
-            ticks.iter().filter(move |tick| tick.sequence >= from(lane)).map(move |tick| (lane, *tick))
+        let from = |place: usize| Sequence(lists[place].0[0].sequence.0 + lists[place].1);
+        let begin = || Merge::new(series.iter().enumerate().map(|(place, one)| (one as &dyn Series, from(place))));
+        let all = || lists.iter().enumerate().flat_map(|(place, (ticks, _))| {
+            ticks.iter().filter(move |tick| tick.sequence >= from(place)).map(move |tick| (place, *tick))
         });
         let mut expected: Vec<_> = all().collect();
-        expected.sort_by_key(|(lane, tick)| (tick.time, *lane, tick.sequence));
+        expected.sort_by_key(|(place, tick)| (tick.time, *place, tick.sequence));
         let mut merge = begin();
         let mut found = Vec::new();
-        while let Some((lane, tick)) = merge.peek() {
-            found.push((lane, *tick));
+        while let Some((place, tick)) = merge.peek() {
+            found.push((place, *tick));
             merge.advance();
         }
         prop_assert_eq!(&found, &expected);
@@ -450,13 +450,13 @@ proptest! {
         // A jump leaves out ticks of one series and changes nothing else.
         let (mut merge, mut jumps) = (begin(), jumps.into_iter().cycle());
         let mut found = Vec::new();
-        while let Some((lane, tick)) = merge.peek() {
+        while let Some((place, tick)) = merge.peek() {
             let (tick, jump) = (*tick, jumps.next().unwrap());
-            found.push((lane, tick));
+            found.push((place, tick));
             let after = tick.sequence.0 + 1 + jump;
-            let to = Sequence(after.min(series[lane].last().0));
-            expected.retain(|(other, one)| *other != lane || one.sequence <= tick.sequence || one.sequence >= to);
-            merge.advance_or_jump(|next| (to > next.sequence).then(|| series[lane].cursor(to)));
+            let to = Sequence(after.min(series[place].last().0));
+            expected.retain(|(other, one)| *other != place || one.sequence <= tick.sequence || one.sequence >= to);
+            merge.advance_or_jump(|next| (to > next.sequence).then(|| series[place].cursor(to)));
         }
         prop_assert_eq!(found, expected);
     }

@@ -201,7 +201,8 @@ impl SlotWriter<'_> {
         self.catch_up()
     }
 
-    /// Nothing before the end of the minimum interval. The end sends what there is, even if no tick follows.
+    /// Writes nothing: the slot gets no signals until its minimum interval ends. The newest tick is sent then, even if no
+    /// other follows.
     fn mute(&mut self) -> Written {
         if *self.reads == 0 {
             return Written::Part;
