@@ -35,7 +35,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve live prices. This is what `ticker` does without a command.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Watch live prices: a table on a terminal, lines, JSON or CSV in a pipe.
     Watch(WatchArgs),
     /// Record every tick to a file that `ticker serve --tape` can play.

@@ -2,7 +2,14 @@
 
 mod recording;
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use clap::{Args, builder::BoolishValueParser};
 pub use recording::{Playback, RecordingArgs};
@@ -11,7 +18,7 @@ use thiserror::Error;
 use crate::{
     duration,
     pacer::{Clock, Speed},
-    server::{self, Timeouts},
+    server::{self, Drain, Timeouts},
     tape::{LoadProgress, RecordedError, Simulated, Tape, Universe, UniverseError},
     telemetry::LogFormat,
     tick::Time,
@@ -20,6 +27,8 @@ use crate::{
 
 /// Default seed.
 const SEED: u64 = 1;
+/// Default address of the admin port.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// Options of the service.
 #[derive(Args, Clone, Debug)]
@@ -27,6 +36,10 @@ pub struct ServeArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "TICKER_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// Address and port for /livez, /readyz and /metrics over HTTP/1.1; port 0 takes a free one [default: 127.0.0.1:9090, if it
+    /// is free]
+    #[arg(long, env = "TICKER_ADMIN", value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
     /// Number that the prices are made from; replicas of one service share it
     #[arg(long, env = "TICKER_SEED", value_name = "NUMBER", default_value_t = SEED)]
     pub seed: u64,
@@ -67,6 +80,18 @@ pub struct ServeArgs {
     /// closed
     #[arg(long, env = "TICKER_STALL_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     pub stall_timeout: Duration,
+    /// Streams of ticks end after about this time (±10 %), so that their clients move to new replicas [default: never]
+    #[arg(long, env = "TICKER_MAX_STREAM_AGE", value_name = "DURATION", value_parser = age)]
+    pub max_stream_age: Option<Duration>,
+    /// Connections get GOAWAY after about this time (±10 %), so that their clients look for new replicas [default: never]
+    #[arg(long, env = "TICKER_MAX_CONNECTION_AGE", value_name = "DURATION", value_parser = age)]
+    pub max_connection_age: Option<Duration>,
+    /// On SIGTERM or Ctrl-C, streams end at random moments of this time [default: 5 ms for each stream, at most 5s]
+    #[arg(long, env = "TICKER_DRAIN_SPREAD", value_name = "DURATION", value_parser = duration::parse)]
+    pub drain_spread: Option<Duration>,
+    /// What has not ended by this time after SIGTERM or Ctrl-C is cut
+    #[arg(long, env = "TICKER_DRAIN_DEADLINE", value_name = "DURATION", default_value = "10s", value_parser = drain_deadline)]
+    pub drain_deadline: Duration,
     /// How the log on standard error is written; TICKER_LOG chooses what is logged
     #[arg(long, env = "TICKER_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -87,6 +112,25 @@ pub enum ConfigError {
     /// A recording needs nothing to make prices from.
     #[error("--tape plays a recording and {0} makes prices: leave one of them out")]
     NotWithTape(&'static str),
+    /// Clients and operators would meet on one port.
+    #[error("--admin is {admin} and --listen {listen}: they need different ports")]
+    SameAddress {
+        /// The admin port.
+        admin: SocketAddr,
+        /// The port of the service.
+        listen: SocketAddr,
+    },
+    /// Streams would be cut before they have ended.
+    #[error(
+        "--drain-spread is {spread:?} and --drain-deadline {deadline:?}: streams must end before the deadline, so choose a \
+         shorter spread or a longer deadline"
+    )]
+    SpreadPastDeadline {
+        /// The spread.
+        spread: Duration,
+        /// The deadline.
+        deadline: Duration,
+    },
     /// Nothing of the recording is left to play.
     #[error(
         "the tape ends at {}: --tape-start must not be after that, and is {}",
@@ -148,6 +192,14 @@ impl ServeArgs {
         if let Some(flag) = self.of_no_tape().filter(|_| self.recording.file().is_some()) {
             return Err(ConfigError::NotWithTape(flag));
         }
+        let drain = Drain { spread: self.drain_spread, deadline: self.drain_deadline };
+        if let Some(spread) = drain.spread.filter(|spread| *spread > drain.deadline) {
+            return Err(ConfigError::SpreadPastDeadline { spread, deadline: drain.deadline });
+        }
+        let admin = self.admin.unwrap_or(ADMIN);
+        if self.admin.is_some() && is_same_socket(admin, self.listen) {
+            return Err(ConfigError::SameAddress { admin, listen: self.listen });
+        }
         let listed = self.instruments.as_deref().map(Universe::read).transpose()?;
         let playback = self.recording.load(listed.as_ref(), progress)?;
         let (tape, clock): (Arc<dyn Tape>, Clock) = match &playback {
@@ -164,6 +216,7 @@ impl ServeArgs {
         };
         let config = server::Config {
             listen: self.listen,
+            admin: Some(admin).filter(|admin| !is_same_socket(*admin, self.listen)),
             tape,
             clock,
             flush_interval: self.flush_interval,
@@ -171,7 +224,13 @@ impl ServeArgs {
             heartbeat_interval: self.heartbeat_interval,
             max_connections: self.max_connections.unwrap_or_else(default_max_connections),
             max_subscriptions: self.max_subscriptions.get(),
-            timeouts: Timeouts { max_idle: self.max_connection_idle, stall_timeout: self.stall_timeout },
+            timeouts: Timeouts {
+                max_idle: self.max_connection_idle,
+                max_age: self.max_connection_age,
+                stall_timeout: self.stall_timeout,
+            },
+            max_stream_age: self.max_stream_age,
+            drain,
             collect_memory: None,
             workers: self
                 .workers
@@ -180,6 +239,12 @@ impl ServeArgs {
         };
         Ok((config, playback))
     }
+}
+
+/// Whether two sockets would take the same port of the same address.
+fn is_same_socket(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && is_same_ip
 }
 
 fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
@@ -196,6 +261,14 @@ fn heartbeat_interval(text: &str) -> Result<Duration, String> {
 
 fn timeout(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_millis(100), Duration::from_secs(24 * 60 * 60))
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_secs(1), Duration::from_secs(365 * 24 * 60 * 60))
+}
+
+fn drain_deadline(text: &str) -> Result<Duration, String> {
+    within(text, Duration::ZERO, Duration::from_secs(60 * 60))
 }
 
 /// The limit of open files less those that the server itself needs, or half of it if that is more.

@@ -7,7 +7,9 @@
 //! There is one hub per worker thread, and it serves the streams of that thread alone, so its lock is never
 //! contended.
 
+mod counters;
 mod day_tracker;
+mod departures;
 mod dirty;
 mod flush;
 mod format;
@@ -27,6 +29,7 @@ use std::{
 
 use tokio::sync::Notify;
 
+pub use counters::Counters;
 pub use flush::Flush;
 pub use format::{Quote, TickMeta, WireFormat};
 pub use interest::{Delivery, Interest, Start};
@@ -39,6 +42,7 @@ use crate::{
     tick::{Sequence, Symbol, Tick, Time},
 };
 use day_tracker::DayTracker;
+use departures::{Departure, Departures};
 use dirty::Dirty;
 use ids::{FreeList, IdChange, Ids};
 use interest::{Slot, SlotState};
@@ -59,6 +63,10 @@ pub struct Limits {
     pub max_idle_streams: usize,
     /// Idle timeout while there are more than [`Self::max_idle_streams`]. The streams that are idle longest end first.
     pub crowded_max_idle: Duration,
+    /// Maximum age of a stream, ±10 % jitter.
+    pub max_age: Option<Duration>,
+    /// How long before the end of a stream that reaches its maximum age its client is warned.
+    pub warning: Duration,
 }
 
 impl Default for Limits {
@@ -69,6 +77,8 @@ impl Default for Limits {
             max_idle: Duration::from_secs(10 * 60),
             max_idle_streams: 1_000,
             crowded_max_idle: Duration::from_secs(10),
+            max_age: None,
+            warning: Duration::from_secs(1),
         }
     }
 }
@@ -141,7 +151,8 @@ struct State {
     deferred: BTreeSet<(Time, u32, u32)>,
     /// All subscriptions of the server.
     quota: Arc<Quota>,
-    closed: bool,
+    departures: Departures,
+    counters: Arc<Counters>,
 }
 
 /// An instrument that somebody watches.
@@ -211,6 +222,7 @@ struct Entry {
     /// The subscriptions of its connection.
     quota: Arc<Quota>,
     sent: Sent,
+    departure: Option<Departure>,
 }
 
 impl Hub {
@@ -239,7 +251,8 @@ impl Hub {
             beat_from: 0,
             deferred: BTreeSet::new(),
             quota,
-            closed: false,
+            departures: Departures::default(),
+            counters: Arc::default(),
         };
         Self { state: Mutex::new(state), changed: Notify::new(), left: Notify::new() }
     }
@@ -249,7 +262,12 @@ impl Hub {
         self.lock().quota.clone()
     }
 
-    /// Waits until [`Self::tell`], [`Self::beat`] or [`Self::wake_deferred`] must be called earlier than planned.
+    /// What its subscribers were sent.
+    pub fn counters(&self) -> Arc<Counters> {
+        self.lock().counters.clone()
+    }
+
+    /// Waits until [`Self::tell`], [`Self::beat`], [`Self::depart`] or [`Self::wake_deferred`] must be called earlier than planned.
     /// Cancel safe.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -308,15 +326,6 @@ impl Hub {
     /// Begins a flush; see [`Flush`].
     pub fn begin_flush(&self) -> Flush<'_> {
         Flush::new(self.lock())
-    }
-
-    /// Ends every stream: from now on each pull says [`Pulled::Closed`].
-    pub fn close(&self) {
-        let state = &mut *self.lock();
-        state.closed = true;
-        for entry in state.subscribers.iter_mut().flatten() {
-            entry.signal();
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

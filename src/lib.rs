@@ -70,6 +70,10 @@ pub mod history;
 #[cfg(feature = "server")]
 pub mod hub;
 #[cfg(feature = "server")]
+pub mod jitter;
+#[cfg(feature = "server")]
+pub mod metrics;
+#[cfg(feature = "server")]
 pub mod pacer;
 #[cfg(feature = "server")]
 pub mod server;

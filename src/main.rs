@@ -3,9 +3,8 @@
 use std::{
     env,
     io::{self, Write},
-    net::SocketAddr,
     pin::pin,
-    process::ExitCode,
+    process::{self, ExitCode},
 };
 
 use anyhow::Context;
@@ -13,8 +12,8 @@ use ticker::{
     cli::{Bar, Cli, Command, unknown_variables},
     commands::{health, list, record, verify, watch},
     config::{Playback, ServeArgs},
-    server::Bound,
-    shutdown,
+    server::{self, Bound, ServerError},
+    shutdown::Signals,
     tape::{Identity, Tape},
     telemetry::{self, LogFormat},
 };
@@ -30,12 +29,12 @@ fn main() -> ExitCode {
     }
     warn_of_unknown_variables(&command);
     let done = match command {
-        Command::Serve(args) => serve(args),
+        Command::Serve(args) => serve(*args),
         Command::Watch(args) => on_this_thread(watch::run(args)),
         Command::Record(args) => on_this_thread(async {
-            let stop = shutdown::signals()?;
+            let mut signals = Signals::listen()?;
             record::run(args, async {
-                stop.await;
+                signals.next().await;
             })
             .await
         }),
@@ -64,7 +63,7 @@ fn warn_of_unknown_variables(command: &Command) {
 
 fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     memory::start_purging().context("cannot start the thread that returns memory to the system")?;
-    let log_format = args.log_format;
+    let (log_format, is_admin_given) = (args.log_format, args.admin.is_some());
     let (mut config, playback) = {
         let bar = Bar::new();
         args.load(&mut |progress| bar.show(progress))?
@@ -73,30 +72,51 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let tape = config.tape.clone();
     on_this_thread(async {
         // Before the banner is printed, because a signal without a handler ends the process at once.
-        let signal = shutdown::signals()?;
-        let bound = Bound::bind(config)?;
+        let mut signals = Signals::listen()?;
+        let bound = bind(config, is_admin_given)?;
         // With a log in JSON, every line of the output is JSON.
         if log_format == LogFormat::Text {
             // The service runs whether or not anybody reads this.
-            let _ = io::stdout().write_all(banner(&*tape, playback, bound.local_addr()).as_bytes());
+            let _ = io::stdout().write_all(banner(&*tape, playback, &bound).as_bytes());
         }
         let shutdown = CancellationToken::new();
         let mut serving = pin!(bound.serve(shutdown.clone()));
         tokio::select! {
             // Serving ends by itself only with an error.
             ended = &mut serving => ended?,
-            signal = signal => {
+            signal = signals.next() => {
                 info!(reason = %signal, "stopping");
                 shutdown.cancel();
-                serving.await?;
+                tokio::select! {
+                    ended = serving => ended?,
+                    signal = signals.next() => {
+                        info!(reason = %signal, "stopped at once");
+                        // Returning would wait for the threads of the workers.
+                        process::exit(signal.exit_code().into());
+                    }
+                }
             }
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
+/// Takes the addresses. The default address of the admin port may be taken: several servers on one machine share it.
+fn bind(config: server::Config, is_admin_given: bool) -> Result<Bound, ServerError> {
+    match Bound::bind(config.clone()) {
+        Err(ServerError::Admin { address, source }) if !is_admin_given => {
+            info!(%address, error = %source, "there is no admin port: its default address is taken; --admin chooses another one");
+            Bound::bind(server::Config { admin: None, ..config })
+        }
+        bound => bound,
+    }
+}
+
 /// What is served, where, and how to try it.
-fn banner(tape: &dyn Tape, playback: Option<Playback>, address: SocketAddr) -> String {
+fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound) -> String {
+    let address = bound.local_addr();
+    let admin =
+        bound.admin_addr().map(|admin| format!("metrics http://{admin}/metrics\n")).unwrap_or_default();
     let Identity { tape_id, seed, engine_version, .. } = tape.identity();
     let count = tape.instruments().len();
     let origin = match playback {
@@ -107,7 +127,7 @@ fn banner(tape: &dyn Tape, playback: Option<Playback>, address: SocketAddr) -> S
         tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
     format!(
         "ticker serves {count} instrument{s} on {address}\n\
-         tape {tape_id} {origin}\n\n  \
+         tape {tape_id} {origin}\n{admin}\n  \
          grpcurl -plaintext -d '{{\"symbol\":\"{example}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
          {program} watch {example} --endpoint http://{address}\n",
         program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),

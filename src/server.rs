@@ -1,7 +1,10 @@
 //! Starts and stops a server: a listener, a worker per core, health and reflection.
 
+mod admin;
 mod admission;
 mod connection;
+mod drain;
+mod flush_metrics;
 mod frames;
 mod http1;
 mod listener;
@@ -15,9 +18,9 @@ use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::timeout_at,
 };
 use tokio_util::sync::CancellationToken;
 use tonic_health::{
@@ -34,8 +37,11 @@ use crate::{
     pacer::Clock,
     tape::Tape,
 };
+use admin::{Admin, Collector};
 use admission::Admission;
 pub use connection::Timeouts;
+pub use drain::Drain;
+use flush_metrics::FlushMetrics;
 use listener::Listener;
 use worker::Worker;
 
@@ -44,6 +50,8 @@ use worker::Worker;
 pub struct Config {
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Address of the admin port, which serves `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
+    pub admin: Option<SocketAddr>,
     /// The tape to serve.
     pub tape: Arc<dyn Tape>,
     /// The time on the tape.
@@ -62,6 +70,11 @@ pub struct Config {
     pub max_subscriptions: usize,
     /// Timeouts of connections.
     pub timeouts: Timeouts,
+    /// Maximum age of a stream of ticks, ±10 % jitter. Its client is warned a second before, if the package has a message for
+    /// that, and the stream ends with UNAVAILABLE.
+    pub max_stream_age: Option<Duration>,
+    /// How it stops.
+    pub drain: Drain,
     /// Called about once a second on the thread of each worker: makes memory that the thread has freed ready to be returned
     /// to the system, if the allocator needs that. With `true` it may take up to a millisecond; that is once, some seconds
     /// after clients have left. With `false` it must return within microseconds.
@@ -80,6 +93,7 @@ impl Config {
 pub struct Bound {
     config: Config,
     listener: Listener,
+    admin: Option<Admin>,
 }
 
 /// Why a server does not run.
@@ -88,6 +102,16 @@ pub enum ServerError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: is another server there? --listen chooses the address")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address of the admin port cannot be listened on.
+    #[error(
+        "cannot listen on {address} for the admin port: is another server there? --admin chooses the address"
+    )]
+    Admin {
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -102,17 +126,19 @@ pub enum ServerError {
 }
 
 impl Bound {
-    /// Open streams end within this time of a shutdown, or are cut.
+    /// After the deadline of its drain, a server stops within this time.
     pub const GRACE: Duration = Duration::from_secs(1);
 
-    /// Takes the address.
+    /// Takes the addresses.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// An address cannot be listened on.
     pub fn bind(config: Config) -> Result<Self, ServerError> {
+        let bind = |address| Admin::bind(address).map_err(|source| ServerError::Admin { address, source });
+        let admin = config.admin.map(bind).transpose()?;
         let address = config.listen;
         let listener = Listener::bind(address).map_err(|source| ServerError::Listen { address, source })?;
-        Ok(Self { config, listener })
+        Ok(Self { config, listener, admin })
     }
 
     /// The address that is bound, with the real port.
@@ -120,22 +146,30 @@ impl Bound {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown` is cancelled; then open streams end with UNAVAILABLE and, within [`Self::GRACE`],
-    /// every connection is closed. Needs a tokio runtime with its drivers enabled.
+    /// The address of the admin port, with the real port.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::local_addr)
+    }
+
+    /// Serves until `shutdown` is cancelled. Then it drains: the named services are NOT_SERVING, no connections are accepted, and
+    /// new streams of ticks are refused. The open ones end with UNAVAILABLE, spread over [`Drain::spread`], and their
+    /// connections get GOAWAY. It returns when all have closed, or [`Self::GRACE`] after [`Drain::deadline`] at the latest.
+    /// Needs a tokio runtime with its drivers enabled.
     ///
     /// # Errors
     /// A part of the server could not be started, or a worker was lost.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ServerError> {
-        let Self { config, listener } = self;
-        let mut health = serving().await;
+        let Self { config, listener, admin } = self;
+        let health = serving().await;
         let history = HistoryPool::default();
         let context = config.context();
         let admission = Admission::new(config.max_connections.get(), context.clone());
         let subscriptions = Quota::new(config.max_subscriptions);
         let mut threads = JoinSet::new();
-        let mut workers = Vec::new();
+        let (mut workers, mut sent) = (Vec::new(), Vec::new());
         for _ in 0..config.workers.get() {
-            let (worker, router) = context_and_router(&config, &health, &history, &subscriptions)?;
+            let (worker, router) = context_and_router(&config, &context, &health, &history, &subscriptions)?;
+            sent.push(worker.hub.counters());
             let (worker, run) = Worker::start(worker, router, config.clone())
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
@@ -143,6 +177,7 @@ impl Bound {
         }
         info!(
             address = %listener.local_addr(),
+            admin = admin.as_ref().map(|admin| display(admin.local_addr())),
             tape_id = config.tape.identity().tape_id,
             instruments = config.tape.instruments().len(),
             workers = config.workers,
@@ -151,25 +186,34 @@ impl Bound {
             "serving"
         );
 
+        let collector = Collector {
+            context: context.clone(),
+            admission: admission.clone(),
+            subscriptions,
+            history,
+            tape: config.tape.clone(),
+            sent,
+            flushes: workers.iter().map(Worker::flushes).cloned().collect(),
+        };
+        // Stops when this returns.
+        let mut admin_task = JoinSet::new();
+        if let Some(admin) = admin {
+            admin_task.spawn(admin.serve(collector));
+        }
+
         let ended = tokio::select! {
             dealt = listener.deal_to(&workers, &admission) => dealt.map_err(|error| ServerError::Start("the listener", error.into())),
             () = shutdown.cancelled() => Ok(()),
             _ = threads.join_next() => Err(ServerError::WorkerLost),
+            Some(Ok(Err(error))) = admin_task.join_next() => Err(ServerError::Start("the admin port", error.into())),
         };
 
-        for service in SERVICES {
-            health.set_service_status(service, ServingStatus::NotServing).await;
-        }
-        let deadline = Instant::now() + Self::GRACE;
-        admission.drain();
+        let draining = config.drain.begin(&health, &context).await;
         for worker in workers {
-            worker.stop(deadline);
+            worker.drain(draining);
         }
-        // Clients that watch the health know by now. Their streams end too.
-        for service in SERVICES.into_iter().chain([""]) {
-            health.clear_service_status(service).await;
-        }
-        while let Ok(Some(_)) = timeout_at(deadline + Self::GRACE / 2, threads.join_next()).await {}
+        draining.close_connections(health, &admission, &context).await;
+        while let Ok(Some(_)) = timeout_at(draining.deadline + Self::GRACE / 2, threads.join_next()).await {}
         info!(streams_cut = context.cut_streams(), "stopped");
         ended
     }
@@ -191,14 +235,20 @@ where
 {
     let health = serving().await;
     let subscriptions = Quota::new(config.max_subscriptions);
-    let (worker, router) = context_and_router(&config, &health, &HistoryPool::default(), &subscriptions)?;
-    let admission = Admission::new(usize::MAX, config.context());
-    let stopped = {
-        let admission = admission.clone();
+    let context = config.context();
+    let (worker, router) =
+        context_and_router(&config, &context, &health, &HistoryPool::default(), &subscriptions)?;
+    let admission = Admission::new(usize::MAX, context.clone());
+    let (stop, stopped) = oneshot::channel();
+    let draining = {
+        let (admission, drain) = (admission.clone(), config.drain);
         async move {
             shutdown.cancelled().await;
-            admission.drain();
-            Instant::now() + Bound::GRACE
+            let draining = drain.begin(&health, &context).await;
+            // Fails when the worker has ended already.
+            let _ = stop.send(draining);
+            draining.close_connections(health, &admission, &context).await;
+            std::future::pending::<()>().await;
         }
     };
     let (admit, admitted) = mpsc::channel(1);
@@ -211,10 +261,12 @@ where
         }
         std::future::pending::<()>().await;
     };
-    let run = worker::run(worker, router, config, admitted, Ok, stopped);
+    let flushes = Arc::new(FlushMetrics::new());
+    let run = worker::run(worker, router, config, admitted, Ok, stopped, flushes);
     tokio::select! {
         () = run => {}
         () = admitting => {}
+        () = draining => {}
     }
     Ok(())
 }
@@ -231,6 +283,7 @@ async fn serving() -> HealthReporter {
 /// The context of a worker, and the router to it.
 fn context_and_router(
     config: &Config,
+    context: &ServerContext,
     health: &HealthReporter,
     history: &HistoryPool,
     subscriptions: &Arc<Quota>,
@@ -241,10 +294,18 @@ fn context_and_router(
         heartbeat_interval: config.clock.span(config.heartbeat_interval),
         max_idle: config.clock.span(limits.max_idle),
         crowded_max_idle: config.clock.span(limits.crowded_max_idle),
+        max_age: config.max_stream_age.map(|age| config.clock.span(age)),
+        warning: config.clock.span(limits.warning),
         ..limits
     };
-    let worker =
-        WorkerContext::new(config.tape.clone(), config.clock, limits, subscriptions.clone(), history.clone());
+    let worker = WorkerContext::new(
+        config.tape.clone(),
+        config.clock,
+        limits,
+        subscriptions.clone(),
+        history.clone(),
+        context.refusals().clone(),
+    );
     let router = Router::new(worker.clone(), shared_services(health)?);
     Ok((worker, router))
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use tokio::signal;
+use tokio::signal::unix::{self, SignalKind};
 
 /// A signal that asks the process to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,20 +13,39 @@ pub enum Signal {
     Terminate,
 }
 
-/// Listens for the signals to stop from now on, and returns a future of the first one. Needs a tokio runtime.
-///
-/// # Errors
-/// The signals cannot be listened for.
-pub fn signals() -> io::Result<impl Future<Output = Signal>> {
-    use signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
+/// The signals that arrive from now on.
+pub struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+}
+
+impl Signals {
+    /// Listens for the signals from now on: they no longer end the process by themselves. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The signals cannot be listened for.
+    pub fn listen() -> io::Result<Self> {
+        let listen = |kind| unix::signal(kind);
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// The next signal. Cancel safe.
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
         }
-    })
+    }
+}
+
+impl Signal {
+    /// The exit code of a process that the signal ends at once: 128 and the number of the signal, as shells report it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
 }
 
 impl fmt::Display for Signal {

@@ -164,3 +164,13 @@ pub enum Kind {
     /// They were recorded.
     Recorded,
 }
+
+impl Kind {
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Simulated => "simulated",
+            Self::Recorded => "recorded",
+        }
+    }
+}

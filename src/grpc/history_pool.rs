@@ -100,6 +100,11 @@ impl HistoryPool {
         Self { _open: Arc::new(Open(pool.clone())), pool }
     }
 
+    /// How many calls wait.
+    pub fn waiting(&self) -> usize {
+        self.pool.state().queue.waiting()
+    }
+
     /// Runs work for a caller. `work` is called until it returns the result. Each call should take about 100 µs, a
     /// small part of a slice.
     ///

@@ -53,6 +53,7 @@ pub(super) struct LimitLog {
 
 #[derive(Default)]
 struct Met {
+    total: AtomicU64,
     /// How often since the last line.
     count: AtomicU64,
     /// When the next line may follow, in milliseconds since the log began.
@@ -76,7 +77,7 @@ impl Limit {
         Self::BlockedTicks,
     ];
 
-    /// Its name in the log.
+    /// Its name in the log and in the metrics.
     fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
@@ -151,9 +152,15 @@ impl LimitLog {
         }
     }
 
+    /// How often each limit was met so far, by its name.
+    pub(super) fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Limit::ALL.into_iter().map(|limit| (limit.name(), self.met[limit as usize].total.load(Relaxed)))
+    }
+
     /// Counts one more. Returns the count for the next line when that line is due.
     fn count(&self, limit: Limit) -> Option<u64> {
         let met = &self.met[limit as usize];
+        met.total.fetch_add(1, Relaxed);
         met.count.fetch_add(1, Relaxed);
         let (now, next) = (self.began.elapsed(), met.next_line.load(Relaxed));
         let after = (now + Self::INTERVAL).as_millis() as u64;

@@ -278,7 +278,14 @@ mod tests {
     fn worker(now: Time) -> WorkerContext {
         let tape = Arc::new(Simulated::new(7, Universe::parse(INSTRUMENTS, "test").unwrap()));
         let clock = crate::pacer::Clock::From { time: now, instant: Instant::now() };
-        WorkerContext::new(tape, clock, Limits::default(), Quota::unlimited(), HistoryPool::default())
+        WorkerContext::new(
+            tape,
+            clock,
+            Limits::default(),
+            Quota::unlimited(),
+            HistoryPool::default(),
+            Arc::default(),
+        )
     }
 
     fn options(min_interval: Duration, quotes: bool) -> CheckedOptions {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
 
 use super::{
-    ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Turns, WorkerContext,
+    ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Rpc, Turns, WorkerContext,
     call::Call,
     gogen::Gogen,
     requests::{Released, RequestBody, Requests},
@@ -36,9 +36,10 @@ impl Router {
         Self { worker, services: Arc::new(services) }
     }
 
-    /// Answers a request of a connection.
+    /// Answers a request of a connection, which is for `rpc`.
     pub async fn answer<B: RequestBody>(
         self,
+        rpc: Rpc,
         request: Request<B>,
         context: ConnectionContext,
     ) -> Response<Reply> {
@@ -50,16 +51,10 @@ impl Router {
             let accepted = (header::ACCEPT, "application/grpc");
             return plain(&context, self.worker.turns, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
         }
-        match request.uri().path() {
-            "/gogen.TickerStreamService/TickerStream" => {
-                self.stream(Gogen, Format::Gogen, request, context).await
-            }
-            "/ticker.v1.TickerStreamService/TickerStream" => {
-                self.stream(V1::default(), Format::V1, request, context).await
-            }
-            "/ticker.v1.TickerStreamService/Watch" => {
-                self.stream(Watch::default(), Format::V1, request, context).await
-            }
+        match rpc {
+            Rpc::GogenTickerStream => self.stream(Gogen, Format::Gogen, request, context).await,
+            Rpc::TickerStream => self.stream(V1::default(), Format::V1, request, context).await,
+            Rpc::Watch => self.stream(Watch::default(), Format::V1, request, context).await,
             _ => self.unary(request, context).await,
         }
     }

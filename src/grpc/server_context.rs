@@ -4,13 +4,13 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use super::{
-    Limit,
+    Limit, RpcMetrics, SymbolRefusals,
     budget::{Budget, Held},
     limit_log::LimitLog,
 };
@@ -27,6 +27,9 @@ struct Shared {
     /// Bytes of ticks that wait for flow control.
     blocked: Arc<Budget>,
     limits: LimitLog,
+    rpcs: RpcMetrics,
+    refusals: Arc<SymbolRefusals>,
+    is_draining: AtomicBool,
     cut_streams: AtomicUsize,
 }
 
@@ -45,6 +48,9 @@ impl ServerContext {
             unsent: Arc::new(Budget::new(Self::MAX_UNSENT)),
             blocked: Arc::new(Budget::new(Self::MAX_BLOCKED)),
             limits: LimitLog::new(),
+            rpcs: RpcMetrics::new(),
+            refusals: Arc::default(),
+            is_draining: AtomicBool::new(false),
             cut_streams: AtomicUsize::new(0),
         }))
     }
@@ -62,6 +68,41 @@ impl ServerContext {
     /// Counts and logs that a client has met a limit.
     pub fn note_limit(&self, limit: Limit, peer: Option<SocketAddr>) {
         self.0.limits.note(limit, peer);
+    }
+
+    /// The RPCs so far.
+    pub fn rpcs(&self) -> &RpcMetrics {
+        &self.0.rpcs
+    }
+
+    /// Says that the server stops.
+    pub fn drain(&self) {
+        self.0.is_draining.store(true, Relaxed);
+    }
+
+    /// Whether the server stops.
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining.load(Relaxed)
+    }
+
+    /// Bytes of answers that are made and not sent.
+    pub fn unsent_bytes(&self) -> usize {
+        self.0.unsent.used()
+    }
+
+    /// Bytes of ticks that wait for flow control.
+    pub fn blocked_bytes(&self) -> usize {
+        self.0.blocked.used()
+    }
+
+    /// How often clients have met each limit, by the name of the limit.
+    pub fn limits_reached(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.limits.totals()
+    }
+
+    /// The symbols that were refused.
+    pub fn refusals(&self) -> &Arc<SymbolRefusals> {
+        &self.0.refusals
     }
 
     /// Counts a stream that was open when the server stopped.

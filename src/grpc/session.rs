@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ConnectionContext, Format, Limit, Turn, WorkerContext,
+    ConnectionContext, Format, Limit, Notice, Turn, WorkerContext,
     replay::{Replay, ReplaySpan, Replayed},
     reply::StreamSummary,
     status::Failure,
@@ -14,7 +14,7 @@ use super::{
     subscribe_options::{CheckedOptions, StartPoint},
 };
 use crate::{
-    hub::{Full, Interest, Pulled, QuotaHold, Sent, Start, Subscribed, Subscriber},
+    hub::{Counters, Full, Interest, Pulled, QuotaHold, Sent, Start, Subscribed, Subscriber},
     tape::Instrument,
     tick::Time,
 };
@@ -32,6 +32,7 @@ pub(super) struct Session {
     pub(super) context: ConnectionContext,
     /// What was sent by a replay that has become live.
     replayed: Sent,
+    counters: Arc<Counters>,
 }
 
 /// The progress of subscribing to every instrument.
@@ -53,6 +54,7 @@ impl Session {
     const LIVE_AT_ONCE: usize = 64;
 
     pub(super) fn new(worker: WorkerContext, format: Format, context: ConnectionContext) -> Self {
+        let counters = worker.hub.counters();
         Self {
             subscriber: worker.join(format, &context),
             worker,
@@ -61,6 +63,7 @@ impl Session {
             replay: None,
             context,
             replayed: Sent::default(),
+            counters,
         }
     }
 
@@ -173,8 +176,11 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<PullProgress, Failure> {
         let Some((replay, held)) = &mut self.replay else { return Ok(PullProgress::Up) };
-        match replay.poll(cx, &self.worker, budget, reads, out) {
-            Replayed::End => return Ok(PullProgress::Closed),
+        let before = replay.sent();
+        let replayed = replay.poll(cx, &self.worker, budget, reads, out);
+        self.counters.add(replay.sent().since(before));
+        match replayed {
+            Replayed::End => return Ok(PullProgress::Ended),
             Replayed::Present if *reads > 0 => {
                 // From now on its symbols count as subscriptions.
                 held.clear();
@@ -192,18 +198,30 @@ impl Session {
     }
 
     /// Appends ticks of the subscribed instruments to `out`, until it holds `budget` bytes.
+    ///
+    /// # Errors
+    /// The stream must end.
     pub(super) fn poll_live(
         &mut self,
         cx: &mut Context<'_>,
         budget: usize,
         reads: &mut usize,
         out: &mut Vec<u8>,
-    ) -> PullProgress {
+    ) -> Result<PullProgress, Failure> {
         match self.subscriber.poll_pull(cx, budget, reads, out) {
-            Poll::Ready(Pulled::Closed) => PullProgress::Closed,
-            Poll::Ready(Pulled::Idle) => PullProgress::Idle,
-            Poll::Ready(Pulled::More | Pulled::Data { is_behind: true }) => PullProgress::Behind,
-            Poll::Ready(Pulled::Data { is_behind: false }) | Poll::Pending => PullProgress::Up,
+            Poll::Ready(Pulled::More | Pulled::Data { is_behind: true }) => Ok(PullProgress::Behind),
+            Poll::Ready(Pulled::Data { is_behind: false }) | Poll::Pending => Ok(PullProgress::Up),
+            Poll::Ready(Pulled::Draining) => Ok(PullProgress::Draining),
+            Poll::Ready(Pulled::Drained) => {
+                // So that the client does not open its next stream on the same connection.
+                self.context.notify(Notice::Drain);
+                Err(Failure::Stopping)
+            }
+            Poll::Ready(Pulled::MaxAge) => Err(Failure::MaxAge),
+            Poll::Ready(Pulled::Idle) => {
+                self.context.note_limit(Limit::IdleStreams);
+                Err(Failure::Idle)
+            }
         }
     }
 
@@ -242,8 +260,8 @@ pub(super) enum PullProgress {
     Up,
     /// More has to be read from the tape than was allowed.
     Behind,
-    /// Nothing, ever.
-    Closed,
-    /// Nothing: its idle timeout is over.
-    Idle,
+    /// Perhaps more. The stream ends soon, and its client is to be told.
+    Draining,
+    /// Nothing: the replay is over.
+    Ended,
 }

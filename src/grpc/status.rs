@@ -77,6 +77,8 @@ pub(super) enum Failure {
     Unread,
     #[error("the server is stopping: reconnect, to another replica if there is one")]
     Stopping,
+    #[error("the stream has reached its maximum age: open another one, on another replica if there is one")]
+    MaxAge,
 }
 
 /// What to do about an unknown symbol: use the symbol that was meant, if there is one, or look it up.
@@ -155,7 +157,7 @@ impl From<Failure> for Status {
             Failure::TooMuchHistory(_) => {
                 (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(Duration::from_secs(1)))))
             }
-            Failure::Stopping => {
+            Failure::Stopping | Failure::MaxAge => {
                 (Code::Unavailable, Some(ErrorDetails::with_retry_info(Some(Duration::from_millis(100)))))
             }
         };

@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 use tonic::{Code, Status};
 
 use super::{
-    BusyStream, Limit, Ticket, Turn,
+    BusyStream, Ticket, Turn,
     reply::{StreamSummary, Ticks},
     requests::{NextRequest, RequestBody, Requests},
     session::{PullProgress, Session},
@@ -42,7 +42,7 @@ pub(super) trait StreamHandler: Send + 'static {
     /// Whether a request is in progress.
     fn has_request(&self) -> bool;
 
-    /// Appends the message that the server is stopping, if the package has one.
+    /// Appends the message that the stream ends soon, if the package has one.
     fn write_draining(&self, out: &mut Vec<u8>);
 }
 
@@ -224,22 +224,16 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     /// Appends ticks to `out`. At most `reads` of them are read from the tape.
     fn pull(&mut self, cx: &mut Context<'_>, mut reads: usize, out: &mut Vec<u8>) -> Result<(), Status> {
         let replayed = self.session.poll_replay(cx, Self::BUDGET, &mut reads, out)?;
-        match self.session.poll_live(cx, Self::BUDGET, &mut reads, out) {
-            PullProgress::Up => self.is_behind = false,
-            PullProgress::Behind => self.is_behind = true,
-            PullProgress::Closed => {
-                self.handler.write_draining(out);
-                return Err(Failure::Stopping.into());
-            }
-            PullProgress::Idle => {
-                self.session.context.note_limit(Limit::IdleStreams);
-                return Err(Failure::Idle.into());
-            }
+        let mut live = self.session.poll_live(cx, Self::BUDGET, &mut reads, out)?;
+        if let PullProgress::Draining = live {
+            self.handler.write_draining(out);
+            live = self.session.poll_live(cx, Self::BUDGET, &mut reads, out)?;
         }
+        self.is_behind = !matches!(live, PullProgress::Up);
         match replayed {
-            PullProgress::Closed => return Err(Status::ok("")),
+            PullProgress::Ended => return Err(Status::ok("")),
             PullProgress::Behind => self.is_behind = true,
-            PullProgress::Up | PullProgress::Idle => {}
+            PullProgress::Up | PullProgress::Draining => {}
         }
         Ok(())
     }

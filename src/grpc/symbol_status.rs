@@ -25,6 +25,8 @@ pub(super) struct Statuses {
     texts: Texts,
     has_subscribed: bool,
     first_refusal: Option<String>,
+    /// How many symbols have which code. Equal codes that follow each other are counted together.
+    codes: Vec<(Code, u64)>,
 }
 
 /// Limits the texts of one answer: their size, and the time for suggestions.
@@ -94,17 +96,23 @@ impl Statuses {
     const FIELD: u32 = 3;
 
     pub(super) fn new() -> Self {
-        Self { encoded: Vec::new(), texts: Texts::default(), has_subscribed: false, first_refusal: None }
+        Self {
+            encoded: Vec::new(),
+            texts: Texts::default(),
+            has_subscribed: false,
+            first_refusal: None,
+            codes: Vec::new(),
+        }
     }
 
     pub(super) fn push(&mut self, status: SymbolStatus) {
         let status = self.texts.cut(status);
-        self.put(&status);
+        self.put(&status, 1);
     }
 
     pub(super) fn refused(&mut self, worker: &WorkerContext, symbol: &str, refusal: SubscribeError) {
         let status = self.texts.refused(worker, symbol, refusal);
-        self.put(&status);
+        self.put(&status, 1);
     }
 
     /// An entry of `after_sequence` whose symbol was left out: it is reported, not ignored.
@@ -124,15 +132,24 @@ impl Statuses {
 
     /// Appends the result that has these statuses.
     pub(super) fn finish(&self, worker: &WorkerContext, request_id: u64, out: &mut Vec<u8>) {
+        for (code, symbols) in &self.codes {
+            worker.refusals.add(*code, *symbols);
+        }
         wire::put_subscription_result(request_id, &worker.tape.identity().tape_id, &self.encoded, out);
     }
 
     /// Adds one status, with its text, for all further symbols together.
     pub(super) fn others_refused(&mut self, count: usize, code: Code, message: &str) {
-        self.put(&refused("", code, &format!("{message}; {count} more symbols are refused too")));
+        let status = refused("", code, &format!("{message}; {count} more symbols are refused too"));
+        self.put(&status, count as u64);
     }
 
-    fn put(&mut self, status: &SymbolStatus) {
+    /// Adds a status that stands for this number of symbols.
+    fn put(&mut self, status: &SymbolStatus, symbols: u64) {
+        match self.codes.last_mut() {
+            Some((code, count)) if *code == status.code() => *count += symbols,
+            _ => self.codes.push((status.code(), symbols)),
+        }
         match status.code() {
             Code::Subscribed => self.has_subscribed = true,
             _ if self.first_refusal.is_none() => self.first_refusal = Some(status.message.clone()),

@@ -60,7 +60,11 @@ impl TickerStreamService for Unary {
         for symbol in symbols {
             match self.worker.instrument(&symbol) {
                 Ok(instrument) => response.ticks.extend(self.last_price(&instrument)),
-                Err(error) => response.statuses.push(texts.refused(&self.worker, &symbol, error)),
+                Err(error) => {
+                    let status = texts.refused(&self.worker, &symbol, error);
+                    self.worker.refusals.add(status.code(), 1);
+                    response.statuses.push(status);
+                }
             }
         }
         Ok(Response::new(response))

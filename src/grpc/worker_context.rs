@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{ConnectionContext, Format, HistoryPool, Turns, subscribe_error::SubscribeError, wire};
+use super::{
+    ConnectionContext, Format, HistoryPool, SymbolRefusals, Turns, subscribe_error::SubscribeError, wire,
+};
 use crate::{
     history::DayFold,
     hub::{Hub, Interest, Limits, Quota, Subscriber},
@@ -24,6 +26,8 @@ pub struct WorkerContext {
     pub history: HistoryPool,
     /// The turns of the worker: all its work except live ticks is done in them.
     pub turns: Turns,
+    /// Counts the symbols that are refused.
+    pub refusals: Arc<SymbolRefusals>,
 }
 
 impl WorkerContext {
@@ -36,6 +40,7 @@ impl WorkerContext {
         limits: Limits,
         subscriptions: Arc<Quota>,
         history: HistoryPool,
+        refusals: Arc<SymbolRefusals>,
     ) -> Self {
         let tape_id = &tape.identity().tape_id;
         let hub = Arc::new(Hub::new(
@@ -47,7 +52,7 @@ impl WorkerContext {
             ],
             subscriptions,
         ));
-        Self { tape, hub, clock, history, turns: Turns::default() }
+        Self { tape, hub, clock, history, turns: Turns::default(), refusals }
     }
 
     pub(super) fn join(&self, format: Format, context: &ConnectionContext) -> Subscriber {

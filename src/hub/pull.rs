@@ -32,6 +32,8 @@ pub struct Sent {
     pub conflated: u64,
     /// Number of gaps.
     pub gaps: u64,
+    /// Number of ticks that were read from the tape, because the reader had missed them or asked for the past.
+    pub from_tape: u64,
 }
 
 /// What is left to do after a pull.
@@ -45,6 +47,28 @@ pub(super) struct Remaining {
 }
 
 impl Sent {
+    /// What two subscribers were sent together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            ticks: self.ticks + other.ticks,
+            conflated: self.conflated + other.conflated,
+            gaps: self.gaps + other.gaps,
+            from_tape: self.from_tape + other.from_tape,
+        }
+    }
+
+    /// What was sent since less was.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            ticks: self.ticks - before.ticks,
+            conflated: self.conflated - before.conflated,
+            gaps: self.gaps - before.gaps,
+            from_tape: self.from_tape - before.from_tape,
+        }
+    }
+
     /// Counts one tick.
     pub fn note(&mut self, tick: TickMeta) {
         self.ticks += 1;
@@ -62,10 +86,23 @@ impl State {
         reads: &mut usize,
         out: &mut Vec<u8>,
     ) -> Remaining {
-        let Self { subscribers, watched, published, formats, pages, deferred, flush, now, limits, .. } = self;
+        let Self {
+            subscribers,
+            watched,
+            published,
+            formats,
+            pages,
+            deferred,
+            flush,
+            now,
+            limits,
+            counters,
+            ..
+        } = self;
         let Some(entry) = subscribers.get_mut(subscriber as usize).and_then(Option::as_mut) else {
             return Remaining::default();
         };
+        let before = entry.sent;
         let mut remaining = Remaining::default();
         let mut sent_from_page = 0;
         let mut postponed = 0;
@@ -112,6 +149,7 @@ impl State {
             }
         });
         entry.sent.ticks += sent_from_page;
+        counters.add(entry.sent.since(before));
         if !out.is_empty() || entry.heartbeat {
             entry.heard = *now;
         }
@@ -325,6 +363,7 @@ impl SlotWriter<'_> {
             if !self.tick(&tick, TickMeta::default()) {
                 break;
             }
+            self.sent.from_tape += 1;
             *self.reads = self.reads.saturating_sub(1);
             if self.lacks_nothing() {
                 return true;
@@ -349,6 +388,7 @@ impl SlotWriter<'_> {
             if !self.tick(&tick, TickMeta { conflated, snapshot: false }) {
                 return false;
             }
+            self.sent.from_tape += 1;
             *self.reads = self.reads.saturating_sub(1);
             self.state.not_before = tick.time + interval;
         }

@@ -37,6 +37,11 @@ impl Quota {
         Self::new(usize::MAX)
     }
 
+    /// The largest number of subscriptions.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Number of subscriptions, including those of subscribers that have left and are not swept yet.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)

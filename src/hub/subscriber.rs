@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Entry, Hub, Interest, Quota, Sent, Start, pull::Remaining};
+use super::{Entry, Hub, Interest, Quota, Sent, Start, departures::Due, pull::Remaining};
 use crate::{
     tape::{Instrument, Tape},
     tick::{Symbol, Time},
@@ -50,8 +50,12 @@ pub enum Pulled {
     More,
     /// The subscriber has had no subscription and sent no request for too long.
     Idle,
-    /// The hub is closed.
-    Closed,
+    /// The subscriber must leave soon: its client is to be warned. Call it again.
+    Draining,
+    /// The hub is draining, and the subscriber must leave now.
+    Drained,
+    /// The stream has reached its maximum age, and the subscriber must leave now.
+    MaxAge,
 }
 
 impl Subscriber {
@@ -60,7 +64,8 @@ impl Subscriber {
         let (id, first) = {
             let state = &mut *hub.lock();
             let id = state.join(Entry::new(format, quota, now));
-            (id, state.joined == 1)
+            let departs_first = state.plan_departure_of_newcomer(id, now);
+            (id, state.joined == 1 || departs_first)
         };
         if first {
             hub.changed.notify_one();
@@ -179,7 +184,7 @@ impl Subscriber {
     }
 
     /// Appends what the subscriber lacks to `out`, until it holds `budget` bytes and a message more; pending when it
-    /// lacks nothing. Call it again after `Data` and `More`.
+    /// lacks nothing. Call it again after `Data`, `More` and `Draining`.
     ///
     /// At most about `reads` ticks are read from the tape, and their number is subtracted from `reads`. Live ticks are
     /// not counted. When `reads` is zero, only live ticks are sent.
@@ -192,15 +197,22 @@ impl Subscriber {
     ) -> Poll<Pulled> {
         let state = &mut *self.hub.lock();
         let before = out.len();
-        if state.closed {
-            return Poll::Ready(Pulled::Closed);
+        if let Some(departure) =
+            state.subscribers[self.id as usize].as_mut().and_then(|entry| entry.departure.as_mut())
+        {
+            match departure.due() {
+                None => {}
+                Some(Due::Warning) => return Poll::Ready(Pulled::Draining),
+                Some(Due::End) if state.departures.is_draining => return Poll::Ready(Pulled::Drained),
+                Some(Due::End) => return Poll::Ready(Pulled::MaxAge),
+            }
         }
         let Remaining { is_behind, deferred_sooner } = state.pull(self.id, budget, reads, out);
         if deferred_sooner {
             self.hub.changed.notify_one();
         }
         let Some(entry) = &mut state.subscribers[self.id as usize] else {
-            return Poll::Ready(Pulled::Closed);
+            return Poll::Ready(Pulled::Drained);
         };
         if out.len() > before || out.len() >= budget {
             return Poll::Ready(Pulled::Data { is_behind });

@@ -279,6 +279,7 @@ impl State {
     /// swept.
     pub(super) fn leave(&mut self, id: u32) -> bool {
         self.update(id, |entry| entry.leaving = true);
+        self.cancel_departure(id);
         self.joined -= 1;
         let Some(entry) = self.entry_mut(id) else { return false };
         entry.signalled = true;
@@ -362,6 +363,7 @@ impl Entry {
             leaving: false,
             quota,
             sent: Sent::default(),
+            departure: None,
         }
     }
 

@@ -281,16 +281,63 @@ fn a_page_that_was_large_gives_its_memory_back() {
     assert_eq!(capacity(&stage), 0, "nobody is left to read it");
 }
 
-#[test]
-fn a_closed_hub_says_so_to_everyone() {
-    let mut stage = Stage::new();
-    while stage.pull(0, 100_000) {}
-    stage.hub.close();
-    assert_eq!(stage.readers[0].woken.0.load(Ordering::Relaxed), 1);
+/// What the next pull of a reader says.
+fn next_pull(stage: &Stage, reader: usize) -> Poll<Pulled> {
     let mut out = Vec::new();
-    let pulled =
-        stage.readers[0].subscriber.poll_pull(&mut Context::from_waker(Waker::noop()), 100, &mut 0, &mut out);
-    assert_eq!((pulled, out.len()), (Poll::Ready(Pulled::Closed), 0));
+    let cx = &mut Context::from_waker(Waker::noop());
+    stage.readers[reader].subscriber.poll_pull(cx, 100_000, &mut 0, &mut out)
+}
+
+#[test]
+fn a_draining_hub_warns_every_subscriber_before_it_ends_within_the_spread() {
+    let mut stage = Stage::new();
+    for reader in 0..stage.readers.len() {
+        while stage.pull(reader, 100_000) {}
+    }
+    let (spread, step) = (Duration::from_secs(2), Duration::from_millis(10));
+    let mut now = stage.now;
+    stage.hub.drain(now, spread);
+    let end = now + spread;
+    let mut warned = vec![false; stage.readers.len()];
+    let mut ended = warned.clone();
+    while let Some(next) = stage.hub.depart(now) {
+        assert!(next > now && next <= end);
+        now = now + step;
+        for reader in 0..stage.readers.len() {
+            match next_pull(&stage, reader) {
+                Poll::Ready(Pulled::Draining) => assert!(!std::mem::replace(&mut warned[reader], true)),
+                Poll::Ready(Pulled::Drained) => {
+                    assert!(warned[reader]);
+                    ended[reader] = true;
+                }
+                pulled => assert!(pulled.is_pending() && !ended[reader], "{pulled:?}"),
+            }
+        }
+    }
+    for (reader, was_warned) in warned.into_iter().enumerate() {
+        if !was_warned {
+            assert_eq!(next_pull(&stage, reader), Poll::Ready(Pulled::Draining));
+        }
+        assert_eq!(next_pull(&stage, reader), Poll::Ready(Pulled::Drained));
+    }
+}
+
+#[test]
+fn who_joins_a_draining_hub_must_leave_at_once() {
+    let stage = Stage::new();
+    stage.hub.drain(stage.now, Duration::from_secs(3_600));
+    let newcomer = Subscriber::join(stage.hub.clone(), 0, Quota::unlimited(), stage.now);
+    stage.hub.depart(stage.now);
+    let pull = || newcomer.poll_pull(&mut Context::from_waker(Waker::noop()), 100, &mut 0, &mut Vec::new());
+    assert_eq!((pull(), pull()), (Poll::Ready(Pulled::Draining), Poll::Ready(Pulled::Drained)));
+}
+
+#[test]
+fn a_subscriber_that_leaves_takes_its_departure_with_it() {
+    let mut stage = Stage::new();
+    stage.hub.drain(stage.now, Duration::from_secs(1));
+    stage.readers.clear();
+    assert_eq!(stage.hub.depart(stage.now), None);
 }
 
 #[test]

@@ -1,17 +1,22 @@
 //! Admission of connections: each one takes a descriptor and memory, so their number is limited.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::grpc::{ConnectionContext, Limit, Notice, ServerContext};
+use super::log::CUT;
+use crate::{
+    grpc::{ConnectionContext, Limit, Notice, ServerContext},
+    jitter::Jitter,
+};
 
 /// The connections of one server. Clones share them.
 #[derive(Clone)]
@@ -29,11 +34,24 @@ struct State {
     open: HashMap<u64, ConnectionContext>,
     by_address: HashMap<IpAddr, usize>,
     is_draining: bool,
+    /// How many connections have ended, by reason.
+    closed: BTreeMap<&'static str, u64>,
+}
+
+/// The connections so far, for metrics.
+pub(super) struct Counts {
+    pub(super) open: u64,
+    pub(super) max: u64,
+    pub(super) accepted: u64,
+    /// By reason.
+    pub(super) closed: BTreeMap<&'static str, u64>,
 }
 
 /// The place of an admitted connection, freed when this is dropped.
 pub(super) struct Admitted {
     pub(super) context: ConnectionContext,
+    /// Why it has ended.
+    pub(super) end: &'static str,
     admission: Admission,
     /// How many connections its worker has.
     load: Arc<AtomicUsize>,
@@ -89,7 +107,17 @@ impl Admission {
             *state.by_address.entry(address).or_default() += 1;
         }
         load.fetch_add(1, Relaxed);
-        Ok(Admitted { context, admission: self.clone(), load })
+        Ok(Admitted { context, end: CUT, admission: self.clone(), load })
+    }
+
+    /// The open connections, each with a random moment of the spread from now on, in the order of these moments.
+    pub(super) fn at_random_moments(&self, spread: Duration) -> Vec<(Instant, ConnectionContext)> {
+        let (now, mut jitter) = (Instant::now(), Jitter::new());
+        let state = &*self.lock();
+        let at_random = |context: &ConnectionContext| (now + jitter.moment_of(spread), context.clone());
+        let mut open: Vec<_> = state.open.values().map(at_random).collect();
+        open.sort_by_key(|(moment, _)| *moment);
+        open
     }
 
     /// Tells every connection, and those that are yet to come, to take no new streams and to close when those that are
@@ -99,6 +127,17 @@ impl Admission {
         state.is_draining = true;
         for context in state.open.values() {
             context.notify(Notice::Drain);
+        }
+    }
+
+    /// The connections so far.
+    pub(super) fn counts(&self) -> Counts {
+        let state = &*self.lock();
+        Counts {
+            open: state.open.len() as u64,
+            max: self.0.max as u64,
+            accepted: state.next_id,
+            closed: state.closed.clone(),
         }
     }
 
@@ -143,6 +182,7 @@ impl Drop for Admitted {
         self.load.fetch_sub(1, Relaxed);
         let state = &mut *self.admission.lock();
         state.open.remove(&self.context.id());
+        *state.closed.entry(self.end).or_default() += 1;
         if let Some(peer) = self.context.peer()
             && let Some(count) = state.by_address.get_mut(&peer.ip())
         {
@@ -156,8 +196,6 @@ impl Drop for Admitted {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn peer(number: u8) -> Option<SocketAddr> {

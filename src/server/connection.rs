@@ -22,20 +22,26 @@ use super::{
     opening::Opening,
     reply,
 };
-use crate::grpc::{ConnectionContext, Notice, Router, Turns};
+use crate::{
+    grpc::{ConnectionContext, Notice, Router, Turns},
+    jitter::Jitter,
+};
 
 /// Timeouts after which a connection is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// Time without a stream.
     pub max_idle: Duration,
+    /// Maximum age of a connection, ±10 % jitter. Then it takes no new streams, and closes when those that are open have
+    /// ended.
+    pub max_age: Option<Duration>,
     /// Time in which the peer takes none of the bytes that wait to be sent. A stream whose answer stalls for this time is reset.
     pub stall_timeout: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { max_idle: Duration::from_secs(5 * 60), stall_timeout: Duration::from_secs(30) }
+        Self { max_idle: Duration::from_secs(5 * 60), max_age: None, stall_timeout: Duration::from_secs(30) }
     }
 }
 
@@ -65,12 +71,12 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it closes. Once it is told to drain it takes no new streams, and closes when those that are
 /// open have ended.
-pub(super) async fn serve<C>(io: C, admitted: Admitted, router: Router, turns: Turns, timeouts: Timeouts)
+pub(super) async fn serve<C>(io: C, mut admitted: Admitted, router: Router, turns: Turns, timeouts: Timeouts)
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut log = ConnectionLog::new(admitted.context.clone());
-    log.end = Some(match open(io, &admitted.context, &turns).await {
+    let end = match open(io, &admitted.context, &turns).await {
         Ok((http, activity)) => {
             let context = admitted.context.clone();
             let mut connection = Connection::new(http, activity, context, router, turns, timeouts);
@@ -79,7 +85,9 @@ where
             end
         }
         Err(end) => end,
-    });
+    };
+    admitted.end = end.name();
+    log.end = Some(end);
 }
 
 /// Begins HTTP/2. A client that speaks HTTP/1 is answered.
@@ -149,6 +157,7 @@ impl From<Closing> for ConnectionEnd {
     fn from(closing: Closing) -> Self {
         match closing {
             Closing::IdleTimeout => Self::IdleTimeout,
+            Closing::MaxAge => Self::MaxAge,
             Closing::Notice(notice) => notice.into(),
         }
     }
@@ -162,6 +171,8 @@ struct Connection<C> {
     router: Router,
     turns: Turns,
     timeouts: Timeouts,
+    /// When it reaches its maximum age.
+    ages_at: Option<Instant>,
     alarm: Pin<Box<Sleep>>,
     ping: Option<PingPong>,
     /// When the PING was sent that is not answered yet.
@@ -169,15 +180,15 @@ struct Connection<C> {
     is_listening: bool,
     /// How many streams the client has opened.
     accepted: u64,
-    closing: Option<Closing>,
-    /// When it is cut, if it has no streams then and the peer has not closed it.
-    cut: Option<Instant>,
+    /// Why it was sent GOAWAY, and when.
+    closing: Option<(Closing, Instant)>,
 }
 
 /// Why a connection takes no new streams.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Closing {
     IdleTimeout,
+    MaxAge,
     Notice(Notice),
 }
 
@@ -191,7 +202,9 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         timeouts: Timeouts,
     ) -> Self {
         let ping = http.ping_pong();
-        let alarm = Box::pin(sleep_until(Instant::now() + QUIET));
+        let ages_at = timeouts.max_age.map(|age| context.accepted() + Jitter::new().age(age));
+        let now = Instant::now();
+        let alarm = Box::pin(sleep_until(ages_at.unwrap_or(now + QUIET).min(now + QUIET)));
         Self {
             http,
             activity,
@@ -199,13 +212,13 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             router,
             turns,
             timeouts,
+            ages_at,
             alarm,
             ping,
             pinged: None,
             is_listening: false,
             accepted: 0,
             closing: None,
-            cut: None,
         }
     }
 
@@ -222,11 +235,10 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
     /// Sends GOAWAY, once for each connection. Only an eviction follows another reason to close.
     fn begin_to_close(&mut self, closing: Closing) {
         let evicts = closing == Closing::Notice(Notice::Evict);
-        if self.closing.is_some_and(|before| before == closing || !evicts) {
+        if self.closing.is_some_and(|(before, _)| before == closing || !evicts) {
             return;
         }
-        self.closing = Some(closing);
-        self.cut = Some(Instant::now() + CLOSING);
+        self.closing = Some((closing, Instant::now()));
         match evicts {
             false => self.http.graceful_shutdown(),
             true => self.http.abrupt_shutdown(Reason::NO_ERROR),
@@ -244,7 +256,9 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
                     tokio::spawn(reply::answer(request, respond, router, context, turns));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(self.closing.map_or_else(|| error.into(), ConnectionEnd::from));
+                    return Poll::Ready(
+                        self.closing.map_or_else(|| error.into(), |(closing, _)| closing.into()),
+                    );
                 }
                 Poll::Ready(None) => return Poll::Ready(self.closed()),
                 Poll::Pending => return Poll::Pending,
@@ -254,7 +268,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
 
     /// How a connection ended that was closed in order.
     fn closed(&self) -> ConnectionEnd {
-        self.closing.map_or(ConnectionEnd::ClosedByClient, ConnectionEnd::from)
+        self.closing.map_or(ConnectionEnd::ClosedByClient, |(closing, _)| closing.into())
     }
 
     /// Whether a timeout may end before the alarm that is set. None does while streams are open and bytes are read and
@@ -268,8 +282,8 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
         let idle = self.idle_since().map(|since| since + self.timeouts.max_idle);
         let stalled = self.activity.blocked_since().map(|since| since + self.timeouts.stall_timeout);
-        let cut = self.cut.filter(|_| self.context.streams() == 0);
-        [idle, stalled, cut].into_iter().flatten().fold(quiet, Instant::min)
+        let age = self.ages_at.filter(|_| self.closing.is_none());
+        [idle, stalled, self.cut_at(), age].into_iter().flatten().fold(quiet, Instant::min)
     }
 
     /// Since when it has no streams; `None` while it has some, or is closing anyway.
@@ -278,6 +292,12 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             true => self.context.idle_since(),
             false => None,
         }
+    }
+
+    /// When it is cut, because it was sent GOAWAY and has no streams, if the peer has not closed it by then.
+    fn cut_at(&self) -> Option<Instant> {
+        let (_, since) = self.closing.filter(|_| self.context.streams() == 0)?;
+        Some(self.context.idle_since().map_or(since, |idle| idle.max(since)) + CLOSING)
     }
 
     /// Acts on the timeouts that are over.
@@ -289,7 +309,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         if is_over(self.activity.blocked_since(), self.timeouts.stall_timeout) {
             return Err(ConnectionEnd::Stalled);
         }
-        if self.context.streams() == 0 && self.cut.is_some_and(|cut| now >= cut) {
+        if is_over(self.cut_at(), Duration::ZERO) {
             return Err(self.closed());
         }
         if is_over(self.pinged, PONG) {
@@ -304,6 +324,9 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         }
         if is_over(self.idle_since(), self.timeouts.max_idle) {
             self.begin_to_close(Closing::IdleTimeout);
+        }
+        if is_over(self.ages_at, Duration::ZERO) {
+            self.begin_to_close(Closing::MaxAge);
         }
         Ok(())
     }

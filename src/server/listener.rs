@@ -19,7 +19,6 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    const BACKLOG: i32 = 1024;
     /// Bytes that the kernel may hold unsent on a connection. Small, because newer ticks wait behind them.
     const UNSENT: u32 = 16 * 1024;
     /// A peer that acknowledges nothing for this time is gone, even if its receive window is zero.
@@ -31,12 +30,7 @@ impl Listener {
 
     /// Binds an address.
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(Self::BACKLOG)?;
-        let socket = TcpListener::from(socket);
+        let socket = bind(address)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
@@ -76,6 +70,17 @@ impl Listener {
             }
         }
     }
+}
+
+/// A socket that listens on an address. Another server that has just left it does not matter.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: i32 = 1024;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {

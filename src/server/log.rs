@@ -1,4 +1,4 @@
-//! The lines that the log has about a connection and about a stream when they end, at the level `debug`.
+//! What is logged, at the level `debug`, and counted about a connection and about a stream when they end.
 
 use std::{fmt, io};
 
@@ -9,10 +9,10 @@ use tracing::{Level, debug, enabled};
 
 use crate::{
     contract::RpcCode,
-    grpc::{ConnectionContext, Limit, OpenStream, StreamSummary},
+    grpc::{ConnectionContext, Limit, OpenStream, Rpc, StreamSummary},
 };
 
-/// Logs the end of a connection when it is dropped.
+/// Logs and counts the end of a connection when it is dropped.
 pub(super) struct ConnectionLog {
     context: ConnectionContext,
     /// How many streams the client has opened.
@@ -28,6 +28,7 @@ pub(super) enum ConnectionEnd {
     /// The server stopped, and the streams of the connection have ended.
     Drained,
     IdleTimeout,
+    MaxAge,
     /// It was idle, and made room for another connection.
     Evicted,
     /// The client took no data for the stall timeout.
@@ -45,9 +46,10 @@ pub(super) enum ConnectionEnd {
     Io(io::Error),
 }
 
-/// Logs the end of a stream when it is dropped.
+/// Logs and counts the end of a stream when it is dropped.
 pub(super) struct StreamLog {
     open: OpenStream,
+    rpc: Rpc,
     /// `None` unless the end is logged.
     path: Option<Box<str>>,
     began: Instant,
@@ -73,8 +75,8 @@ pub(super) enum StreamEnd {
     Failed,
 }
 
-/// The reason in the log when the server stopped before a connection or stream had ended.
-const CUT: &str = "cut";
+/// The reason in the log and in the metrics when the server stopped before a connection or stream had ended.
+pub(super) const CUT: &str = "cut";
 
 impl ConnectionLog {
     pub(super) fn new(context: ConnectionContext) -> Self {
@@ -83,12 +85,31 @@ impl ConnectionLog {
 }
 
 impl ConnectionEnd {
-    /// The reason in the log. Names are stable.
-    fn name(&self) -> &'static str {
+    /// The names of all reasons.
+    pub(super) const NAMES: [&str; 14] = [
+        "closed_by_client",
+        CUT,
+        "drained",
+        "evicted",
+        "http1",
+        "idle_timeout",
+        "io_error",
+        "max_age",
+        "not_http2",
+        "opening_timeout",
+        "ping_timeout",
+        "protocol_error",
+        "stalled",
+        "tls",
+    ];
+
+    /// The reason in the log and in the metrics. Names are stable.
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::ClosedByClient => "closed_by_client",
             Self::Drained => "drained",
             Self::IdleTimeout => "idle_timeout",
+            Self::MaxAge => "max_age",
             Self::Evicted => "evicted",
             Self::Stalled => "stalled",
             Self::PingTimeout => "ping_timeout",
@@ -164,13 +185,14 @@ impl StreamLog {
     /// Longest path in the log, in bytes. Those of our RPCs are shorter.
     const LONGEST_PATH: usize = 100;
 
-    /// The log of a stream that begins with a request to `path`.
-    pub(super) fn new(open: OpenStream, path: &str) -> Self {
+    /// The log of a stream that begins with a request for `rpc` to `path`.
+    pub(super) fn new(open: OpenStream, rpc: Rpc, path: &str) -> Self {
+        open.context().server().rpcs().begin(rpc);
         let path = enabled!(Level::DEBUG).then(|| {
             let end = path.floor_char_boundary(Self::LONGEST_PATH);
             path.get(..end).unwrap_or_default().into()
         });
-        Self { open, path, began: Instant::now(), end: None, summary: None }
+        Self { open, rpc, path, began: Instant::now(), end: None, summary: None }
     }
 
     /// Whether the end is logged.
@@ -184,6 +206,17 @@ impl StreamEnd {
     pub(super) fn of_status(headers: &HeaderMap) -> Option<Self> {
         let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
         Some(Self::Grpc(RpcCode::of(code)))
+    }
+
+    /// The status that the client has of it, or would have if it were still there.
+    fn code(self) -> RpcCode {
+        match self {
+            Self::Grpc(code) => code,
+            Self::Http(_) => RpcCode::Unknown,
+            Self::ResetByClient | Self::ConnectionClosed => RpcCode::Cancelled,
+            Self::Stalled | Self::Blocked => RpcCode::ResourceExhausted,
+            Self::Failed => RpcCode::Internal,
+        }
     }
 
     /// The result of [`h2::SendStream::poll_reset`].
@@ -212,9 +245,14 @@ impl fmt::Display for StreamEnd {
 impl Drop for StreamLog {
     fn drop(&mut self) {
         let context = self.open.context();
-        if self.end.is_none() {
-            context.server().count_cut_stream();
-        }
+        let code = match self.end {
+            Some(end) => end.code(),
+            None => {
+                context.server().count_cut_stream();
+                RpcCode::Unavailable
+            }
+        };
+        context.server().rpcs().end(self.rpc, code, self.began.elapsed());
         let Some(path) = &self.path else { return };
         let summary = self.summary.as_ref();
         debug!(
@@ -228,5 +266,32 @@ impl Drop for StreamLog {
             reason = self.end.map_or(CUT.to_owned(), |end| end.to_string()),
             "stream ended"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_every_end_is_in_the_list() {
+        let io = || io::Error::other("no");
+        let ends = [
+            ConnectionEnd::ClosedByClient,
+            ConnectionEnd::Drained,
+            ConnectionEnd::IdleTimeout,
+            ConnectionEnd::MaxAge,
+            ConnectionEnd::Evicted,
+            ConnectionEnd::Stalled,
+            ConnectionEnd::PingTimeout,
+            ConnectionEnd::OpeningTimeout,
+            ConnectionEnd::Http1,
+            ConnectionEnd::Tls,
+            ConnectionEnd::NotHttp2,
+            ConnectionEnd::Protocol(h2::Reason::PROTOCOL_ERROR.into()),
+            ConnectionEnd::Io(io()),
+        ];
+        assert!(ends.iter().all(|end| ConnectionEnd::NAMES.contains(&end.name())));
+        assert_eq!(ends.len() + 1, ConnectionEnd::NAMES.len());
     }
 }

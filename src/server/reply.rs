@@ -14,7 +14,7 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::log::{StreamEnd, StreamLog};
-use crate::grpc::{ConnectionContext, Held, Limit, Reply, RequestBody, Router, Ticket, Turns};
+use crate::grpc::{ConnectionContext, Held, Limit, Reply, RequestBody, Router, Rpc, Ticket, Turns};
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
 /// takes nothing of an answer for the stall timeout.
@@ -25,9 +25,10 @@ pub(super) async fn answer(
     context: ConnectionContext,
     turns: Turns,
 ) {
-    let mut log = StreamLog::new(context.open_stream(), request.uri().path());
+    let rpc = Rpc::of_path(request.uri().path());
+    let mut log = StreamLog::new(context.open_stream(), rpc, request.uri().path());
     let answered = {
-        let mut answering = pin!(router.answer(request.map(Incoming), context.clone()));
+        let mut answering = pin!(router.answer(rpc, request.map(Incoming), context.clone()));
         let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Ok(response)),
             Poll::Pending => respond.poll_reset(cx).map(|reset| Err(StreamEnd::of_reset(&reset))),

@@ -4,7 +4,6 @@
 use std::{
     io,
     net::TcpStream,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -21,7 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use super::{Config, admission::Admitted, connection};
+use super::{Config, admission::Admitted, connection, drain::Draining, flush_metrics::FlushMetrics};
 use crate::{
     grpc::{Router, TurnShare, Turns, WorkerContext},
     hub::{Hub, WatchChange},
@@ -32,8 +31,9 @@ use crate::{
 /// A worker as the listener sees it.
 pub(super) struct Worker {
     incoming: mpsc::Sender<(TcpStream, Admitted)>,
-    stop: oneshot::Sender<Instant>,
+    drain: oneshot::Sender<Draining>,
     load: Arc<AtomicUsize>,
+    flushes: Arc<FlushMetrics>,
     /// Id of the newest connection that it was given.
     last_given: AtomicU64,
 }
@@ -52,17 +52,23 @@ impl Worker {
         let runtime =
             runtime::Builder::new_current_thread().event_interval(Self::POLLS).enable_all().build()?;
         let (incoming, accepted) = mpsc::channel(64);
-        let (stop, stopped) = oneshot::channel();
+        let (drain, draining) = oneshot::channel();
+        let flushes = Arc::new(FlushMetrics::new());
         let run = {
-            let stopped = async { stopped.await.unwrap_or_else(|_| Instant::now()) };
-            move || runtime.block_on(run(worker, router, config, accepted, from_std, stopped))
+            let flushes = flushes.clone();
+            move || runtime.block_on(run(worker, router, config, accepted, from_std, draining, flushes))
         };
-        Ok((Self { incoming, stop, load: Arc::default(), last_given: AtomicU64::new(0) }, run))
+        Ok((Self { incoming, drain, load: Arc::default(), flushes, last_given: AtomicU64::new(0) }, run))
     }
 
     /// Number of its connections. The listener counts a connection before it hands it over.
     pub(super) fn load(&self) -> &Arc<AtomicUsize> {
         &self.load
+    }
+
+    /// What it has counted of its flushes.
+    pub(super) fn flushes(&self) -> &Arc<FlushMetrics> {
+        &self.flushes
     }
 
     /// The worker that has the fewest connections; among equals, the one whose newest connection is oldest.
@@ -78,10 +84,10 @@ impl Worker {
         }
     }
 
-    /// Lets its streams end and its connections close by the deadline.
-    pub(super) fn stop(self, deadline: Instant) {
+    /// Ends its streams over the spread, and itself when its connections have closed, or at the deadline.
+    pub(super) fn drain(self, draining: Draining) {
         // Fails when the worker has ended already.
-        let _ = self.stop.send(deadline);
+        let _ = self.drain.send(draining);
     }
 }
 
@@ -90,7 +96,7 @@ fn from_std(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
     tokio::net::TcpStream::from_std(stream)
 }
 
-/// Serves connections until `stopped` is ready. Connections that are open then have until the instant it returns to close.
+/// Serves connections until it is told to drain, and then until its connections have closed, or the deadline is over.
 /// `register` registers an accepted connection with this runtime.
 pub(super) async fn run<A, C>(
     worker: WorkerContext,
@@ -98,27 +104,27 @@ pub(super) async fn run<A, C>(
     config: Config,
     mut accepted: mpsc::Receiver<(A, Admitted)>,
     register: impl Fn(A) -> io::Result<C>,
-    stopped: impl Future<Output = Instant>,
+    mut draining: oneshot::Receiver<Draining>,
+    flushes: Arc<FlushMetrics>,
 ) where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let Config { flush_interval, timeouts, collect_memory, .. } = config;
-    let (hub, turns) = (worker.hub.clone(), worker.turns.clone());
+    let (hub, clock, turns) = (worker.hub.clone(), worker.clock, worker.turns.clone());
     let stopping = CancellationToken::new();
     let granting = tokio::spawn(turns.clone().grant());
     // A task of its own, so that it is polled again only after the streams that it has woken.
-    let pacing = tokio::spawn(pace(worker, flush_interval, stopping.clone()));
+    let pacing = tokio::spawn(pace(worker, flush_interval, flushes, stopping.clone()));
     let connections = TaskTracker::new();
     let sweeping = tokio::spawn(sweep(hub.clone(), turns.clone(), stopping.clone()));
     let collecting = collect_memory.map(|collect| {
         tokio::spawn(collect_at_intervals(collect, hub.clone(), connections.clone(), turns.clone()))
     });
-    let mut stopped = pin!(stopped);
     let mut ticket = turns.ticket(&TurnShare::default());
-    let deadline = loop {
+    let draining = loop {
         let (stream, admitted) = tokio::select! {
             Some(accepted) = accepted.recv() => accepted,
-            deadline = &mut stopped => break deadline,
+            draining = &mut draining => break draining.ok(),
         };
         match register(stream) {
             Ok(stream) => {
@@ -135,10 +141,11 @@ pub(super) async fn run<A, C>(
         // Begins one connection per turn, however many arrive at once.
         tokio::select! {
             _ = ticket.turn() => ticket.give_up(),
-            deadline = &mut stopped => break deadline,
+            draining = &mut draining => break draining.ok(),
         }
     };
-    hub.close();
+    let deadline = draining.map_or_else(Instant::now, |draining| draining.deadline);
+    hub.drain(clock.now(), clock.span(draining.map_or(Duration::ZERO, |draining| draining.spread)));
     connections.close();
     if timeout_at(deadline, connections.wait()).await.is_err() {
         debug!(left = connections.len(), "cutting connections that did not close in time");
@@ -161,7 +168,12 @@ const DEFERRED: usize = 1_024;
 const SWEPT: usize = 64;
 
 /// Publishes ticks when they are due, and heartbeats. Sleeps while nothing is watched.
-async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: CancellationToken) {
+async fn pace(
+    worker: WorkerContext,
+    flush_interval: Duration,
+    flushes: Arc<FlushMetrics>,
+    stopping: CancellationToken,
+) {
     let WorkerContext { hub, clock, .. } = worker;
     let alarm = Alarm::new(clock);
     let mut pacer = Pacer::new(clock.speed(), flush_interval);
@@ -172,6 +184,7 @@ async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: Cancell
         if next_beat.is_none_or(|beat| beat <= now) {
             next_beat = hub.beat(now);
         }
+        let next_departure = hub.depart(now);
         let more_changes = hub.tell(CHANGES, |change| match change {
             WatchChange::Watch { id, series, from } => pacer.watch(id, series, from),
             WatchChange::Unwatch { id } => pacer.unwatch(id),
@@ -179,7 +192,10 @@ async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: Cancell
         pacer.take_arrivals();
         let mut deferred = hub.wake_deferred(DEFERRED);
         if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {
-            flush(&hub, &mut pacer, now);
+            let (boundary, ticks) = flush(&hub, &mut pacer, now);
+            let late =
+                clock.speed().takes(Duration::from_nanos(now.nanos().saturating_sub(boundary.nanos())));
+            flushes.note(late.as_nanos() as u64, ticks);
             deferred = hub.wake_deferred(DEFERRED);
         }
         // More has to be signalled than is allowed at once.
@@ -188,7 +204,7 @@ async fn pace(worker: WorkerContext, flush_interval: Duration, stopping: Cancell
             continue;
         }
         let due = next_flush(&pacer, deferred);
-        let wake = [due, next_beat].into_iter().flatten().min();
+        let wake = [due, next_beat, next_departure].into_iter().flatten().min();
         // If the next flush has ticks to publish, it takes the arrivals as well.
         let is_due = due.is_some_and(|due| due <= pacer.flush_at(now));
         tokio::select! {
@@ -205,11 +221,16 @@ fn next_flush(pacer: &Pacer, deferred: Option<Time>) -> Option<Time> {
     [pacer.next_due(), deferred.map(|deferred| pacer.flush_at(deferred))].into_iter().flatten().min()
 }
 
-/// Publishes what is due.
-fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) {
+/// Publishes what is due. Returns the time up to which it has published, and the number of ticks.
+fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) -> (Time, u64) {
     let mut flush = hub.begin_flush();
-    let boundary = pacer.advance(now, |id, tick| flush.publish(id, tick));
+    let mut ticks = 0;
+    let boundary = pacer.advance(now, |id, tick| {
+        flush.publish(id, tick);
+        ticks += 1;
+    });
     flush.finish(boundary);
+    (boundary, ticks)
 }
 
 /// Removes the subscriptions of subscribers that have left, in turns.

@@ -320,7 +320,7 @@ async fn a_limit_is_told_once_with_the_last_who_met_it() {
 #[test]
 fn text_shows_the_start_to_whoever_keeps_the_log_and_the_banner_to_people() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ticker"));
-    command.args(["--listen", "127.0.0.1:0", "--seed", "7"]).env_clear();
+    command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--seed", "7"]).env_clear();
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let first_line = |output: &mut dyn Read| {
         let mut line = String::new();
@@ -333,5 +333,8 @@ fn text_shows_the_start_to_whoever_keeps_the_log_and_the_banner_to_people() {
     process.wait().unwrap();
     assert!(banner.starts_with("ticker serves "), "{banner}");
     let address = banner.trim_end().rsplit(' ').next().unwrap();
-    assert!(log.contains(&format!("INFO ticker::server: serving address={address} tape_id=")), "{log}");
+    assert!(
+        log.contains(&format!("INFO ticker::server: serving address={address} admin=127.0.0.1:")),
+        "{log}"
+    );
 }

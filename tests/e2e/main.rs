@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails panics")]
 
+mod admin;
 mod bad_input;
 mod client;
+mod drain;
 mod environment;
 mod failover;
 mod gogen;

@@ -3,3 +3,4 @@
 pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod server;
+pub(crate) mod virtual_time;

@@ -2,58 +2,21 @@
 
 use std::time::Duration;
 
-use h2::client::Builder;
-use ticker::{
-    contract::{
-        gogen::{TickerRequest, TickerResponse},
-        v1::{Ping, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
-    },
-    pacer::Clock,
-    server::{Config, serve_accepted},
-    tick::Time,
+use ticker::contract::{
+    gogen::{TickerRequest, TickerResponse},
+    v1::{Ping, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
-    sync::mpsc,
+    io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, sleep, timeout},
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Code, Status};
 
 use crate::support::{
     raw::{Call, GOAWAY, GOGEN, Heard, OPENING, Raw, STREAM, frames_until_end},
-    server::{config, symbols},
+    server::symbols,
+    virtual_time::Server,
 };
-
-/// A server that stops when it is dropped.
-struct Server {
-    accept: mpsc::Sender<DuplexStream>,
-    _stops_on_drop: DropGuard,
-}
-
-impl Server {
-    fn start(change: impl FnOnce(&mut Config)) -> Self {
-        let time = Time::from_nanos(1_700_000_000_000_000_000);
-        let mut config = config();
-        config.clock = Clock::From { time, instant: Instant::now() };
-        config.heartbeat_interval = Duration::from_secs(4);
-        change(&mut config);
-        let (accept, accepted) = mpsc::channel(1);
-        let shutdown = CancellationToken::new();
-        tokio::spawn(serve_accepted(config, accepted, shutdown.clone()));
-        Self { accept, _stops_on_drop: shutdown.drop_guard() }
-    }
-
-    async fn connect(&self) -> DuplexStream {
-        let (client, server) = duplex(64 * 1024);
-        self.accept.send(server).await.unwrap();
-        client
-    }
-
-    async fn raw(&self) -> Raw {
-        Raw::over(self.connect().await, &Builder::new()).await
-    }
-}
 
 const NONE: [u8; 0] = [];
 

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use ticker::{
     client::{Client, Connection, Delivery, Endpoints, Event, Network, Settings, SubscribeOptions, Task},
     pacer::Clock,
-    server::{Config, Timeouts, serve_accepted},
+    server::{Config, Drain, Timeouts, serve_accepted},
     tape::{Simulated, Tape, Universe},
     tick::Time,
 };
@@ -77,6 +77,7 @@ async fn serve() -> turmoil::Result {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let config = Config {
         listen: SocketAddr::from(([0, 0, 0, 0], PORT)),
+        admin: None,
         tape: tape(),
         clock: Clock::From { time: time(), instant: Instant::now() },
         flush_interval: Duration::from_millis(10),
@@ -86,6 +87,8 @@ async fn serve() -> turmoil::Result {
         max_connections: NonZeroUsize::MAX,
         max_subscriptions: 1_000_000,
         timeouts: Timeouts::default(),
+        max_stream_age: None,
+        drain: Drain::default(),
         collect_memory: None,
     };
     let (deal, accepted) = mpsc::channel(16);

@@ -239,7 +239,7 @@ impl Stage {
                 assert!(out.is_empty() && left == 0, "{left} ticks more could be read")
             }
             Poll::Pending => assert!(out.is_empty()),
-            Poll::Ready(Pulled::Idle | Pulled::Closed) => panic!("{pulled:?}"),
+            Poll::Ready(pulled) => panic!("{pulled:?}"),
         }
         for line in String::from_utf8(out).unwrap().lines() {
             reader.check(&self.tape, line, now);

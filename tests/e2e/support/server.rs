@@ -18,7 +18,7 @@ use ticker::{
         },
     },
     pacer::Clock,
-    server::{Bound, Config, ServerError, Timeouts},
+    server::{Bound, Config, Drain, ServerError, Timeouts},
     tape::{Simulated, Tape, Universe},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -57,6 +57,7 @@ pub(crate) fn tape(seed: u64) -> Arc<dyn Tape> {
 pub(crate) fn config() -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
+        admin: None,
         tape: tape(7),
         clock: Clock::Wall,
         flush_interval: Duration::from_millis(5),
@@ -66,6 +67,8 @@ pub(crate) fn config() -> Config {
         max_connections: NonZeroUsize::new(1_000).unwrap(),
         max_subscriptions: 1_000_000,
         timeouts: Timeouts::default(),
+        max_stream_age: None,
+        drain: Drain::default(),
         collect_memory: None,
     }
 }
@@ -75,6 +78,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// The admin port, if the settings have one.
+    pub(crate) admin: Option<SocketAddr>,
     shutdown: CancellationToken,
     /// Not joined when the test ends: its connections close when its runtime does, which is later.
     thread: JoinHandle<Result<(), ServerError>>,
@@ -90,14 +95,14 @@ impl Server {
         let mut config = config();
         change(&mut config);
         let bound = Bound::bind(config).unwrap();
-        let address = bound.local_addr();
+        let (address, admin) = (bound.local_addr(), bound.admin_addr());
         let shutdown = CancellationToken::new();
         let stopping = shutdown.clone();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(bound.serve(stopping))
         });
-        Self { address, _stops_on_drop: shutdown.clone().drop_guard(), shutdown, thread }
+        Self { address, admin, _stops_on_drop: shutdown.clone().drop_guard(), shutdown, thread }
     }
 
     /// Asks the server to stop, and does not wait.

@@ -1,0 +1,125 @@
+//! Subscribers that have to leave, because the server stops or because their stream has reached its maximum age. Each one is
+//! warned before its stream ends.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{Hub, State};
+use crate::{jitter::Jitter, tick::Time};
+
+/// When a subscriber leaves.
+#[derive(Clone, Copy)]
+pub(super) struct Departure {
+    /// When the next stage begins.
+    next: Time,
+    end: Time,
+    stage: Stage,
+    is_warned: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Planned,
+    /// The client is to be warned.
+    Warning,
+    /// The stream is to end.
+    Over,
+}
+
+/// What a pull has to do about a departure.
+pub(super) enum Due {
+    Warning,
+    End,
+}
+
+/// All departures of a hub, in the order of their times.
+#[derive(Default)]
+pub(super) struct Departures {
+    by_time: BTreeSet<(Time, u32)>,
+    jitter: Jitter,
+    pub(super) is_draining: bool,
+}
+
+impl Departure {
+    /// What is due: a warning, once, and then the end.
+    pub(super) fn due(&mut self) -> Option<Due> {
+        if self.stage >= Stage::Warning && !self.is_warned {
+            self.is_warned = true;
+            return Some(Due::Warning);
+        }
+        (self.stage == Stage::Over).then_some(Due::End)
+    }
+
+    /// Begins the stage that is due.
+    fn advance(&mut self, now: Time) {
+        self.stage = if self.end <= now { Stage::Over } else { Stage::Warning };
+        self.next = self.end;
+    }
+}
+
+impl Hub {
+    /// Ends every stream within `spread` from `now` on, each at a random moment, so that their clients do not arrive at
+    /// another server together. Each is warned when half of its time is over. Who joins later must leave at once.
+    pub fn drain(&self, now: Time, spread: Duration) {
+        let state = &mut *self.lock();
+        state.departures.is_draining = true;
+        for id in 0..state.subscribers.len() as u32 {
+            let stays = state.departures.jitter.moment_of(spread);
+            state.plan_departure(id, now + stays / 2, now + stays);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Warns and ends the subscribers whose time has come. Returns when to call it again; [`Self::changed`] tells when that
+    /// has become earlier.
+    pub fn depart(&self, now: Time) -> Option<Time> {
+        let state = &mut *self.lock();
+        while let Some(&(time, id)) = state.departures.by_time.first() {
+            if time > now {
+                return Some(time);
+            }
+            state.departures.by_time.pop_first();
+            let Some(entry) = &mut state.subscribers[id as usize] else { continue };
+            let Some(departure) = &mut entry.departure else { continue };
+            departure.advance(now);
+            if departure.stage != Stage::Over {
+                state.departures.by_time.insert((departure.next, id));
+            }
+            entry.signal();
+        }
+        None
+    }
+}
+
+impl State {
+    /// Plans when a subscriber that has just joined must leave. True when it is the first of all to have something due.
+    pub(super) fn plan_departure_of_newcomer(&mut self, id: u32, now: Time) -> bool {
+        let (warning, end) = match self.limits.max_age {
+            _ if self.departures.is_draining => (now, now),
+            None => return false,
+            Some(age) => {
+                let end = now + self.departures.jitter.age(age);
+                (end.before(self.limits.warning).unwrap_or(now).max(now), end)
+            }
+        };
+        self.plan_departure(id, warning, end);
+        self.departures.by_time.first().is_some_and(|first| *first == (warning, id))
+    }
+
+    /// Plans a departure in place of the one that was planned. One that has been warned is not warned again.
+    fn plan_departure(&mut self, id: u32, warning: Time, end: Time) {
+        self.cancel_departure(id);
+        let Some(entry) = self.subscribers[id as usize].as_mut().filter(|entry| !entry.leaving) else {
+            return;
+        };
+        let is_warned = entry.departure.is_some_and(|departure| departure.is_warned);
+        entry.departure = Some(Departure { next: warning, end, stage: Stage::Planned, is_warned });
+        self.departures.by_time.insert((warning, id));
+    }
+
+    /// Cancels what is planned for a subscriber.
+    pub(super) fn cancel_departure(&mut self, id: u32) {
+        if let Some(departure) = self.entry(id).and_then(|entry| entry.departure) {
+            self.departures.by_time.remove(&(departure.next, id));
+        }
+    }
+}
