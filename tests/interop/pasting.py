@@ -74,6 +74,7 @@ class Paster:
             "LC_ALL": "C.UTF-8",
             "TERM": "xterm-256color",
             # The default ports of `ticker`.
+            "TICKER_ADMIN": "127.0.0.1:0",
             "TICKER_LISTEN": self.ports.ours_in("127.0.0.1:50051"),
             "TICKER_ENDPOINT": self.ports.ours_in("http://127.0.0.1:50051"),
         }
