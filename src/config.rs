@@ -365,6 +365,37 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_a_stop_and_of_the_admin_port_that_contradict_each_other_are_refused_with_their_flags() {
+        let refused = |flags: &[&str], told: &str| assert_eq!(plays(flags).unwrap_err(), told);
+        refused(
+            &["--drain-spread", "11s"],
+            "--drain-spread is 11s and --drain-deadline 10s: streams must end before the deadline, so choose a shorter \
+             spread or a longer deadline",
+        );
+        for (admin, listen) in [
+            ("127.0.0.1:50051", "127.0.0.1:50051"),
+            ("0.0.0.0:50051", "127.0.0.1:50051"),
+            ("127.0.0.1:50051", "[::]:50051"),
+        ] {
+            let told = format!("--admin is {admin} and --listen {listen}: they need different ports");
+            refused(&["--admin", admin, "--listen", listen], &told);
+        }
+        for fine in [
+            &["--drain-spread", "10s"][..],
+            &["--drain-deadline", "0s"],
+            &["--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"],
+            &["--admin", "127.0.0.2:50051"],
+            &["--listen", "127.0.0.1:9090"],
+        ] {
+            assert_eq!(plays(fine), Ok(false), "{fine:?}");
+        }
+        for flag in ["--drain-spread", "--drain-deadline", "--max-stream-age", "--max-connection-age"] {
+            let told = plays(&[flag, "soon"]).unwrap_err();
+            assert!(told.contains(flag) && told.contains("soon"), "{told}");
+        }
+    }
+
+    #[test]
     fn intervals_out_of_range_are_refused_with_the_range() {
         assert_eq!(flush_interval("10ms"), Ok(Duration::from_millis(10)));
         assert_eq!(flush_interval("0ms"), Err("expected a duration from 1ms to 1s, got 0ms".to_owned()));

@@ -75,8 +75,8 @@ def test_connections_that_say_nothing_do_not_delay_the_end(serve):
     assert seconds < 2
 
 
-def test_readers_that_never_read_do_not_delay_the_end(serve):
-    server = serve()
+def test_readers_that_never_read_are_cut_at_the_deadline(serve):
+    server = serve("--drain-deadline", "1s")
     everything = b"\x0a\x01*"
     peers = [raw_http2.connect(server.address) for _ in range(5)]
     for peer, connection in peers:

@@ -44,7 +44,8 @@ class Served(Server):
 
     def __init__(self, binary, *options, workers=1, descriptors=None):
         given = ["--workers", str(workers)]
-        for option in options:
+        # A client that reads nothing is cut at the deadline, and the server must end soon after.
+        for option in ["--drain-deadline 1s", *options]:
             words = shlex.split(option)
             if words[0] + " " in known_flags(binary) or words[0] + "\n" in known_flags(binary):
                 given += words
