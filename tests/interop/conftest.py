@@ -67,7 +67,7 @@ def serve(binary):
     running = []
 
     def start(*arguments, program=(binary,)):
-        running.append(Server([*program, "serve", "--listen", "127.0.0.1:0", *arguments]))
+        running.append(Server([*program, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *arguments]))
         return running[-1]
 
     yield start

@@ -1,15 +1,23 @@
-"""The manifests, rendered as `kubectl apply -k k8s` renders them and checked without a cluster."""
+"""The manifests, rendered as `kubectl apply -k` renders them and checked without a cluster."""
 
+import copy
+import json
+import re
+import shutil
 import subprocess
 
+import jsonschema
 import pytest
 import yaml
 
-from conftest import TOOLS, tool
+from conftest import TOOLS, missing, tool
 
 # The oldest Kubernetes whose preStop sleep is on by default, and the newest with schemas here.
 VERSIONS = ["1.30", "1.34", "1.37"]
-PORT = 50051
+PORT, ADMIN = 50051, 9090
+OVERLAYS = [".", "overlays/dev", "overlays/prod"]
+COMPONENTS = ["autoscaling", "gateway", "metrics", "network-policy", "tls", "tokens"]
+NAMES = {"app.kubernetes.io/name": "ticker"}
 
 
 def render(directory):
@@ -27,9 +35,20 @@ def render(directory):
     return ran.stdout
 
 
-@pytest.fixture(scope="module")
-def rendered(root):
-    return render(root / "k8s")
+def with_component(root, home, component):
+    """A set-up of the base and one component."""
+    shutil.copytree(root / "k8s", home / "k8s")
+    text = f"resources: [../base]\ncomponents: [../components/{component}]\n"
+    (home / "k8s" / "one").mkdir()
+    (home / "k8s" / "one" / "kustomization.yaml").write_text(text)
+    return home / "k8s" / "one"
+
+
+@pytest.fixture(scope="module", params=[*OVERLAYS, *(f"components/{name}" for name in COMPONENTS)])
+def rendered(request, root, tmp_path_factory):
+    if request.param in OVERLAYS:
+        return render(root / "k8s" / request.param)
+    return render(with_component(root, tmp_path_factory.mktemp("k8s"), request.param.removeprefix("components/")))
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +68,25 @@ def container(pod):
     return container
 
 
+@pytest.fixture(scope="module")
+def environment(container):
+    return {setting["name"]: setting["value"] for setting in container["env"]}
+
+
+def is_core(each):
+    """Whether Kubernetes itself defines the object."""
+    return not each["apiVersion"].startswith(("gateway.networking.k8s.io/", "monitoring.coreos.com/"))
+
+
+def test_every_folder_is_rendered_by_a_test(root):
+    assert sorted(path.name for path in (root / "k8s" / "components").iterdir()) == COMPONENTS
+    assert sorted(f"overlays/{path.name}" for path in (root / "k8s" / "overlays").iterdir()) == OVERLAYS[1:]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_object_fits_its_schema(rendered, version, tmp_path):
-    (tmp_path / "k8s.yaml").write_text(rendered)
+def test_every_object_of_kubernetes_fits_its_schema(objects, version, tmp_path):
+    core = [each for each in objects.values() if is_core(each)]
+    (tmp_path / "k8s.yaml").write_text(yaml.safe_dump_all(core))
     command = [
         tool("kubernetes-validate", TOOLS / "venv" / "bin"),
         "--strict",
@@ -63,49 +98,113 @@ def test_every_object_fits_its_schema(rendered, version, tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_there_is_nothing_more_and_nothing_less(objects):
-    assert sorted(kind for kind, _ in objects) == [
-        "ConfigMap",
-        "Deployment",
-        "PodDisruptionBudget",
-        "Service",
-        "Service",
-    ]
-    assert not any("namespace" in each["metadata"] for each in objects.values()), "the namespace is the user's choice"
+def without_unknown_fields(schema):
+    """The schema of a custom resource, which then allows no field that it does not name."""
+    if isinstance(schema, list):
+        return [without_unknown_fields(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: without_unknown_fields(value) for key, value in schema.items()}
+    if isinstance(found.get("properties"), dict) and "additionalProperties" not in found:
+        found["additionalProperties"] = bool(found.get("x-kubernetes-preserve-unknown-fields"))
+    if isinstance(found.get("pattern"), str):
+        # Go has flags anywhere in a regular expression, Python at its start only.
+        found["pattern"] = re.sub(r"^\^\(\?i\)", "(?i)^", found["pattern"])
+    if found.pop("x-kubernetes-int-or-string", False):
+        found.pop("type", None)
+    return found
 
 
-def test_three_replicas_are_selected_by_everything_that_selects(objects, pod):
-    labels = pod["metadata"]["labels"]
-    deployment = objects["Deployment", "ticker"]["spec"]
-    assert deployment["replicas"] == 3
-    selectors = [
-        deployment["selector"]["matchLabels"],
-        objects["Service", "ticker"]["spec"]["selector"],
-        objects["Service", "ticker-headless"]["spec"]["selector"],
-        objects["PodDisruptionBudget", "ticker"]["spec"]["selector"]["matchLabels"],
-        *(each["labelSelector"]["matchLabels"] for each in pod["spec"]["topologySpreadConstraints"]),
-    ]
-    assert len(selectors) == 6
-    for selector in selectors:
-        assert selector and selector.items() <= labels.items()
+def test_every_custom_resource_fits_its_published_schema(objects):
+    custom = [each for each in objects.values() if not is_core(each)]
+    schemas = {}
+    for path in (TOOLS / "crds").glob("*.yaml"):
+        spec = yaml.safe_load(path.read_text())["spec"]
+        for version in spec["versions"]:
+            schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
+            schema["properties"]["metadata"] = {"type": "object", "additionalProperties": True}
+            schemas[f"{spec['group']}/{version['name']}", spec["names"]["kind"]] = without_unknown_fields(schema)
+    if custom and not schemas:
+        missing("schemas of custom resources (tests/interop/prepare with Go)")
+    for each in custom:
+        jsonschema.validate(each, schemas[each["apiVersion"], each["kind"]])
+
+
+def test_the_base_has_nothing_more_and_nothing_less(root):
+    kinds = sorted(each["kind"] for each in yaml.safe_load_all(render(root / "k8s")))
+    assert kinds == ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service", "Service"]
+
+
+def test_the_namespace_is_the_users_choice(objects):
+    assert not any("namespace" in each["metadata"] for each in objects.values())
+
+
+def selectors(objects, pod):
+    """Everything that selects our pods."""
+    for (kind, _), each in objects.items():
+        spec = each.get("spec", {})
+        if kind == "Service":
+            yield spec["selector"]
+        if kind in ("Deployment", "PodDisruptionBudget", "PodMonitor"):
+            yield spec["selector"]["matchLabels"]
+        if kind == "NetworkPolicy":
+            yield spec["podSelector"]["matchLabels"]
+    for each in pod["spec"]["topologySpreadConstraints"]:
+        assert each["matchLabelKeys"] == ["pod-template-hash"]
+        yield each["labelSelector"]["matchLabels"]
+
+
+def test_everything_that_selects_selects_our_pods_and_no_others(objects, pod):
+    found = list(selectors(objects, pod))
+    assert len(found) >= 6
+    for selector in found:
+        assert selector == NAMES
+    assert NAMES.items() <= pod["metadata"]["labels"].items()
+    deployments = [key for key in objects if key[0] in ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")]
+    assert deployments == [("Deployment", "ticker")]
+
+
+def test_every_object_has_the_recommended_labels(objects, pod, root):
+    version = re.search(r'^version = "(.*)"$', (root / "Cargo.toml").read_text(), re.MULTILINE).group(1)
+    expected = {
+        "app.kubernetes.io/component": "server",
+        "app.kubernetes.io/part-of": "ticker",
+        "app.kubernetes.io/version": version,
+    }
+    for metadata in [pod["metadata"], *(each["metadata"] for key, each in objects.items() if key[0] in ("Deployment", "Service"))]:
+        assert (expected | NAMES).items() <= metadata["labels"].items(), metadata["name"]
+
+
+def test_the_ports_are_those_that_the_server_listens_on(objects, container, environment):
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"grpc": PORT, "admin": ADMIN}
+    assert environment["TICKER_ADMIN"] == f"0.0.0.0:{ADMIN}"
+    for name in ("ticker", "ticker-headless"):
+        (port,) = objects["Service", name]["spec"]["ports"]
+        assert (port["port"], port["targetPort"]) == (PORT, PORT), "clients of the headless one dial the pod's port"
+    assert "clusterIP" not in objects["Service", "ticker"]["spec"]
+    assert objects["Service", "ticker-headless"]["spec"]["clusterIP"] == "None"
+
+
+def test_whatever_names_a_port_names_one_of_the_pod(objects, container):
+    names = {port["name"] for port in container["ports"]}
+    for (kind, _), each in objects.items():
+        if kind == "NetworkPolicy":
+            assert {port["port"] for rule in each["spec"]["ingress"] for port in rule["ports"]} == names
+        if kind == "PodMonitor":
+            assert [point["port"] for point in each["spec"]["podMetricsEndpoints"]] == ["admin"]
+        if kind == "GRPCRoute":
+            ((rule,),) = [each["spec"]["rules"]]
+            assert rule["backendRefs"] == [{"name": "ticker", "port": PORT}]
 
 
 def test_probes_ask_the_port_that_serves(container):
-    assert [port["containerPort"] for port in container["ports"]] == [PORT]
     assert container["startupProbe"]["grpc"] == {"port": PORT}
     assert container["livenessProbe"]["grpc"] == {"port": PORT}, "the service '' is the server as a whole"
     assert container["readinessProbe"]["grpc"] == {"port": PORT, "service": "ticker.v1.TickerStreamService"}
 
 
-def test_services_lead_to_the_port_that_serves(objects):
-    for name in ("ticker", "ticker-headless"):
-        (port,) = objects["Service", name]["spec"]["ports"]
-        assert (port["port"], port["targetPort"]) == (PORT, PORT)
-    assert "clusterIP" not in objects["Service", "ticker"]["spec"]
-    assert objects["Service", "ticker-headless"]["spec"]["clusterIP"] == "None"
-
-
 def test_the_pod_is_restricted(pod, container):
+    """The profile `restricted` of the Pod Security Standards."""
     spec = pod["spec"]
     assert spec["securityContext"] == {
         "runAsNonRoot": True,
@@ -119,35 +218,73 @@ def test_the_pod_is_restricted(pod, container):
         "capabilities": {"drop": ["ALL"]},
     }
     assert spec["automountServiceAccountToken"] is False
-    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & spec.keys()
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & spec.keys()
+    assert not any("hostPort" in port for port in container["ports"])
+    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+    for volume in spec.get("volumes", []):
+        assert volume.keys() - {"name"} <= allowed
 
 
-def test_memory_is_limited_and_cpu_is_not(container):
-    assert set(container["resources"]["limits"]) == {"memory"}
-    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+def test_memory_and_disk_are_limited_and_cpu_is_not(container):
+    assert set(container["resources"]["limits"]) == {"memory", "ephemeral-storage"}
+    assert set(container["resources"]["requests"]) == {"cpu", "memory", "ephemeral-storage"}
 
 
-def test_workers_are_counted_by_us_and_not_by_the_node(container):
-    assert [setting["name"] for setting in container["env"]] == ["TICKER_WORKERS"]
+def test_every_setting_is_one_that_the_server_reads(environment, objects, binary):
+    shown = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"env: (TICKER_\w+)=", shown)) | {"TICKER_LOG"}
+    assert len(known) > 15
+    configured = [each["data"] for key, each in objects.items() if key[0] == "ConfigMap" and "dashboard" not in key[1]]
+    for name in [*environment, *(name for data in configured for name in data)]:
+        assert name in known, f"{name} is none of {sorted(known)}"
 
 
-def test_the_grace_period_covers_the_sleep_and_the_end_of_the_process(pod, container):
+def test_the_grace_period_covers_the_sleep_and_the_drain(pod, container, environment):
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert pod["spec"]["terminationGracePeriodSeconds"] >= sleep + 2
+    deadline = int(environment.get("TICKER_DRAIN_DEADLINE", "10s").removesuffix("s"))
+    assert pod["spec"]["terminationGracePeriodSeconds"] >= sleep + deadline + 1
 
 
-def test_a_new_seed_rolls_the_pods(objects, container, root, tmp_path):
-    ((_, name),) = [key for key in objects if key[0] == "ConfigMap"]
-    assert set(objects["ConfigMap", name]["data"]) == {"TICKER_SEED"}
-    assert container["envFrom"] == [{"configMapRef": {"name": name}}]
+def test_a_new_seed_rolls_the_pods(root, tmp_path):
+    def config_map(directory):
+        objects = list(yaml.safe_load_all(render(directory)))
+        (found,) = [each for each in objects if each["kind"] == "ConfigMap"]
+        (deployment,) = [each for each in objects if each["kind"] == "Deployment"]
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["envFrom"] == [{"configMapRef": {"name": found["metadata"]["name"]}}]
+        return found
 
-    for manifest in (root / "k8s").iterdir():
-        text = manifest.read_text()
-        (tmp_path / manifest.name).write_text(text.replace("TICKER_SEED=1", "TICKER_SEED=2"))
-    renamed = [each["metadata"]["name"] for each in yaml.safe_load_all(render(tmp_path)) if each["kind"] == "ConfigMap"]
-    assert renamed != [name]
+    before = config_map(root / "k8s")
+    assert set(before["data"]) == {"TICKER_SEED"}
+    shutil.copytree(root / "k8s", tmp_path / "k8s")
+    base = tmp_path / "k8s" / "base" / "kustomization.yaml"
+    base.write_text(base.read_text().replace("TICKER_SEED=1", "TICKER_SEED=2"))
+    assert config_map(tmp_path / "k8s")["metadata"]["name"] != before["metadata"]["name"]
 
 
 def test_service_links_do_not_look_like_settings(pod):
     # The Service `ticker` would set TICKER_PORT and the like, in the namespace of our own variables.
     assert pod["spec"]["enableServiceLinks"] is False
+
+
+def test_the_number_of_replicas_has_one_owner(objects):
+    scaled = ("HorizontalPodAutoscaler", "ticker") in objects
+    assert ("replicas" in objects["Deployment", "ticker"]["spec"]) != scaled
+
+
+def test_the_route_leads_to_every_service_of_the_server(root, tmp_path, server):
+    rendered = render(with_component(root, tmp_path, "gateway"))
+    (route,) = [each for each in yaml.safe_load_all(rendered) if each["kind"] == "GRPCRoute"]
+    routed = {match["method"]["service"] for match in route["spec"]["rules"][0]["matches"]}
+    listed = subprocess.run(
+        [tool("grpcurl", TOOLS / "bin"), "-plaintext", server.address, "list"], capture_output=True, text=True, check=True
+    )
+    assert routed == set(listed.stdout.split())
+
+
+def test_the_dashboard_of_the_config_map_is_the_file(root, tmp_path):
+    rendered = render(with_component(root, tmp_path, "metrics"))
+    (found,) = [each for each in yaml.safe_load_all(rendered) if each["metadata"]["name"] == "ticker-dashboard"]
+    file = root / "k8s" / "components" / "metrics" / "dashboard.json"
+    assert json.loads(found["data"]["ticker.json"]) == json.loads(file.read_text())
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
