@@ -99,6 +99,17 @@ class Server(Process):
             self.kill()
             raise
 
+    @property
+    def admin(self):
+        """The address of the admin port, from the third line."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            match = re.search(r"^metrics http://(\S+)/metrics$", "".join(self.stdout), re.MULTILINE)
+            if match:
+                return match.group(1)
+            time.sleep(0.01)
+        raise AssertionError(f"no admin port: {self}")
+
     def terminate(self, number=signal.SIGTERM):
         """Sends the signal, and returns the exit code and the seconds that the process took to end."""
         start = time.monotonic()

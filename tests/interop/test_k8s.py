@@ -118,7 +118,7 @@ def without_unknown_fields(schema):
 def test_every_custom_resource_fits_its_published_schema(objects):
     custom = [each for each in objects.values() if not is_core(each)]
     schemas = {}
-    for path in (TOOLS / "crds").glob("*.yaml"):
+    for path in (TOOLS / "schemas").glob("*.yaml"):
         spec = yaml.safe_load(path.read_text())["spec"]
         for version in spec["versions"]:
             schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
