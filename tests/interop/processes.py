@@ -86,14 +86,14 @@ class Process:
 class Server(Process):
     """A `ticker serve` on a free port. `address` is the one that it printed."""
 
-    def __init__(self, command, **options):
+    def __init__(self, command, pattern=r"127\.0\.0\.1:[1-9][0-9]*", **options):
         super().__init__(command, **options)
         deadline = time.monotonic() + 10
         self.address = None
         try:
             while not self.address:
                 # Not the port 0 that was asked for.
-                match = re.search(r"127\.0\.0\.1:[1-9][0-9]*", self.line(max(0.1, deadline - time.monotonic())))
+                match = re.search(pattern, self.line(max(0.1, deadline - time.monotonic())))
                 self.address = match and match.group()
         except BaseException:
             self.kill()
