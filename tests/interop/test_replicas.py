@@ -13,8 +13,8 @@ import pytest
 from conftest import TOOLS, missing, tool
 
 sys.path.insert(0, str(Path(__file__).parent / "replicas"))
-from harness import ADDRESSES, LONG, Names, OwnFleet, Replica, free_port, go_fleet, node_fleet, percentile  # noqa: E402
-from harness import python_fleet, table, wait_until  # noqa: E402
+from harness import ADDRESSES, LONG, Names, Replica, free_port, go_fleet, node_fleet, own_fleet  # noqa: E402
+from harness import percentile, python_fleet, table, wait_until  # noqa: E402
 
 ROUNDS = 10 if LONG else 2
 # 300 streams in all.
@@ -67,7 +67,7 @@ class Clients:
                 missing("grpc-js (tests/interop/prepare with npm)")
             fleet = node_fleet(names, folder, self.root / "proto", config, port, streams, channels)
         else:
-            fleet = OwnFleet(self.binary, names, port, streams)
+            fleet = own_fleet(names, tool("replicas-go", TOOLS / "bin"), self.binary, port, streams)
         self.fleets.append(fleet)
         return fleet
 

@@ -2,12 +2,10 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -139,72 +137,15 @@ class Fleet:
         self.process.communicate()
 
 
-class OwnFleet:
-    """`ticker watch`, a process for each stream."""
-
-    WITHOUT = re.compile(r"after (\d+) ms without a connection")
-
-    def __init__(self, binary, names, port, streams):
-        self.name = "ticker"
-        command = names.command(
-            binary, "watch", "RELIANCE", "TCS", "--delivery", "every-tick", "--output", "json",
-            "--endpoint", f"http://{NAME}:{port}",
-        )  # fmt: skip
-        self.found = {"streams": streams, "ticks": 0, "missing": 0, "twice": 0, "out_of_order": 0, "silences": []}
-        self.lock = threading.Lock()
-        self.processes = [
-            subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for _ in range(streams)
-        ]
-        self.readers = []
-        for process in self.processes:
-            for read in (self._read_ticks, self._read_warnings):
-                self.readers.append(threading.Thread(target=read, args=(process,), daemon=True))
-                self.readers[-1].start()
-
-    def _read_ticks(self, process):
-        last = {}
-        for line in process.stdout:
-            symbol = re.search(r'"symbol":"([^"]+)"', line)
-            sequence = re.search(r'"sequence":"?(\d+)', line)
-            if not symbol or not sequence:
-                continue
-            symbol, sequence = symbol.group(1), int(sequence.group(1))
-            with self.lock:
-                self.found["ticks"] += 1
-                before = last.get(symbol, sequence - 1)
-                if sequence == before:
-                    self.found["twice"] += 1
-                elif sequence < before:
-                    self.found["out_of_order"] += 1
-                else:
-                    self.found["missing"] += sequence - before - 1
-            last[symbol] = max(sequence, before)
-
-    def _read_warnings(self, process):
-        for line in process.stderr:
-            for without in self.WITHOUT.findall(line):
-                with self.lock:
-                    self.found["silences"].append(float(without))
-
-    def report(self):
-        for process in self.processes:
-            process.send_signal(signal.SIGINT)
-        for process in self.processes:
-            process.wait(10)
-        for reader in self.readers:
-            reader.join(5)
-        return self.found
-
-    def kill(self):
-        for process in self.processes:
-            process.kill()
-            process.wait()
-
-
 def go_fleet(names, program, config, port, streams, channels, contract="v1"):
     flags = [f"-target=dns:///{NAME}:{port}", f"-service-config={config}", f"-streams={streams}", f"-channels={channels}"]
     return Fleet("grpc-go" if contract == "v1" else "grpc-go, gogen", names.command(program, *flags, f"-contract={contract}"))
+
+
+def own_fleet(names, program, binary, port, streams):
+    """`ticker watch`, a process for each stream."""
+    flags = [f"-own={binary}", f"-target=http://{NAME}:{port}", f"-streams={streams}"]
+    return Fleet("ticker", names.command(program, *flags))
 
 
 def python_fleet(names, descriptors, config, port, streams, channels):

@@ -1,11 +1,13 @@
 // Command replicas holds streams of every tick through grpc-go, resumes them wherever the balancer leads, and counts what was
-// lost. It ends when its standard input is closed, and prints one JSON document.
+// lost. With -own it does so through `ticker watch`. It ends after -seconds, or when its standard input is closed, and prints one
+// JSON document.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -52,22 +54,43 @@ func main() {
 	streams := flag.Int("streams", 1, "number of streams")
 	channels := flag.Int("channels", 1, "number of channels")
 	contract := flag.String("contract", "v1", "v1 or gogen")
+	own := flag.String("own", "", "program to watch with, in place of grpc-go; the target is then an endpoint")
+	seconds := flag.Float64("seconds", 0, "time to run; 0 for until the input is closed")
 	flag.Parse()
 
+	// The default of 30 s would hide a replica that was added for longer than this test runs.
+	dns.SetMinResolutionInterval(time.Second)
+	ctx, cancel := context.WithCancel(context.Background())
+	if *seconds > 0 {
+		time.AfterFunc(time.Duration(*seconds*float64(time.Second)), cancel)
+	} else {
+		go func() {
+			io.Copy(io.Discard, os.Stdin)
+			cancel()
+		}()
+	}
+
+	all := &report{Codes: map[string]int{}, FailedCalls: map[string]int{}, Silences: []float64{}}
+	var running sync.WaitGroup
+	if *own != "" {
+		all.Streams = *streams
+		for range *streams {
+			running.Add(1)
+			go func() {
+				defer running.Done()
+				if err := watch(ctx, *own, *target, strings.Split(*symbols, ","), all); ctx.Err() == nil {
+					panic(fmt.Sprint("ticker watch ended: ", err))
+				}
+			}()
+		}
+		running.Wait()
+		json.NewEncoder(os.Stdout).Encode(all)
+		return
+	}
 	text, err := os.ReadFile(*config)
 	if err != nil {
 		panic(err)
 	}
-	// The default of 30 s would hide a replica that was added for longer than this test runs.
-	dns.SetMinResolutionInterval(time.Second)
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
-
-	all := &report{Codes: map[string]int{}, FailedCalls: map[string]int{}, Silences: []float64{}}
-	var running sync.WaitGroup
 	for number := range *channels {
 		channel, err := grpc.NewClient(*target,
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -138,7 +161,7 @@ func (s *stream) read(ctx context.Context, symbols []string, attempt *int) error
 		}
 		if tick := response.GetTick(); tick != nil {
 			*attempt = 0
-			s.count(tick)
+			s.count(tick.Symbol, tick.Sequence)
 		}
 		if gap := response.GetGap(); gap != nil {
 			s.report.Lock()
@@ -149,7 +172,7 @@ func (s *stream) read(ctx context.Context, symbols []string, attempt *int) error
 	}
 }
 
-func (s *stream) count(tick *v1.Tick) {
+func (s *stream) count(symbol string, sequence uint64) {
 	s.report.Lock()
 	defer s.report.Unlock()
 	s.report.Ticks++
@@ -157,18 +180,18 @@ func (s *stream) count(tick *v1.Tick) {
 		s.report.Silences = append(s.report.Silences, float64(time.Since(s.silent).Microseconds())/1000)
 		s.silent = time.Time{}
 	}
-	last, known := s.last[tick.Symbol]
+	last, known := s.last[symbol]
 	switch {
-	case !known || tick.Sequence == last+1:
-	case tick.Sequence == last:
+	case !known || sequence == last+1:
+	case sequence == last:
 		s.report.Twice++
-	case tick.Sequence < last:
+	case sequence < last:
 		s.report.OutOfOrder++
 		return
 	default:
-		s.report.Missing += tick.Sequence - last - 1
+		s.report.Missing += sequence - last - 1
 	}
-	s.last[tick.Symbol] = tick.Sequence
+	s.last[symbol] = sequence
 }
 
 // legacy keeps a stream of the package gogen open.
