@@ -1,9 +1,39 @@
 # `docker build -t ticker .` makes an image that holds one static binary and nothing else.
 # It needs no BuildKit: the classic builder, podman and buildah build it too.
+#
+# An image for another architecture is cross-compiled: the compiler runs on the machine that builds. BuildKit, podman and buildah
+# say what that is and what is wanted (BUILDPLATFORM, TARGETARCH):
+#
+#   docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/ticker:0.1.0 --push .
+#
+# To keep downloads and compiled crates between builds, BuildKit can mount caches: add
+# `--mount=type=cache,target=/usr/local/cargo/registry` after both `RUN`s of cargo. The classic builder refuses that.
+
+# For a release, pin the base by its digest: --build-arg BASE=docker.io/library/rust:1.95-alpine@sha256:…
+ARG BASE=docker.io/library/rust:1.95-alpine
+# The classic builder does not set it.
+ARG BUILDPLATFORM=${BUILDPLATFORM:-linux/amd64}
 
 # Alpine's toolchain targets musl, so the binary is static and runs in an empty image.
-FROM docker.io/library/rust:1.95-alpine AS build
+FROM --platform=$BUILDPLATFORM $BASE AS build
 RUN apk add --no-cache gcc musl-dev
+ARG TARGETARCH
+# For another architecture clang compiles C, with the headers of musl that are there, and LLVM's linker links.
+RUN touch /cross.env && case "${TARGETARCH:-$(uname -m)}" in \
+        amd64|x86_64) arch=x86_64 ;; \
+        arm64|aarch64) arch=aarch64 ;; \
+        *) echo "there is no target for TARGETARCH=$TARGETARCH: use amd64 or arm64" >&2; exit 1 ;; \
+    esac \
+    && if [ $arch != "$(uname -m)" ]; then \
+        target=$arch-unknown-linux-musl \
+        && apk add --no-cache clang \
+        && rustup target add $target \
+        && printf 'export %s\n' \
+            CARGO_BUILD_TARGET=$target \
+            CC_${arch}_unknown_linux_musl=clang \
+            "CARGO_TARGET_$(echo $arch | tr a-z A-Z)_UNKNOWN_LINUX_MUSL_LINKER=rust-lld" \
+            > /cross.env; \
+    fi
 WORKDIR /src
 
 # Dependencies first, with stubs in place of our own code: until Cargo.toml or Cargo.lock changes, this
@@ -14,6 +44,7 @@ RUN sed -i -E '/^\[\[(bench|example|test)]]$/,/^$/d' Cargo.toml \
     && mkdir src \
     && echo 'fn main() {}' | tee build.rs > src/main.rs \
     && touch src/lib.rs \
+    && . /cross.env \
     && cargo build --release --locked
 
 # Cargo goes by modification times: without `touch`, sources older than the stubs would count as built.
@@ -21,6 +52,7 @@ COPY build.rs ./
 COPY proto proto
 COPY src src
 RUN touch build.rs src/lib.rs src/main.rs \
+    && . /cross.env \
     && cargo install --locked --path . --root /out
 
 FROM scratch

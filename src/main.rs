@@ -73,6 +73,9 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     on_this_thread(async {
         // Before the banner is printed, because a signal without a handler ends the process at once.
         let mut signals = Signals::listen()?;
+        #[cfg(feature = "otel")]
+        let traces = telemetry::Traces::start()
+            .context("cannot export traces: check the variables OTEL_EXPORTER_OTLP_…")?;
         let bound = bind(config, is_admin_given)?;
         // With a log in JSON, every line of the output is JSON.
         if log_format == LogFormat::Text {
@@ -96,6 +99,10 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
                     }
                 }
             }
+        }
+        #[cfg(feature = "otel")]
+        if let Some(traces) = traces {
+            traces.stop().await;
         }
         Ok(ExitCode::SUCCESS)
     })

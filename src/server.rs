@@ -11,6 +11,8 @@ mod listener;
 mod log;
 mod opening;
 mod reply;
+#[cfg(feature = "otel")]
+mod trace;
 mod worker;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};

@@ -1,4 +1,7 @@
-//! Logs, on standard error.
+//! Logs, on standard error; with the feature `otel` also traces.
+
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::{
     env,
@@ -11,6 +14,9 @@ use tracing_subscriber::{
     fmt,
     prelude::*,
 };
+
+#[cfg(feature = "otel")]
+pub use traces::Traces;
 
 /// The variable that chooses what is logged, for example `debug` or `ticker=debug,h2=trace`.
 pub const VARIABLE: &str = "TICKER_LOG";

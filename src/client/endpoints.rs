@@ -1,6 +1,6 @@
 //! The addresses of the replicas of a service.
 
-use std::{net::SocketAddr, str::FromStr};
+use std::{net::SocketAddr, str::FromStr, time::Duration};
 
 use tokio::time::timeout;
 
@@ -19,14 +19,35 @@ pub(super) struct Candidate {
 }
 
 impl Endpoints {
-    /// Resolves each endpoint to its addresses. An address that several endpoints have is listed once.
-    pub(super) async fn resolve(&self, settings: &Settings) -> Vec<Result<Vec<Candidate>, ClientError>> {
+    /// Longest wait for the name server when addresses of the name are known.
+    const WAIT_IF_KNOWN: Duration = Duration::from_millis(500);
+
+    /// Resolves each endpoint to its addresses. An address that several endpoints have is listed once. An endpoint that cannot be
+    /// resolved has the addresses of the last time, which are in `known` by endpoint: a name server may be lost together with a
+    /// replica.
+    pub(super) async fn resolve(
+        &self,
+        settings: &Settings,
+        known: &mut Vec<Vec<SocketAddr>>,
+    ) -> Vec<Result<Vec<Candidate>, ClientError>> {
+        known.resize(self.0.len(), Vec::new());
         let mut found: Vec<SocketAddr> = Vec::new();
         let mut resolved = Vec::new();
-        for endpoint in &self.0 {
+        for (endpoint, known) in self.0.iter().zip(known) {
+            let patience = match known.is_empty() {
+                true => settings.connect_timeout,
+                false => settings.connect_timeout.min(Self::WAIT_IF_KNOWN),
+            };
             let addresses = settings.network.resolve(endpoint.host(), endpoint.port());
-            let addresses = timeout(settings.connect_timeout, addresses).await;
-            resolved.push(match addresses.unwrap_or_else(|late| Err(late.into())) {
+            let addresses = match timeout(patience, addresses).await.unwrap_or_else(|late| Err(late.into())) {
+                Ok(addresses) => {
+                    known.clone_from(&addresses);
+                    Ok(addresses)
+                }
+                Err(_) if !known.is_empty() => Ok(known.clone()),
+                Err(error) => Err(error),
+            };
+            resolved.push(match addresses {
                 Ok(mut addresses) => {
                     addresses.retain(|address| !found.contains(address));
                     found.extend(&addresses);

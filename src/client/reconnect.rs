@@ -19,6 +19,8 @@ use super::{ClientError, Endpoints, Settings, endpoints::Candidate, replica::Rep
 #[derive(Debug)]
 pub(super) struct Reconnector {
     endpoints: Endpoints,
+    /// The addresses that each endpoint had when it was last resolved.
+    known: Vec<Vec<SocketAddr>>,
     settings: Settings,
     rng: ChaCha8Rng,
     /// A replica has answered once. Before that, attempts do not wait, and one failed round is enough to give up.
@@ -46,6 +48,7 @@ impl Reconnector {
     pub(super) fn new(endpoints: Endpoints, settings: Settings) -> Self {
         Self {
             endpoints,
+            known: Vec::new(),
             rng: ChaCha8Rng::seed_from_u64(settings.seed),
             backoff: settings.first_backoff,
             settings,
@@ -96,7 +99,7 @@ impl Reconnector {
         // From here on, not only during the wait: the names are resolved before it.
         let retry_now = notify.notified();
         if self.round.is_empty() {
-            let resolved = self.endpoints.resolve(&self.settings).await;
+            let resolved = self.endpoints.resolve(&self.settings, &mut self.known).await;
             self.begin_round(resolved);
         }
         let next = self.round.pop_front().unwrap_or(Err(ClientError::NoEndpoint));
@@ -179,7 +182,10 @@ impl Reconnector {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, ErrorKind};
+    use std::{
+        io::{self, ErrorKind},
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     use tokio::time::{Instant, sleep};
 
@@ -242,6 +248,42 @@ mod tests {
             tried.push((address.port(), pause));
         }
         tried
+    }
+
+    /// A network whose name server answers once and is then silent.
+    #[derive(Debug, Default)]
+    struct LosesItsNameServer(AtomicBool);
+
+    impl Network for LosesItsNameServer {
+        fn resolve(&self, _: &str, _: u16) -> Task<io::Result<Vec<SocketAddr>>> {
+            let is_lost = self.0.swap(true, Ordering::Relaxed);
+            Box::pin(async move {
+                if is_lost {
+                    std::future::pending::<()>().await;
+                }
+                Ok(vec![address(1), address(2)])
+            })
+        }
+
+        fn connect(&self, _: SocketAddr) -> Task<io::Result<Box<dyn Connection>>> {
+            Box::pin(async { Err(ErrorKind::ConnectionRefused.into()) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_name_server_the_addresses_of_the_last_time_are_tried_soon() {
+        let network = Arc::new(LosesItsNameServer::default());
+        let settings = Settings { seed: 1, network, first_backoff: Duration::ZERO, ..Settings::default() };
+        let mut reconnector = Reconnector::new("name:1".parse().unwrap(), settings);
+        reconnector.established = true;
+        let begun = Instant::now();
+        // Two rounds of two.
+        for _ in 0..4 {
+            let error = reconnector.connect().await.unwrap_err();
+            assert!(error.is_refused_connection(), "{error}");
+            reconnector.failed(error).unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
 
     fn silent() -> ClientError {

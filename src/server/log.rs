@@ -2,11 +2,13 @@
 
 use std::{fmt, io};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use tokio::time::Instant;
 use tonic::Code;
 use tracing::{Level, debug, enabled};
 
+#[cfg(feature = "otel")]
+use super::trace::Trace;
 use crate::{
     contract::RpcCode,
     grpc::{ConnectionContext, Limit, OpenStream, Rpc, StreamSummary},
@@ -53,6 +55,8 @@ pub(super) struct StreamLog {
     /// `None` unless the end is logged.
     path: Option<Box<str>>,
     began: Instant,
+    #[cfg(feature = "otel")]
+    trace: Option<Trace>,
     /// `None` when the server stopped before the stream had ended.
     pub(super) end: Option<StreamEnd>,
     /// What a stream of ticks has sent; `None` for other calls.
@@ -185,19 +189,29 @@ impl StreamLog {
     /// Longest path in the log, in bytes. Those of our RPCs are shorter.
     const LONGEST_PATH: usize = 100;
 
-    /// The log of a stream that begins with a request for `rpc` to `path`.
-    pub(super) fn new(open: OpenStream, rpc: Rpc, path: &str) -> Self {
+    /// The log of a stream that begins with a request for `rpc`.
+    pub(super) fn new<B>(open: OpenStream, rpc: Rpc, request: &Request<B>) -> Self {
+        let path = request.uri().path();
         open.context().server().rpcs().begin(rpc);
         let path = enabled!(Level::DEBUG).then(|| {
             let end = path.floor_char_boundary(Self::LONGEST_PATH);
             path.get(..end).unwrap_or_default().into()
         });
-        Self { open, rpc, path, began: Instant::now(), end: None, summary: None }
+        Self {
+            open,
+            rpc,
+            path,
+            began: Instant::now(),
+            #[cfg(feature = "otel")]
+            trace: Trace::begin(rpc, request.headers()),
+            end: None,
+            summary: None,
+        }
     }
 
-    /// Whether the end is logged.
-    pub(super) fn is_enabled(&self) -> bool {
-        self.path.is_some()
+    /// Whether the summary is of use.
+    pub(super) fn wants_summary(&self) -> bool {
+        self.path.is_some() || cfg!(feature = "otel")
     }
 }
 
@@ -244,6 +258,8 @@ impl fmt::Display for StreamEnd {
 
 impl Drop for StreamLog {
     fn drop(&mut self) {
+        #[cfg(feature = "otel")]
+        let trace = self.trace.take();
         let context = self.open.context();
         let code = match self.end {
             Some(end) => end.code(),
@@ -253,6 +269,11 @@ impl Drop for StreamLog {
             }
         };
         context.server().rpcs().end(self.rpc, code, self.began.elapsed());
+        let reason = || self.end.map_or(CUT.to_owned(), |end| end.to_string());
+        #[cfg(feature = "otel")]
+        if let Some(trace) = trace {
+            trace.end(context, code, reason(), self.summary.as_ref());
+        }
         let Some(path) = &self.path else { return };
         let summary = self.summary.as_ref();
         debug!(
@@ -263,7 +284,7 @@ impl Drop for StreamLog {
             conflated = summary.map(|summary| summary.conflated),
             gaps = summary.map(|summary| summary.gaps),
             duration_ms = self.began.elapsed().as_millis() as u64,
-            reason = self.end.map_or(CUT.to_owned(), |end| end.to_string()),
+            reason = reason(),
             "stream ended"
         );
     }

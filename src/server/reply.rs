@@ -26,7 +26,7 @@ pub(super) async fn answer(
     turns: Turns,
 ) {
     let rpc = Rpc::of_path(request.uri().path());
-    let mut log = StreamLog::new(context.open_stream(), rpc, request.uri().path());
+    let mut log = StreamLog::new(context.open_stream(), rpc, &request);
     let answered = {
         let mut answering = pin!(router.answer(rpc, request.map(Incoming), context.clone()));
         let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
@@ -219,7 +219,7 @@ impl Future for Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        if self.log.is_enabled() {
+        if self.log.wants_summary() {
             self.log.summary = self.body.summary();
         }
     }

@@ -49,6 +49,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ratatui", &["commands"]),
     ("rand", &["tape", "client", "jitter"]),
     ("hyper", &["server"]),
+    ("opentelemetry", &["server", "telemetry"]),
     ("prometheus_client", &["server"]),
     ("dashmap", &["tape"]),
     ("flate2", &["tape", "commands"]),

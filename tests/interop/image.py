@@ -48,14 +48,13 @@ class Image:
 
         build = ["bud", "--isolation", "chroot", "--layers", "--format", "docker"]
         self.buildah(*build, "--tag", STAND_IN, self._stand_in(sysroot))
-        (base,) = re.findall(r"^FROM (\S+) AS build$", (self.root / "Dockerfile").read_text(), re.MULTILINE)
         mounts = ["/usr:/usr:ro", f"{sysroot}:{sysroot}:ro", f"{registry}:/cargo/registry", f"{target}:/src/target"]
         if Path("/etc/alternatives").exists():
             mounts.append("/etc/alternatives:/etc/alternatives:ro")
         volumes = [part for mount in mounts for part in ("--volume", mount)]
-        arguments = [part for name, value in BUILD_ARGUMENTS.items() for part in ("--build-arg", f"{name}={value}")]
-        context = f"{base}=container-image://{STAND_IN}"
-        self.buildah(*build, *volumes, *arguments, "--build-context", context, "--tag", NAME, self.root)
+        given = {**BUILD_ARGUMENTS, "BASE": STAND_IN}
+        arguments = [part for name, value in given.items() for part in ("--build-arg", f"{name}={value}")]
+        self.buildah(*build, *volumes, *arguments, "--tag", NAME, self.root)
         return self
 
     def _stand_in(self, sysroot):

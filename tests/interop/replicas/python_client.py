@@ -33,7 +33,9 @@ class Stream:
 
     def __init__(self, channel, types, report):
         self.types, self.report = types, report
-        self.last, self.silent, self.attempt = {}, None, 0
+        self.last, self.attempt = {}, 0
+        # When the last tick came, and whether its stream has ended since.
+        self.heard, self.ended = None, False
         self.method = channel.stream_stream(
             SERVICE + "TickerStream",
             request_serializer=lambda message: message.SerializeToString(),
@@ -58,7 +60,7 @@ class Stream:
             except grpc.aio.AioRpcError as error:
                 code = error.code().name
             self.report.codes[code] += 1
-            self.silent = self.silent or time.monotonic()
+            self.ended = True
             # Jitter, from nothing up to a backoff that grows to a second.
             await asyncio.sleep(random.random() * min(0.05 * 2 ** min(self.attempt, 5), 1))
             self.attempt += 1
@@ -74,9 +76,10 @@ class Stream:
         report, tick = self.report, response.tick
         report.ticks += 1
         self.attempt = 0
-        if self.silent:
-            report.silences.append((time.monotonic() - self.silent) * 1000)
-            self.silent = None
+        now = time.monotonic()
+        if self.heard and (self.ended or now - self.heard > 1):
+            report.silences.append((now - self.heard) * 1000)
+        self.heard, self.ended = now, False
         last = self.last.get(tick.symbol)
         if last is not None:
             if tick.sequence < last:

@@ -43,8 +43,9 @@ type stream struct {
 	report *report
 	// The last sequence of each symbol.
 	last map[string]uint64
-	// When the last message came on a stream that has ended; zero on a stream that has not.
-	silent time.Time
+	// When the last tick came, and whether its stream has ended since.
+	heard time.Time
+	ended bool
 }
 
 func main() {
@@ -154,9 +155,7 @@ func (s *stream) read(ctx context.Context, symbols []string, attempt *int) error
 	for {
 		response, err := open.Recv()
 		if err != nil {
-			if s.silent.IsZero() {
-				s.silent = time.Now()
-			}
+			s.ended = true
 			return err
 		}
 		if tick := response.GetTick(); tick != nil {
@@ -176,10 +175,11 @@ func (s *stream) count(symbol string, sequence uint64) {
 	s.report.Lock()
 	defer s.report.Unlock()
 	s.report.Ticks++
-	if !s.silent.IsZero() {
-		s.report.Silences = append(s.report.Silences, float64(time.Since(s.silent).Microseconds())/1000)
-		s.silent = time.Time{}
+	now := time.Now()
+	if silence := now.Sub(s.heard); !s.heard.IsZero() && (s.ended || silence > time.Second) {
+		s.report.Silences = append(s.report.Silences, float64(silence.Microseconds())/1000)
 	}
+	s.heard, s.ended = now, false
 	last, known := s.last[symbol]
 	switch {
 	case !known || sequence == last+1:

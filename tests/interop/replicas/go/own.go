@@ -56,6 +56,10 @@ func watch(ctx context.Context, program, endpoint string, symbols []string, repo
 		for lines := bufio.NewScanner(warnings); lines.Scan(); {
 			for _, found := range without.FindAllStringSubmatch(lines.Text(), -1) {
 				silence, _ := strconv.ParseFloat(found[1], 64)
+				if silence > 1000 {
+					// It is seen between its ticks too, and longer there.
+					continue
+				}
 				report.Lock()
 				report.Silences = append(report.Silences, silence)
 				report.Unlock()

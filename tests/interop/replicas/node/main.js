@@ -27,7 +27,7 @@ const note = (counts, name) => (counts[name] = (counts[name] ?? 0) + 1);
 
 /** Keeps a stream open until the program ends. */
 function keep(client) {
-  const state = { last: {}, silent: null, attempt: 0 };
+  const state = { last: {}, heard: null, ended: false, attempt: 0 };
   report.streams += 1;
   // Streams that begin before all connections are ready would all go to the first.
   setTimeout(() => open(client, state), 1000);
@@ -47,7 +47,7 @@ function open(client, state) {
   call.on("status", (status) => {
     if (stopping) return;
     note(report.codes, grpc.status[status.code]);
-    state.silent ??= performance.now();
+    state.ended = true;
     const backoff = Math.min(50 * 2 ** Math.min(state.attempt, 5), 1000);
     state.attempt += 1;
     setTimeout(() => open(client, state), Math.random() * backoff);
@@ -58,10 +58,10 @@ function open(client, state) {
 function count(state, tick) {
   report.ticks += 1;
   state.attempt = 0;
-  if (state.silent !== null) {
-    report.silences.push(performance.now() - state.silent);
-    state.silent = null;
-  }
+  const now = performance.now();
+  if (state.heard !== null && (state.ended || now - state.heard > 1000)) report.silences.push(now - state.heard);
+  state.heard = now;
+  state.ended = false;
   const last = state.last[tick.symbol];
   if (last !== undefined) {
     if (tick.sequence === last) report.twice += 1;

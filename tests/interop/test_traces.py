@@ -1,0 +1,120 @@
+"""Traces, with the feature `otel`: a collector of our own receives what the server exports."""
+
+import os
+import subprocess
+import threading
+import time
+from concurrent import futures
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+from conftest import missing
+from grpc_client import HEALTH, V1, Client
+from processes import Server
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """Keeps the spans that it is sent."""
+
+    def __init__(self):
+        self.spans, self.services, self.lock = [], set(), threading.Lock()
+        self.server = grpc.server(futures.ThreadPoolExecutor(2))
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self.server)
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        self.server.start()
+
+    def Export(self, request, context):
+        with self.lock:
+            for of_resource in request.resource_spans:
+                self.services |= {
+                    each.value.string_value for each in of_resource.resource.attributes if each.key == "service.name"
+                }
+                for of_scope in of_resource.scope_spans:
+                    self.spans += of_scope.spans
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+def attributes(span):
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes}
+
+
+@pytest.fixture(scope="module")
+def traced(root):
+    """A binary with the feature, of the debug profile. CI builds it; at a desk TICKER_OTEL_BIN names one."""
+    if "TICKER_OTEL_BIN" in os.environ:
+        return os.environ["TICKER_OTEL_BIN"]
+    if os.environ.get("CI") != "true":
+        missing("TICKER_OTEL_BIN, a binary built with `--features otel`,")
+    command = ["cargo", "build", "--quiet", "--locked", "--bin", "ticker", "--features", "otel"]
+    subprocess.run(command, cwd=root, check=True)
+    return str(root / "target" / "debug" / "ticker")
+
+
+def start(binary, **variables):
+    environment = {**os.environ, "OTEL_BSP_SCHEDULE_DELAY": "200", **variables}
+    return Server([binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], env=environment)
+
+
+@pytest.mark.timeout(900)
+def test_a_call_and_a_stream_are_spans_under_the_clients_own(traced):
+    collector = Collector()
+    server = start(traced, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}")
+    metadata = [("traceparent", f"00-{TRACE}-{PARENT}-01")]
+    with Client(server.address) as client:
+        client.call(HEALTH, "Check", {"service": ""})
+        client.call(V1, "GetLastPrices", {"symbols": ["RELIANCE"]}, metadata=metadata)
+        with client.stream(V1, "TickerStream", metadata=metadata) as stream:
+            stream.ask({"subscribe": {"symbols": ["RELIANCE", "TCS"]}})
+            for _ in range(5):
+                stream.until("tick", 5)
+        with pytest.raises(grpc.RpcError):
+            client.call(V1, "ListTicks", {"symbol": "NOBODY"})
+    code, seconds = server.terminate()
+    assert (code, seconds < 3) == (0, True)
+    collector.server.stop(None)
+
+    spans = {span.name: span for span in collector.spans if not span.name == "other"}
+    assert set(spans) == {f"{V1}/{method}" for method in ("GetLastPrices", "TickerStream", "ListTicks")}
+    assert collector.services == {"ticker"}
+    for method in ("GetLastPrices", "TickerStream"):
+        span = spans[f"{V1}/{method}"]
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+        assert span.kind == 2, "SERVER"
+        assert span.end_time_unix_nano > span.start_time_unix_nano
+    call = attributes(spans[f"{V1}/GetLastPrices"])
+    assert call["rpc.system.name"] == "grpc"
+    assert call["rpc.response.status_code"] == "OK"
+    assert call["client.address"] == "127.0.0.1"
+    stream = attributes(spans[f"{V1}/TickerStream"])
+    assert stream["ticker.symbols"] == 2
+    assert stream["ticker.ticks"] >= 5
+    assert stream["rpc.response.status_code"] == "CANCELLED"
+    failed = spans[f"{V1}/ListTicks"]
+    assert attributes(failed)["rpc.response.status_code"] == "NOT_FOUND"
+    assert not failed.parent_span_id and failed.status.code == 0, "the client's fault is no error of the server"
+
+
+def test_a_collector_that_is_away_harms_nothing(traced):
+    server = start(traced, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1")
+    with Client(server.address) as client:
+        began = time.monotonic()
+        for _ in range(200):
+            client.call(V1, "GetTape", {})
+        assert time.monotonic() - began < 10
+    code, seconds = server.terminate()
+    assert code == 0
+    assert seconds < 5
+    assert len(server.stderr) < 40, server
+
+
+def test_without_a_collector_nothing_is_exported_or_said(traced):
+    server = start(traced)
+    with Client(server.address) as client:
+        client.call(V1, "GetTape", {})
+    code, _ = server.terminate()
+    assert code == 0
+    assert not any("span" in line.lower() or "collector" in line.lower() for line in server.stderr), server
