@@ -18,7 +18,7 @@ ARG BUILDPLATFORM=${BUILDPLATFORM:-linux/amd64}
 FROM --platform=$BUILDPLATFORM $BASE AS build
 RUN apk add --no-cache gcc musl-dev
 ARG TARGETARCH
-# For another architecture clang compiles C, with the headers of musl that are there, and LLVM's linker links.
+# For another architecture clang compiles C, with the headers of that architecture's musl, and LLVM's linker links.
 RUN touch /cross.env && case "${TARGETARCH:-$(uname -m)}" in \
         amd64|x86_64) arch=x86_64 ;; \
         arm64|aarch64) arch=aarch64 ;; \
@@ -27,10 +27,13 @@ RUN touch /cross.env && case "${TARGETARCH:-$(uname -m)}" in \
     && if [ $arch != "$(uname -m)" ]; then \
         target=$arch-unknown-linux-musl \
         && apk add --no-cache clang \
+        && apk add --no-cache --no-scripts --initdb --root /sysroot --arch $arch --keys-dir /usr/share/apk/keys \
+            --repositories-file /etc/apk/repositories musl-dev \
         && rustup target add $target \
         && printf 'export %s\n' \
             CARGO_BUILD_TARGET=$target \
             CC_${arch}_unknown_linux_musl=clang \
+            CFLAGS_${arch}_unknown_linux_musl=--sysroot=/sysroot \
             "CARGO_TARGET_$(echo $arch | tr a-z A-Z)_UNKNOWN_LINUX_MUSL_LINKER=rust-lld" \
             > /cross.env; \
     fi

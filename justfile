@@ -13,7 +13,7 @@ fmt: prepare
 
 # Clippy over everything, and over the client library alone; a warning is an error.
 lint:
-    cargo clippy --all-targets --locked -- -D warnings
+    cargo clippy --all-targets --features otel --locked -- -D warnings
     cargo clippy --lib --no-default-features --locked -- -D warnings
 
 # Licences, banned crates and sources of the dependencies.
@@ -47,6 +47,10 @@ image-check: prepare release
 # Renders the Kubernetes manifests and checks them without a cluster.
 k8s-check: prepare
     {{ venv }}/pytest tests/interop/test_k8s.py
+
+# What clients lose while the cluster that KUBECONFIG names is worked on. Its head says what it needs.
+cluster *scenarios:
+    python3 tests/cluster/run.py {{ scenarios }}
 
 # How long a tick takes to make.
 bench-tape:

@@ -67,7 +67,7 @@ const QUIET: Duration = Duration::from_secs(60);
 const PONG: Duration = Duration::from_secs(20);
 
 /// A connection without streams that was sent GOAWAY is cut after this time, if the peer has not closed it.
-const CLOSING: Duration = Duration::from_secs(2);
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it closes. Once it is told to drain it takes no new streams, and closes when those that are
 /// open have ended.

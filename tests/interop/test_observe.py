@@ -1,5 +1,6 @@
 """What an operator sees: metrics by Prometheus' own tools, alerts, the dashboard, and the pages that explain them."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -188,45 +189,39 @@ def prometheus(binary, rules, tmp_path_factory):
     """A Prometheus that scrapes three replicas under load: its address."""
     home = tmp_path_factory.mktemp("prometheus")
     program = tool("prometheus")
-    servers = [
-        Server([binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]) for _ in range(3)
-    ]
-    (home / "rules.yaml").write_text(yaml.safe_dump(rules))
-    job = {
-        "job_name": "ticker",
-        "scrape_interval": "1s",
-        "static_configs": [{"targets": [server.admin for server in servers]}],
-    }
-    (home / "prometheus.yml").write_text(yaml.safe_dump({"global": {"evaluation_interval": "1s"}, "rule_files": ["rules.yaml"], "scrape_configs": [job]}))
-    clients = [Client(server.address) for server in servers for _ in range(2)]
-    streams = []
-    for client in clients:
-        stream = client.stream(V1, "TickerStream")
-        stream.ask({"subscribe": {"symbols": ["*"]}})
-        streams.append(stream)
-        client.call(V1, "GetTape", {})
-        client.call(V1, "GetLastPrices", {"symbols": ["NOBODY"]})
-    command = [
-        program,
-        f"--config.file={home}/prometheus.yml",
-        f"--storage.tsdb.path={home}/data",
-        "--web.listen-address=127.0.0.1:0",
-        "--log.level=info",
-    ]
-    with Process(command) as running:
-        deadline = time.monotonic() + 20
-        found = None
-        while not found and time.monotonic() < deadline:
-            found = re.search(r"Listening on\" address=(\S+)", "".join(running.stderr))
-            time.sleep(0.1)
-        assert found, running
-        yield found.group(1)
-    for stream in streams:
-        stream.call.cancel()
-    for client in clients:
-        client.channel.close()
-    for server in servers:
-        server.check_and_stop()
+    with contextlib.ExitStack() as running:
+        servers = []
+        for _ in range(3):
+            servers.append(Server([binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]))
+            running.callback(servers[-1].check_and_stop)
+        (home / "rules.yaml").write_text(yaml.safe_dump(rules))
+        job = {
+            "job_name": "ticker",
+            "scrape_interval": "1s",
+            "static_configs": [{"targets": [server.admin for server in servers]}],
+        }
+        settings = {"global": {"evaluation_interval": "1s"}, "rule_files": ["rules.yaml"], "scrape_configs": [job]}
+        (home / "prometheus.yml").write_text(yaml.safe_dump(settings))
+        for server in [*servers, *servers]:
+            client = running.enter_context(Client(server.address))
+            stream = running.enter_context(client.stream(V1, "TickerStream"))
+            stream.ask({"subscribe": {"symbols": ["*"]}})
+            client.call(V1, "GetTape", {})
+            client.call(V1, "GetLastPrices", {"symbols": ["NOBODY"]})
+        command = [
+            program,
+            f"--config.file={home}/prometheus.yml",
+            f"--storage.tsdb.path={home}/data",
+            "--web.listen-address=127.0.0.1:0",
+            "--log.level=info",
+        ]
+        process = running.enter_context(Process(command))
+
+        def listening():
+            return re.search(r"Listening on\" address=(\S+)", "".join(process.stderr))
+
+        assert until(listening, 20), process
+        yield listening().group(1)
 
 
 def query(prometheus, path, **parameters):
