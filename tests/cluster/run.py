@@ -7,6 +7,7 @@ every tick of grpc-go and 100 of `ticker watch` in two pods during each scenario
 
     TICKER_IMAGE     the image of the service, such as registry/ticker:0.1.0
     CLIENTS_IMAGE    an image that holds /ticker and /replicas-go (tests/interop/replicas/go)
+    CLIENTS_NODE     the node of the clients; by default the first that has a replica
     CRASH_NODE, BOOT_NODE    commands that end and boot the node that is their last argument
     ON_NODE          a command that runs what follows the name of a node on that node, as root
 
@@ -194,7 +195,7 @@ def set_up():
 
 def main(names):
     if "KUBECONFIG" not in os.environ and "KUBECTL" not in os.environ:
-        print("SKIP: no cluster. Set KUBECONFIG to one that may be disturbed.", flush=True)
+        print("SKIP: no cluster. Set KUBECONFIG to one that may be disturbed: pods and nodes are killed.", flush=True)
         return 0
     image = os.environ.get("CLIENTS_IMAGE")
     if not image:
