@@ -42,7 +42,7 @@ use crate::{
     tick::{Sequence, Symbol, Tick, Time},
 };
 use day_tracker::DayTracker;
-use departures::{Departure, Departures};
+use departures::Departures;
 use dirty::Dirty;
 use ids::{FreeList, IdChange, Ids};
 use interest::{Slot, SlotState};
@@ -217,12 +217,13 @@ struct Entry {
     held: bool,
     /// Its idle timeout is over: the next pull ends the stream.
     timed_out: bool,
+    /// It must leave soon or now: the next pull has to look at its departure.
+    departs: bool,
     /// It has left, and its slots are to be swept.
     leaving: bool,
     /// The subscriptions of its connection.
     quota: Arc<Quota>,
     sent: Sent,
-    departure: Option<Departure>,
 }
 
 impl Hub {

@@ -178,7 +178,8 @@ impl Session {
         let Some((replay, held)) = &mut self.replay else { return Ok(PullProgress::Up) };
         let before = replay.sent();
         let replayed = replay.poll(cx, &self.worker, budget, reads, out);
-        self.counters.add(replay.sent().since(before));
+        let sent = replay.sent().since(before);
+        self.counters.add(sent, sent.ticks);
         match replayed {
             Replayed::End => return Ok(PullProgress::Ended),
             Replayed::Present if *reads > 0 => {

@@ -13,21 +13,21 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Adds what was sent.
-    pub fn add(&self, sent: Sent) {
+    /// Adds what was sent, and how many of the ticks were read from the tape.
+    pub fn add(&self, sent: Sent, from_tape: u64) {
         self.ticks.add(sent.ticks);
         self.conflated.add(sent.conflated);
         self.gaps.add(sent.gaps);
-        self.from_tape.add(sent.from_tape);
+        self.from_tape.add(from_tape);
     }
 
     /// What was sent so far.
     pub fn sent(&self) -> Sent {
-        Sent {
-            ticks: self.ticks.get(),
-            conflated: self.conflated.get(),
-            gaps: self.gaps.get(),
-            from_tape: self.from_tape.get(),
-        }
+        Sent { ticks: self.ticks.get(), conflated: self.conflated.get(), gaps: self.gaps.get() }
+    }
+
+    /// Number of ticks that were read from the tape, for readers that resume, lag or replay.
+    pub fn from_tape(&self) -> u64 {
+        self.from_tape.get()
     }
 }

@@ -1,14 +1,16 @@
 //! Subscribers that have to leave, because the server stops or because their stream has reached its maximum age. Each one is
 //! warned before its stream ends.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use super::{Hub, State};
 use crate::{jitter::Jitter, tick::Time};
 
 /// When a subscriber leaves.
-#[derive(Clone, Copy)]
-pub(super) struct Departure {
+struct Departure {
     /// When the next stage begins.
     next: Time,
     end: Time,
@@ -31,9 +33,11 @@ pub(super) enum Due {
     End,
 }
 
-/// All departures of a hub, in the order of their times.
+/// All departures of a hub. They are not with the subscribers, so that a pull has less memory to read.
 #[derive(Default)]
 pub(super) struct Departures {
+    by_subscriber: HashMap<u32, Departure>,
+    /// When the next stage of each begins.
     by_time: BTreeSet<(Time, u32)>,
     jitter: Jitter,
     pub(super) is_draining: bool,
@@ -41,7 +45,7 @@ pub(super) struct Departures {
 
 impl Departure {
     /// What is due: a warning, once, and then the end.
-    pub(super) fn due(&mut self) -> Option<Due> {
+    fn due(&mut self) -> Option<Due> {
         if self.stage >= Stage::Warning && !self.is_warned {
             self.is_warned = true;
             return Some(Due::Warning);
@@ -78,13 +82,15 @@ impl Hub {
                 return Some(time);
             }
             state.departures.by_time.pop_first();
-            let Some(entry) = &mut state.subscribers[id as usize] else { continue };
-            let Some(departure) = &mut entry.departure else { continue };
+            let Some(departure) = state.departures.by_subscriber.get_mut(&id) else { continue };
             departure.advance(now);
             if departure.stage != Stage::Over {
                 state.departures.by_time.insert((departure.next, id));
             }
-            entry.signal();
+            if let Some(entry) = &mut state.subscribers[id as usize] {
+                entry.departs = true;
+                entry.signal();
+            }
         }
         None
     }
@@ -107,19 +113,29 @@ impl State {
 
     /// Plans a departure in place of the one that was planned. One that has been warned is not warned again.
     fn plan_departure(&mut self, id: u32, warning: Time, end: Time) {
-        self.cancel_departure(id);
-        let Some(entry) = self.subscribers[id as usize].as_mut().filter(|entry| !entry.leaving) else {
-            return;
-        };
-        let is_warned = entry.departure.is_some_and(|departure| departure.is_warned);
-        entry.departure = Some(Departure { next: warning, end, stage: Stage::Planned, is_warned });
-        self.departures.by_time.insert((warning, id));
+        let is_warned = self.cancel_departure(id);
+        if self.entry(id).is_some_and(|entry| !entry.leaving) {
+            let departure = Departure { next: warning, end, stage: Stage::Planned, is_warned };
+            self.departures.by_subscriber.insert(id, departure);
+            self.departures.by_time.insert((warning, id));
+        }
     }
 
-    /// Cancels what is planned for a subscriber.
-    pub(super) fn cancel_departure(&mut self, id: u32) {
-        if let Some(departure) = self.entry(id).and_then(|entry| entry.departure) {
-            self.departures.by_time.remove(&(departure.next, id));
+    /// Cancels what is planned for a subscriber. True when it has been warned.
+    pub(super) fn cancel_departure(&mut self, id: u32) -> bool {
+        let Some(departure) = self.departures.by_subscriber.remove(&id) else { return false };
+        self.departures.by_time.remove(&(departure.next, id));
+        departure.is_warned
+    }
+
+    /// What a pull has to do about the departure of a subscriber.
+    pub(super) fn due_departure(&mut self, id: u32) -> Option<Due> {
+        let departure = self.departures.by_subscriber.get_mut(&id)?;
+        let due = departure.due();
+        let is_over = departure.stage == Stage::Over;
+        if let Some(entry) = &mut self.subscribers[id as usize] {
+            entry.departs = is_over;
         }
+        due
     }
 }

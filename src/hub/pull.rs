@@ -32,8 +32,6 @@ pub struct Sent {
     pub conflated: u64,
     /// Number of gaps.
     pub gaps: u64,
-    /// Number of ticks that were read from the tape, because the reader had missed them or asked for the past.
-    pub from_tape: u64,
 }
 
 /// What is left to do after a pull.
@@ -54,7 +52,6 @@ impl Sent {
             ticks: self.ticks + other.ticks,
             conflated: self.conflated + other.conflated,
             gaps: self.gaps + other.gaps,
-            from_tape: self.from_tape + other.from_tape,
         }
     }
 
@@ -65,7 +62,6 @@ impl Sent {
             ticks: self.ticks - before.ticks,
             conflated: self.conflated - before.conflated,
             gaps: self.gaps - before.gaps,
-            from_tape: self.from_tape - before.from_tape,
         }
     }
 
@@ -102,7 +98,7 @@ impl State {
         let Some(entry) = subscribers.get_mut(subscriber as usize).and_then(Option::as_mut) else {
             return Remaining::default();
         };
-        let before = entry.sent;
+        let (before, mut from_tape) = (entry.sent, 0);
         let mut remaining = Remaining::default();
         let mut sent_from_page = 0;
         let mut postponed = 0;
@@ -127,8 +123,9 @@ impl State {
             let state = &mut entry.slot_states[number as usize];
             let format = &mut *formats[at];
             let may_read = *reads > 0;
-            let sent = &mut entry.sent;
-            match (SlotWriter { slot, state, watched, format, reads, out, sent }).write(*now, limits.max_lag)
+            let (sent, from_tape) = (&mut entry.sent, &mut from_tape);
+            match (SlotWriter { slot, state, watched, format, reads, out, sent, from_tape })
+                .write(*now, limits.max_lag)
             {
                 Written::All => Visit::Done,
                 Written::AllUntil(end) => {
@@ -149,7 +146,7 @@ impl State {
             }
         });
         entry.sent.ticks += sent_from_page;
-        counters.add(entry.sent.since(before));
+        counters.add(entry.sent.since(before), from_tape);
         if !out.is_empty() || entry.heartbeat {
             entry.heard = *now;
         }
@@ -170,6 +167,8 @@ struct SlotWriter<'a> {
     reads: &'a mut usize,
     out: &'a mut Vec<u8>,
     sent: &'a mut Sent,
+    /// Number of ticks that were read from the tape, because the reader resumes or lags.
+    from_tape: &'a mut u64,
 }
 
 /// How much of what a slot lacks was written.
@@ -363,7 +362,7 @@ impl SlotWriter<'_> {
             if !self.tick(&tick, TickMeta::default()) {
                 break;
             }
-            self.sent.from_tape += 1;
+            *self.from_tape += 1;
             *self.reads = self.reads.saturating_sub(1);
             if self.lacks_nothing() {
                 return true;
@@ -388,7 +387,7 @@ impl SlotWriter<'_> {
             if !self.tick(&tick, TickMeta { conflated, snapshot: false }) {
                 return false;
             }
-            self.sent.from_tape += 1;
+            *self.from_tape += 1;
             *self.reads = self.reads.saturating_sub(1);
             self.state.not_before = tick.time + interval;
         }

@@ -197,10 +197,8 @@ impl Subscriber {
     ) -> Poll<Pulled> {
         let state = &mut *self.hub.lock();
         let before = out.len();
-        if let Some(departure) =
-            state.subscribers[self.id as usize].as_mut().and_then(|entry| entry.departure.as_mut())
-        {
-            match departure.due() {
+        if state.entry(self.id).is_some_and(|entry| entry.departs) {
+            match state.due_departure(self.id) {
                 None => {}
                 Some(Due::Warning) => return Poll::Ready(Pulled::Draining),
                 Some(Due::End) if state.departures.is_draining => return Poll::Ready(Pulled::Drained),

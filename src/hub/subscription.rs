@@ -360,10 +360,10 @@ impl Entry {
             touched: now,
             held: false,
             timed_out: false,
+            departs: false,
             leaving: false,
             quota,
             sent: Sent::default(),
-            departure: None,
         }
     }
 

@@ -51,7 +51,6 @@ impl ReplayedSymbol {
             let meta = TickMeta { conflated, snapshot: false };
             format.tick(&self.instrument, tick, meta, quote.as_ref(), out);
             sent.note(meta);
-            sent.from_tape += 1;
             self.next = tick.sequence.next();
             self.not_before = tick.time + interest.min_interval();
         }

@@ -111,7 +111,7 @@ impl Collector {
             out,
             "ticker_catch_up_ticks",
             "Ticks that were read from the tape for readers that resume, lag or replay.",
-            sent.from_tape,
+            self.sent.iter().map(|counters| counters.from_tape()).sum(),
         )?;
         let lateness = sum(self.flushes.iter().map(|flushes| flushes.lateness()));
         let help = "How long after it was due a flush began.";
