@@ -112,6 +112,16 @@ def kill(home):
     time.sleep(5)
 
 
+def fill(home):
+    """The disk of a node is full: the kubelet evicts pods there, and lets no new ones in."""
+    node = other_node(home)
+    room = "$(($(stat -f -c %a /var/lib/kubelet) * $(stat -f -c %S /var/lib/kubelet)))"
+    hook("ON_NODE", node, "sh", "-c", f"fallocate -l {room} /var/lib/kubelet/fill; df -h /var/lib/kubelet")
+    time.sleep(60)
+    print(kubectl("get", "events", "--field-selector", "reason=Evicted", "-o", "name"), flush=True)
+    hook("ON_NODE", node, "rm", "/var/lib/kubelet/fill")
+
+
 # The scenario, how long its load lasts, in seconds, what it needs, and whether it is planned: then no call may fail.
 SCENARIOS = {
     "restart": (restart, 60, [], True),
@@ -120,6 +130,7 @@ SCENARIOS = {
     "crash": (crash, 110, ["CRASH_NODE", "BOOT_NODE"], False),
     "freeze": (freeze, 70, ["ON_NODE"], False),
     "kill": (kill, 40, ["ON_NODE"], False),
+    "fill": (fill, 90, ["ON_NODE"], False),
 }
 
 
