@@ -46,10 +46,14 @@ impl Trace {
     ) {
         let mut attributes = vec![
             KeyValue::new("rpc.system.name", "grpc"),
-            KeyValue::new("rpc.method", self.rpc.name()),
+            KeyValue::new("rpc.method", method(self.rpc)),
             KeyValue::new("rpc.response.status_code", code.as_str()),
             KeyValue::new("ticker.reason", reason),
         ];
+        let is_error = is_error_of_server(code);
+        if is_error {
+            attributes.push(KeyValue::new("error.type", code.as_str()));
+        }
         if let Some(peer) = context.peer() {
             attributes.push(KeyValue::new("client.address", peer.ip().to_string()));
             attributes.push(KeyValue::new("client.port", i64::from(peer.port())));
@@ -71,10 +75,18 @@ impl Trace {
             .with_start_time(self.start)
             .with_attributes(attributes);
         let mut span = builder.start_with_context(&tracer, &self.parent);
-        if is_error_of_server(code) {
+        if is_error {
             span.set_status(Status::error(code.as_str()));
         }
         span.end();
+    }
+}
+
+/// The method by the conventions. Names of unknown methods are the client's, and without bound.
+fn method(rpc: Rpc) -> &'static str {
+    match rpc {
+        Rpc::Other => "_OTHER",
+        rpc => rpc.name(),
     }
 }
 

@@ -87,15 +87,32 @@ def test_a_call_and_a_stream_are_spans_under_the_clients_own(traced):
         assert span.end_time_unix_nano > span.start_time_unix_nano
     call = attributes(spans[f"{V1}/GetLastPrices"])
     assert call["rpc.system.name"] == "grpc"
+    assert call["rpc.method"] == f"{V1}/GetLastPrices"
+    assert "error.type" not in call
     assert call["rpc.response.status_code"] == "OK"
     assert call["client.address"] == "127.0.0.1"
     stream = attributes(spans[f"{V1}/TickerStream"])
     assert stream["ticker.symbols"] == 2
     assert stream["ticker.ticks"] >= 5
+    assert stream["ticker.conflated"] >= 0 and stream["ticker.gaps"] == 0
+    assert stream["ticker.reason"] == "reset_by_client"
     assert stream["rpc.response.status_code"] == "CANCELLED"
     failed = spans[f"{V1}/ListTicks"]
     assert attributes(failed)["rpc.response.status_code"] == "NOT_FOUND"
     assert not failed.parent_span_id and failed.status.code == 0, "the client's fault is no error of the server"
+
+
+def test_a_method_that_does_not_exist_is_an_error_under_one_name(traced):
+    collector = Collector()
+    server = start(traced, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}")
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError):
+        channel.unary_unary("/no.such.Service/Method")(b"")
+    assert server.terminate()[0] == 0
+    collector.server.stop(None)
+    (span,) = collector.spans
+    assert (span.name, span.status.code) == ("other", 2)
+    assert attributes(span)["rpc.method"] == "_OTHER"
+    assert attributes(span)["error.type"] == attributes(span)["rpc.response.status_code"] == "UNIMPLEMENTED"
 
 
 def test_a_collector_that_is_away_harms_nothing(traced):
