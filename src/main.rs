@@ -83,7 +83,15 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
             let _ = io::stdout().write_all(banner(&*tape, playback, &bound).as_bytes());
         }
         let shutdown = CancellationToken::new();
-        let mut serving = pin!(bound.serve(shutdown.clone()));
+        let mut serving = pin!(async {
+            let ended = bound.serve(shutdown.clone()).await;
+            // Here, so that a second signal cuts it short too.
+            #[cfg(feature = "otel")]
+            if let Some(traces) = traces {
+                traces.stop().await;
+            }
+            ended
+        });
         tokio::select! {
             // Serving ends by itself only with an error.
             ended = &mut serving => ended?,
@@ -99,10 +107,6 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
                     }
                 }
             }
-        }
-        #[cfg(feature = "otel")]
-        if let Some(traces) = traces {
-            traces.stop().await;
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -1,6 +1,10 @@
 """Traces, with the feature `otel`: a collector of our own receives what the server exports."""
 
 import os
+import re
+import shutil
+import signal
+import socket
 import subprocess
 import threading
 import time
@@ -51,7 +55,11 @@ def traced(root):
         missing("TICKER_OTEL_BIN, a binary built with `--features otel`,")
     command = ["cargo", "build", "--quiet", "--locked", "--bin", "ticker", "--features", "otel"]
     subprocess.run(command, cwd=root, check=True)
-    return str(root / "target" / "debug" / "ticker")
+    # A build without the feature would replace the binary.
+    kept = root / "target" / "otel" / "ticker"
+    kept.parent.mkdir(exist_ok=True)
+    shutil.copy2(root / "target" / "debug" / "ticker", kept)
+    return str(kept)
 
 
 def start(binary, **variables):
@@ -115,17 +123,92 @@ def test_a_method_that_does_not_exist_is_an_error_under_one_name(traced):
     assert attributes(span)["error.type"] == attributes(span)["rpc.response.status_code"] == "UNIMPLEMENTED"
 
 
-def test_a_collector_that_is_away_harms_nothing(traced):
-    server = start(traced, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("variables", "services"),
+    [
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=quotes"}, {"quotes"}),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=quotes", "OTEL_SERVICE_NAME": "prices"}, {"prices"}),
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, set()),
+        ({"OTEL_SDK_DISABLED": "true"}, set()),
+        ({"OTEL_TRACES_EXPORTER": "none"}, set()),
+    ],
+)
+def test_the_variables_of_opentelemetry_name_the_service_and_turn_traces_off(traced, variables, services):
+    collector = Collector()
+    server = start(traced, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}", **variables)
+    with Client(server.address) as client:
+        client.call(V1, "GetTape", {})
+    assert server.terminate()[0] == 0
+    collector.server.stop(None)
+    assert collector.services == services
+    assert bool(collector.spans) == bool(services)
+
+
+def call_often(server, calls):
+    """Makes calls that take at most a few milliseconds each, whatever the collector does."""
     with Client(server.address) as client:
         began = time.monotonic()
-        for _ in range(200):
+        for _ in range(calls):
             client.call(V1, "GetTape", {})
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < calls / 20
+
+
+@pytest.fixture(params=["refuses connections", "takes connections and is silent", "knows no traces"])
+def bad_collector(request):
+    """The port of a collector that takes no spans."""
+    if request.param == "refuses connections":
+        yield 1
+    elif request.param == "knows no traces":
+        other = grpc.server(futures.ThreadPoolExecutor(1))
+        port = other.add_insecure_port("127.0.0.1:0")
+        other.start()
+        yield port
+        other.stop(None)
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            yield listener.getsockname()[1]
+
+
+def test_a_collector_that_takes_no_spans_delays_nothing_and_is_logged_rarely(traced, bad_collector):
+    server = start(
+        traced,
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{bad_collector}",
+        OTEL_BSP_SCHEDULE_DELAY="10",
+        OTEL_BSP_MAX_EXPORT_BATCH_SIZE="2",
+    )
+    call_often(server, 300)
     code, seconds = server.terminate()
     assert code == 0
-    assert seconds < 5
-    assert len(server.stderr) < 40, server
+    assert seconds < 2, "the drain of an idle server takes no time, and the last spans have 800 ms"
+    lines = [line for line in server.stderr if re.search("span|opentelemetry", line, re.IGNORECASE)]
+    assert 1 <= len(lines) <= 5, server
+
+
+def test_a_second_signal_does_not_wait_for_the_last_spans(traced):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = start(traced, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        call_often(server, 1)
+        server.send(signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while not any("streams_cut" in line for line in server.stderr) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        server.send(signal.SIGTERM)
+        assert server.wait(5) == 143
+
+
+def test_a_protocol_that_is_not_supported_is_warned_of_and_ignored(traced):
+    collector = Collector()
+    server = start(
+        traced,
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.port}",
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+    )
+    with Client(server.address) as client:
+        client.call(V1, "GetTape", {})
+    assert server.terminate()[0] == 0
+    collector.server.stop(None)
+    assert collector.spans
+    assert any("OTEL_EXPORTER_OTLP_PROTOCOL" in line for line in server.stderr), server
 
 
 def test_without_a_collector_nothing_is_exported_or_said(traced):
