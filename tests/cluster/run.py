@@ -10,8 +10,11 @@ every tick of grpc-go and 100 of `ticker watch` in two pods during each scenario
     CLIENTS_NODE     the node of the clients; by default the first that has a replica
     CRASH_NODE, BOOT_NODE    commands that end and boot the node that is their last argument
     ON_NODE          a command that runs what follows the name of a node on that node, as root
+    FILL_NODE        the node whose disk may be filled; the clients are on another
+    FILL_DISK, FREE_DISK    commands that fill and free the disk of the node that is their last argument
 
-Only the owner of the machines has the last three. A scenario that needs one that is not there is skipped, and says so.
+Only the owner of the machines has these from CRASH_NODE on. A scenario that needs one that is not there is skipped, and says so.
+FILL_DISK must fill a disk that no other node and no control plane has. No test can know that, so the owner names the node.
 """
 
 import json
@@ -30,6 +33,9 @@ NAMESPACE, APP = "market", "app.kubernetes.io/name=ticker"
 STREAMS = int(os.environ.get("STREAMS", "100"))
 # Before a scenario begins all streams must be open; after it, clients have this time to come back.
 BEFORE, AFTER = 8, 10
+# Two symbols of 10 Hz for each stream. A stream that stays silent until the end has no later tick that would show what it misses,
+# so the sum of ticks is tested too. The rest is the start of the clients.
+TICKS_PER_SECOND, LEAST = 20, 0.95
 
 
 def kubectl(*arguments, check=True, text=None):
@@ -54,6 +60,17 @@ def replicas():
         for pod in found
         if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
     }
+
+
+def spread(home):
+    """Restarts the Deployment when no replica is where a scenario looks for one."""
+    wanted = {os.environ["FILL_NODE"]} if "FILL_NODE" in os.environ else set()
+    for _ in range(3):
+        nodes = set(replicas().values())
+        if nodes - {home} and wanted <= nodes:
+            return
+        restart(home)
+    raise SystemExit(f"no replica where one is needed: they are on {sorted(nodes)}, the clients on {home}")
 
 
 def settled(count=None):
@@ -107,19 +124,67 @@ def freeze(home):
 
 
 def kill(home):
-    """What the kernel does to a process when memory runs out."""
+    """A process ends at once, without a word."""
     hook("ON_NODE", other_node(home), "pkill", "-KILL", "-x", "ticker")
     time.sleep(5)
 
 
-def fill(home):
-    """The disk of a node is full: the kubelet evicts pods there, and lets no new ones in."""
+# Puts a file into the memory of the container of `ticker` until its limit is reached. A file is not killed, so the kernel takes
+# the process with the highest score: `ticker`. Prints the name of the container's cgroup.
+OUT_OF_MEMORY = """
+pid=$(pgrep -o -x ticker) || { echo 'no process ticker' >&2; exit 1; }
+group=$(sed -n 's/^[0-9]*:memory://p' /proc/$pid/cgroup)
+if [ -n "$group" ]; then group=/sys/fs/cgroup/memory$group; limit=$(cat $group/memory.limit_in_bytes)
+else group=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/$pid/cgroup); limit=$(cat $group/memory.max); fi
+case $limit in max | ????????????*) echo "no memory limit: $limit" >&2; exit 1;; esac
+sh -c "echo \$\$ > $group/cgroup.procs && exec dd if=/dev/zero of=/run/out-of-memory bs=1M count=$((limit / 1048576 + 64))" || true
+rm -f /run/out-of-memory
+"""
+
+
+def oom(home):
+    """The container reaches its memory limit, and the kernel kills the process."""
     node = other_node(home)
-    room = "$(($(stat -f -c %a /var/lib/kubelet) * $(stat -f -c %S /var/lib/kubelet)))"
-    hook("ON_NODE", node, "sh", "-c", f"fallocate -l {room} /var/lib/kubelet/fill; df -h /var/lib/kubelet")
-    time.sleep(60)
-    print(kubectl("get", "events", "--field-selector", "reason=Evicted", "-o", "name"), flush=True)
-    hook("ON_NODE", node, "rm", "/var/lib/kubelet/fill")
+    before = ends(node, "OOMKilled")
+    hook("ON_NODE", node, "sh", "-c", OUT_OF_MEMORY)
+    until(lambda: ends(node, "OOMKilled") - before, 20, f"no container on {node} was OOMKilled")
+
+
+def ends(node, reason):
+    """The restarts of containers on a node whose last end had this reason."""
+    found = json.loads(kubectl("get", "pods", "-l", APP, "--field-selector", f"spec.nodeName={node}", "-o", "json"))["items"]
+    states = [(pod["metadata"]["name"], state) for pod in found for state in pod["status"].get("containerStatuses", [])]
+    return {
+        (name, state["restartCount"])
+        for name, state in states
+        if state.get("lastState", {}).get("terminated", {}).get("reason") == reason
+    }
+
+
+def fill(_):
+    """The disk of a node is full: the kubelet evicts the pods there at once, and takes no new ones."""
+    node = os.environ["FILL_NODE"]
+    try:
+        hook("FILL_DISK", node)
+        until(lambda: evicted(node), 50, f"no pod was evicted from {node}: is its disk full?")
+        time.sleep(10)
+    finally:
+        hook("FREE_DISK", node)
+
+
+def evicted(node):
+    """The pods of the service that were evicted from a node."""
+    found = json.loads(kubectl("get", "pods", "-l", APP, "--field-selector", f"spec.nodeName={node}", "-o", "json"))["items"]
+    return [pod["metadata"]["name"] for pod in found if pod["status"].get("reason") == "Evicted"]
+
+
+def until(what, seconds, text):
+    """Waits until a claim holds."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > deadline:
+            raise SystemExit(text)
+        time.sleep(0.5)
 
 
 # The scenario, how long its load lasts, in seconds, what it needs, and whether it is planned: then no call may fail.
@@ -130,7 +195,9 @@ SCENARIOS = {
     "crash": (crash, 110, ["CRASH_NODE", "BOOT_NODE"], False),
     "freeze": (freeze, 70, ["ON_NODE"], False),
     "kill": (kill, 40, ["ON_NODE"], False),
-    "fill": (fill, 90, ["ON_NODE"], False),
+    "oom": (oom, 50, ["ON_NODE"], False),
+    # The last: a full node deletes images that no container uses, and stays under disk pressure for five minutes.
+    "fill": (fill, 90, ["FILL_NODE", "FILL_DISK", "FREE_DISK"], False),
 }
 
 
@@ -164,6 +231,7 @@ def run(name, home, image):
     if lacking:
         print(f"SKIP: {name} needs {', '.join(lacking)}", flush=True)
         return {}
+    spread(home)
     headless = "ticker-headless:50051"
     flags = [f"-streams={STREAMS}", f"-seconds={seconds}"]
     fleets = {
@@ -213,14 +281,22 @@ def main(names):
         print("set CLIENTS_IMAGE to an image with /ticker and /replicas-go", flush=True)
         return 2
     set_up()
-    home = os.environ.get("CLIENTS_NODE") or sorted(replicas().values())[0]
+    home = os.environ.get("CLIENTS_NODE") or sorted(set(replicas().values()) - {os.environ.get("FILL_NODE")})[0]
     reports, failed = {}, []
     for name in names or SCENARIOS:
-        found = run(name, home, image)
+        try:
+            found = run(name, home, image)
+        # What the scenarios before have measured is printed all the same.
+        except (SystemExit, subprocess.CalledProcessError) as error:
+            failed.append(f"{name}: {error}")
+            continue
         reports |= found
         planned = SCENARIOS[name][3]
         for fleet, report in found.items():
             lost = {key: report[key] for key in ("missing", "twice", "out_of_order") if report[key]}
+            due = STREAMS * TICKS_PER_SECOND * SCENARIOS[name][1]
+            if report["ticks"] < due * LEAST:
+                lost["ticks"] = f"{report['ticks']} of about {due}"
             if planned and report["failed_calls"]:
                 lost["failed_calls"] = report["failed_calls"]
             if lost:

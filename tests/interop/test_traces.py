@@ -185,15 +185,22 @@ def test_a_collector_that_takes_no_spans_delays_nothing_and_is_logged_rarely(tra
 
 
 def test_a_second_signal_does_not_wait_for_the_last_spans(traced):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        server = start(traced, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        call_often(server, 1)
-        server.send(signal.SIGTERM)
-        deadline = time.monotonic() + 5
-        while not any("streams_cut" in line for line in server.stderr) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        server.send(signal.SIGTERM)
-        assert server.wait(5) == 143
+    def stop_twice():
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            server = start(traced, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}")
+            call_often(server, 1)
+            server.send(signal.SIGTERM)
+            deadline = time.monotonic() + 5
+            while not any("streams_cut" in line for line in server.stderr) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            server.send(signal.SIGTERM)
+            return server.wait(5)
+
+    # On a machine that is very busy the 800 ms of the flush may be over before the second signal is sent.
+    codes = [stop_twice()]
+    while codes[-1] == 0 and len(codes) < 4:
+        codes.append(stop_twice())
+    assert codes[-1] == 143, codes
 
 
 def test_a_protocol_that_is_not_supported_is_warned_of_and_ignored(traced):
