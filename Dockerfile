@@ -9,8 +9,8 @@
 # To keep downloads and compiled crates between builds, BuildKit can mount caches: add
 # `--mount=type=cache,target=/usr/local/cargo/registry` after both `RUN`s of cargo. The classic builder refuses that.
 
-# For a release, pin the base by its digest: --build-arg BASE=docker.io/library/rust:1.95-alpine@sha256:…
-ARG BASE=docker.io/library/rust:1.95-alpine
+# The digest is that of the list of all architectures. Another base: --build-arg BASE=…
+ARG BASE=docker.io/library/rust:1.95-alpine@sha256:606fd313a0f49743ee2a7bd49a0914bab7deedb12791f3a846a34a4711db7ed2
 # The classic builder does not set it.
 ARG BUILDPLATFORM=${BUILDPLATFORM:-linux/amd64}
 
