@@ -93,6 +93,8 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
             ended
         });
         tokio::select! {
+            // In this order, so that the log has the start before the stop, however early a signal comes.
+            biased;
             // Serving ends by itself only with an error.
             ended = &mut serving => ended?,
             signal = signals.next() => {
