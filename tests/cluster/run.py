@@ -164,18 +164,24 @@ def ends(node, reason):
 def fill(_):
     """The disk of a node is full: the kubelet evicts the pods there at once, and takes no new ones."""
     node = os.environ["FILL_NODE"]
+    before = evicted(node)
     try:
         hook("FILL_DISK", node)
-        until(lambda: evicted(node), 50, f"no pod was evicted from {node}: is its disk full?")
+        until(lambda: evicted(node) - before, 50, f"no pod was evicted from {node}: is its disk full?")
         time.sleep(10)
     finally:
         hook("FREE_DISK", node)
 
 
 def evicted(node):
-    """The pods of the service that were evicted from a node."""
-    found = json.loads(kubectl("get", "pods", "-l", APP, "--field-selector", f"spec.nodeName={node}", "-o", "json"))["items"]
-    return [pod["metadata"]["name"] for pod in found if pod["status"].get("reason") == "Evicted"]
+    """The pods that the kubelet of a node has ended because its disk is full. A pod that drains ends as Succeeded, and a pod that
+    comes too late is refused with the same reason, so the message of the event tells."""
+    events = json.loads(kubectl("get", "events", "--field-selector", "reason=Evicted", "-o", "json"))["items"]
+    return {
+        event["involvedObject"]["name"]
+        for event in events
+        if event.get("source", {}).get("host") == node and "low on resource: ephemeral-storage" in event["message"]
+    }
 
 
 def until(what, seconds, text):
