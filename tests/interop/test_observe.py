@@ -138,6 +138,23 @@ CASES = {
         {f"ticker_rpcs_total{{{JOB}, rpc='a', code='UNAVAILABLE'}}": "0+1x40"},
     ),
 }
+# Two installations under one Prometheus, such as one for tests and one for production, are apart.
+APART = {
+    "TickerDown": (
+        {f"up{{{JOB}, namespace='prod'}}": "0x40", f"up{{{JOB}, namespace='test'}}": "1x40"},
+        {f"up{{{JOB}, namespace='prod'}}": "1x40", f"up{{{JOB}, namespace='test'}}": "1x40"},
+    ),
+    "TickerTapesDiffer": (
+        {
+            f"ticker_tape_info{{{JOB}, tape_id='{tape}', namespace='prod', instance='{tape}'}}": "1x40"
+            for tape in ("x", "y")
+        },
+        {
+            f"ticker_tape_info{{{JOB}, tape_id='{tape}', namespace='{namespace}'}}": "1x40"
+            for tape, namespace in (("x", "prod"), ("y", "test"))
+        },
+    ),
+}
 # After so many minutes the alert is looked at.
 AT = {"TickerConflation": 55}
 
@@ -149,7 +166,21 @@ def test_every_alert_has_a_case(alerts):
 @pytest.mark.parametrize("fires", [True, False], ids=["fires", "stays silent"])
 @pytest.mark.parametrize("alert", list(CASES))
 def test_an_alert_fires_when_it_should_and_only_then(rules, alert, fires, tmp_path):
-    series = CASES[alert][0 if fires else 1]
+    check(rules, alert, CASES[alert][0 if fires else 1], fires, tmp_path)
+
+
+@pytest.mark.parametrize("fires", [True, False], ids=["fires", "stays silent"])
+@pytest.mark.parametrize("alert", list(APART))
+def test_an_alert_keeps_the_namespaces_of_two_installations_apart(rules, alert, fires, tmp_path):
+    check(rules, alert, APART[alert][0 if fires else 1], fires, tmp_path)
+
+
+def test_no_scraped_replica_at_all_is_an_outage(rules, tmp_path):
+    check(rules, "TickerDown", {'up{job="another"}': "1x40"}, True, tmp_path)
+
+
+def check(rules, alert, series, fires, tmp_path):
+    """Whether the alert fires on the series, by promtool."""
     # promtool compares an alert with all its texts; whether it fires is what counts here.
     asked = {
         "expr": f'max(ALERTS{{alertname="{alert}", alertstate="firing"}})',
