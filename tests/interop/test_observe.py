@@ -300,6 +300,35 @@ def test_every_query_of_the_dashboard_has_data_from_a_real_prometheus(prometheus
     assert until(lack, 20), lacking
 
 
+def test_a_line_of_a_quantile_is_named_after_it(dashboard):
+    named = 0
+    for panel in dashboard["panels"]:
+        quantiles = [re.match(r"histogram_quantile\(([\d.]+),", each["expr"]) for each in panel.get("targets", [])]
+        if panel["type"] == "timeseries" and len(quantiles) > 1 and all(quantiles):
+            names = [f"p{float(found.group(1)) * 100:g}" for found in quantiles]
+            assert [each["legendFormat"] for each in panel["targets"]] == names, panel["title"]
+            named += 1
+    assert named == 2
+
+
+def test_panels_of_the_dashboard_do_not_overlap(dashboard):
+    taken = set()
+    for panel in dashboard["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_the_dashboard_shows_every_metric(server, dashboard):
+    text = " ".join(expression for _, expression in queries(dashboard))
+    # These change only with the settings.
+    elsewhere = {"ticker_instruments", "ticker_workers"}
+    for name in re.findall(r"^# TYPE (ticker_\S+) ", scrape(server), re.MULTILINE):
+        assert name in elsewhere or re.search(rf"\b{name}(_bucket)?\b", text), f"{name} is on no panel"
+
+
 def test_the_variables_of_the_dashboard_find_the_replicas(prometheus, dashboard):
     replicas = query(prometheus, "series", **{"match[]": "ticker_build_info"})
     assert len({each["instance"] for each in replicas}) == 3
