@@ -53,6 +53,8 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "server")]
+pub mod access;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;

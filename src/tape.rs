@@ -44,7 +44,7 @@ pub use book::TopOfBook;
 pub use instrument::{Instrument, Lease};
 pub use recorded::{Compression, Extent, LoadProgress, Place, Recorded, RecordedError, RecordedSeries};
 pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
-pub use universe::{Universe, UniverseError};
+pub use universe::{Universe, UniverseError, nearest};
 
 /// Ticks of many instruments.
 pub trait Tape: Send + Sync {

@@ -18,6 +18,7 @@ mod invented;
 mod nearest;
 
 pub use error::UniverseError;
+pub use nearest::nearest;
 
 const BUILTIN: &str = include_str!("universe/builtin.toml");
 
@@ -113,7 +114,7 @@ impl Universe {
 
     /// The listed symbol that a text most likely means. The cost does not grow with the list.
     pub fn nearest(&self, text: &str) -> Option<Symbol> {
-        nearest::nearest(&self.listed, text)
+        nearest(&self.listed, text)
     }
 
     /// Adds every listed instrument to a digest. Two lists give the same digest only if they are the same.

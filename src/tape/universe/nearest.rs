@@ -23,7 +23,7 @@ struct Pattern {
 /// A symbol that differs only in case is found in a list of any length, if the list has it in capitals or in small
 /// letters. A misspelt symbol is found in a long list only when it begins like the text. Allocates nothing: a message
 /// may have a thousand unknown symbols.
-pub(super) fn nearest(listed: &[Arc<Instrument>], text: &str) -> Option<Symbol> {
+pub fn nearest(listed: &[Arc<Instrument>], text: &str) -> Option<Symbol> {
     let mut bytes = [0; LONGEST];
     let copy = bytes.get_mut(..text.len()).filter(|copy| !copy.is_empty())?;
     copy.copy_from_slice(text.as_bytes());

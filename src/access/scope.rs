@@ -1,0 +1,223 @@
+//! Scopes, which name what a caller may do, and grants, which are what a set of scopes allows.
+
+use std::{collections::BTreeSet, fmt, ops::Bound, str::FromStr};
+
+use thiserror::Error;
+
+use crate::tick::Symbol;
+
+/// One scope, such as `ticker:read:NSE:*`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// `ticker:read` or `ticker:read:PATTERN`: read the instruments of a pattern.
+    Read(Pattern),
+    /// `ticker:publish`: push ticks.
+    Publish,
+    /// `ticker:admin`: see what is for operators only, such as the seed of a simulated tape.
+    Admin,
+}
+
+/// The symbols that a scope names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pattern {
+    /// `*`: every symbol.
+    All,
+    /// `NSE:*`: the symbols that begin with the text before the star.
+    Prefix(Box<str>),
+    /// `RELIANCE`: this symbol.
+    Exact(Symbol),
+}
+
+/// Why a text is no scope of this service.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ScopeError {
+    /// It belongs to another service.
+    #[error(
+        "it is no scope of this service: use ticker:read, ticker:read:PATTERN, ticker:publish or ticker:admin"
+    )]
+    Foreign,
+    /// The pattern of `ticker:read:PATTERN` is malformed.
+    #[error(
+        "its pattern names no symbols: write a symbol (ticker:read:RELIANCE), the beginning of symbols and a star \
+         (ticker:read:NSE:*), or a star"
+    )]
+    Pattern,
+}
+
+/// What a caller may do. The default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Grant {
+    reads_everything: bool,
+    symbols: BTreeSet<Symbol>,
+    /// None of them begins with another one, so the symbols of each are next to each other in the order of symbols.
+    prefixes: BTreeSet<Box<str>>,
+    publishes: bool,
+    is_admin: bool,
+}
+
+impl Grant {
+    /// All that callers may do when nobody has to authenticate: read everything and push ticks.
+    pub fn unrestricted() -> Self {
+        Self { reads_everything: true, publishes: true, is_admin: true, ..Self::default() }
+    }
+
+    /// Allows what a scope names, besides what is allowed already.
+    pub fn allow(&mut self, scope: &Scope) {
+        match scope {
+            Scope::Publish => self.publishes = true,
+            Scope::Admin => self.is_admin = true,
+            Scope::Read(Pattern::All) => self.reads_everything = true,
+            Scope::Read(Pattern::Exact(symbol)) => {
+                self.symbols.insert(*symbol);
+            }
+            Scope::Read(Pattern::Prefix(prefix)) => {
+                if self.prefix_of(prefix).is_none() {
+                    self.prefixes.retain(|other| !other.starts_with(&**prefix));
+                    self.prefixes.insert(prefix.clone());
+                }
+            }
+        }
+    }
+
+    /// Whether an instrument may be read. The time does not depend on which instruments there are.
+    pub fn may_read(&self, symbol: &Symbol) -> bool {
+        self.reads_everything || self.symbols.contains(symbol) || self.prefix_of(symbol.as_str()).is_some()
+    }
+
+    /// Whether every instrument may be read.
+    pub fn reads_everything(&self) -> bool {
+        self.reads_everything
+    }
+
+    /// Whether some instruments may be read.
+    pub fn reads_something(&self) -> bool {
+        self.reads_everything || !self.symbols.is_empty() || !self.prefixes.is_empty()
+    }
+
+    /// Whether ticks may be pushed.
+    pub fn publishes(&self) -> bool {
+        self.publishes
+    }
+
+    /// Whether what is for operators may be seen.
+    pub fn is_admin(&self) -> bool {
+        self.is_admin
+    }
+
+    /// The prefix that a text begins with. It is the greatest one that is not after the text, because none begins with
+    /// another.
+    fn prefix_of(&self, text: &str) -> Option<&str> {
+        let before = self.prefixes.range::<str, _>((Bound::Unbounded, Bound::Included(text))).next_back()?;
+        text.starts_with(&**before).then_some(before)
+    }
+}
+
+impl<'a> FromIterator<&'a Scope> for Grant {
+    fn from_iter<I: IntoIterator<Item = &'a Scope>>(scopes: I) -> Self {
+        let mut grant = Self::default();
+        scopes.into_iter().for_each(|scope| grant.allow(scope));
+        grant
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        match text.strip_prefix("ticker:").ok_or(ScopeError::Foreign)? {
+            "publish" => Ok(Self::Publish),
+            "admin" => Ok(Self::Admin),
+            "read" => Ok(Self::Read(Pattern::All)),
+            other => match other.strip_prefix("read:") {
+                Some(pattern) => pattern.parse().map(Self::Read),
+                None => Err(ScopeError::Foreign),
+            },
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        match text.strip_suffix('*') {
+            Some("") => Ok(Self::All),
+            // What a symbol may begin with is itself a symbol.
+            Some(prefix) if prefix.parse::<Symbol>().is_ok() => Ok(Self::Prefix(prefix.into())),
+            Some(_) => Err(ScopeError::Pattern),
+            None => text.parse().map(Self::Exact).map_err(|_| ScopeError::Pattern),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Publish => f.write_str("ticker:publish"),
+            Self::Admin => f.write_str("ticker:admin"),
+            Self::Read(Pattern::All) => f.write_str("ticker:read"),
+            Self::Read(Pattern::Prefix(prefix)) => write!(f, "ticker:read:{prefix}*"),
+            Self::Read(Pattern::Exact(symbol)) => write!(f, "ticker:read:{symbol}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn grant(scopes: &[&str]) -> Grant {
+        let scopes: Vec<Scope> = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+        scopes.iter().collect()
+    }
+
+    fn reads(scopes: &[&str], symbol: &str) -> bool {
+        grant(scopes).may_read(&symbol.parse().unwrap())
+    }
+
+    #[test]
+    fn a_scope_names_everything_a_prefix_or_one_symbol() {
+        assert!(reads(&["ticker:read"], "TCS") && reads(&["ticker:read:*"], "NSE:TCS"));
+        assert!(reads(&["ticker:read:NSE:*"], "NSE:TCS") && !reads(&["ticker:read:NSE:*"], "BSE:TCS"));
+        assert!(reads(&["ticker:read:TCS"], "TCS") && !reads(&["ticker:read:TCS"], "TCSX"));
+        assert!(!reads(&["ticker:read:TCS"], "tcs"), "case matters");
+        assert!(!grant(&["ticker:publish", "ticker:admin"]).reads_something());
+    }
+
+    #[test]
+    fn scopes_of_others_and_malformed_patterns_are_told_apart() {
+        for foreign in
+            ["", "openid", "read", "ticker", "ticker:", "ticker:write", "ticker:readx", "TICKER:READ"]
+        {
+            assert_eq!(foreign.parse::<Scope>(), Err(ScopeError::Foreign), "{foreign:?}");
+        }
+        for malformed in
+            ["ticker:read:", "ticker:read:**", "ticker:read:N*E", "ticker:read:a b", "ticker:read::*"]
+        {
+            assert_eq!(malformed.parse::<Scope>(), Err(ScopeError::Pattern), "{malformed:?}");
+        }
+        for text in ["ticker:read", "ticker:read:NSE:*", "ticker:read:M&M", "ticker:publish", "ticker:admin"]
+        {
+            assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_grant_allows_what_one_of_its_scopes_names(
+            patterns in prop::collection::vec("[AB]{1,4}\\*?", 0..8), symbols in prop::collection::vec("[AB]{1,5}", 1..20),
+        ) {
+            let scopes: Vec<Scope> = patterns.iter().map(|text| format!("ticker:read:{text}").parse().unwrap()).collect();
+            let grant: Grant = scopes.iter().collect();
+            for symbol in symbols {
+                let expected = patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+                    Some(prefix) => symbol.starts_with(prefix),
+                    None => symbol == *pattern,
+                });
+                prop_assert_eq!(grant.may_read(&symbol.parse().unwrap()), expected, "{} of {:?}", symbol, patterns);
+            }
+        }
+    }
+}
