@@ -60,6 +60,8 @@ mod rpc_status;
 mod settings;
 mod subscription;
 mod tape;
+mod tls;
+mod token;
 
 use std::net::SocketAddr;
 
@@ -80,6 +82,8 @@ pub use self::{
     settings::Settings,
     subscription::Subscription,
     tape::{TapeInfo, TapeKind},
+    tls::Tls,
+    token::{TokenFile, TokenProvider},
 };
 use self::{reconnect::Reconnector, replica::Replica};
 pub use crate::contract::RpcCode;

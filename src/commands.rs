@@ -7,6 +7,7 @@ mod output;
 mod phrases;
 pub mod record;
 mod rows;
+mod security_args;
 mod silence;
 mod usage;
 pub mod verify;
@@ -14,3 +15,4 @@ mod warnings;
 pub mod watch;
 
 pub use endpoint_args::EndpointArgs;
+pub use security_args::SecurityArgs;

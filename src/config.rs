@@ -1,6 +1,7 @@
 //! The settings of `ticker serve`: flags, their environment variables, and what they make.
 
 mod recording;
+mod security;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -13,12 +14,13 @@ use std::{
 
 use clap::{Args, builder::BoolishValueParser};
 pub use recording::{Playback, RecordingArgs};
+pub use security::SecurityArgs;
 use thiserror::Error;
 
 use crate::{
     duration,
     pacer::{Clock, Speed},
-    server::{self, Drain, Timeouts},
+    server::{self, CallerLimits, Drain, Timeouts},
     tape::{LoadProgress, RecordedError, Simulated, Tape, Universe, UniverseError},
     telemetry::LogFormat,
     tick::Time,
@@ -52,6 +54,9 @@ pub struct ServeArgs {
     /// A recorded tape instead of a simulated one.
     #[command(flatten)]
     pub recording: RecordingArgs,
+    /// Encryption and authentication.
+    #[command(flatten)]
+    pub security: SecurityArgs,
     /// Batching interval: ticks that are due within it are sent together; a longer one costs less CPU time
     #[arg(long, env = "TICKER_FLUSH_INTERVAL", value_name = "DURATION", default_value = "10ms", value_parser = flush_interval)]
     pub flush_interval: Duration,
@@ -70,6 +75,15 @@ pub struct ServeArgs {
     /// Largest number of subscriptions; a connection may have a tenth of them, and at least 10,000
     #[arg(long, env = "TICKER_MAX_SUBSCRIPTIONS", value_name = "NUMBER", default_value = "1000000", value_parser = at_least_one)]
     pub max_subscriptions: NonZeroUsize,
+    /// Largest number of streams of one caller: of the subject of its token, else of its certificate, else of its address
+    #[arg(long, env = "TICKER_MAX_STREAMS_PER_CALLER", value_name = "NUMBER", default_value = "20000", value_parser = at_least_one)]
+    pub max_streams_per_caller: NonZeroUsize,
+    /// Largest number of subscriptions of one caller [default: half of --max-subscriptions]
+    #[arg(long, env = "TICKER_MAX_SYMBOLS_PER_CALLER", value_name = "NUMBER", value_parser = at_least_one)]
+    pub max_symbols_per_caller: Option<NonZeroUsize>,
+    /// Largest number of symbols that one caller subscribes or unsubscribes in a second
+    #[arg(long, env = "TICKER_MAX_CHANGES_PER_CALLER", value_name = "NUMBER", default_value = "100000", value_parser = at_least_one)]
+    pub max_changes_per_caller: NonZeroUsize,
     /// With --any-symbol: largest number of invented instruments in use
     #[arg(long, env = "TICKER_MAX_INVENTED_SYMBOLS", value_name = "NUMBER", default_value_t = Universe::MAX_INVENTED)]
     pub max_invented_symbols: usize,
@@ -217,6 +231,16 @@ impl ServeArgs {
         let config = server::Config {
             listen: self.listen,
             admin: Some(admin).filter(|admin| !is_same_socket(*admin, self.listen)),
+            tls: self.security.tls(),
+            auth: self.security.auth(),
+            has_reflection: self.security.has_reflection(),
+            caller_limits: CallerLimits {
+                max_streams: self.max_streams_per_caller,
+                max_symbols: self.max_symbols_per_caller.unwrap_or_else(|| {
+                    NonZeroUsize::new(self.max_subscriptions.get() / 2).unwrap_or(NonZeroUsize::MIN)
+                }),
+                max_changes_per_second: self.max_changes_per_caller,
+            },
             tape,
             clock,
             flush_interval: self.flush_interval,

@@ -1,10 +1,13 @@
 //! The RPCs: streams of ticks and calls, conversions between messages and domain types, statuses of errors, and the limits
 //! of what a client may hold.
 
+mod authentication;
 mod budget;
 mod call;
+mod caller;
 mod connection_context;
 mod convert;
+mod expiry;
 mod gogen;
 mod history;
 mod history_pool;
@@ -28,12 +31,15 @@ mod symbol_status;
 mod turns;
 mod unary;
 mod unsent;
+mod usage;
 mod v1;
 mod watch;
 mod wire;
 mod worker_context;
 
+pub use authentication::{Authentication, Requirement};
 pub use budget::Held;
+pub use caller::Caller;
 pub use connection_context::{BusyStream, ConnectionContext, Notice, OpenStream};
 pub use history_pool::{CallerId, HistoryPool};
 pub use limit_log::Limit;
@@ -47,6 +53,7 @@ pub use services::Services;
 pub use symbol_refusals::SymbolRefusals;
 pub use turns::{Ticket, Turn, TurnShare, Turns};
 pub use unsent::AnswerBudget;
+pub use usage::CallerLimits;
 pub use worker_context::WorkerContext;
 
 use crate::hub::Interest;

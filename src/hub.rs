@@ -34,7 +34,7 @@ pub use flush::Flush;
 pub use format::{Quote, TickMeta, WireFormat};
 pub use interest::{Delivery, Interest, Start};
 pub use pull::Sent;
-pub use quota::{Quota, QuotaHold};
+pub use quota::{Quota, QuotaHold, StreamQuotas};
 pub use subscriber::{Full, Pulled, Subscribed, Subscriber};
 
 use crate::{
@@ -221,8 +221,7 @@ struct Entry {
     departs: bool,
     /// It has left, and its slots are to be swept.
     leaving: bool,
-    /// The subscriptions of its connection.
-    quota: Arc<Quota>,
+    quotas: StreamQuotas,
     sent: Sent,
 }
 

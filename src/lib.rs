@@ -78,6 +78,8 @@ pub mod metrics;
 #[cfg(feature = "server")]
 pub mod pacer;
 #[cfg(feature = "server")]
+pub mod rate;
+#[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "cli")]
 pub mod shutdown;
@@ -87,3 +89,5 @@ pub mod tape;
 pub mod telemetry;
 pub mod tick;
 pub mod timestamp;
+#[cfg(feature = "server")]
+pub mod watched_files;

@@ -64,6 +64,8 @@ fn warn_of_unknown_variables(command: &Command) {
 fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     memory::start_purging().context("cannot start the thread that returns memory to the system")?;
     let (log_format, is_admin_given) = (args.log_format, args.admin.is_some());
+    let example =
+        Example { has_tls: args.security.tls_cert.is_some(), has_tokens: args.security.auth_jwks.is_some() };
     let (mut config, playback) = {
         let bar = Bar::new();
         args.load(&mut |progress| bar.show(progress))?
@@ -76,11 +78,15 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "otel")]
         let traces = telemetry::Traces::start()
             .context("cannot export traces: check the variables OTEL_EXPORTER_OTLP_…")?;
+        let missing = missing_protection(&config);
         let bound = bind(config, is_admin_given)?;
+        if let Some(missing) = missing.filter(|_| !bound.local_addr().ip().is_loopback()) {
+            warn!(address = %bound.local_addr(), "{missing}");
+        }
         // With a log in JSON, every line of the output is JSON.
         if log_format == LogFormat::Text {
             // The service runs whether or not anybody reads this.
-            let _ = io::stdout().write_all(banner(&*tape, playback, &bound).as_bytes());
+            let _ = io::stdout().write_all(banner(&*tape, playback, &bound, example).as_bytes());
         }
         let shutdown = CancellationToken::new();
         let mut serving = pin!(async {
@@ -125,8 +131,34 @@ fn bind(config: server::Config, is_admin_given: bool) -> Result<Bound, ServerErr
     }
 }
 
+/// What the examples of the banner need.
+struct Example {
+    has_tls: bool,
+    has_tokens: bool,
+}
+
+/// What a server that others can reach is missing.
+fn missing_protection(config: &server::Config) -> Option<&'static str> {
+    let has_client_ca =
+        config.tls.as_ref().is_some_and(|tls| tls.client_ca.as_ref().is_some_and(|ca| ca.is_required));
+    match (&config.tls, config.auth.is_some() || has_client_ca) {
+        (Some(_), true) => None,
+        (None, true) => Some(
+            "listens without TLS: tokens and prices can be read on the network; --tls-cert and --tls-key turn TLS on",
+        ),
+        (Some(_), false) => Some(
+            "listens without authentication: everybody who reaches it can read everything; --auth-jwks or \
+             --tls-client-ca turns authentication on",
+        ),
+        (None, false) => Some(
+            "listens without TLS and without authentication: everybody who reaches it can read everything; --tls-cert and \
+             --tls-key turn TLS on, --auth-jwks or --tls-client-ca authentication",
+        ),
+    }
+}
+
 /// What is served, where, and how to try it.
-fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound) -> String {
+fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound, example: Example) -> String {
     let address = bound.local_addr();
     let admin =
         bound.admin_addr().map(|admin| format!("metrics http://{admin}/metrics\n")).unwrap_or_default();
@@ -136,13 +168,20 @@ fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound) -> String 
         Some(playback) => format!("({engine_version})\n{playback}"),
         None => format!("(seed {seed}, engine {engine_version})"),
     };
-    let example =
+    let Example { has_tls, has_tokens } = example;
+    let (scheme, plaintext) = if has_tls { ("https", "-cacert CA.pem") } else { ("http", "-plaintext") };
+    let (header, token) = match has_tokens {
+        true => (" -H \"authorization: Bearer $(cat TOKEN)\"", " --token-file TOKEN"),
+        false => ("", ""),
+    };
+    let ca = if has_tls { " --tls-ca CA.pem" } else { "" };
+    let symbol =
         tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
     format!(
         "ticker serves {count} instrument{s} on {address}\n\
          tape {tape_id} {origin}\n{admin}\n  \
-         grpcurl -plaintext -d '{{\"symbol\":\"{example}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
-         {program} watch {example} --endpoint http://{address}\n",
+         grpcurl {plaintext}{header} -d '{{\"symbol\":\"{symbol}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
+         {program} watch {symbol} --endpoint {scheme}://{address}{ca}{token}\n",
         program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
         s = if count == 1 { "" } else { "s" },
     )

@@ -2,17 +2,21 @@
 
 mod admin;
 mod admission;
+mod auth;
 mod connection;
 mod drain;
 mod flush_metrics;
 mod frames;
+mod handshakes;
 mod http1;
 mod listener;
 mod log;
 mod opening;
 mod reply;
+mod tls;
 #[cfg(feature = "otel")]
 mod trace;
+mod transport;
 mod worker;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
@@ -32,19 +36,29 @@ use tonic_health::{
 };
 use tracing::info;
 
+pub use crate::grpc::CallerLimits;
 use crate::{
+    access::Tokens,
     contract::DESCRIPTORS,
-    grpc::{HistoryPool, MAX_SYMBOLS_PER_STREAM, Router, SERVICES, ServerContext, Services, WorkerContext},
+    grpc::{
+        Authentication, HistoryPool, MAX_SYMBOLS_PER_STREAM, Router, SERVICES, ServerContext, Services,
+        WorkerContext,
+    },
     hub::{Limits, Quota},
     pacer::Clock,
     tape::Tape,
+    watched_files::WatchedFiles,
 };
 use admin::{Admin, Collector};
 use admission::Admission;
+pub use auth::{AuthError, AuthFiles};
 pub use connection::Timeouts;
 pub use drain::Drain;
 use flush_metrics::FlushMetrics;
+use handshakes::Handshakes;
 use listener::Listener;
+use tls::Tls;
+pub use tls::{ClientCa, TlsError, TlsFiles};
 use worker::Worker;
 
 /// What a server needs to know.
@@ -54,6 +68,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the admin port, which serves `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
     pub admin: Option<SocketAddr>,
+    /// Encrypts connections with these certificates.
+    pub tls: Option<TlsFiles>,
+    /// Callers have to send a token that is verified with these keys.
+    pub auth: Option<AuthFiles>,
+    /// Whether there is server reflection.
+    pub has_reflection: bool,
+    /// Limits of one caller.
+    pub caller_limits: CallerLimits,
     /// The tape to serve.
     pub tape: Arc<dyn Tape>,
     /// The time on the tape.
@@ -85,9 +107,10 @@ pub struct Config {
 
 impl Config {
     /// What all connections share.
-    fn context(&self) -> ServerContext {
+    fn context(&self, tokens: Option<Arc<Tokens>>) -> ServerContext {
         let max_subscriptions_per_connection = (self.max_subscriptions / 10).max(MAX_SYMBOLS_PER_STREAM);
-        ServerContext::new(max_subscriptions_per_connection, self.timeouts.stall_timeout)
+        let authentication = Authentication::new(tokens, self.caller_limits);
+        ServerContext::new(max_subscriptions_per_connection, self.timeouts.stall_timeout, authentication)
     }
 }
 
@@ -96,6 +119,8 @@ pub struct Bound {
     config: Config,
     listener: Listener,
     admin: Option<Admin>,
+    tls: Option<(Tls, WatchedFiles)>,
+    auth: Option<(Arc<Tokens>, WatchedFiles)>,
 }
 
 /// Why a server does not run.
@@ -119,6 +144,12 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
+    /// The files of TLS cannot be used.
+    #[error("cannot use the files of --tls-cert, --tls-key and --tls-client-ca")]
+    Tls(#[from] TlsError),
+    /// The files of authentication cannot be used.
+    #[error("cannot use the files of --auth-jwks and --auth-roles")]
+    Auth(#[from] AuthError),
     /// A part of the server could not be started.
     #[error("cannot start {0}")]
     Start(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
@@ -131,16 +162,18 @@ impl Bound {
     /// After the deadline of its drain, a server stops within this time.
     pub const GRACE: Duration = Duration::from_secs(1);
 
-    /// Takes the addresses.
+    /// Loads the certificates and keys, and takes the addresses.
     ///
     /// # Errors
-    /// An address cannot be listened on.
+    /// The certificates or keys cannot be used, or an address cannot be listened on.
     pub fn bind(config: Config) -> Result<Self, ServerError> {
+        let tls = config.tls.clone().map(Tls::load).transpose()?;
+        let auth = config.auth.as_ref().map(AuthFiles::load).transpose()?;
         let bind = |address| Admin::bind(address).map_err(|source| ServerError::Admin { address, source });
         let admin = config.admin.map(bind).transpose()?;
         let address = config.listen;
         let listener = Listener::bind(address).map_err(|source| ServerError::Listen { address, source })?;
-        Ok(Self { config, listener, admin })
+        Ok(Self { config, listener, admin, tls, auth })
     }
 
     /// The address that is bound, with the real port.
@@ -161,10 +194,16 @@ impl Bound {
     /// # Errors
     /// A part of the server could not be started, or a worker was lost.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), ServerError> {
-        let Self { config, listener, admin } = self;
+        let Self { config, listener, admin, tls, auth } = self;
         let health = serving().await;
         let history = HistoryPool::default();
-        let context = config.context();
+        // They stop when this returns.
+        let mut following = JoinSet::new();
+        let tokens = config.auth.clone().zip(auth).map(|(files, (tokens, watched))| {
+            following.spawn(files.follow(watched, tokens.clone()));
+            tokens
+        });
+        let context = config.context(tokens);
         let admission = Admission::new(config.max_connections.get(), context.clone());
         let subscriptions = Quota::new(config.max_subscriptions);
         let mut threads = JoinSet::new();
@@ -197,14 +236,21 @@ impl Bound {
             sent,
             flushes: workers.iter().map(Worker::flushes).cloned().collect(),
         };
-        // Stops when this returns.
+        let handshakes = match tls {
+            Some((tls, files)) => {
+                following.spawn(tls.clone().follow(files));
+                let started = Handshakes::start(tls);
+                Some(started.map_err(|error| ServerError::Start("TLS handshakes", error.into()))?)
+            }
+            None => None,
+        };
         let mut admin_task = JoinSet::new();
         if let Some(admin) = admin {
             admin_task.spawn(admin.serve(collector));
         }
 
         let ended = tokio::select! {
-            dealt = listener.deal_to(&workers, &admission) => dealt.map_err(|error| ServerError::Start("the listener", error.into())),
+            dealt = listener.deal_to(&workers, &admission, handshakes.as_ref()) => dealt.map_err(|error| ServerError::Start("the listener", error.into())),
             () = shutdown.cancelled() => Ok(()),
             _ = threads.join_next() => Err(ServerError::WorkerLost),
             Some(Ok(Err(error))) = admin_task.join_next() => Err(ServerError::Start("the admin port", error.into())),
@@ -222,7 +268,7 @@ impl Bound {
 }
 
 /// Serves connections that the caller accepts, as one worker on the caller's runtime: for a network of the caller's
-/// own, such as a simulated one. `listen` and `workers` of the settings have no meaning here. Ends as
+/// own, such as a simulated one. `listen`, `tls` and `workers` of the settings have no meaning here. Ends as
 /// [`Bound::serve`] does.
 ///
 /// # Errors
@@ -237,7 +283,8 @@ where
 {
     let health = serving().await;
     let subscriptions = Quota::new(config.max_subscriptions);
-    let context = config.context();
+    let auth = config.auth.as_ref().map(AuthFiles::load).transpose()?;
+    let context = config.context(auth.map(|(tokens, _)| tokens));
     let (worker, router) =
         context_and_router(&config, &context, &health, &HistoryPool::default(), &subscriptions)?;
     let admission = Admission::new(usize::MAX, context.clone());
@@ -308,12 +355,12 @@ fn context_and_router(
         history.clone(),
         context.refusals().clone(),
     );
-    let router = Router::new(worker.clone(), shared_services(health)?);
+    let router = Router::new(worker.clone(), shared_services(health, config.has_reflection)?);
     Ok((worker, router))
 }
 
 /// Health and reflection, which are the same for all workers.
-fn shared_services(health: &HealthReporter) -> Result<Services, ServerError> {
+fn shared_services(health: &HealthReporter, has_reflection: bool) -> Result<Services, ServerError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -323,8 +370,12 @@ fn shared_services(health: &HealthReporter) -> Result<Services, ServerError> {
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let failed = |error: tonic_reflection::server::Error| ServerError::Start("reflection", error.into());
-    Ok(Services::default()
-        .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
+    let services =
+        Services::default().with(HealthServer::new(HealthService::from_health_reporter(health.clone())));
+    if !has_reflection {
+        return Ok(services);
+    }
+    Ok(services
         .with(reflection().build_v1().map_err(failed)?)
         .with(reflection().build_v1alpha().map_err(failed)?))
 }

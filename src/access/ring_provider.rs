@@ -22,7 +22,9 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 /// Makes `jsonwebtoken` use `ring` in this process, unless the process has chosen another provider before.
 pub fn install() {
     static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| drop(PROVIDER.install_default()));
+    INSTALLED.call_once(|| {
+        let _ = PROVIDER.install_default();
+    });
 }
 
 struct EdDsaSigner(Ed25519KeyPair);

@@ -52,7 +52,8 @@ impl Client {
         for symbols in chunks(&symbols) {
             let symbols = symbols.iter().map(ToString::to_string).collect();
             let request = GetLastPricesRequest { symbols, ..Default::default() };
-            let answer = self.replica.answered(self.replica.service().get_last_prices(request)).await?;
+            let answer =
+                self.replica.answered(self.replica.service().await?.get_last_prices(request)).await?;
             for tick in &answer.ticks {
                 prices.ticks.push(last_price(tick).map_err(|malformed| self.replica.malformed(malformed))?);
             }
@@ -65,7 +66,7 @@ impl Client {
     pub fn all_last_prices(&self) -> Pages<(Symbol, Tick)> {
         self.pages(|replica, page_token| async move {
             let request = GetLastPricesRequest { page_token, ..Default::default() };
-            let answer = replica.answered(replica.service().get_last_prices(request)).await?;
+            let answer = replica.answered(replica.service().await?.get_last_prices(request)).await?;
             Page::of(&replica, &answer.ticks, last_price, answer.next_page_token)
         })
     }
@@ -74,7 +75,7 @@ impl Client {
     pub fn instruments(&self) -> Pages<InstrumentInfo> {
         self.pages(|replica, page_token| async move {
             let request = ListInstrumentsRequest { page_token, ..Default::default() };
-            let answer = replica.answered(replica.service().list_instruments(request)).await?;
+            let answer = replica.answered(replica.service().await?.list_instruments(request)).await?;
             Page::of(&replica, &answer.instruments, InstrumentInfo::of, answer.next_page_token)
         })
     }
@@ -85,7 +86,7 @@ impl Client {
         self.pages(move |replica, page_token| {
             let request = range.request(symbol.clone(), page_token);
             async move {
-                let answer = replica.answered(replica.service().list_ticks(request)).await?;
+                let answer = replica.answered(replica.service().await?.list_ticks(request)).await?;
                 Page::of(&replica, &answer.ticks, convert::tick, answer.next_page_token)
             }
         })
@@ -128,7 +129,7 @@ impl Client {
                 ..Default::default()
             };
             async move {
-                let answer = replica.answered(replica.service().list_candles(request)).await?;
+                let answer = replica.answered(replica.service().await?.list_candles(request)).await?;
                 Page::of(&replica, &answer.candles, Candle::of, answer.next_page_token)
             }
         })
@@ -146,7 +147,7 @@ impl Client {
         let (start, end) = half_open(&sequences, Sequence::next);
         let (start_sequence, end_sequence) = wire_sequences(start, end);
         let request = DigestTicksRequest { symbol: symbol.into(), start_sequence, end_sequence };
-        let answer = self.replica.answered(self.replica.service().digest_ticks(request)).await?;
+        let answer = self.replica.answered(self.replica.service().await?.digest_ticks(request)).await?;
         RangeDigest::of(answer).map_err(|malformed| self.replica.malformed(malformed))
     }
 
@@ -184,7 +185,7 @@ impl Client {
 
 impl Replica {
     pub(super) async fn tape(&self) -> Result<TapeInfo, ClientError> {
-        let answer = self.answered(self.service().get_tape(GetTapeRequest {})).await?;
+        let answer = self.answered(self.service().await?.get_tape(GetTapeRequest {})).await?;
         TapeInfo::of(answer).map_err(|malformed| self.malformed(malformed))
     }
 }

@@ -9,12 +9,13 @@ use std::{
 use http::Uri;
 use thiserror::Error;
 
-/// `http://host:port`; the scheme may be left out.
+/// `http://host:port`, or `https://host:port` for TLS. Without a scheme it is `http`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// An IPv6 address has its brackets.
     host: String,
     port: u16,
+    is_https: bool,
 }
 
 /// Why a text is not an [`Endpoint`].
@@ -24,8 +25,8 @@ pub enum EndpointError {
     /// It is not `host:port`.
     #[error("expected an address such as http://127.0.0.1:50051 or ticker.example.com:50051")]
     Malformed,
-    /// It has a scheme other than `http`.
-    #[error("{0}:// is not available; write http://host:port")]
+    /// It has another scheme.
+    #[error("{0}:// is not available; write http://host:port, or https://host:port")]
     Scheme(String),
 }
 
@@ -47,6 +48,21 @@ impl Endpoint {
         &self.host
     }
 
+    /// Whether connections are encrypted.
+    pub fn is_https(&self) -> bool {
+        self.is_https
+    }
+
+    /// The endpoint of one address of this one.
+    pub(super) fn at(&self, address: SocketAddr) -> Self {
+        Self { is_https: self.is_https, ..address.into() }
+    }
+
+    /// The same with `http` as the scheme.
+    pub(super) fn without_tls(&self) -> Self {
+        Self { is_https: false, ..self.clone() }
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
@@ -59,7 +75,7 @@ impl From<SocketAddr> for Endpoint {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
-        Self { host, port: address.port() }
+        Self { host, port: address.port(), is_https: false }
     }
 }
 
@@ -68,7 +84,8 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        if !scheme.eq_ignore_ascii_case("http") {
+        let is_https = scheme.eq_ignore_ascii_case("https");
+        if !is_https && !scheme.eq_ignore_ascii_case("http") {
             return Err(EndpointError::Scheme(scheme.to_owned()));
         }
         let authority = rest.strip_suffix('/').unwrap_or(rest);
@@ -77,7 +94,7 @@ impl FromStr for Endpoint {
             uri.authority().is_some_and(|whole| whole.as_str() == authority && !authority.contains('@'));
         match (uri.host(), uri.port_u16()) {
             (Some(host), Some(port)) if plain && !host.is_empty() && port != 0 => {
-                Ok(Self { host: host.to_owned(), port })
+                Ok(Self { host: host.to_owned(), port, is_https })
             }
             _ => Err(EndpointError::Malformed),
         }
@@ -86,7 +103,8 @@ impl FromStr for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("http://{}:{}", self.host, self.port))
+        let scheme = if self.is_https { "https" } else { "http" };
+        f.pad(&format!("{scheme}://{}:{}", self.host, self.port))
     }
 }
 
@@ -99,6 +117,7 @@ mod tests {
         for (text, endpoint) in [
             ("http://127.0.0.1:50051", "http://127.0.0.1:50051"),
             ("HTTP://127.0.0.1:50051/", "http://127.0.0.1:50051"),
+            ("https://127.0.0.1:50051", "https://127.0.0.1:50051"),
             ("localhost:1", "http://localhost:1"),
             ("[::1]:50051", "http://[::1]:50051"),
             ("ticker.example.com:443", "http://ticker.example.com:443"),
@@ -127,7 +146,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Endpoint>(), Err(EndpointError::Malformed), "{text}");
         }
-        assert_eq!("https://a:1".parse::<Endpoint>(), Err(EndpointError::Scheme("https".to_owned())));
+        assert_eq!("grpc://a:1".parse::<Endpoint>(), Err(EndpointError::Scheme("grpc".to_owned())));
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub enum ClientError {
         /// The cause.
         source: io::Error,
     },
+    /// There is no token to send.
+    #[error("cannot get a token for {endpoint}")]
+    Token {
+        /// The replica.
+        endpoint: Endpoint,
+        /// The cause.
+        source: io::Error,
+    },
     /// The server did not answer in time, or sent nothing on a stream for too long.
     #[error("{endpoint} did not answer within {waited:?}")]
     TimedOut {
@@ -87,9 +95,11 @@ impl ClientError {
     /// Whether another attempt, or another replica, may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Resolve { .. } | Self::Connect { .. } | Self::TimedOut { .. } | Self::Unsuitable { .. } => {
-                true
-            }
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::Token { .. }
+            | Self::TimedOut { .. }
+            | Self::Unsuitable { .. } => true,
             Self::Refused { status, .. } | Self::Ended { status, .. } => status.is_retryable(),
             Self::Malformed { .. } | Self::NoReplica { .. } | Self::NoEndpoint | Self::NoSymbol => false,
         }

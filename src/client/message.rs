@@ -24,6 +24,10 @@ pub(super) enum Message {
         sequence: Sequence,
     },
     Draining,
+    /// The token expires soon.
+    TokenExpiring,
+    /// Whether the stream goes on with a fresh token.
+    Authenticated(bool),
     /// A message that only shows that the stream is alive, or that only a newer client understands.
     Alive,
 }
@@ -45,6 +49,8 @@ impl Message {
                 Self::CaughtUp { symbol: symbol(&caught_up.symbol)?, sequence: Sequence(caught_up.sequence) }
             }
             Some(response::Event::Draining(_)) => Self::Draining,
+            Some(response::Event::TokenExpiring(_)) => Self::TokenExpiring,
+            Some(response::Event::AuthenticationResult(result)) => Self::Authenticated(result.authenticated),
             Some(response::Event::Heartbeat(_) | response::Event::Pong(_)) | None => Self::Alive,
         })
     }

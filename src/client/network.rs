@@ -17,6 +17,8 @@ use tokio::{
 };
 use tower_service::Service;
 
+use super::tls::Tls;
+
 /// A boxed future that owns all that it needs.
 pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -43,6 +45,8 @@ pub struct Tcp;
 pub(super) struct Connector {
     pub(super) network: Arc<dyn Network>,
     pub(super) address: SocketAddr,
+    /// For `https://`: how to encrypt, and the name of the server.
+    pub(super) tls: Option<(Tls, String)>,
 }
 
 impl Network for Tcp {
@@ -72,6 +76,13 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let connected = self.network.connect(self.address);
-        Box::pin(async move { connected.await.map(TokioIo::new) })
+        let tls = self.tls.clone();
+        Box::pin(async move {
+            let connection = connected.await?;
+            Ok(TokioIo::new(match tls {
+                Some((tls, host)) => tls.connect(&host, connection).await?,
+                None => connection,
+            }))
+        })
     }
 }

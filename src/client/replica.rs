@@ -1,15 +1,18 @@
 //! A connection to one server.
 
-use std::{error::Error, io, iter, net::SocketAddr, time::Duration};
+use std::{error::Error, io, iter, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::uri::PathAndQuery;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Status, Streaming, client::Grpc, transport::Channel};
+use tonic::{
+    Request, Status, Streaming, client::Grpc, service::interceptor::InterceptedService, transport::Channel,
+};
 use tonic_prost::ProstCodec;
 
 use super::{
-    ClientError, Endpoint, RpcStatus, Settings, convert::Malformed, endpoints::Candidate, network::Connector,
+    ClientError, Endpoint, RpcStatus, Settings, TokenProvider, convert::Malformed, endpoints::Candidate,
+    network::Connector, token::Authorization,
 };
 use crate::contract::{
     health::{HealthCheckRequest, HealthCheckResponse},
@@ -27,7 +30,11 @@ pub(super) struct Replica {
     pub(super) channel: Channel,
     /// How long an answer may take.
     answer_timeout: Duration,
+    token: Option<Arc<dyn TokenProvider>>,
 }
+
+/// A channel that sends a token with each call.
+type Authorized = InterceptedService<Channel, Authorization>;
 
 /// Interval of the HTTP/2 pings, which detect a peer that is gone.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -40,12 +47,17 @@ const WINDOW: u32 = 128 * 1024;
 impl Replica {
     pub(super) async fn connect(candidate: &Candidate, settings: &Settings) -> Result<Self, ClientError> {
         let Candidate { address, .. } = *candidate;
-        let endpoint = Endpoint::from(address);
+        let endpoint = candidate.endpoint.at(address);
         let refused =
             |error| ClientError::Connect { endpoint: endpoint.clone(), source: connect_error(error) };
-        let connector = Connector { network: settings.network.clone(), address };
-        // The authority of requests is the name that the user wrote, not its address.
-        let transport = tonic::transport::Endpoint::from_shared(candidate.endpoint.to_string())
+        let host = candidate.endpoint.host().to_owned();
+        let tls = candidate.endpoint.is_https().then(|| (settings.tls.clone(), host));
+        let connector = Connector { network: settings.network.clone(), address, tls };
+        // The authority of requests is the name that the user wrote, not its address. TLS is made by the connector, so tonic
+        // must not see `https` in the URL that it connects to.
+        let origin = candidate.endpoint.to_string().parse().map_err(|_| ClientError::NoEndpoint)?;
+        let transport = tonic::transport::Endpoint::from_shared(candidate.endpoint.without_tls().to_string())
+            .map(|transport| transport.origin(origin))
             .and_then(|transport| transport.user_agent(concat!("ticker/", env!("CARGO_PKG_VERSION"))))
             .map_err(refused)?
             .http2_keep_alive_interval(PING_EVERY)
@@ -59,11 +71,40 @@ impl Replica {
                 waited: settings.connect_timeout,
             })?
             .map_err(refused)?;
-        Ok(Self { endpoint, address, channel, answer_timeout: settings.answer_timeout })
+        Ok(Self {
+            endpoint,
+            address,
+            channel,
+            answer_timeout: settings.answer_timeout,
+            token: settings.token.clone(),
+        })
     }
 
-    pub(super) fn service(&self) -> TickerStreamServiceClient<Channel> {
-        TickerStreamServiceClient::new(self.channel.clone())
+    /// The service, with a token for one call.
+    ///
+    /// # Errors
+    /// There is no token.
+    pub(super) async fn service(&self) -> Result<TickerStreamServiceClient<Authorized>, ClientError> {
+        Ok(TickerStreamServiceClient::new(self.authorized().await?))
+    }
+
+    /// A fresh token; `None` when the client sends none.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) async fn token(&self) -> Result<Option<String>, ClientError> {
+        let Some(provider) = &self.token else { return Ok(None) };
+        provider.token().await.map(Some).map_err(|source| self.without_token(source))
+    }
+
+    async fn authorized(&self) -> Result<Authorized, ClientError> {
+        let authorization = Authorization::of(self.token().await?);
+        let authorization = authorization.map_err(|source| self.without_token(source))?;
+        Ok(InterceptedService::new(self.channel.clone(), authorization))
+    }
+
+    fn without_token(&self, source: io::Error) -> ClientError {
+        ClientError::Token { endpoint: self.endpoint.clone(), source }
     }
 
     /// Waits for the answer to a call, up to the timeout.
@@ -84,16 +125,17 @@ impl Replica {
         &self,
         requests: ReceiverStream<TickerStreamRequest>,
     ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
-        self.answered(self.service().ticker_stream(requests)).await
+        self.answered(self.service().await?.ticker_stream(requests)).await
     }
 
     pub(super) async fn health(
         &self,
         request: HealthCheckRequest,
     ) -> Result<HealthCheckResponse, ClientError> {
+        let channel = self.authorized().await?;
         let call = async {
             let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
-            self.ready().await?.unary(Request::new(request), path, ProstCodec::default()).await
+            ready(channel).await?.unary(Request::new(request), path, ProstCodec::default()).await
         };
         self.answered(call).await
     }
@@ -103,18 +145,12 @@ impl Replica {
         &self,
         request: WatchRequest,
     ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
+        let channel = self.authorized().await?;
         let call = async {
             let path = PathAndQuery::from_static("/ticker.v1.TickerStreamService/Watch");
-            self.ready().await?.server_streaming(Request::new(request), path, ProstCodec::default()).await
+            ready(channel).await?.server_streaming(Request::new(request), path, ProstCodec::default()).await
         };
         self.answered(call).await
-    }
-
-    /// The channel, ready for a call that no generated client makes.
-    async fn ready(&self) -> Result<Grpc<Channel>, Status> {
-        let mut service = Grpc::new(self.channel.clone());
-        service.ready().await.map_err(|error| Status::from_error(error.into()))?;
-        Ok(service)
     }
 
     pub(super) fn timed_out(&self, waited: Duration) -> ClientError {
@@ -124,6 +160,13 @@ impl Replica {
     pub(super) fn malformed(&self, Malformed(what): Malformed) -> ClientError {
         ClientError::Malformed { endpoint: self.endpoint.clone(), what }
     }
+}
+
+/// A channel that is ready for a call that no generated client makes.
+async fn ready(channel: Authorized) -> Result<Grpc<Authorized>, Status> {
+    let mut service = Grpc::new(channel);
+    service.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    Ok(service)
 }
 
 /// The error of a connection attempt, with the kind of the I/O error that caused it.

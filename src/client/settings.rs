@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::network::{Network, Tcp};
+use super::{
+    network::{Network, Tcp},
+    tls::Tls,
+    token::TokenProvider,
+};
 
 /// The settings of a [`Client`](super::Client). The defaults suit a service with the default heartbeat.
 #[derive(Clone, Debug)]
@@ -33,6 +37,10 @@ pub struct Settings {
     pub make_before_break: bool,
     /// Seed of the random waits and of the random order of replicas. Tests set it.
     pub seed: u64,
+    /// How connections to `https://` endpoints are made.
+    pub tls: Tls,
+    /// Gets the token that is sent with each call. `None`, the default, sends none.
+    pub token: Option<Arc<dyn TokenProvider>>,
     /// Resolves names and makes connections. The default is [`Tcp`].
     pub network: Arc<dyn Network>,
 }
@@ -73,6 +81,16 @@ impl Settings {
         Self { seed, ..self }
     }
 
+    /// Sets how connections to `https://` endpoints are made.
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Sets what gets the token that is sent with each call. A token that travels over `http://` can be read on the way.
+    pub fn with_token(self, provider: impl TokenProvider + 'static) -> Self {
+        Self { token: Some(Arc::new(provider)), ..self }
+    }
+
     /// Sets what resolves names and makes connections.
     pub fn with_network(self, network: impl Network + 'static) -> Self {
         Self { network: Arc::new(network), ..self }
@@ -91,6 +109,8 @@ impl Default for Settings {
             make_before_break: true,
             // The standard library seeds its hash maps at random.
             seed: RandomState::new().build_hasher().finish(),
+            tls: Tls::default(),
+            token: None,
             network: Arc::new(Tcp),
         }
     }

@@ -178,12 +178,14 @@ impl Subscription {
 
     fn handle(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let Some(stream) = &mut self.live else { return Ok(()) };
-        let draining = message == Message::Draining;
+        // A fresh token is for the next stream, if this one cannot take it.
+        let leaves =
+            matches!(message, Message::Draining | Message::TokenExpiring | Message::Authenticated(false));
         if let Err(unsuitable) = self.resume.take(message, || stream.answered(), events) {
             let error = unsuitable.of(stream);
             return self.lose(error, events);
         }
-        if draining
+        if leaves
             && let Some(mut reconnector) =
                 self.reconnector.take_if(|reconnector| reconnector.settings().make_before_break)
         {

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::time::timeout;
 
-use super::{output, usage, warnings};
+use super::{SecurityArgs, output, usage, warnings};
 use crate::client::{Client, ClientError, Endpoint, Health, Settings};
 
 /// The flags of `ticker health`.
@@ -39,6 +39,10 @@ pub struct HealthArgs {
     /// Time to wait for the answer of each server, such as 500ms
     #[arg(long, env = "TICKER_HEALTH_TIMEOUT", value_name = "DURATION", default_value = "2s", value_parser = usage::parse_positive_duration)]
     pub timeout: Duration,
+
+    /// TLS and tokens.
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }
 
 /// Asks each server and prints its answer; with several servers each line has the address.
@@ -54,7 +58,7 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     }
     let mut code = ExitCode::SUCCESS;
     for endpoint in &endpoints {
-        let answer = timeout(args.timeout, check(endpoint, &args.service)).await;
+        let answer = timeout(args.timeout, check(endpoint, &args.service, args.security.settings())).await;
         let answer = answer.with_context(|| format!("{endpoint} did not answer within {:?}", args.timeout));
         let found = match answer.and_then(|answer| Ok(answer?)) {
             Ok(found) => found,
@@ -80,6 +84,6 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-async fn check(endpoint: &Endpoint, service: &str) -> Result<Health, ClientError> {
-    Client::connect(&endpoint.clone().into(), Settings::default()).await?.health(service).await
+async fn check(endpoint: &Endpoint, service: &str, settings: Settings) -> Result<Health, ClientError> {
+    Client::connect(&endpoint.clone().into(), settings).await?.health(service).await
 }

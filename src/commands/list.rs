@@ -11,13 +11,13 @@ use serde::Serialize;
 use tokio_stream::StreamExt;
 
 use super::{
-    EndpointArgs,
+    EndpointArgs, SecurityArgs,
     output::{self, Output},
     phrases::shortened,
     rows::io_error,
 };
 use crate::{
-    client::{Client, InstrumentInfo, Settings},
+    client::{Client, InstrumentInfo},
     duration,
 };
 
@@ -27,6 +27,10 @@ pub struct ListArgs {
     /// The servers.
     #[command(flatten)]
     pub endpoints: EndpointArgs,
+
+    /// TLS and tokens.
+    #[command(flatten)]
+    pub security: SecurityArgs,
 
     /// Format of the list. `lines` has the symbols alone; on a terminal, `table` leaves out columns that do not fit.
     #[arg(long, short, env = "TICKER_OUTPUT", default_value = "table")]
@@ -79,7 +83,7 @@ const SHORTEST_NAME: usize = 20;
 /// # Errors
 /// The server cannot be reached or refuses, or the instruments cannot be written.
 pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
+    let client = Client::connect(&args.endpoints.into(), args.security.settings()).await?;
     let written = write(&client, args.output, BufWriter::new(io::stdout().lock())).await;
     output::exit_code(written.map(|()| ExitCode::SUCCESS))
 }

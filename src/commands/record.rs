@@ -18,14 +18,12 @@ use tokio_stream::StreamExt;
 
 use self::recording::Recording;
 use super::{
-    EndpointArgs, output,
+    EndpointArgs, SecurityArgs, output,
     silence::{Expected, Silence},
     usage, warnings,
 };
 use crate::{
-    client::{
-        Client, ClientError, Delivery, Event, InstrumentInfo, Settings, SubscribeOptions, Subscription,
-    },
+    client::{Client, ClientError, Delivery, Event, InstrumentInfo, SubscribeOptions, Subscription},
     tick::Symbol,
 };
 
@@ -47,6 +45,10 @@ pub struct RecordArgs {
     /// The servers.
     #[command(flatten)]
     pub endpoints: EndpointArgs,
+
+    /// TLS and tokens.
+    #[command(flatten)]
+    pub security: SecurityArgs,
 
     /// Number of ticks to stop after [default: no limit]
     #[arg(long, short = 'n', env = "TICKER_COUNT", value_name = "NUMBER", value_parser = usage::parse_count, allow_negative_numbers = true)]
@@ -143,7 +145,7 @@ fn spinner_style() -> ProgressStyle {
 /// Subscribes, and waits until the server has accepted every symbol: a recording that lacks one of them would look
 /// complete.
 async fn begin(args: &RecordArgs) -> anyhow::Result<AnsweredSubscription> {
-    let client = Client::connect(&args.endpoints.clone().into(), Settings::default()).await?;
+    let client = Client::connect(&args.endpoints.clone().into(), args.security.settings()).await?;
     let increments = quantity_increments(&client).await?;
     let options = SubscribeOptions::new(&args.symbols).with_delivery(Delivery::EveryTick);
     let mut subscription = client.subscribe(options).await?;

@@ -16,9 +16,9 @@ use clap::Args;
 use tokio_stream::StreamExt;
 
 use self::compare::{Comparison, Difference, compare};
-use super::{output, phrases::counted, usage};
+use super::{SecurityArgs, output, phrases::counted, usage};
 use crate::{
-    client::{Client, ClientError, Endpoint, Settings, TapeInfo},
+    client::{Client, ClientError, Endpoint, TapeInfo},
     tick::{Tick, Time},
     timestamp,
 };
@@ -47,6 +47,10 @@ pub struct VerifyArgs {
     /// Time to end before, in the same form [default, and at the latest: the present of every replica]
     #[arg(long, env = "TICKER_TO", value_name = "TIME", value_parser = timestamp::parse)]
     pub to: Option<Time>,
+
+    /// TLS and tokens.
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }
 
 /// A replica and the tape that it plays.
@@ -70,7 +74,7 @@ pub async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     checked.unwrap_or_else(|message| usage::exit_with_error(message));
     let mut replicas: Vec<Replica> = Vec::new();
     for endpoint in &args.endpoints {
-        let client = Client::connect(&endpoint.clone().into(), Settings::default()).await?;
+        let client = Client::connect(&endpoint.clone().into(), args.security.settings()).await?;
         let address = canonical(client.address());
         if let Some(other) = replicas.iter().position(|other| canonical(other.client.address()) == address) {
             let other = &args.endpoints[other];

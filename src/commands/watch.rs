@@ -19,14 +19,14 @@ use self::{
     table::Now,
 };
 use super::{
-    EndpointArgs,
+    EndpointArgs, SecurityArgs,
     output::{self, Output},
     rows::TickWriter,
     silence::{Expected, Silence},
     usage, warnings,
 };
 use crate::{
-    client::{Client, Delivery, Event, ReplayOptions, Settings, SubscribeOptions, Subscription},
+    client::{Client, Delivery, Event, ReplayOptions, SubscribeOptions, Subscription},
     tick::Time,
     timestamp,
 };
@@ -64,6 +64,10 @@ pub struct WatchArgs {
     /// The servers.
     #[command(flatten)]
     pub endpoints: EndpointArgs,
+
+    /// TLS and tokens.
+    #[command(flatten)]
+    pub security: SecurityArgs,
 
     /// Format of the ticks [default: table on a terminal, lines in a pipe or where TERM is unset or dumb]
     #[arg(long, short, env = "TICKER_OUTPUT")]
@@ -155,7 +159,7 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
         .with_delivery(args.delivery.into())
         .with_min_interval(args.min_interval);
     let replay = args.from.map(|from| ReplayOptions::new(from).with_to(args.to).with_speed(args.speed));
-    let client = Client::connect(&args.endpoints.into(), Settings::default()).await?;
+    let client = Client::connect(&args.endpoints.into(), args.security.settings()).await?;
     let subscription = match replay {
         Some(replay) => client.replay(options, replay).await?,
         None => client.subscribe(options).await?,

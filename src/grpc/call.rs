@@ -11,9 +11,10 @@ use std::{
 use tokio::time::timeout;
 
 use super::{
-    CallerId, ConnectionContext, HistoryPool, Limit, Turns,
+    Caller, ConnectionContext, Limit, WorkerContext,
     status::Failure,
     unsent::{AnswerBudget, Unsent},
+    usage::Usage,
 };
 
 /// One call on a connection. Clones are the same call.
@@ -21,7 +22,9 @@ use super::{
 pub(super) struct Call {
     context: ConnectionContext,
     unsent: Arc<Mutex<Unsent>>,
-    turns: Turns,
+    /// With the part of the tape that the caller sees.
+    worker: WorkerContext,
+    caller: Option<Caller>,
 }
 
 impl Call {
@@ -30,21 +33,41 @@ impl Call {
     /// Bytes reserved for an answer until its handler knows the size.
     const USUAL_ANSWER: usize = 64 * 1024;
 
-    pub(super) fn new(context: ConnectionContext, turns: Turns) -> Self {
+    /// A call that is answered by a worker; the caller is `None` when the call is refused before it is known.
+    pub(super) fn new(context: ConnectionContext, worker: WorkerContext, caller: Option<Caller>) -> Self {
         let unsent = Arc::new(Mutex::new(context.answers().unsent()));
-        Self { context, unsent, turns }
+        let worker = match &caller {
+            Some(caller) => worker.visible_to(caller),
+            None => worker,
+        };
+        Self { context, unsent, worker, caller }
     }
 
-    /// Runs work of the call in the history pool, as [`HistoryPool::run`] does.
+    /// The worker, with the part of the tape that the caller sees.
+    pub(super) fn worker(&self) -> &WorkerContext {
+        &self.worker
+    }
+
+    /// Whether the caller may see what is for operators only.
+    pub(super) fn is_admin(&self) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.grant().is_admin())
+    }
+
+    /// Runs work of the call in the history pool, as [`HistoryPool::run`](super::HistoryPool::run) does.
     ///
     /// # Errors
     /// Those of the work; too much work waits already; the server is stopping.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        pool: &HistoryPool,
         work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
-        let done = pool.run(CallerId(self.context.id()), work).await;
+        let Some(caller) = &self.caller else { return Err(Failure::Stopping) };
+        let usage = caller.usage();
+        let Some(_held) = usage.wait_for_history() else {
+            self.context.note_limit(Limit::HistoryCallsPerCaller);
+            return Err(Failure::TooMuchHistoryOfCaller(Usage::MAX_HISTORY));
+        };
+        let done = self.worker.history.run(usage.history_caller(self.context.id()), work).await;
         if let Err(Failure::TooMuchHistory(overload)) = &done {
             self.context.note_limit((*overload).into());
         }
@@ -80,7 +103,7 @@ impl Call {
             let has_room = timeout(check_interval, room()).await.is_ok();
             if answers.has_stalled(since) {
                 // Thousands of calls may wait, and end, at the same time.
-                self.turns.ticket(self.context.turn_share()).turn().await;
+                self.worker.turns.ticket(self.context.turn_share()).turn().await;
                 self.set_unsent(0);
                 self.context.note_limit(Limit::UnreadAnswers);
                 return Err(Failure::Unread);

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Limit, ServerContext, TurnShare, unsent::AnswerBudget};
+use super::{Caller, Limit, ServerContext, TurnShare, unsent::AnswerBudget};
 use crate::hub::Quota;
 
 /// One connection. It is made when the connection is accepted, and goes with each of its streams and calls. Clones are the
@@ -23,6 +23,10 @@ pub struct ConnectionContext(Arc<Shared>);
 struct Shared {
     id: u64,
     peer: Option<SocketAddr>,
+    /// The name in the certificate of the client, if it has shown one.
+    certificate: OnceLock<String>,
+    /// The caller of requests without a token.
+    caller: OnceLock<Caller>,
     /// `idle_since` counts from here.
     accepted: Instant,
     /// Milliseconds, or [`BUSY`].
@@ -62,6 +66,8 @@ impl ConnectionContext {
         Self(Arc::new(Shared {
             id,
             peer,
+            certificate: OnceLock::new(),
+            caller: OnceLock::new(),
             accepted: Instant::now(),
             idle_since: AtomicU64::new(0),
             streams: AtomicUsize::new(0),
@@ -83,6 +89,21 @@ impl ConnectionContext {
     /// The address of the peer; `None` on a network without addresses.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer
+    }
+
+    /// Sets the name in the certificate of the client, once.
+    pub fn set_certificate(&self, name: String) {
+        let _ = self.0.certificate.set(name);
+    }
+
+    /// The name in the certificate of the client, if it has shown one.
+    pub fn certificate(&self) -> Option<&str> {
+        self.0.certificate.get().map(String::as_str)
+    }
+
+    /// The caller of requests without a token, which `make` makes once.
+    pub(super) fn caller_without_token(&self, make: impl FnOnce() -> Caller) -> Caller {
+        self.0.caller.get_or_init(make).clone()
     }
 
     /// When the connection was accepted.

@@ -33,4 +33,6 @@ impl StreamHandler for Gogen {
     }
 
     fn write_draining(&self, _: &mut Vec<u8>) {}
+
+    fn write_expiring(&self, _: &Session, _: &mut Vec<u8>) {}
 }

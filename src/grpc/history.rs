@@ -31,11 +31,8 @@ const ENCODED: usize = 64;
 /// Ticks of candles and digests that are read in one step: about 100 µs.
 const STEP: u64 = 2_048;
 
-pub(super) async fn list_ticks(
-    worker: &WorkerContext,
-    call: &Call,
-    request: ListTicksRequest,
-) -> Result<Encoded, Failure> {
+pub(super) async fn list_ticks(call: &Call, request: ListTicksRequest) -> Result<Encoded, Failure> {
+    let worker = call.worker();
     let (instrument, past) = past(worker, &request.symbol, worker.clock.now())?;
     let order = if request.newest_first { Order::NewestFirst } else { Order::OldestFirst };
     let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
@@ -50,14 +47,11 @@ pub(super) async fn list_ticks(
             next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
         })
     };
-    call.run(&worker.history, move || Some(Ok(page()))).await
+    call.run(move || Some(Ok(page()))).await
 }
 
-pub(super) async fn list_candles(
-    worker: &WorkerContext,
-    call: &Call,
-    request: ListCandlesRequest,
-) -> Result<Encoded, Failure> {
+pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Result<Encoded, Failure> {
+    let worker = call.worker();
     let now = worker.clock.now();
     let (_, past) = past(worker, &request.symbol, now)?;
     let interval = interval(request.interval)?;
@@ -78,19 +72,19 @@ pub(super) async fn list_candles(
         })
     };
     let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
-    call.run(&worker.history, step).await
+    call.run(step).await
 }
 
 pub(super) async fn digest_ticks(
-    worker: &WorkerContext,
     call: &Call,
     request: DigestTicksRequest,
 ) -> Result<DigestTicksResponse, Failure> {
+    let worker = call.worker();
     let (_, past) = past(worker, &request.symbol, worker.clock.now())?;
     let range = sequences(request.start_sequence, request.end_sequence)?;
     call.reserve(ENCODED).await?;
     let mut fold = past.digest(range);
-    let digest = call.run(&worker.history, move || fold.step(STEP).map(Ok)).await?;
+    let digest = call.run(move || fold.step(STEP).map(Ok)).await?;
     Ok(DigestTicksResponse {
         tape_id: worker.tape.identity().tape_id.clone(),
         start_sequence: digest.range.start.0,

@@ -32,12 +32,22 @@ pub enum Limit {
     Subscriptions,
     /// Subscriptions of one connection. More are refused.
     SubscriptionsPerConnection,
+    /// Subscriptions of one caller. More are refused.
+    SubscriptionsPerCaller,
+    /// Streams of one caller. Another one is refused.
+    StreamsPerCaller,
+    /// Subscription changes of one caller in a second. More are refused.
+    ChangesPerCaller,
+    /// Failed authentications of one address. Tokens of it are not verified for a while.
+    FailedAuthentications,
     /// Invented instruments. More are refused.
     InventedSymbols,
     /// Calls for history that wait. One is refused.
     HistoryCalls,
     /// Calls for history of one connection that wait. One is refused.
     HistoryCallsPerConnection,
+    /// Calls for history of one caller that wait. One is refused.
+    HistoryCallsPerCaller,
     /// Answers that the client does not take. Their stream is reset, or the call fails.
     UnreadAnswers,
     /// Ticks that wait for flow control. Their stream is reset.
@@ -61,7 +71,7 @@ struct Met {
 }
 
 impl Limit {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 18] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::IdleConnections,
@@ -70,9 +80,14 @@ impl Limit {
         Self::IdleStreams,
         Self::Subscriptions,
         Self::SubscriptionsPerConnection,
+        Self::SubscriptionsPerCaller,
+        Self::StreamsPerCaller,
+        Self::ChangesPerCaller,
+        Self::FailedAuthentications,
         Self::InventedSymbols,
         Self::HistoryCalls,
         Self::HistoryCallsPerConnection,
+        Self::HistoryCallsPerCaller,
         Self::UnreadAnswers,
         Self::BlockedTicks,
     ];
@@ -88,6 +103,11 @@ impl Limit {
             Self::IdleStreams => "idle_streams",
             Self::Subscriptions => "subscriptions",
             Self::SubscriptionsPerConnection => "subscriptions_per_connection",
+            Self::SubscriptionsPerCaller => "subscriptions_per_caller",
+            Self::StreamsPerCaller => "streams_per_caller",
+            Self::ChangesPerCaller => "changes_per_caller",
+            Self::FailedAuthentications => "failed_authentications",
+            Self::HistoryCallsPerCaller => "history_calls_per_caller",
             Self::InventedSymbols => "invented_symbols",
             Self::HistoryCalls => "history_calls",
             Self::HistoryCallsPerConnection => "history_calls_per_connection",
@@ -122,6 +142,22 @@ impl Limit {
                 "subscriptions are refused: their connection has as many as one may; raise --max-subscriptions, of which a \
                  connection may have a tenth"
             }
+            Self::SubscriptionsPerCaller => {
+                "subscriptions are refused: their caller has as many as one may; raise --max-symbols-per-caller, or the \
+                 claim max_symbols of its token, to allow more"
+            }
+            Self::StreamsPerCaller => {
+                "streams are refused: their caller has as many as one may; raise --max-streams-per-caller, or the claim \
+                 max_streams of its token, to allow more"
+            }
+            Self::ChangesPerCaller => {
+                "subscriptions are refused: their caller changes too many in a second; raise --max-changes-per-caller to \
+                 allow more"
+            }
+            Self::FailedAuthentications => {
+                "calls are refused: too many authentications of their address have failed"
+            }
+            Self::HistoryCallsPerCaller => "calls for history are refused: too many of their caller wait",
             Self::InventedSymbols => {
                 "symbols are refused: as many invented instruments are in use as may be; raise --max-invented-symbols to \
                  allow more"
@@ -173,6 +209,7 @@ impl LimitLog {
 impl From<Full> for Limit {
     fn from(full: Full) -> Self {
         match full {
+            Full::Caller => Self::SubscriptionsPerCaller,
             Full::Connection => Self::SubscriptionsPerConnection,
             Full::Server => Self::Subscriptions,
         }

@@ -380,7 +380,7 @@ mod tests {
             let expected = naive(&present, start, after, &options());
             // The clock goes on while it reads: no tick of it is lost, and a few more may have come.
             prop_assert!(found.starts_with(&expected) && came_to == Replayed::Present);
-            let subscriber = Subscriber::join(present.hub.clone(), Format::V1 as u8, Quota::unlimited(), end);
+            let subscriber = Subscriber::join(present.hub.clone(), Format::V1 as u8, Quota::unlimited().into(), end);
             prop_assert_eq!(replay.go_live(&present, &subscriber, 2), Ok(true));
             prop_assert_eq!(replay.go_live(&present, &subscriber, 2), Ok(false));
             prop_assert_eq!(subscriber.interests().len(), 3);
@@ -404,7 +404,7 @@ mod tests {
         let instruments = worker.tape.instruments().to_vec();
         let mut replay = Replay::new(&worker, span, options(Duration::ZERO, false), instruments);
         assert_eq!(read(&worker, &mut replay, 100, 100).1, Replayed::Present);
-        let subscriber = Subscriber::join(worker.hub.clone(), Format::V1 as u8, Quota::new(2), START);
+        let subscriber = Subscriber::join(worker.hub.clone(), Format::V1 as u8, Quota::new(2).into(), START);
         assert_eq!(replay.go_live(&worker, &subscriber, 10), Err(Full::Connection));
     }
 

@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
 
 use super::{
-    ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Rpc, Turns, WorkerContext,
+    Caller, ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Rpc, WorkerContext,
+    authentication::Claimed,
     call::Call,
     gogen::Gogen,
     requests::{Released, RequestBody, Requests},
@@ -31,7 +32,7 @@ pub struct Router {
 impl Router {
     /// A router to `worker` that also serves `others`, which are the same for all workers: health and reflection.
     pub fn new(worker: WorkerContext, others: Services) -> Self {
-        let unary = TickerStreamServiceServer::new(Unary { worker: worker.clone() });
+        let unary = TickerStreamServiceServer::new(Unary);
         let services = others.with(unary.max_decoding_message_size(MAX_REQUEST_BYTES));
         Self { worker, services: Arc::new(services) }
     }
@@ -45,17 +46,38 @@ impl Router {
     ) -> Response<Reply> {
         if request.method() != Method::POST {
             let allowed = (header::ALLOW, "POST");
-            return plain(&context, self.worker.turns, StatusCode::METHOD_NOT_ALLOWED, allowed);
+            return plain(&context, self.worker, StatusCode::METHOD_NOT_ALLOWED, allowed);
         }
         if !is_grpc(request.headers()) {
             let accepted = (header::ACCEPT, "application/grpc");
-            return plain(&context, self.worker.turns, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
+            return plain(&context, self.worker, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
         }
+        let caller = match self.caller(rpc, request.headers(), &context).await {
+            Ok(caller) => caller,
+            Err(failure) => return refused(&context, self.worker, failure),
+        };
         match rpc {
-            Rpc::GogenTickerStream => self.stream(Gogen, Format::Gogen, request, context).await,
-            Rpc::TickerStream => self.stream(V1::default(), Format::V1, request, context).await,
-            Rpc::Watch => self.stream(Watch::default(), Format::V1, request, context).await,
-            _ => self.unary(request, context).await,
+            Rpc::GogenTickerStream => self.stream(Gogen, Format::Gogen, request, context, caller).await,
+            Rpc::TickerStream => self.stream(V1::default(), Format::V1, request, context, caller).await,
+            Rpc::Watch => self.stream(Watch::default(), Format::V1, request, context, caller).await,
+            _ => self.unary(request, context, caller).await,
+        }
+    }
+
+    /// Who makes a request. Cryptography is done in a turn.
+    async fn caller(
+        &self,
+        rpc: Rpc,
+        headers: &HeaderMap,
+        context: &ConnectionContext,
+    ) -> Result<Caller, Failure> {
+        let authentication = context.server().authentication();
+        match authentication.claimed(rpc, headers, context)? {
+            Claimed::Known(caller) => Ok(caller),
+            Claimed::Unverified(token) => {
+                self.worker.turns.ticket(context.turn_share()).turn().await;
+                authentication.verify(rpc, token, context, &self.worker.tape)
+            }
         }
     }
 
@@ -63,10 +85,11 @@ impl Router {
         self,
         mut request: Request<B>,
         context: ConnectionContext,
+        caller: Caller,
     ) -> Response<Reply> {
         let deadline = deadline(request.headers());
         let busy = context.work();
-        let call = Call::new(context.clone(), self.worker.turns.clone());
+        let call = Call::new(context.clone(), self.worker.clone(), Some(caller));
         request.extensions_mut().insert(call.clone());
         let ticket = self.worker.turns.ticket(context.turn_share());
         let request = request.map(|body| Body::new(Released::new(body, ticket)));
@@ -88,6 +111,7 @@ impl Router {
         format: Format,
         request: Request<B>,
         context: ConnectionContext,
+        caller: Caller,
     ) -> Response<Reply>
     where
         C: StreamHandler,
@@ -97,11 +121,14 @@ impl Router {
         let encoding = headers.get("grpc-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()));
         if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
             let failure = Failure::Compressed(status::cut(&encoding));
-            return once(&context, self.worker.turns, Status::from(failure).into_http());
+            return refused(&context, self.worker, failure);
         }
         let deadline = deadline(headers).map(sleep_until);
         self.worker.turns.ticket(context.turn_share()).turn().await;
-        let session = Session::new(self.worker, format, context);
+        let session = match Session::new(self.worker.clone(), format, context.clone(), caller) {
+            Ok(session) => session,
+            Err(failure) => return refused(&context, self.worker, failure),
+        };
         let requests = Requests::new(request.into_body());
         let stream = TickStream::new(handler, session, requests, deadline);
         let mut response = Response::new(Reply::Ticks(Box::new(stream)));
@@ -123,20 +150,25 @@ fn with_plain_status(response: Response<Body>) -> Response<Body> {
 }
 
 /// A response that is made at once.
-fn once(context: &ConnectionContext, turns: Turns, response: Response<Body>) -> Response<Reply> {
-    response.map(|body| Reply::answer(body, Call::new(context.clone(), turns), context.work()))
+fn once(context: &ConnectionContext, worker: WorkerContext, response: Response<Body>) -> Response<Reply> {
+    response.map(|body| Reply::answer(body, Call::new(context.clone(), worker, None), context.work()))
+}
+
+/// The response to a call that fails before it is begun.
+fn refused(context: &ConnectionContext, worker: WorkerContext, failure: Failure) -> Response<Reply> {
+    once(context, worker, Status::from(failure).into_http())
 }
 
 fn plain(
     context: &ConnectionContext,
-    turns: Turns,
+    worker: WorkerContext,
     status: StatusCode,
     (name, value): (header::HeaderName, &'static str),
 ) -> Response<Reply> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(name, header::HeaderValue::from_static(value));
-    once(context, turns, response)
+    once(context, worker, response)
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -28,13 +28,17 @@ pub enum Rpc {
     HealthCheck,
     /// `grpc.health.v1.Health/Watch`.
     HealthWatch,
-    /// Reflection, and what is not there.
+    /// `grpc.reflection.v1.ServerReflection/ServerReflectionInfo`.
+    Reflection,
+    /// `grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo`.
+    ReflectionAlpha,
+    /// What is not there.
     Other,
 }
 
 impl Rpc {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::GogenTickerStream,
         Self::TickerStream,
         Self::Watch,
@@ -47,6 +51,8 @@ impl Rpc {
         Self::DigestTicks,
         Self::HealthCheck,
         Self::HealthWatch,
+        Self::Reflection,
+        Self::ReflectionAlpha,
         Self::Other,
     ];
 
@@ -71,6 +77,8 @@ impl Rpc {
             Self::DigestTicks => "ticker.v1.TickerStreamService/DigestTicks",
             Self::HealthCheck => "grpc.health.v1.Health/Check",
             Self::HealthWatch => "grpc.health.v1.Health/Watch",
+            Self::Reflection => "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            Self::ReflectionAlpha => "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
             Self::Other => "other",
         }
     }
@@ -82,7 +90,8 @@ impl Rpc {
 
     /// Whether it ends only when the client or the server has had enough: its duration says nothing about the server's speed.
     pub fn is_stream(self) -> bool {
-        self.streams_ticks() || matches!(self, Self::HealthWatch | Self::Other)
+        self.streams_ticks()
+            || matches!(self, Self::HealthWatch | Self::Reflection | Self::ReflectionAlpha | Self::Other)
     }
 }
 
@@ -109,7 +118,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(known + 3, Rpc::ALL.len());
+        assert_eq!(known + 5, Rpc::ALL.len());
         assert!(Rpc::ALL.into_iter().enumerate().all(|(place, rpc)| rpc as usize == place));
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Limit, RpcMetrics, SymbolRefusals,
+    Authentication, Limit, RpcMetrics, SymbolRefusals,
     budget::{Budget, Held},
     limit_log::LimitLog,
 };
@@ -29,6 +29,7 @@ struct Shared {
     limits: LimitLog,
     rpcs: RpcMetrics,
     refusals: Arc<SymbolRefusals>,
+    authentication: Authentication,
     is_draining: AtomicBool,
     cut_streams: AtomicUsize,
 }
@@ -41,7 +42,11 @@ impl ServerContext {
     const MAX_BLOCKED: usize = 128 * 1024 * 1024;
 
     /// A server without connections. `stall_timeout` is how long an answer may wait for the client to take some of it.
-    pub fn new(max_subscriptions_per_connection: usize, stall_timeout: Duration) -> Self {
+    pub fn new(
+        max_subscriptions_per_connection: usize,
+        stall_timeout: Duration,
+        authentication: Authentication,
+    ) -> Self {
         Self(Arc::new(Shared {
             max_subscriptions_per_connection,
             stall_timeout,
@@ -50,6 +55,7 @@ impl ServerContext {
             limits: LimitLog::new(),
             rpcs: RpcMetrics::new(),
             refusals: Arc::default(),
+            authentication,
             is_draining: AtomicBool::new(false),
             cut_streams: AtomicUsize::new(0),
         }))
@@ -68,6 +74,11 @@ impl ServerContext {
     /// Counts and logs that a client has met a limit.
     pub fn note_limit(&self, limit: Limit, peer: Option<SocketAddr>) {
         self.0.limits.note(limit, peer);
+    }
+
+    /// Knows who calls.
+    pub fn authentication(&self) -> &Authentication {
+        &self.0.authentication
     }
 
     /// The RPCs so far.

@@ -6,22 +6,30 @@ use std::{
 };
 
 use super::{
-    ConnectionContext, Format, Limit, Notice, Turn, WorkerContext,
+    Caller, ConnectionContext, Format, Limit, Notice, Turn, WorkerContext,
+    expiry::Expiry,
     replay::{Replay, ReplaySpan, Replayed},
     reply::StreamSummary,
     status::Failure,
     subscribe_error::SubscribeError,
     subscribe_options::{CheckedOptions, StartPoint},
+    usage::StreamHold,
 };
 use crate::{
     hub::{Counters, Full, Interest, Pulled, QuotaHold, Sent, Start, Subscribed, Subscriber},
-    tape::Instrument,
+    tape::{Instrument, Tape},
     tick::Time,
 };
 
 /// The server's side of one stream.
 pub(super) struct Session {
+    /// With the part of the tape that the caller sees.
     pub(super) worker: WorkerContext,
+    pub(super) caller: Caller,
+    /// The whole tape.
+    tape: Arc<dyn Tape>,
+    /// When the token of the caller expires.
+    pub(super) expiry: Expiry,
     pub(super) subscriber: Subscriber,
     /// Answers that are not sent yet. They are sent before any tick.
     pub(super) outbox: Vec<u8>,
@@ -33,6 +41,7 @@ pub(super) struct Session {
     /// What was sent by a replay that has become live.
     replayed: Sent,
     counters: Arc<Counters>,
+    _open: StreamHold,
 }
 
 /// The progress of subscribing to every instrument.
@@ -53,17 +62,61 @@ impl Session {
     /// Largest number of symbols of a replay that become live in one step.
     const LIVE_AT_ONCE: usize = 64;
 
-    pub(super) fn new(worker: WorkerContext, format: Format, context: ConnectionContext) -> Self {
+    /// A stream of a caller.
+    ///
+    /// # Errors
+    /// The caller has as many streams as it may.
+    pub(super) fn new(
+        worker: WorkerContext,
+        format: Format,
+        context: ConnectionContext,
+        caller: Caller,
+    ) -> Result<Self, Failure> {
+        let Some(open) = caller.usage().open_stream() else {
+            context.note_limit(Limit::StreamsPerCaller);
+            return Err(Failure::TooManyStreams(caller.usage().max_streams()));
+        };
         let counters = worker.hub.counters();
-        Self {
-            subscriber: worker.join(format, &context),
-            worker,
+        Ok(Self {
+            subscriber: worker.join(format, &context, &caller),
+            tape: worker.tape.clone(),
+            worker: worker.visible_to(&caller),
+            expiry: Expiry::of(caller.token()),
+            caller,
             outbox: Vec::new(),
             subscribing_all: None,
             replay: None,
             context,
             replayed: Sent::default(),
             counters,
+            _open: open,
+        })
+    }
+
+    /// Replaces the token of the caller by a fresh one of the same subject. What it does not allow any more stays subscribed
+    /// until the caller of this function removes it.
+    ///
+    /// # Errors
+    /// The token is not accepted, or its subject is another one. Nothing has changed.
+    pub(super) fn authenticate(&mut self, token: &str) -> Result<(), Failure> {
+        let authentication = self.context.server().authentication();
+        self.caller = authentication.renew(&self.caller, token, &self.context, &self.tape)?;
+        self.worker.tape = self.caller.visible(self.tape.clone());
+        self.expiry = Expiry::of(self.caller.token());
+        Ok(())
+    }
+
+    /// Counts subscription changes of the caller.
+    ///
+    /// # Errors
+    /// There were too many.
+    pub(super) fn change(&self, symbols: usize) -> Result<(), SubscribeError> {
+        match self.caller.usage().change(symbols) {
+            true => Ok(()),
+            false => {
+                self.context.note_limit(Limit::ChangesPerCaller);
+                Err(SubscribeError::TooManyChanges(self.caller.usage().changes_per_second()))
+            }
         }
     }
 
@@ -117,6 +170,7 @@ impl Session {
         interest: Interest,
         start_point: &StartPoint,
     ) -> Result<Subscribed, SubscribeError> {
+        self.change(1)?;
         let instrument = self.worker.instrument_for(symbol, interest).inspect_err(|error| {
             if matches!(error, SubscribeError::NoRoom(_)) {
                 self.context.note_limit(Limit::InventedSymbols);
@@ -144,16 +198,20 @@ impl Session {
         let amount = instruments.len().saturating_mul(SUBSCRIPTIONS);
         let of_connection = self.context.subscriptions().hold(amount);
         let of_connection = of_connection.ok_or_else(|| self.refused(Full::Connection))?;
+        let of_caller = self.caller.usage().symbols().hold(amount);
+        let of_caller = of_caller.ok_or_else(|| self.refused(Full::Caller))?;
         let of_server = self.worker.hub.quota().hold(amount).ok_or_else(|| self.refused(Full::Server))?;
         self.subscriber.hold(true);
         let replay = Box::new(Replay::new(&self.worker, span, options, instruments));
-        self.replay = Some((replay, vec![of_connection, of_server]));
+        self.replay = Some((replay, vec![of_connection, of_caller, of_server]));
         Ok(())
     }
 
     /// Begins to subscribe to every listed instrument; [`Self::advance`] does the work.
     pub(super) fn subscribe_all(&mut self, interest: Interest, start_point: StartPoint) {
         let listed = self.worker.tape.instruments();
+        // The request itself was allowed already.
+        let _ = self.change(listed.len());
         self.subscribing_all = Some(SubscribingAll { listed, done: 0, interest, start_point });
     }
 

@@ -10,8 +10,10 @@ use super::{
     MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM,
     history_pool::Overload,
     subscribe_error::{SubscribeError, TooFarAhead},
+    usage::RETRY_AFTER,
 };
 use crate::{
+    access::Refusal,
     hub::Full,
     tape::{Missing, Tape},
     tick::{Symbol, SymbolError},
@@ -32,6 +34,22 @@ pub(super) enum Failure {
         "the connection holds as many subscriptions as it may: unsubscribe from some, or open another connection"
     )]
     ConnectionFull,
+    #[error("the caller holds as many subscriptions as it may: unsubscribe from some")]
+    CallerFull,
+    #[error("the caller has {0} streams, which is as many as it may: end some, or put more symbols on each")]
+    TooManyStreams(usize),
+    #[error("the caller changes too many subscriptions: at most {0} in a second; try again later")]
+    TooManyChanges(u64),
+    #[error("{0} calls of this caller wait for history, which is the limit: wait for some of their answers")]
+    TooMuchHistoryOfCaller(u64),
+    #[error("{0}")]
+    Unauthenticated(Refusal),
+    #[error("too many authentications of this address have failed: try again later, with a valid token")]
+    TooManyFailures,
+    #[error("this server verifies no tokens")]
+    NoTokens,
+    #[error("the token does not allow this RPC: it needs the scope {0}")]
+    Forbidden(&'static str),
     #[error("the server holds as many subscriptions as it may: try again later, or another replica")]
     ServerFull,
     #[error(transparent)]
@@ -100,6 +118,7 @@ impl Failure {
             SubscribeError::Malformed(error) => Self::MalformedSymbol(cut(symbol), error),
             SubscribeError::Unknown(symbol) => Self::UnknownSymbol(symbol, tape.suggest(symbol.as_str())),
             SubscribeError::TooMany => Self::TooManySymbols,
+            SubscribeError::TooManyChanges(limit) => Self::TooManyChanges(limit),
             SubscribeError::Full(full) => full.into(),
             SubscribeError::NoRoom(missing) => Self::NoRoom(missing),
             SubscribeError::NoQuotes => Self::NoQuotes,
@@ -111,6 +130,7 @@ impl Failure {
 impl From<Full> for Failure {
     fn from(full: Full) -> Self {
         match full {
+            Full::Caller => Self::CallerFull,
             Full::Connection => Self::ConnectionFull,
             Full::Server => Self::ServerFull,
         }
@@ -128,9 +148,17 @@ impl From<Failure> for Status {
                 Code::NotFound,
                 Some(ErrorDetails::with_resource_info("symbol", symbol.as_str(), "", &message)),
             ),
-            Failure::ServerFull => {
-                (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(Duration::from_secs(1)))))
+            Failure::ServerFull
+            | Failure::CallerFull
+            | Failure::TooManyStreams(_)
+            | Failure::TooManyChanges(_)
+            | Failure::TooMuchHistoryOfCaller(_)
+            | Failure::TooManyFailures => {
+                (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(RETRY_AFTER))))
             }
+            Failure::Unauthenticated(_) => (Code::Unauthenticated, None),
+            Failure::NoTokens => (Code::FailedPrecondition, None),
+            Failure::Forbidden(_) => (Code::PermissionDenied, None),
             Failure::TooManySymbols
             | Failure::ConnectionFull
             | Failure::NoRoom(_)

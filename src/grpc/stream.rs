@@ -18,12 +18,14 @@ use tonic::{Code, Status};
 
 use super::{
     BusyStream, Ticket, Turn,
+    expiry::Due,
     reply::{StreamSummary, Ticks},
     requests::{NextRequest, RequestBody, Requests},
     session::{PullProgress, Session},
     status::Failure,
     unsent::Unsent,
 };
+use crate::access::Refusal;
 
 /// Handles the requests of one streaming RPC.
 pub(super) trait StreamHandler: Send + 'static {
@@ -44,6 +46,9 @@ pub(super) trait StreamHandler: Send + 'static {
 
     /// Appends the message that the stream ends soon, if the package has one.
     fn write_draining(&self, out: &mut Vec<u8>);
+
+    /// Appends the message that the token of the stream expires soon, if the package has one.
+    fn write_expiring(&self, session: &Session, out: &mut Vec<u8>);
 }
 
 /// A live stream of ticks as a response body.
@@ -167,6 +172,12 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     fn live(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), Status>> {
         if self.is_past_deadline(cx) {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
+        }
+        while let Some(due) = self.session.expiry.due(cx) {
+            match due {
+                Due::Warning => self.handler.write_expiring(&self.session, out),
+                Due::End => return Poll::Ready(Err(Failure::Unauthenticated(Refusal::Expired).into())),
+            }
         }
         if let Some(requests) = &mut self.requests {
             requests.read_requests(cx);

@@ -13,7 +13,9 @@ pub(super) enum SubscribeError {
     Malformed(SymbolError),
     Unknown(Symbol),
     TooMany,
-    /// The limit of subscriptions of its connection or of the server is reached.
+    /// The caller has changed this many subscriptions in a second, which is its limit.
+    TooManyChanges(u64),
+    /// The limit of subscriptions of its caller, its connection or of the server is reached.
     Full(Full),
     /// The instrument would have to be invented, and the limit is reached.
     NoRoom(Missing),

@@ -57,6 +57,10 @@ enum Step {
     /// Looks for strays of a replay.
     StraysOfReplay(CheckedOptions, ReplaySpan, BTreeMap<Symbol, Arc<Instrument>>),
     Unsubscribe,
+    /// Removes what the caller may not see any more.
+    Restrict,
+    /// Adds the statuses of what was removed for that.
+    Restricted,
     List(Listing),
     Done,
 }
@@ -128,6 +132,11 @@ impl SymbolRequest {
         Self::new(request_id, symbols, step)
     }
 
+    /// Removes what the caller may not see any more. Without such a symbol there is no result.
+    pub(super) fn restrict(request_id: u64) -> Self {
+        Self::new(request_id, Vec::new(), Step::Restrict)
+    }
+
     /// Lists the subscriptions: `*` first if `everything` is set, then the named symbols in order.
     pub(super) fn list(worker: &WorkerContext, request_id: u64, everything: Option<Interest>) -> Self {
         let listing = Listing { from: Some(0), found: BTreeMap::new() };
@@ -194,8 +203,7 @@ impl SymbolRequest {
                 },
                 Step::Strays(options) => match self.find_strays(session, &options.start_point, turn) {
                     true => {
-                        // Their statuses are made from the end.
-                        self.removed.sort_unstable_by(|one, other| other.cmp(one));
+                        self.order_removed();
                         self.step = Step::Removed(options);
                     }
                     false => self.step = Step::Strays(options),
@@ -219,6 +227,22 @@ impl SymbolRequest {
                 Step::Unsubscribe => match self.unsubscribe_named(session, everything, turn) {
                     true => self.finish(session),
                     false => self.step = Step::Unsubscribe,
+                },
+                Step::Restrict => {
+                    let grant = session.caller.grant();
+                    let is_done = self.retain(session, turn, |symbol, _| grant.may_read(symbol));
+                    self.step = match is_done {
+                        true if self.removed.is_empty() => Step::Done,
+                        true => {
+                            self.order_removed();
+                            Step::Restricted
+                        }
+                        false => Step::Restrict,
+                    };
+                }
+                Step::Restricted => match self.put_removed(turn) {
+                    true => self.finish(session),
+                    false => self.step = Step::Restricted,
                 },
                 Step::List(mut listing) => match self.list_some(session, &mut listing, turn) {
                     true => self.finish(session),
@@ -399,6 +423,10 @@ impl SymbolRequest {
         turn: Turn,
     ) -> bool {
         let code = |was_subscribed| if was_subscribed { Code::Unsubscribed } else { Code::NotSubscribed };
+        if self.next == 0 {
+            // It is never refused, and may delay the next subscription.
+            let _ = session.change(self.len());
+        }
         while let Some(symbol) = self.symbols.get(self.next).filter(|_| self.next < self.len()).cloned() {
             if symbol == ALL_INSTRUMENTS {
                 if !self.retain(session, turn, |_, _| false) {
@@ -421,6 +449,11 @@ impl SymbolRequest {
             }
         }
         self.next >= self.len() && self.refuse_rest(Code::LimitExceeded, TOO_MANY_IN_MESSAGE, turn)
+    }
+
+    /// Orders the removed symbols. Their statuses are made from the end.
+    fn order_removed(&mut self) {
+        self.removed.sort_unstable_by(|one, other| other.cmp(one));
     }
 
     /// Adds the statuses of removed symbols while the turn lasts; true when all are added.

@@ -65,6 +65,9 @@ impl Texts {
             }
             SubscribeError::NoQuotes => (Code::InvalidArgument, Failure::NoQuotes.to_string()),
             SubscribeError::TooFarAhead(ahead) => (Code::InvalidArgument, ahead.to_string()),
+            SubscribeError::TooManyChanges(limit) => {
+                (Code::LimitExceeded, Failure::TooManyChanges(limit).to_string())
+            }
             SubscribeError::Full(full) => (Code::LimitExceeded, Failure::from(full).to_string()),
             SubscribeError::NoRoom(missing) => (Code::LimitExceeded, missing.to_string()),
             SubscribeError::TooMany => (Code::LimitExceeded, Failure::TooManySymbols.to_string()),

@@ -25,10 +25,8 @@ use crate::{
     tick::Symbol,
 };
 
-/// Answers from a worker.
-pub(super) struct Unary {
-    pub(super) worker: WorkerContext,
-}
+/// Answers from the worker of each call.
+pub(super) struct Unary;
 
 #[tonic::async_trait]
 impl TickerStreamService for Unary {
@@ -36,8 +34,9 @@ impl TickerStreamService for Unary {
         &self,
         request: Request<ListInstrumentsRequest>,
     ) -> Result<Response<ListInstrumentsResponse>, Status> {
+        let call = call(&request)?;
         let ListInstrumentsRequest { page_size, page_token } = request.into_inner();
-        let (page, next_page_token) = self.page(page_size, &page_token)?;
+        let (page, next_page_token) = page(call.worker(), page_size, &page_token)?;
         let instruments = page.iter().map(|instrument| convert::instrument(instrument)).collect();
         Ok(Response::new(ListInstrumentsResponse { instruments, next_page_token }))
     }
@@ -46,23 +45,25 @@ impl TickerStreamService for Unary {
         &self,
         request: Request<GetLastPricesRequest>,
     ) -> Result<Response<GetLastPricesResponse>, Status> {
+        let call = call(&request)?;
+        let worker = call.worker();
         let GetLastPricesRequest { symbols, page_size, page_token } = request.into_inner();
         if symbols.len() > MAX_SYMBOLS_PER_MESSAGE {
             return Err(Failure::TooManySymbolsInRequest(symbols.len()).into());
         }
         let mut response = GetLastPricesResponse::default();
         if symbols.is_empty() {
-            let (page, next_page_token) = self.page(page_size, &page_token)?;
-            response.ticks = page.iter().filter_map(|instrument| self.last_price(instrument)).collect();
+            let (page, next_page_token) = page(worker, page_size, &page_token)?;
+            response.ticks = page.iter().filter_map(|instrument| last_price(worker, instrument)).collect();
             response.next_page_token = next_page_token;
         }
         let mut texts = Texts::default();
         for symbol in symbols {
-            match self.worker.instrument(&symbol) {
-                Ok(instrument) => response.ticks.extend(self.last_price(&instrument)),
+            match worker.instrument(&symbol) {
+                Ok(instrument) => response.ticks.extend(last_price(worker, &instrument)),
                 Err(error) => {
-                    let status = texts.refused(&self.worker, &symbol, error);
-                    self.worker.refusals.add(status.code(), 1);
+                    let status = texts.refused(worker, &symbol, error);
+                    worker.refusals.add(status.code(), 1);
                     response.statuses.push(status);
                 }
             }
@@ -70,26 +71,29 @@ impl TickerStreamService for Unary {
         Ok(Response::new(response))
     }
 
-    async fn get_tape(&self, _: Request<GetTapeRequest>) -> Result<Response<GetTapeResponse>, Status> {
-        let identity = self.worker.tape.identity();
+    async fn get_tape(&self, request: Request<GetTapeRequest>) -> Result<Response<GetTapeResponse>, Status> {
+        let call = call(&request)?;
+        let worker = call.worker();
+        let identity = worker.tape.identity();
         Ok(Response::new(GetTapeResponse {
             tape_id: identity.tape_id.clone(),
-            seed: identity.seed,
+            // Whoever knows the seed can compute every tick, also those of instruments that it may not see.
+            seed: if call.is_admin() { identity.seed } else { 0 },
             engine_version: identity.engine_version.to_owned(),
-            time: Some(convert::timestamp(self.worker.clock.now())),
+            time: Some(convert::timestamp(worker.clock.now())),
             kind: convert::kind(identity.kind).into(),
-            speed: self.worker.clock.speed().to_f64(),
+            speed: worker.clock.speed().to_f64(),
         }))
     }
 
     async fn list_ticks(&self, request: Request<ListTicksRequest>) -> Result<Response<Encoded>, Status> {
         let call = call(&request)?;
-        Ok(Response::new(history::list_ticks(&self.worker, &call, request.into_inner()).await?))
+        Ok(Response::new(history::list_ticks(&call, request.into_inner()).await?))
     }
 
     async fn list_candles(&self, request: Request<ListCandlesRequest>) -> Result<Response<Encoded>, Status> {
         let call = call(&request)?;
-        Ok(Response::new(history::list_candles(&self.worker, &call, request.into_inner()).await?))
+        Ok(Response::new(history::list_candles(&call, request.into_inner()).await?))
     }
 
     async fn digest_ticks(
@@ -97,7 +101,7 @@ impl TickerStreamService for Unary {
         request: Request<DigestTicksRequest>,
     ) -> Result<Response<DigestTicksResponse>, Status> {
         let call = call(&request)?;
-        Ok(Response::new(history::digest_ticks(&self.worker, &call, request.into_inner()).await?))
+        Ok(Response::new(history::digest_ticks(&call, request.into_inner()).await?))
     }
 
     async fn publish(
@@ -108,34 +112,31 @@ impl TickerStreamService for Unary {
     }
 }
 
-impl Unary {
-    const PAGE: usize = 1_000;
+/// A page of the instruments and the token of the next one. A token is the last symbol of its page, so that any replica can
+/// go on from it, also if the list has grown: no instrument comes twice, and none is left out that was listed when the first
+/// page was made.
+fn page(worker: &WorkerContext, size: u32, token: &str) -> Result<(Vec<Arc<Instrument>>, String), Status> {
+    const LARGEST: usize = 1_000;
+    let all = worker.tape.instruments();
+    let start = match token {
+        "" => 0,
+        token => {
+            let last: Symbol = token.parse().map_err(|_| Failure::BadPageToken(cut(token)))?;
+            all.partition_point(|instrument| instrument.symbol <= last)
+        }
+    };
+    let size = convert::page_size(size, LARGEST);
+    let end = all.len().min(start + size);
+    let page = &all[start..end];
+    let next = if end < all.len() { page.last().map(|last| last.symbol.to_string()) } else { None };
+    Ok((page.to_vec(), next.unwrap_or_default()))
+}
 
-    /// A page of the instruments and the token of the next one. A token is the last symbol of its page, so that any
-    /// replica can go on from it, also if the list has grown: no instrument comes twice, and none is left out that was
-    /// listed when the first page was made.
-    fn page(&self, size: u32, token: &str) -> Result<(Vec<Arc<Instrument>>, String), Status> {
-        let all = self.worker.tape.instruments();
-        let start = match token {
-            "" => 0,
-            token => {
-                let last: Symbol = token.parse().map_err(|_| Failure::BadPageToken(cut(token)))?;
-                all.partition_point(|instrument| instrument.symbol <= last)
-            }
-        };
-        let size = convert::page_size(size, Self::PAGE);
-        let end = all.len().min(start + size);
-        let page = &all[start..end];
-        let next = if end < all.len() { page.last().map(|last| last.symbol.to_string()) } else { None };
-        Ok((page.to_vec(), next.unwrap_or_default()))
-    }
-
-    /// `None` when the tape has no tick yet.
-    fn last_price(&self, instrument: &Instrument) -> Option<v1::Tick> {
-        let series = self.worker.tape.series(instrument);
-        let newest = series.sequence_at(self.worker.clock.now())?;
-        Some(convert::tick(instrument.symbol.as_str(), &series.tick(newest)))
-    }
+/// `None` when the tape has no tick yet.
+fn last_price(worker: &WorkerContext, instrument: &Instrument) -> Option<v1::Tick> {
+    let series = worker.tape.series(instrument);
+    let newest = series.sequence_at(worker.clock.now())?;
+    Some(convert::tick(instrument.symbol.as_str(), &series.tick(newest)))
 }
 
 /// The call that a request belongs to.

@@ -1,5 +1,6 @@
 //! `ticker.v1.TickerStreamService/TickerStream`: verbs that change, list and test the subscriptions of a stream.
 
+use prost_types::Timestamp;
 use tonic::Status;
 
 use super::{
@@ -12,14 +13,14 @@ use super::{
 };
 use crate::{
     contract::v1::{
-        Draining, Pong, SymbolStatusCode as Code, TickerStreamRequest, TickerStreamResponse,
-        ticker_stream_request::Verb, ticker_stream_response::Event,
+        AuthenticationResult, Draining, Pong, SymbolStatusCode as Code, TickerStreamRequest,
+        TickerStreamResponse, TokenExpiring, ticker_stream_request::Verb, ticker_stream_response::Event,
     },
     hub::Interest,
 };
 
 const NO_VERB: &str = "the request has no verb this server knows: set one of subscribe, unsubscribe, \
-                       set_subscriptions, list_subscriptions, ping";
+                       set_subscriptions, list_subscriptions, ping, authenticate";
 
 /// The handler of one stream.
 #[derive(Default)]
@@ -51,6 +52,7 @@ impl StreamHandler for V1 {
                 let time = Some(convert::timestamp(session.worker.clock.now()));
                 put(Event::Pong(Pong { request_id: id, time }), &mut session.outbox);
             }
+            Some(Verb::Authenticate(authenticate)) => self.authenticate(session, id, &authenticate.token),
             None => {
                 let mut statuses = Statuses::new();
                 statuses.push(refused("", Code::InvalidArgument, NO_VERB));
@@ -77,6 +79,10 @@ impl StreamHandler for V1 {
     fn write_draining(&self, out: &mut Vec<u8>) {
         put(Event::Draining(Draining {}), out);
     }
+
+    fn write_expiring(&self, session: &Session, out: &mut Vec<u8>) {
+        put(Event::TokenExpiring(TokenExpiring { expire_time: expire_time(session) }), out);
+    }
 }
 
 impl V1 {
@@ -84,6 +90,26 @@ impl V1 {
     pub(super) fn begin(&mut self, request: SymbolRequest) {
         self.request = Some(Box::new(request));
     }
+
+    /// Answers with the result, and begins to remove what the fresh token does not allow.
+    fn authenticate(&mut self, session: &mut Session, request_id: u64, token: &str) {
+        let done = session.authenticate(token);
+        let result = AuthenticationResult {
+            request_id,
+            authenticated: done.is_ok(),
+            message: done.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+            expire_time: expire_time(session),
+        };
+        put(Event::AuthenticationResult(result), &mut session.outbox);
+        if done.is_ok() && !session.caller.grant().reads_everything() {
+            self.begin(SymbolRequest::restrict(request_id));
+        }
+    }
+}
+
+/// When the token of a stream expires.
+fn expire_time(session: &Session) -> Option<Timestamp> {
+    session.caller.token().map(|token| Timestamp::from(token.expires))
 }
 
 fn put(event: Event, out: &mut Vec<u8>) {

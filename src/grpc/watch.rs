@@ -37,6 +37,10 @@ impl StreamHandler for Watch {
     fn write_draining(&self, out: &mut Vec<u8>) {
         self.0.write_draining(out);
     }
+
+    fn write_expiring(&self, session: &Session, out: &mut Vec<u8>) {
+        self.0.write_expiring(session, out);
+    }
 }
 
 impl From<WatchRequest> for Subscription {

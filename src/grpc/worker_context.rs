@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    ConnectionContext, Format, HistoryPool, SymbolRefusals, Turns, subscribe_error::SubscribeError, wire,
+    Caller, ConnectionContext, Format, HistoryPool, SymbolRefusals, Turns, subscribe_error::SubscribeError,
+    wire,
 };
 use crate::{
     history::DayFold,
-    hub::{Hub, Interest, Limits, Quota, Subscriber},
+    hub::{Hub, Interest, Limits, Quota, StreamQuotas, Subscriber},
     pacer::Clock,
     tape::{Instrument, Missing, Tape},
     tick::Symbol,
@@ -55,8 +56,15 @@ impl WorkerContext {
         Self { tape, hub, clock, history, turns: Turns::default(), refusals }
     }
 
-    pub(super) fn join(&self, format: Format, context: &ConnectionContext) -> Subscriber {
-        Subscriber::join(self.hub.clone(), format as u8, context.subscriptions(), self.clock.now())
+    /// The same worker, with the part of the tape that a caller sees.
+    pub(super) fn visible_to(self, caller: &Caller) -> Self {
+        Self { tape: caller.visible(self.tape), ..self }
+    }
+
+    pub(super) fn join(&self, format: Format, context: &ConnectionContext, caller: &Caller) -> Subscriber {
+        let quotas =
+            StreamQuotas { caller: caller.usage().symbols().clone(), connection: context.subscriptions() };
+        Subscriber::join(self.hub.clone(), format as u8, quotas, self.clock.now())
     }
 
     /// The instrument that a client names.

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Entry, Hub, Interest, Quota, Sent, Start, departures::Due, pull::Remaining};
+use super::{Entry, Hub, Interest, Sent, Start, StreamQuotas, departures::Due, pull::Remaining};
 use crate::{
     tape::{Instrument, Tape},
     tick::{Symbol, Time},
@@ -31,6 +31,8 @@ pub enum Subscribed {
 /// Which limit of subscriptions is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
+    /// The limit of the caller.
+    Caller,
     /// The limit of the connection.
     Connection,
     /// The limit of the server.
@@ -59,11 +61,11 @@ pub enum Pulled {
 }
 
 impl Subscriber {
-    /// Joins a hub, with heartbeats in the format at this place. `quota` counts the subscriptions of its connection.
-    pub fn join(hub: Arc<Hub>, format: u8, quota: Arc<Quota>, now: Time) -> Self {
+    /// Joins a hub, with heartbeats in the format at this place.
+    pub fn join(hub: Arc<Hub>, format: u8, quotas: StreamQuotas, now: Time) -> Self {
         let (id, first) = {
             let state = &mut *hub.lock();
-            let id = state.join(Entry::new(format, quota, now));
+            let id = state.join(Entry::new(format, quotas, now));
             let departs_first = state.plan_departure_of_newcomer(id, now);
             (id, state.joined == 1 || departs_first)
         };

@@ -54,12 +54,16 @@ impl State {
 
     /// Counts one subscription more, unless there is no room for it.
     fn take_quota(&self, subscriber: u32) -> Option<Full> {
-        let connection = &self.entry(subscriber)?.quota;
-        if !connection.take() {
+        let quotas = &self.entry(subscriber)?.quotas;
+        if !quotas.caller.take() {
+            return Some(Full::Caller);
+        }
+        if !quotas.connection.take() {
+            quotas.caller.give_back();
             return Some(Full::Connection);
         }
         if !self.quota.take() {
-            connection.give_back();
+            quotas.give_back();
             return Some(Full::Server);
         }
         None
@@ -203,7 +207,7 @@ impl State {
         }
         let place = slot_state.place as usize;
         entry.vacate(number);
-        entry.quota.give_back();
+        entry.quotas.give_back();
         self.quota.give_back();
         if entry.count == 0 {
             let now = self.now;
@@ -343,7 +347,7 @@ impl State {
 impl Entry {
     const NONE: u32 = u32::MAX;
 
-    pub(super) fn new(format: u8, quota: Arc<super::Quota>, now: Time) -> Self {
+    pub(super) fn new(format: u8, quotas: super::StreamQuotas, now: Time) -> Self {
         Self {
             format,
             waker: None,
@@ -362,7 +366,7 @@ impl Entry {
             timed_out: false,
             departs: false,
             leaving: false,
-            quota,
+            quotas,
             sent: Sent::default(),
         }
     }

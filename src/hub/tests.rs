@@ -326,7 +326,7 @@ fn a_draining_hub_warns_every_subscriber_before_it_ends_within_the_spread() {
 fn who_joins_a_draining_hub_must_leave_at_once() {
     let stage = Stage::new();
     stage.hub.drain(stage.now, Duration::from_secs(3_600));
-    let newcomer = Subscriber::join(stage.hub.clone(), 0, Quota::unlimited(), stage.now);
+    let newcomer = Subscriber::join(stage.hub.clone(), 0, Quota::unlimited().into(), stage.now);
     stage.hub.depart(stage.now);
     let pull = || newcomer.poll_pull(&mut Context::from_waker(Waker::noop()), 100, &mut 0, &mut Vec::new());
     assert_eq!((pull(), pull()), (Poll::Ready(Pulled::Draining), Poll::Ready(Pulled::Drained)));

@@ -197,13 +197,21 @@ impl Drop for Admitted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grpc::{Authentication, CallerLimits};
 
     fn peer(number: u8) -> Option<SocketAddr> {
         Some(SocketAddr::from(([127, 0, 0, number], 50_000)))
     }
 
     fn at_most(connections: usize) -> Admission {
-        Admission::new(connections, ServerContext::new(1, Duration::from_secs(30)))
+        Admission::new(
+            connections,
+            ServerContext::new(
+                1,
+                Duration::from_secs(30),
+                Authentication::new(None, CallerLimits::default()),
+            ),
+        )
     }
 
     fn admit(admission: &Admission, number: u8) -> Result<Admitted, Limit> {

@@ -59,8 +59,8 @@ const RECEIVE_WINDOW: u32 = 256 * 1024;
 /// Budget of h2 for small DATA frames that are not read, at 256 bytes less the payload for each. Streams of ticks take their
 /// frames from h2 before more is read from the socket, so only unary calls that wait for a turn use it.
 const DATA_FRAME_BUDGET: usize = 1024 * 1024;
-/// Timeout for the HTTP/2 preface and SETTINGS, and for a request of HTTP/1 and its answer.
-const OPENING: Duration = Duration::from_secs(5);
+/// Timeout for the TLS handshake, for the HTTP/2 preface and SETTINGS, and for a request of HTTP/1 and its answer.
+pub(super) const OPENING: Duration = Duration::from_secs(5);
 /// A peer that has sent nothing for this time gets a PING.
 const QUIET: Duration = Duration::from_secs(60);
 /// Timeout for the answer to the PING.
@@ -106,7 +106,7 @@ where
         match Opening::read(&mut io).await? {
             Opening::Http2(opening) => Ok(opening),
             Opening::Http1(begun) => {
-                http1::answer(&mut io, begun).await?;
+                http1::answer(&mut io, begun, http1::Scheme::Http).await?;
                 Err(ConnectionEnd::Http1)
             }
             Opening::Tls => Err(ConnectionEnd::Tls),
@@ -136,7 +136,7 @@ where
 }
 
 /// Waits for a notice.
-async fn noticed(context: &ConnectionContext) -> Notice {
+pub(super) async fn noticed(context: &ConnectionContext) -> Notice {
     std::future::poll_fn(|cx| {
         context.listen(cx.waker());
         context.notice().map_or(Poll::Pending, Poll::Ready)

@@ -1,4 +1,4 @@
-//! The answer to HTTP/1, which this port does not speak: a text that says what it speaks.
+//! The answer to HTTP/1, which the port of the service does not speak: a text that says what it speaks.
 
 use std::io;
 
@@ -11,6 +11,13 @@ const MAX_HEAD: usize = 16 * 1024;
 /// client may lose the answer.
 const MAX_REST: u64 = 64 * 1024;
 
+/// How the port is reached.
+#[derive(Clone, Copy)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
 /// Reads the rest of a request, which began with `head`, and answers it. The caller limits the time.
 ///
 /// # Errors
@@ -18,6 +25,7 @@ const MAX_REST: u64 = 64 * 1024;
 pub(super) async fn answer(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     mut head: Vec<u8>,
+    scheme: Scheme,
 ) -> io::Result<()> {
     read_until(io, &mut head, b"\n").await?;
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
@@ -25,7 +33,7 @@ pub(super) async fn answer(
         return Err(io::Error::other("the first line is neither of HTTP/1 nor of HTTP/2"));
     }
     read_until(io, &mut head, b"\r\n\r\n").await?;
-    io.write_all(response(&head).as_bytes()).await?;
+    io.write_all(response(&head, scheme).as_bytes()).await?;
     io.shutdown().await?;
     tokio::io::copy(&mut io.take(MAX_REST), &mut tokio::io::sink()).await?;
     Ok(())
@@ -47,13 +55,17 @@ async fn read_until(io: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>, end: 
 }
 
 /// The response to a request with this head.
-fn response(head: &[u8]) -> String {
+fn response(head: &[u8], scheme: Scheme) -> String {
     let address = host(head);
     let address = address.as_deref().unwrap_or("ADDRESS");
+    let (tls, grpcurl, scheme, watch) = match scheme {
+        Scheme::Http => ("without", "-plaintext", "http", ""),
+        Scheme::Https => ("with", "-cacert CA.pem", "https", "--tls-ca CA.pem "),
+    };
     let body = format!(
-        "This port speaks gRPC, which is HTTP/2, without TLS. Your request was HTTP/1.\n\n\
-         List the services:  grpcurl -plaintext {address} list\n\
-         Watch live prices:  ticker watch --endpoint http://{address} '*'\n"
+        "This port speaks gRPC, which is HTTP/2, {tls} TLS. Your request was HTTP/1.\n\n\
+         List the services:  grpcurl {grpcurl} {address} list\n\
+         Watch live prices:  ticker watch {watch}--endpoint {scheme}://{address} '*'\n"
     );
     let sent = if head.starts_with(b"HEAD ") { "" } else { body.as_str() };
     // RFC 9110, 15.6.6: the major version of HTTP is not supported.
@@ -91,7 +103,7 @@ mod tests {
             client.read_to_string(&mut text).await.unwrap();
         };
         let answering = async {
-            let answered = answer(&mut server, begun.to_vec()).await;
+            let answered = answer(&mut server, begun.to_vec(), Scheme::Http).await;
             drop(server);
             answered
         };

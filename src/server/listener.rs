@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
-use super::{admission::Admission, worker::Worker};
+use super::{admission::Admission, handshakes::Handshakes, transport::Incoming, worker::Worker};
 
 /// A socket that listens.
 pub(super) struct Listener {
@@ -39,12 +39,17 @@ impl Listener {
         self.address
     }
 
-    /// Gives each new connection to the worker that has the fewest, for ever. A connection that is not admitted is closed at
-    /// once; [`Admission::admit`] logs it.
+    /// Gives each new connection to the worker that has the fewest, for ever, after a TLS handshake if there are any. A
+    /// connection that is not admitted is closed at once; [`Admission::admit`] logs it.
     ///
     /// # Errors
     /// The runtime cannot watch the socket.
-    pub(super) async fn deal_to(self, workers: &[Worker], admission: &Admission) -> io::Result<()> {
+    pub(super) async fn deal_to(
+        self,
+        workers: &[Worker],
+        admission: &Admission,
+        handshakes: Option<&Handshakes>,
+    ) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let mut back_off = Self::FIRST_BACK_OFF;
         loop {
@@ -55,7 +60,13 @@ impl Listener {
                     let Some(worker) = Worker::idlest(workers) else { return Ok(()) };
                     let admitted = admission.admit(Some(peer), worker.load().clone());
                     match (prepared, admitted) {
-                        (Ok(stream), Ok(admitted)) => worker.hand_over(stream, admitted).await,
+                        (Ok(stream), Ok(admitted)) => {
+                            let handover = worker.handover(&admitted);
+                            match handshakes {
+                                Some(handshakes) => handshakes.begin(stream, admitted, handover).await,
+                                None => handover.give(Incoming::Tcp(stream), admitted).await,
+                            }
+                        }
                         (Err(error), _) => debug!(%peer, %error, "a connection could not be prepared"),
                         (_, Err(_)) => {}
                     }

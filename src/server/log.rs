@@ -41,7 +41,16 @@ pub(super) enum ConnectionEnd {
     OpeningTimeout,
     /// The client speaks HTTP/1, and got an answer that says what this port speaks.
     Http1,
+    /// The client began a TLS handshake, and the port is without TLS.
     Tls,
+    /// The TLS handshake failed.
+    Handshake(io::Error),
+    /// The client did not begin a TLS handshake, and the port is with TLS.
+    Plaintext,
+    /// The client did not offer HTTP/2 in the TLS handshake.
+    NoAlpn,
+    /// The certificate of the client has neither a SPIFFE ID nor a DNS name.
+    NamelessCertificate,
     /// The client speaks something else.
     NotHttp2,
     Protocol(h2::Error),
@@ -86,11 +95,16 @@ impl ConnectionLog {
     pub(super) fn new(context: ConnectionContext) -> Self {
         Self { context, streams: 0, end: None }
     }
+
+    /// The log of a connection that ended before it had begun.
+    pub(super) fn of_end(context: ConnectionContext, end: ConnectionEnd) -> Self {
+        Self { context, streams: 0, end: Some(end) }
+    }
 }
 
 impl ConnectionEnd {
     /// The names of all reasons.
-    pub(super) const NAMES: [&str; 14] = [
+    pub(super) const NAMES: [&str; 18] = [
         "closed_by_client",
         CUT,
         "drained",
@@ -99,12 +113,16 @@ impl ConnectionEnd {
         "idle_timeout",
         "io_error",
         "max_age",
+        "nameless_certificate",
+        "no_alpn",
         "not_http2",
         "opening_timeout",
         "ping_timeout",
+        "plaintext",
         "protocol_error",
         "stalled",
         "tls",
+        "tls_handshake",
     ];
 
     /// The reason in the log and in the metrics. Names are stable.
@@ -120,6 +138,10 @@ impl ConnectionEnd {
             Self::OpeningTimeout => "opening_timeout",
             Self::Http1 => "http1",
             Self::Tls => "tls",
+            Self::Handshake(_) => "tls_handshake",
+            Self::Plaintext => "plaintext",
+            Self::NoAlpn => "no_alpn",
+            Self::NamelessCertificate => "nameless_certificate",
             Self::NotHttp2 => "not_http2",
             Self::Protocol(_) => "protocol_error",
             Self::Io(_) => "io_error",
@@ -129,8 +151,16 @@ impl ConnectionEnd {
     fn error(&self) -> Option<&dyn fmt::Display> {
         match self {
             Self::Protocol(error) => Some(error),
-            Self::Io(error) => Some(error),
+            Self::Io(error) | Self::Handshake(error) => Some(error),
             _ => None,
+        }
+    }
+
+    /// The end of a connection whose TLS handshake failed.
+    pub(super) fn of_handshake(error: io::Error) -> Self {
+        match Self::from(error) {
+            Self::Io(error) => Self::Handshake(error),
+            end => end,
         }
     }
 
@@ -308,6 +338,10 @@ mod tests {
             ConnectionEnd::OpeningTimeout,
             ConnectionEnd::Http1,
             ConnectionEnd::Tls,
+            ConnectionEnd::Handshake(io()),
+            ConnectionEnd::Plaintext,
+            ConnectionEnd::NoAlpn,
+            ConnectionEnd::NamelessCertificate,
             ConnectionEnd::NotHttp2,
             ConnectionEnd::Protocol(h2::Reason::PROTOCOL_ERROR.into()),
             ConnectionEnd::Io(io()),

@@ -3,7 +3,6 @@
 
 use std::{
     io,
-    net::TcpStream,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -20,7 +19,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use super::{Config, admission::Admitted, connection, drain::Draining, flush_metrics::FlushMetrics};
+use super::{
+    Config, admission::Admitted, connection, drain::Draining, flush_metrics::FlushMetrics,
+    transport::Incoming,
+};
 use crate::{
     grpc::{Router, TurnShare, Turns, WorkerContext},
     hub::{Hub, WatchChange},
@@ -30,13 +32,16 @@ use crate::{
 
 /// A worker as the listener sees it.
 pub(super) struct Worker {
-    incoming: mpsc::Sender<(TcpStream, Admitted)>,
+    incoming: mpsc::Sender<(Incoming, Admitted)>,
     drain: oneshot::Sender<Draining>,
     load: Arc<AtomicUsize>,
     flushes: Arc<FlushMetrics>,
     /// Id of the newest connection that it was given.
     last_given: AtomicU64,
 }
+
+/// A connection that a worker is about to get.
+pub(super) struct Handover(mpsc::Sender<(Incoming, Admitted)>);
 
 impl Worker {
     /// Number of polls of tasks after which the runtime looks at its timers and sockets. With tokio's default of 61, live
@@ -56,7 +61,10 @@ impl Worker {
         let flushes = Arc::new(FlushMetrics::new());
         let run = {
             let flushes = flushes.clone();
-            move || runtime.block_on(run(worker, router, config, accepted, from_std, draining, flushes))
+            move || {
+                let register = Incoming::register;
+                runtime.block_on(run(worker, router, config, accepted, register, draining, flushes))
+            }
         };
         Ok((Self { incoming, drain, load: Arc::default(), flushes, last_given: AtomicU64::new(0) }, run))
     }
@@ -76,12 +84,10 @@ impl Worker {
         workers.iter().min_by_key(|worker| (worker.load.load(Relaxed), worker.last_given.load(Relaxed)))
     }
 
-    /// Gives it a connection to serve.
-    pub(super) async fn hand_over(&self, stream: TcpStream, admitted: Admitted) {
+    /// Promises it a connection to serve.
+    pub(super) fn handover(&self, admitted: &Admitted) -> Handover {
         self.last_given.store(admitted.context.id() + 1, Relaxed);
-        if self.incoming.send((stream, admitted)).await.is_err() {
-            debug!("a connection came for a worker that has ended");
-        }
+        Handover(self.incoming.clone())
     }
 
     /// Ends its streams over the spread, and itself when its connections have closed, or at the deadline.
@@ -91,9 +97,13 @@ impl Worker {
     }
 }
 
-/// Registers a socket with the runtime of this thread.
-fn from_std(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
-    tokio::net::TcpStream::from_std(stream)
+impl Handover {
+    /// Gives the worker its connection.
+    pub(super) async fn give(self, connection: Incoming, admitted: Admitted) {
+        if self.0.send((connection, admitted)).await.is_err() {
+            debug!("a connection came for a worker that has ended");
+        }
+    }
 }
 
 /// Serves connections until it is told to drain, and then until its connections have closed, or the deadline is over.

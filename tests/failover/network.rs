@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use ticker::{
     client::{Client, Connection, Delivery, Endpoints, Event, Network, Settings, SubscribeOptions, Task},
     pacer::Clock,
-    server::{Config, Drain, Timeouts, serve_accepted},
+    server::{CallerLimits, Config, Drain, Timeouts, serve_accepted},
     tape::{Simulated, Tape, Universe},
     tick::Time,
 };
@@ -76,6 +76,10 @@ fn time() -> Time {
 async fn serve() -> turmoil::Result {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let config = Config {
+        tls: None,
+        auth: None,
+        has_reflection: false,
+        caller_limits: CallerLimits::default(),
         listen: SocketAddr::from(([0, 0, 0, 0], PORT)),
         admin: None,
         tape: tape(),

@@ -11,8 +11,10 @@ use tonic::Streaming;
 
 use super::resume::Requests;
 use crate::{
-    client::{ClientError, Endpoint, RpcStatus, Settings, message::Message, replica::Replica},
-    contract::v1::{Ping, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb},
+    client::{ClientError, Endpoint, RpcStatus, Settings, Task, message::Message, replica::Replica},
+    contract::v1::{
+        Authenticate, Ping, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
+    },
 };
 
 /// An open stream, and the requests that have no answer yet.
@@ -29,6 +31,8 @@ pub(super) struct ReplicaStream {
     watchdog: Interval,
     /// Ticks of the watchdog since the last message.
     missed: u32,
+    /// Gets a fresh token for the stream.
+    renewal: Option<Task<Result<Option<String>, ClientError>>>,
 }
 
 impl ReplicaStream {
@@ -76,6 +80,7 @@ impl ReplicaStream {
             silence_timeout: settings.silence_timeout,
             watchdog,
             missed: 0,
+            renewal: None,
         };
         let first = timeout(settings.answer_timeout, stream.next()).await;
         let first = first.map_err(|_| stream.replica.timed_out(settings.answer_timeout))??;
@@ -105,10 +110,36 @@ impl ReplicaStream {
     /// # Errors
     /// The stream is over: it ended, nothing came for the silence timeout, or the replica broke the contract.
     pub(super) async fn next(&mut self) -> Result<Message, ClientError> {
+        loop {
+            match self.receive().await? {
+                Message::TokenExpiring if self.requests.is_some() && self.renewal.is_none() => {
+                    let replica = self.replica.clone();
+                    self.renewal = Some(Box::pin(async move { replica.token().await }));
+                }
+                Message::Authenticated(true) => {}
+                message => return Ok(message),
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Message, ClientError> {
         let received = loop {
             tokio::select! {
                 biased;
                 received = self.responses.message() => break received,
+                token = renewed(&mut self.renewal) => {
+                    self.renewal = None;
+                    match (token, &self.requests) {
+                        (Ok(Some(token)), Some(requests)) => {
+                            let verb = Some(Verb::Authenticate(Authenticate { token }));
+                            // Without room or without a token, another stream is opened with a fresh one.
+                            if requests.try_send(TickerStreamRequest { request_id: 0, verb }).is_err() {
+                                return Ok(Message::TokenExpiring);
+                            }
+                        }
+                        _ => return Ok(Message::TokenExpiring),
+                    }
+                }
                 _ = self.watchdog.tick() => {
                     self.missed += 1;
                     if self.missed >= Self::CHECKS {
@@ -131,5 +162,14 @@ impl ReplicaStream {
             Ok(None) => Err(ended(&tonic::Status::ok("without a reason"))),
             Err(status) => Err(ended(&status)),
         }
+    }
+}
+
+async fn renewed(
+    renewal: &mut Option<Task<Result<Option<String>, ClientError>>>,
+) -> Result<Option<String>, ClientError> {
+    match renewal {
+        Some(renewal) => renewal.await,
+        None => std::future::pending().await,
     }
 }

@@ -91,7 +91,7 @@ impl ResumeState {
             Message::Gap { symbol, first, last } => self.gap(symbol, first, last, events),
             Message::CaughtUp { symbol, sequence } => events.push(Event::CaughtUp { symbol, sequence }),
             Message::Draining => events.push(Event::Draining),
-            Message::Alive => {}
+            Message::TokenExpiring | Message::Authenticated(_) | Message::Alive => {}
         }
         self.begun = true;
         Ok(())

@@ -148,7 +148,7 @@ impl Stage {
 
     pub(super) fn reader(&self) -> Reader {
         let quota = Quota::new(CONNECTION_QUOTA);
-        let subscriber = Subscriber::join(self.hub.clone(), 0, quota.clone(), self.now);
+        let subscriber = Subscriber::join(self.hub.clone(), 0, quota.clone().into(), self.now);
         Reader { subscriber, quota, woken: Arc::new(Woken(AtomicUsize::new(0))), expected: BTreeMap::new() }
     }
 

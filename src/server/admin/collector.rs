@@ -157,6 +157,18 @@ impl Collector {
             "Symbols that were refused, by the code of their status.",
             refused,
         )?;
+        let authentication = self.context.authentication();
+        let results = authentication.totals().map(|(result, count)| ([("result", result)], count));
+        let help =
+            "Tokens that were verified, by result; one that was verified lately is not verified again.";
+        counters(out, "ticker_authentications", help, results)?;
+        let callers = authentication.callers() as u64;
+        gauge(
+            out,
+            "ticker_callers",
+            "Callers that have streams, or whose tokens were verified lately.",
+            callers,
+        )?;
         let waiting = self.history.waiting() as u64;
         gauge(out, "ticker_history_calls_waiting", "Calls for history that wait for a thread.", waiting)?;
         let unsent = self.context.unsent_bytes() as u64;

@@ -137,7 +137,7 @@ impl Stage {
     }
 
     fn subscribe(&self, delivery: Delivery) -> Subscriber {
-        let subscriber = Subscriber::join(self.hub.clone(), 0, Quota::unlimited(), self.now);
+        let subscriber = Subscriber::join(self.hub.clone(), 0, Quota::unlimited().into(), self.now);
         let instrument = &self.feed.instruments()[0];
         let interest = Interest { delivery, format: 0, unnamed: false };
         subscriber.subscribe(&*self.feed, instrument, interest, Start::Snapshot, self.now);

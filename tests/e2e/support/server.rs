@@ -56,6 +56,10 @@ pub(crate) fn tape(seed: u64) -> Arc<dyn Tape> {
 /// The settings of a server that a test does not change.
 pub(crate) fn config() -> Config {
     Config {
+        tls: None,
+        auth: None,
+        has_reflection: true,
+        caller_limits: ticker::server::CallerLimits::default(),
         listen: "127.0.0.1:0".parse().unwrap(),
         admin: None,
         tape: tape(7),
