@@ -41,6 +41,7 @@
 
 mod calls;
 mod chunks;
+mod connector;
 mod convert;
 mod endpoint;
 mod endpoints;

@@ -5,6 +5,7 @@ mod authentication;
 mod budget;
 mod call;
 mod caller;
+mod caller_name;
 mod connection_context;
 mod convert;
 mod expiry;

@@ -11,8 +11,8 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use super::{
-    ClientError, Endpoint, RpcStatus, Settings, TokenProvider, convert::Malformed, endpoints::Candidate,
-    network::Connector, token::Authorization,
+    ClientError, Endpoint, RpcStatus, Settings, TokenProvider, connector::Connector, convert::Malformed,
+    endpoints::Candidate, token::Authorization,
 };
 use crate::contract::{
     health::{HealthCheckRequest, HealthCheckResponse},

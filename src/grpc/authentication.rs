@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, info};
 
 use super::{
-    ConnectionContext, Limit, Rpc,
-    caller::{Caller, CallerName},
+    Rpc,
+    caller::Caller,
+    caller_name::CallerName,
     status::Failure,
     usage::{CallerLimits, Usages},
 };
@@ -60,9 +61,20 @@ pub enum Requirement {
     Publish,
 }
 
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// The address of the peer; `None` on a network without addresses.
+    pub(super) peer: Option<SocketAddr>,
+    /// The name in the certificate of the client, if it has shown one.
+    pub(super) certificate: Option<&'a str>,
+}
+
 /// What is known of the caller of a request before any cryptography.
 pub(super) enum Claimed<'a> {
-    /// The caller.
+    /// It needs no token.
+    WithoutToken,
+    /// A caller whose token was verified before.
     Known(Caller),
     /// Its token has to be verified, which takes about 100 µs.
     Unverified(&'a str),
@@ -133,22 +145,19 @@ impl Authentication {
         &self,
         rpc: Rpc,
         headers: &'a HeaderMap,
-        context: &ConnectionContext,
+        origin: Origin<'_>,
     ) -> Result<Claimed<'a>, Failure> {
         let requirement = rpc.requirement();
         let Some(tokens) = self.tokens.as_ref().filter(|_| requirement != Requirement::Nothing) else {
-            return Ok(Claimed::Known(self.without_token(context)));
+            return Ok(Claimed::WithoutToken);
         };
-        let token = bearer(headers).map_err(|refusal| self.refuse(refusal, context))?;
+        let token = bearer(headers).map_err(|refusal| self.refuse(refusal, origin))?;
         match self.verified_before(tokens, token) {
             Some(caller) => {
                 requirement.check(caller.grant())?;
                 Ok(Claimed::Known(caller))
             }
-            None if self.has_failed_often(context) => {
-                context.note_limit(Limit::FailedAuthentications);
-                Err(Failure::TooManyFailures)
-            }
+            None if self.has_failed_often(origin) => Err(Failure::TooManyFailures),
             None => Ok(Claimed::Unverified(token)),
         }
     }
@@ -161,10 +170,10 @@ impl Authentication {
         &self,
         rpc: Rpc,
         token: &str,
-        context: &ConnectionContext,
+        origin: Origin<'_>,
         tape: &Arc<dyn Tape>,
     ) -> Result<Caller, Failure> {
-        let caller = self.caller_of(token, context, tape)?;
+        let caller = self.caller_of(token, origin, tape)?;
         rpc.requirement().check(caller.grant())?;
         Ok(caller)
     }
@@ -177,18 +186,28 @@ impl Authentication {
         &self,
         caller: &Caller,
         token: &str,
-        context: &ConnectionContext,
+        origin: Origin<'_>,
         tape: &Arc<dyn Tape>,
     ) -> Result<Caller, Failure> {
-        if self.has_failed_often(context) {
-            context.note_limit(Limit::FailedAuthentications);
+        if self.has_failed_often(origin) {
             return Err(Failure::TooManyFailures);
         }
-        let fresh = self.caller_of(token, context, tape)?;
+        let fresh = self.caller_of(token, origin, tape)?;
         match fresh.name() == caller.name() {
             true => Ok(fresh),
-            false => Err(self.refuse(Refusal::Subject, context)),
+            false => Err(self.refuse(Refusal::Subject, origin)),
         }
+    }
+
+    /// The caller of requests without a token: the name in its certificate, else its address.
+    pub(super) fn without_token(&self, origin: Origin<'_>) -> Caller {
+        let name = match (origin.certificate, origin.peer) {
+            (Some(name), _) => CallerName::Certificate(name.into()),
+            (None, Some(peer)) => CallerName::Address(peer.ip()),
+            (None, None) => CallerName::Unknown,
+        };
+        let usage = self.usages.of(&name, Plan::default());
+        Caller::new(name, Grant::unrestricted(), None, None, usage)
     }
 
     /// How many authentications there were, by result.
@@ -203,38 +222,19 @@ impl Authentication {
         self.usages.count()
     }
 
-    /// The caller of a connection that needs no token: the name in its certificate, else its address.
-    fn without_token(&self, context: &ConnectionContext) -> Caller {
-        let make = || {
-            let name = match (context.certificate(), context.peer()) {
-                (Some(name), _) => CallerName::Certificate(name.into()),
-                (None, Some(peer)) => CallerName::Address(peer.ip()),
-                (None, None) => CallerName::Unknown,
-            };
-            let usage = self.usages.of(&name, Plan::default());
-            Caller::new(name, Grant::unrestricted(), None, None, usage)
-        };
-        context.caller_without_token(make)
-    }
-
     /// The caller of a token, unless it has to be verified again.
     fn verified_before(&self, tokens: &Tokens, token: &str) -> Option<Caller> {
         let caller = self.lock_verified(tokens).callers.get(&digest(token)).cloned()?;
         caller.token().is_some_and(|token| tokens.is_valid(token)).then_some(caller)
     }
 
-    fn caller_of(
-        &self,
-        token: &str,
-        context: &ConnectionContext,
-        tape: &Arc<dyn Tape>,
-    ) -> Result<Caller, Failure> {
+    fn caller_of(&self, token: &str, origin: Origin<'_>, tape: &Arc<dyn Tape>) -> Result<Caller, Failure> {
         let Some(tokens) = &self.tokens else { return Err(Failure::NoTokens) };
         // Before the token is verified: if the keys are replaced meanwhile, it is verified again next time.
         let generation = tokens.generation();
-        let verified = tokens.verify(token).map_err(|refusal| self.refuse(refusal, context))?;
+        let verified = tokens.verify(token).map_err(|refusal| self.refuse(refusal, origin))?;
         self.accepted.add(1);
-        debug!(peer = context.peer().map(display), subject = &*verified.subject, "accepted a token");
+        debug!(peer = origin.peer.map(display), subject = &*verified.subject, "accepted a token");
         let caller = self.caller(verified, tape);
         let cache = &mut *self.lock_verified(tokens);
         if cache.callers.len() >= Self::MOST_VERIFIED {
@@ -269,15 +269,15 @@ impl Authentication {
     }
 
     /// Counts and logs a failure. The token is not in the log.
-    fn refuse(&self, refusal: Refusal, context: &ConnectionContext) -> Failure {
+    fn refuse(&self, refusal: Refusal, origin: Origin<'_>) -> Failure {
         self.refused[refusal as usize].add(1);
-        if let Some(peer) = context.peer() {
+        if let Some(peer) = origin.peer {
             self.rate_of(peer.ip(), |failures| failures.take(1.0));
         }
         if self.log.lock().unwrap_or_else(PoisonError::into_inner).take(1.0) {
             info!(
-                peer = context.peer().map(display),
-                certificate = context.certificate(),
+                peer = origin.peer.map(display),
+                certificate = origin.certificate,
                 reason = refusal.name(),
                 "refused a token"
             );
@@ -285,8 +285,8 @@ impl Authentication {
         Failure::Unauthenticated(refusal)
     }
 
-    fn has_failed_often(&self, context: &ConnectionContext) -> bool {
-        let Some(peer) = context.peer() else { return false };
+    fn has_failed_often(&self, origin: Origin<'_>) -> bool {
+        let Some(peer) = origin.peer else { return false };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.get_mut(&peer.ip()).is_some_and(|failures| !failures.has_some())
     }

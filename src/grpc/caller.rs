@@ -1,8 +1,8 @@
 //! Who makes a call: its name, what it may do, which part of the tape it sees, and what it holds.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use super::usage::Usage;
+use super::{caller_name::CallerName, usage::Usage};
 use crate::{
     access::{Grant, Token},
     tape::Tape,
@@ -19,19 +19,6 @@ struct Parts {
     visible: Option<Arc<dyn Tape>>,
     token: Option<Token>,
     usage: Arc<Usage>,
-}
-
-/// What a caller is told apart by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum CallerName {
-    /// The subject of its token.
-    Subject(Arc<str>),
-    /// The name in its certificate.
-    Certificate(Arc<str>),
-    /// Its address.
-    Address(IpAddr),
-    /// A network without addresses.
-    Unknown,
 }
 
 impl Caller {
@@ -67,23 +54,5 @@ impl Caller {
     /// What it holds.
     pub(super) fn usage(&self) -> &Arc<Usage> {
         &self.0.usage
-    }
-}
-
-impl CallerName {
-    /// Whether the caller has shown who it is. Many clients may share an address, such as that of a proxy.
-    pub(super) fn is_authenticated(&self) -> bool {
-        matches!(self, Self::Subject(_) | Self::Certificate(_))
-    }
-}
-
-impl fmt::Display for CallerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Subject(subject) => f.write_str(subject),
-            Self::Certificate(name) => f.write_str(name),
-            Self::Address(address) => address.fmt(f),
-            Self::Unknown => f.write_str("unknown"),
-        }
     }
 }

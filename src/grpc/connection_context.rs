@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Caller, Limit, ServerContext, TurnShare, unsent::AnswerBudget};
+use super::{Caller, Limit, ServerContext, TurnShare, authentication::Origin, unsent::AnswerBudget};
 use crate::hub::Quota;
 
 /// One connection. It is made when the connection is accepted, and goes with each of its streams and calls. Clones are the
@@ -101,9 +101,15 @@ impl ConnectionContext {
         self.0.certificate.get().map(String::as_str)
     }
 
-    /// The caller of requests without a token, which `make` makes once.
-    pub(super) fn caller_without_token(&self, make: impl FnOnce() -> Caller) -> Caller {
+    /// The caller of requests without a token.
+    pub(super) fn caller_without_token(&self) -> Caller {
+        let make = || self.0.server.authentication().without_token(self.origin());
         self.0.caller.get_or_init(make).clone()
+    }
+
+    /// Where its requests come from.
+    pub(super) fn origin(&self) -> Origin<'_> {
+        Origin { peer: self.peer(), certificate: self.certificate() }
     }
 
     /// When the connection was accepted.

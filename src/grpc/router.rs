@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
 
 use super::{
-    Caller, ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Rpc, WorkerContext,
+    Caller, ConnectionContext, Format, Limit, MAX_REQUEST_BYTES, Reply, Rpc, WorkerContext,
     authentication::Claimed,
     call::Call,
     gogen::Gogen,
@@ -54,7 +54,12 @@ impl Router {
         }
         let caller = match self.caller(rpc, request.headers(), &context).await {
             Ok(caller) => caller,
-            Err(failure) => return refused(&context, self.worker, failure),
+            Err(failure) => {
+                if matches!(failure, Failure::TooManyFailures) {
+                    context.note_limit(Limit::FailedAuthentications);
+                }
+                return refused(&context, self.worker, failure);
+            }
         };
         match rpc {
             Rpc::GogenTickerStream => self.stream(Gogen, Format::Gogen, request, context, caller).await,
@@ -72,11 +77,12 @@ impl Router {
         context: &ConnectionContext,
     ) -> Result<Caller, Failure> {
         let authentication = context.server().authentication();
-        match authentication.claimed(rpc, headers, context)? {
+        match authentication.claimed(rpc, headers, context.origin())? {
+            Claimed::WithoutToken => Ok(context.caller_without_token()),
             Claimed::Known(caller) => Ok(caller),
             Claimed::Unverified(token) => {
                 self.worker.turns.ticket(context.turn_share()).turn().await;
-                authentication.verify(rpc, token, context, &self.worker.tape)
+                authentication.verify(rpc, token, context.origin(), &self.worker.tape)
             }
         }
     }

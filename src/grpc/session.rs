@@ -100,7 +100,7 @@ impl Session {
     /// The token is not accepted, or its subject is another one. Nothing has changed.
     pub(super) fn authenticate(&mut self, token: &str) -> Result<(), Failure> {
         let authentication = self.context.server().authentication();
-        self.caller = authentication.renew(&self.caller, token, &self.context, &self.tape)?;
+        self.caller = authentication.renew(&self.caller, token, self.context.origin(), &self.tape)?;
         self.worker.tape = self.caller.visible(self.tape.clone());
         self.expiry = Expiry::of(self.caller.token());
         Ok(())

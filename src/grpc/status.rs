@@ -10,7 +10,6 @@ use super::{
     MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM,
     history_pool::Overload,
     subscribe_error::{SubscribeError, TooFarAhead},
-    usage::RETRY_AFTER,
 };
 use crate::{
     access::Refusal,
@@ -18,6 +17,9 @@ use crate::{
     tape::{Missing, Tape},
     tick::{Symbol, SymbolError},
 };
+
+/// How long a caller that has met a limit should wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why an RPC ends.
 #[derive(Debug, Error)]

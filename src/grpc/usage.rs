@@ -7,10 +7,9 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
-use super::{CallerId, caller::CallerName};
+use super::{CallerId, caller_name::CallerName};
 use crate::{access::Plan, hub::Quota, rate::Rate};
 
 /// Limits of one caller, however many connections it has.
@@ -166,9 +165,6 @@ impl Usage {
         CallerId(self.id.map_or(connection, |id| id | OF_CALLERS))
     }
 }
-
-/// How long a caller that has met a limit should wait.
-pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Drop for StreamHold {
     fn drop(&mut self) {

@@ -19,6 +19,7 @@ mod quotes;
 mod recorded;
 mod replay;
 mod resume;
+mod security;
 mod sets;
 mod shutdown;
 mod streams;

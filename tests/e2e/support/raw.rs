@@ -21,6 +21,7 @@ use tonic::Status;
 use crate::support::server::{PATIENCE, Server};
 
 pub(crate) const STREAM: &str = "/ticker.v1.TickerStreamService/TickerStream";
+pub(crate) const WATCH: &str = "/ticker.v1.TickerStreamService/Watch";
 pub(crate) const GOGEN: &str = "/gogen.TickerStreamService/TickerStream";
 pub(crate) const GET_TAPE: &str = "/ticker.v1.TickerStreamService/GetTape";
 
@@ -84,14 +85,26 @@ impl Raw {
         self.try_call(path).await.unwrap()
     }
 
+    /// Begins a call with these tokens.
+    pub(crate) async fn call_with(&mut self, path: &str, tokens: &[&str]) -> Call {
+        self.send(path, tokens).await.unwrap()
+    }
+
     pub(crate) async fn try_call(&mut self, path: &str) -> Result<Call, h2::Error> {
-        let request = Request::builder()
+        self.send(path, &[]).await
+    }
+
+    async fn send(&mut self, path: &str, tokens: &[&str]) -> Result<Call, h2::Error> {
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("http://ticker{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .body(())
             .unwrap();
+        for token in tokens {
+            request.headers_mut().append("authorization", format!("Bearer {token}").parse().unwrap());
+        }
         poll_fn(|cx| self.requests.poll_ready(cx)).await?;
         let (response, say) = self.requests.send_request(request, false)?;
         Ok(Call { say, response: Some(response), body: None, buffer: BytesMut::new(), releases: true })

@@ -43,6 +43,11 @@ impl Server {
         client
     }
 
+    /// Takes the server's side of new connections.
+    pub(crate) fn network(&self) -> mpsc::Sender<DuplexStream> {
+        self.accept.clone()
+    }
+
     pub(crate) async fn raw(&self) -> Raw {
         Raw::over(self.connect().await, &Builder::new()).await
     }
