@@ -362,7 +362,7 @@ fn bad_usage_exits_with_2() {
         &["watch"][..],
         &["wacth", "TCS"],
         &["--seed", "many"],
-        &["watch", "TCS", "--endpoint", "https://example.com:1"],
+        &["watch", "TCS", "--endpoint", "grpc://example.com:1"],
         &["watch", "TCS", "--min-interval", "5"],
         &["watch", "TCS", "--min-interval", "5s", "--delivery", "every-tick"],
         &["watch", "TCS", "--min-interval", "25h"],

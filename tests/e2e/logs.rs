@@ -152,7 +152,7 @@ async fn a_start_and_a_stop_are_told_with_their_reasons_and_nothing_else_is_writ
 
 #[tokio::test]
 async fn streams_that_a_stop_cuts_are_counted() {
-    let mut server = Server::start(&["--max-subscriptions", "1"]).await;
+    let mut server = Server::start(&["--max-subscriptions", "1", "--max-symbols-per-caller", "2"]).await;
     let socket = TcpStream::connect(server.address).await.unwrap();
     let mut raw = Raw::over(socket, Builder::new().initial_window_size(0)).await;
     let mut call = raw.call(STREAM).await;
@@ -283,7 +283,7 @@ async fn a_connections_end_is_told_with_its_reason() {
 
 #[tokio::test]
 async fn a_limit_is_told_once_with_the_last_who_met_it() {
-    let mut server = Server::start(&["--max-connections", "2", "--max-subscriptions", "1"]).await;
+    let mut server = Server::start(&["--max-connections", "2", "--max-subscriptions", "1", "--max-symbols-per-caller", "2"]).await;
     let (mut raw, peer) = server.connect().await;
     let mut call = raw.call(STREAM).await;
     call.say(&subscribe(&["TCS", "BTC-USD", "INFY"]));
