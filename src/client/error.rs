@@ -19,7 +19,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// There is no connection.
-    #[error("cannot connect to {endpoint}; is `ticker serve` running there?")]
+    #[error("cannot connect to {endpoint}; {}", hint_of(endpoint, source))]
     Connect {
         /// The replica.
         endpoint: Endpoint,
@@ -89,6 +89,17 @@ pub enum ClientError {
     /// There is no symbol.
     #[error("there is no symbol to ask for: name at least one")]
     NoSymbol,
+}
+
+/// What to look at when there is no connection.
+fn hint_of(endpoint: &Endpoint, source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut => "is `ticker serve` running there?",
+        _ if endpoint.is_https() => {
+            "does the server speak TLS there, with a certificate of this name and CA?"
+        }
+        _ => "is `ticker serve` running there?",
+    }
 }
 
 impl ClientError {

@@ -88,7 +88,8 @@ impl Default for HistoryPool {
 }
 
 impl HistoryPool {
-    /// A connection may have 200 streams; half of them may wait for history.
+    /// A connection may have 200 streams; half of them may wait for history. A caller that has shown who it is has no more with
+    /// several connections.
     const CAPACITY: Capacity = Capacity { of_caller: 100, of_all: 4_000 };
     /// CPU time of a slice. A short call of another caller waits for a few slices.
     const SLICE: Duration = Duration::from_millis(2);

@@ -25,8 +25,10 @@ pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
 }
 
 /// What a stream of ticks came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSummary {
+    /// Who opened it, if it has shown who it is.
+    pub caller: Option<String>,
     /// Number of symbols that are subscribed or replayed.
     pub symbols: usize,
     /// Number of ticks that were sent.

@@ -124,7 +124,9 @@ impl Session {
     pub(super) fn summary(&self) -> StreamSummary {
         let (live, replay) = (self.subscriber.sent(), self.replay.as_ref().map(|(replay, _)| replay));
         let replayed = replay.map_or(self.replayed, |replay| replay.sent());
+        let name = self.caller.name();
         StreamSummary {
+            caller: name.is_authenticated().then(|| name.to_string()),
             symbols: self.subscriber.subscriptions() + replay.map_or(0, |replay| replay.symbols()),
             ticks: live.ticks + replayed.ticks,
             conflated: live.conflated + replayed.conflated,

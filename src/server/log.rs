@@ -206,6 +206,7 @@ impl Drop for ConnectionLog {
         }
         debug!(
             peer = context.peer().map(display),
+            certificate = context.certificate(),
             duration_ms = context.accepted().elapsed().as_millis() as u64,
             streams,
             reason = end.as_ref().map_or(CUT, ConnectionEnd::name),
@@ -308,6 +309,7 @@ impl Drop for StreamLog {
         let summary = self.summary.as_ref();
         debug!(
             peer = context.peer().map(display),
+            caller = summary.and_then(|summary| summary.caller.as_deref()),
             rpc = path.trim_start_matches('/'),
             symbols = summary.map(|summary| summary.symbols),
             ticks = summary.map(|summary| summary.ticks),

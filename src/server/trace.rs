@@ -58,7 +58,7 @@ impl Trace {
             attributes.push(KeyValue::new("client.address", peer.ip().to_string()));
             attributes.push(KeyValue::new("client.port", i64::from(peer.port())));
         }
-        if let Some(StreamSummary { symbols, ticks, conflated, gaps }) = summary {
+        if let Some(StreamSummary { symbols, ticks, conflated, gaps, .. }) = summary {
             let counts = [
                 ("ticker.symbols", *symbols as u64),
                 ("ticker.ticks", *ticks),

@@ -283,7 +283,15 @@ async fn a_connections_end_is_told_with_its_reason() {
 
 #[tokio::test]
 async fn a_limit_is_told_once_with_the_last_who_met_it() {
-    let mut server = Server::start(&["--max-connections", "2", "--max-subscriptions", "1", "--max-symbols-per-caller", "2"]).await;
+    let mut server = Server::start(&[
+        "--max-connections",
+        "2",
+        "--max-subscriptions",
+        "1",
+        "--max-symbols-per-caller",
+        "2",
+    ])
+    .await;
     let (mut raw, peer) = server.connect().await;
     let mut call = raw.call(STREAM).await;
     call.say(&subscribe(&["TCS", "BTC-USD", "INFY"]));

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use thiserror::Error;
 
-/// A caller of the pool: one number for each connection.
+/// A caller of the pool: one number for each caller that has shown who it is, and for each connection of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallerId(pub u64);
 
@@ -16,7 +16,7 @@ pub(super) struct JobId(u64);
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(in crate::grpc) enum Overload {
     #[error(
-        "{0} calls of this connection wait for history, which is the limit: wait for some of their answers"
+        "{0} calls of this caller or connection wait for history, which is the limit: wait for some of their answers"
     )]
     Caller(usize),
     #[error("the server has {0} calls for history waiting, which is the limit: try again later")]
