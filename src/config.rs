@@ -14,7 +14,7 @@ use std::{
 
 use clap::{Args, builder::BoolishValueParser};
 pub use recording::{Playback, RecordingArgs};
-pub use security::SecurityArgs;
+pub use security::{ExampleFlags, SecurityArgs};
 use thiserror::Error;
 
 use crate::{

@@ -11,7 +11,7 @@ use anyhow::Context;
 use ticker::{
     cli::{Bar, Cli, Command, unknown_variables},
     commands::{health, list, record, verify, watch},
-    config::{Playback, ServeArgs},
+    config::{ExampleFlags, Playback, ServeArgs},
     server::{self, Bound, ServerError},
     shutdown::Signals,
     tape::{Identity, Tape},
@@ -64,8 +64,7 @@ fn warn_of_unknown_variables(command: &Command) {
 fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     memory::start_purging().context("cannot start the thread that returns memory to the system")?;
     let (log_format, is_admin_given) = (args.log_format, args.admin.is_some());
-    let example =
-        Example { has_tls: args.security.tls_cert.is_some(), has_tokens: args.security.auth_jwks.is_some() };
+    let example = args.security.example();
     let (mut config, playback) = {
         let bar = Bar::new();
         args.load(&mut |progress| bar.show(progress))?
@@ -131,12 +130,6 @@ fn bind(config: server::Config, is_admin_given: bool) -> Result<Bound, ServerErr
     }
 }
 
-/// What the examples of the banner need.
-struct Example {
-    has_tls: bool,
-    has_tokens: bool,
-}
-
 /// What a server that others can reach is missing.
 fn missing_protection(config: &server::Config) -> Option<&'static str> {
     let has_client_ca =
@@ -158,7 +151,7 @@ fn missing_protection(config: &server::Config) -> Option<&'static str> {
 }
 
 /// What is served, where, and how to try it.
-fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound, example: Example) -> String {
+fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound, example: ExampleFlags) -> String {
     let address = bound.local_addr();
     let admin =
         bound.admin_addr().map(|admin| format!("metrics http://{admin}/metrics\n")).unwrap_or_default();
@@ -168,20 +161,18 @@ fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound, example: E
         Some(playback) => format!("({engine_version})\n{playback}"),
         None => format!("(seed {seed}, engine {engine_version})"),
     };
-    let Example { has_tls, has_tokens } = example;
-    let (scheme, plaintext) = if has_tls { ("https", "-cacert CA.pem") } else { ("http", "-plaintext") };
-    let (header, token) = match has_tokens {
-        true => (" -H \"authorization: Bearer $(cat TOKEN)\"", " --token-file TOKEN"),
-        false => ("", ""),
-    };
-    let ca = if has_tls { " --tls-ca CA.pem" } else { "" };
     let symbol =
         tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
+    let ExampleFlags { scheme, grpcurl, watch } = example;
+    let grpcurl = grpcurl.map(|flags| {
+        format!("  grpcurl {flags} -d '{{\"symbol\":\"{symbol}\"}}' {address} gogen.TickerStreamService/TickerStream\n")
+    });
     format!(
         "ticker serves {count} instrument{s} on {address}\n\
-         tape {tape_id} {origin}\n{admin}\n  \
-         grpcurl {plaintext}{header} -d '{{\"symbol\":\"{symbol}\"}}' {address} gogen.TickerStreamService/TickerStream\n  \
-         {program} watch {symbol} --endpoint {scheme}://{address}{ca}{token}\n",
+         tape {tape_id} {origin}\n{admin}\n\
+         {grpcurl}  \
+         {program} watch {symbol} --endpoint {scheme}://{address}{watch}\n",
+        grpcurl = grpcurl.unwrap_or_default(),
         program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
         s = if count == 1 { "" } else { "s" },
     )

@@ -67,7 +67,37 @@ pub enum Reflection {
     Off,
 }
 
+/// What clients in examples need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExampleFlags {
+    /// The scheme of the endpoint.
+    pub scheme: &'static str,
+    /// Flags of grpcurl; `None` without server reflection, because grpcurl needs the files of the contract then.
+    pub grpcurl: Option<String>,
+    /// Flags of `ticker watch` behind the endpoint, each after a space.
+    pub watch: String,
+}
+
 impl SecurityArgs {
+    /// What clients in examples need.
+    pub fn example(&self) -> ExampleFlags {
+        let has_tls = self.tls_cert.is_some();
+        let needs_certificate = self.tls_client_ca.is_some() && self.tls_client_auth == ClientAuth::Required;
+        let (scheme, mut grpcurl, mut watch) = match has_tls {
+            true => ("https", "-cacert CA.pem".to_owned(), " --tls-ca CA.pem".to_owned()),
+            false => ("http", "-plaintext".to_owned(), String::new()),
+        };
+        if needs_certificate {
+            grpcurl += " -cert CERT.pem -key KEY.pem";
+            watch += " --cert CERT.pem --key KEY.pem";
+        }
+        if self.auth_jwks.is_some() {
+            grpcurl += " -H \"authorization: Bearer $(cat TOKEN)\"";
+            watch += " --token-file TOKEN";
+        }
+        ExampleFlags { scheme, grpcurl: self.has_reflection().then_some(grpcurl), watch }
+    }
+
     /// The files of TLS, if it is on.
     pub fn tls(&self) -> Option<TlsFiles> {
         let (certificates, key) = self.tls_cert.clone().zip(self.tls_key.clone())?;

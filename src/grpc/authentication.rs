@@ -271,7 +271,8 @@ impl Authentication {
     /// Counts and logs a failure. The token is not in the log.
     fn refuse(&self, refusal: Refusal, origin: Origin<'_>) -> Failure {
         self.refused[refusal as usize].add(1);
-        if let Some(peer) = origin.peer {
+        // Who forgets the token costs nothing, and must not lock out others of its address.
+        if let Some(peer) = origin.peer.filter(|_| refusal != Refusal::Missing) {
             self.rate_of(peer.ip(), |failures| failures.take(1.0));
         }
         if self.log.lock().unwrap_or_else(PoisonError::into_inner).take(1.0) {

@@ -1,10 +1,6 @@
 //! When the token of a stream expires: its client is told before, and the stream ends after.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{pin::Pin, task::Context, time::Duration};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -16,10 +12,14 @@ use crate::access::{LEEWAY, Token};
 pub(super) struct Expiry(Option<Pending>);
 
 struct Pending {
+    /// Set to the warning, then to the end.
     alarm: Pin<Box<Sleep>>,
     /// The alarm wakes the task of the stream.
     is_set: bool,
     is_warned: bool,
+    /// The client is to be told, and was not yet.
+    owes_warning: bool,
+    is_over: bool,
     end: Instant,
 }
 
@@ -42,27 +42,48 @@ impl Expiry {
             let now = Instant::now();
             let left = token.expires_at.saturating_duration_since(now);
             let warning = now + left - Self::WARNING.min(left / 2);
-            let alarm = Box::pin(sleep_until(warning));
-            Pending { alarm, is_set: false, is_warned: false, end: token.expires_at + LEEWAY }
+            Pending {
+                alarm: Box::pin(sleep_until(warning)),
+                is_set: false,
+                is_warned: false,
+                owes_warning: false,
+                is_over: false,
+                end: token.expires_at + LEEWAY,
+            }
         }))
     }
 
     /// What is due now. Called for every frame, so it only looks at the timer; the task is woken when something is due.
     pub(super) fn due(&mut self, cx: &mut Context<'_>) -> Option<Due> {
         let pending = self.0.as_mut()?;
-        if pending.is_set && !pending.alarm.is_elapsed() {
-            return None;
+        pending.advance(cx);
+        match std::mem::take(&mut pending.owes_warning) {
+            true => Some(Due::Warning),
+            false => pending.is_over.then_some(Due::End),
         }
-        while let Poll::Ready(()) = pending.alarm.as_mut().poll(cx) {
-            if pending.is_warned {
-                return Some(Due::End);
+    }
+
+    /// Whether the stream is to end. The task is woken when it is.
+    pub(super) fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(pending) = &mut self.0 else { return false };
+        pending.advance(cx);
+        pending.is_over
+    }
+}
+
+impl Pending {
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        if self.is_over || self.is_set && !self.alarm.is_elapsed() {
+            return;
+        }
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            if std::mem::replace(&mut self.is_warned, true) {
+                self.is_over = true;
+                return;
             }
-            pending.is_warned = true;
-            pending.is_set = false;
-            pending.alarm.as_mut().reset(pending.end);
-            return Some(Due::Warning);
+            self.owes_warning = true;
+            self.alarm.as_mut().reset(self.end);
         }
-        pending.is_set = true;
-        None
+        self.is_set = true;
     }
 }

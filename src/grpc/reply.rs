@@ -14,7 +14,7 @@ use super::{BusyStream, call::Call};
 /// A stream of ticks: a response body that also reads requests.
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything. True when
-    /// the deadline of the call is over, so that nothing but trailers is to be sent.
+    /// the deadline of the call is over or its token has expired, so that nothing but trailers is to be sent.
     fn read_requests(&mut self, cx: &mut Context<'_>) -> bool;
 
     /// Whether answers to requests wait to be sent.
@@ -65,7 +65,7 @@ impl Reply {
     }
 
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything. True when
-    /// the deadline of the call is over, so that nothing but trailers is to be sent.
+    /// the deadline of the call is over or its token has expired, so that nothing but trailers is to be sent.
     pub fn read_requests(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
             Self::Ticks(ticks) => ticks.read_requests(cx),

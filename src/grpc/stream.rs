@@ -296,7 +296,7 @@ impl<C: StreamHandler, B: RequestBody> Ticks for TickStream<C, B> {
         if let Some(requests) = &mut self.requests {
             requests.read_requests(cx);
         }
-        self.is_past_deadline(cx)
+        self.is_past_deadline(cx) || self.session.expiry.is_over(cx)
     }
 
     fn has_answers(&self) -> bool {
