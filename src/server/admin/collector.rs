@@ -166,7 +166,7 @@ impl Collector {
         gauge(
             out,
             "ticker_callers",
-            "Callers that have streams, or whose tokens were verified lately.",
+            "Callers that have connections, streams or tokens that were verified lately.",
             callers,
         )?;
         let waiting = self.history.waiting() as u64;
