@@ -64,6 +64,10 @@ bench-history:
 bench-recorded:
     cargo bench --locked --bench recorded
 
+# What it costs to open a stream, with a token and without.
+bench-authentication:
+    cargo bench --locked --bench authentication
+
 # What a delivered tick costs, beside the server's peers.
 bench-fanout:
     cargo bench --locked --bench fan_out

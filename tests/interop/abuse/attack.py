@@ -14,10 +14,11 @@ import attack_connections
 import attack_floods
 import attack_history
 import attack_subscriptions
+import attack_tls
 
 ATTACKS = {
     name: attack
-    for module in (attack_answers, attack_connections, attack_floods, attack_history, attack_subscriptions)
+    for module in (attack_answers, attack_connections, attack_floods, attack_history, attack_subscriptions, attack_tls)
     for name, attack in module.ATTACKS.items()
 }
 

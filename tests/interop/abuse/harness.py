@@ -140,8 +140,8 @@ class Attacker(Child):
 class HealthyClient(Child):
     """The client whose ticks must not suffer."""
 
-    def __init__(self, address):
-        super().__init__("healthy.py", address)
+    def __init__(self, address, tls=False):
+        super().__init__("healthy.py", address, *["tls"] * tls)
         self.wrong, self.ended = [], None
 
     def ages(self):
@@ -196,6 +196,7 @@ class Case:
         self.figures = Figures(name, workers)
         self.server = Served(binary, *options, workers=workers, descriptors=descriptors)
         self.healthy, self.attackers = None, []
+        self.tls = any(option.startswith("--tls-cert") for option in options)
         self.watching = threading.Event()
         self.watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -206,7 +207,7 @@ class Case:
 
     def __enter__(self):
         try:
-            self.healthy = HealthyClient(self.address)
+            self.healthy = HealthyClient(self.address, self.tls)
             time.sleep(0.4)
             self.healthy.ages()
             self.watcher.start()
