@@ -1,9 +1,12 @@
-//! The commands that are clients: `watch`, `record`, `list`, `verify` and `health`.
+//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify` and `health`, and `certs`, which makes
+//! certificates.
 
+pub mod certs;
 mod endpoint_args;
 pub mod health;
 pub mod list;
 mod output;
+mod output_files;
 mod phrases;
 pub mod record;
 mod rows;
