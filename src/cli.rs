@@ -15,8 +15,8 @@ pub use environment::{UnknownVariable, unknown_variables};
 
 use crate::{
     commands::{
-        certs::CertsArgs, health::HealthArgs, list::ListArgs, record::RecordArgs, verify::VerifyArgs,
-        watch::WatchArgs,
+        certs::CertsArgs, health::HealthArgs, list::ListArgs, record::RecordArgs, token::TokenArgs,
+        verify::VerifyArgs, watch::WatchArgs,
     },
     config::ServeArgs,
 };
@@ -49,6 +49,8 @@ pub enum Command {
     Health(HealthArgs),
     /// Make certificates for TLS: a private CA, a server and a client.
     Certs(CertsArgs),
+    /// Make a token, and the public key that a server verifies it with.
+    Token(TokenArgs),
 }
 
 impl Cli {

@@ -1,5 +1,5 @@
-//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify` and `health`, and `certs`, which makes
-//! certificates.
+//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify` and `health`, and `certs` and
+//! `token`, which make certificates and tokens.
 
 pub mod certs;
 mod endpoint_args;
@@ -11,6 +11,7 @@ mod phrases;
 pub mod record;
 mod rows;
 mod silence;
+pub mod token;
 mod usage;
 pub mod verify;
 mod warnings;
