@@ -15,7 +15,8 @@ pub use environment::{UnknownVariable, unknown_variables};
 
 use crate::{
     commands::{
-        health::HealthArgs, list::ListArgs, record::RecordArgs, verify::VerifyArgs, watch::WatchArgs,
+        certs::CertsArgs, health::HealthArgs, list::ListArgs, record::RecordArgs, token::TokenArgs,
+        verify::VerifyArgs, watch::WatchArgs,
     },
     config::ServeArgs,
 };
@@ -46,6 +47,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Check a server: exit 0 when it is serving and 1 when not.
     Health(HealthArgs),
+    /// Make certificates for TLS: a private CA, a server and a client.
+    Certs(CertsArgs),
+    /// Make a token, and the public key that a server verifies it with.
+    Token(TokenArgs),
 }
 
 impl Cli {

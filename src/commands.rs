@@ -1,14 +1,18 @@
-//! The commands that are clients: `watch`, `record`, `list`, `verify` and `health`.
+//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify` and `health`, and `certs` and
+//! `token`, which make certificates and tokens.
 
+pub mod certs;
 mod endpoint_args;
 pub mod health;
 pub mod list;
 mod output;
+mod output_files;
 mod phrases;
 pub mod record;
 mod rows;
 mod security_args;
 mod silence;
+pub mod token;
 mod usage;
 pub mod verify;
 mod warnings;

@@ -47,8 +47,8 @@
 //!
 //! The command, with the feature `cli`:
 //!
-//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `list`, `verify` and `health`, and [`config`] has the
-//!   options of `ticker serve`.
+//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `list`, `verify`, `health`, `certs` and `token`, and
+//!   [`config`] has the options of `ticker serve`.
 //! - [`telemetry`] sets up logs, and [`shutdown`] waits for signals.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -377,6 +377,11 @@ fn bad_usage_exits_with_2() {
         &["record", "TCS", "--out", "never.csv", "--duration", "0s"],
         &["list", "-n", "0"],
         &["health", "--timeout", "0s"],
+        &["certs"],
+        &["certs", "--out", "never", "--name", "https://localhost"],
+        &["token"],
+        &["token", "--sub", "me", "--scope", "ticker:raed"],
+        &["token", "--sub", "me", "--ttl", "0s"],
     ] {
         let output = ticker(arguments).output().unwrap();
         assert_eq!(code(&output), Some(2), "{arguments:?}: {}", stderr(&output));
@@ -520,4 +525,42 @@ fn a_bad_instruments_file_is_reported_with_its_line() {
     assert_eq!(code(&output), Some(1));
     let message = format!("{}:3: reference_price: must be positive, got -1\n", file.display());
     assert!(stderr(&output).ends_with(&message), "{}", stderr(&output));
+}
+
+#[test]
+fn certificates_are_made_once_and_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let certs = || ticker(&["certs", "--out", "certs"]).current_dir(&folder).output().unwrap();
+    let output = certs();
+    assert_eq!((code(&output), stderr(&output)), (Some(0), ""));
+    let serve = "\n  ticker serve --tls-cert certs/server.pem --tls-key certs/server-key.pem\n";
+    assert!(stdout(&output).contains(serve), "{}", stdout(&output));
+    let ca = std::fs::read(folder.path().join("certs/ca.pem")).unwrap();
+    let output = certs();
+    assert_eq!((code(&output), stdout(&output)), (Some(1), ""));
+    assert!(stderr(&output).starts_with("error: certs/ca.pem is there already"), "{}", stderr(&output));
+    assert_eq!(std::fs::read(folder.path().join("certs/ca.pem")).unwrap(), ca);
+}
+
+#[test]
+fn a_token_is_two_lines_and_only_a_directory_keeps_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |arguments: &[&str]| {
+        let output =
+            ticker(&[&["token", "--sub", "me"], arguments].concat()).current_dir(&folder).output().unwrap();
+        assert_eq!((code(&output), stderr(&output)), (Some(0), ""));
+        let lines: Vec<_> = stdout(&output).lines().map(str::to_owned).collect();
+        let [jwks, token] = lines.try_into().unwrap();
+        let jwks: Value = serde_json::from_str(&jwks).unwrap();
+        assert_eq!(jwks["keys"].as_array().unwrap().len(), 1);
+        assert_eq!(token.split('.').count(), 3, "{token}");
+        jwks
+    };
+    assert_ne!(lines(&[]), lines(&[]));
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing is kept");
+    assert_eq!(lines(&["--out", "auth"]), lines(&["--out", "auth", "--scope", "ticker:read:TCS"]));
+    let mut names: Vec<_> =
+        folder.path().join("auth").read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["jwks.json", "me.token", "signing-key.pem"]);
 }

@@ -6,17 +6,22 @@ use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{ErrorKind, Result},
+    jwk::ThumbprintHash,
     signature::{Error, Signer, Verifier},
 };
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
-    UnparsedPublicKey,
+use ring::{
+    digest::{SHA256, digest},
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+        UnparsedPublicKey,
+    },
 };
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,
     verifier_factory: verifier,
-    key_utils: KeyUtils::new_unimplemented(),
+    // The others convert keys between DER and JWK, which nothing here does.
+    key_utils: KeyUtils { compute_digest: thumbprint_digest, ..KeyUtils::new_unimplemented() },
 };
 
 /// Makes `jsonwebtoken` use `ring` in this process, unless the process has chosen another provider before.
@@ -55,6 +60,14 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     match key.family() == family {
         true => Ok(Box::new(RingVerifier { algorithm: *algorithm, key: key.clone() })),
         false => Err(ErrorKind::InvalidKeyFormat.into()),
+    }
+}
+
+/// The digest in the thumbprint of a key. (RFC 7638)
+fn thumbprint_digest(data: &[u8], hash: ThumbprintHash) -> Result<Vec<u8>> {
+    match hash {
+        ThumbprintHash::SHA256 => Ok(digest(&SHA256, data).as_ref().to_vec()),
+        _ => Err(ErrorKind::UnsupportedAlgorithm.into()),
     }
 }
 

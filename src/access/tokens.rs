@@ -91,6 +91,9 @@ impl Tokens {
     /// Longest token, in bytes.
     pub const LONGEST: usize = 4 * 1024;
 
+    /// Longest subject, in bytes.
+    pub const LONGEST_SUBJECT: usize = Claims::LONGEST_SUBJECT;
+
     /// Verifies with these keys.
     pub fn new(audience: Audience, keys: KeySet, roles: Roles) -> Self {
         Self::with_clock(audience, keys, roles, SystemTime::now)

@@ -1,6 +1,6 @@
 //! Phrases that the messages of several commands share.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// Stands for what is cut off.
 pub(super) const ELLIPSIS: &str = "…";
@@ -29,6 +29,16 @@ pub(super) fn shortened(text: &str, width: usize) -> String {
     }
 }
 
+/// A path as one word of a command line that can be pasted into a shell.
+pub(super) fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%".contains(letter);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +54,11 @@ mod tests {
         let phrases = [999, 1500, 59_000, 119_000, 3_600_000, 86_400_000]
             .map(|millis| rough_duration(Duration::from_millis(millis)));
         assert_eq!(phrases, ["999ms", "1.5s", "59s", "119s", "60m", "24h"]);
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
+        let words = ["certs/ca.pem", "my certs", "it's", "$HOME"].map(|path| shell_word(Path::new(path)));
+        assert_eq!(words, ["certs/ca.pem", "'my certs'", r"'it'\''s'", "'$HOME'"]);
     }
 }

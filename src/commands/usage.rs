@@ -22,7 +22,7 @@ pub(super) fn parse_symbol(text: &str) -> Result<String, String> {
     }
 }
 
-/// Parses the number of ticks after which a command stops.
+/// Parses a limit.
 pub(super) fn parse_count(text: &str) -> Result<NonZeroU64, String> {
     text.parse()
         .map_err(|_| "expected a whole number from 1 on; leave it out to go on without a limit".to_owned())
@@ -33,6 +33,17 @@ pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     match duration::parse(text) {
         Ok(Duration::ZERO) => Err("expected a duration longer than zero, such as 10s".to_owned()),
         parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
+/// Parses the time until a token expires, in which a whole second is the least.
+pub(super) fn parse_ttl(text: &str) -> Result<Duration, String> {
+    /// The largest, ten years.
+    const LONGEST: Duration = Duration::from_secs(87_600 * 60 * 60);
+    let parsed = duration::parse(text).map_err(|error| error.to_string())?;
+    match (Duration::from_secs(1)..=LONGEST).contains(&parsed) {
+        true => Ok(parsed),
+        false => Err("expected a duration from 1s to 87600h, such as 12h".to_owned()),
     }
 }
 
