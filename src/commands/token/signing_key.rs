@@ -8,6 +8,7 @@ use jsonwebtoken::{
     jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash},
 };
 use rcgen::{KeyPair, PKCS_ED25519};
+use ring::rand as secure_random;
 use serde::Serialize;
 
 use crate::{
@@ -70,8 +71,13 @@ impl SigningKey {
     }
 }
 
+/// A new key without its public part, because OpenSSL 3.0 reads no key in which ring and rcgen have put that.
 fn new_key() -> anyhow::Result<KeyPair> {
-    KeyPair::generate_for(&PKCS_ED25519).context("cannot make a key")
+    /// The head of a PKCS#8 key up to the seed. (RFC 8410, section 7)
+    const HEAD: &[u8] = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+    let seed = secure_random::generate::<[u8; 32]>(&secure_random::SystemRandom::new());
+    let seed = seed.map_err(|_| anyhow!("there is no randomness for a key"))?.expose();
+    KeyPair::try_from([HEAD, &seed].concat()).context("cannot make a key")
 }
 
 #[cfg(test)]
@@ -102,6 +108,19 @@ mod tests {
             key.sign(&serde_json::json!({})).is_ok(),
             "a PKCS#8 key without its public key signs as well"
         );
+    }
+
+    #[test]
+    fn a_new_key_is_written_in_the_form_that_openssl_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let made = SigningKey::of_file(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        // The same length and beginning as the example: version 1, and no public key after the private one.
+        let begin = PRIVATE.find("MC4").unwrap() + "MC4CAQAwBQYDK2VwBCIEI".len();
+        assert_eq!((text.replace('\r', "").len(), &text[..begin]), (PRIVATE.len(), &PRIVATE[..begin]));
+        assert_eq!(SigningKey::of_file(&path).unwrap().jwks().unwrap(), made.jwks().unwrap());
+        assert_ne!(SigningKey::new().unwrap().jwks().unwrap(), made.jwks().unwrap());
     }
 
     #[test]
