@@ -16,39 +16,58 @@ from conftest import TOOLS, missing, tool
 VERSIONS = ["1.30", "1.34", "1.37"]
 PORT, ADMIN = 50051, 9090
 OVERLAYS = [".", "overlays/dev", "overlays/prod"]
-COMPONENTS = ["autoscaling", "gateway", "metrics", "network-policy", "tls", "tokens"]
+COMPONENTS = ["autoscaling", "gateway", "jwt", "metrics", "mtls", "network-policy", "tls"]
+# Set-ups beside the overlays: their name, what they start from, and the components that are added.
+SETUPS = {
+    **{f"components/{name}": ("base", [name]) for name in COMPONENTS if name != "mtls"},
+    "components/tls, mtls": ("base", ["tls", "mtls"]),
+    "prod, tls": ("overlays/prod", ["tls"]),
+    "prod, tls, mtls": ("overlays/prod", ["tls", "mtls"]),
+    "prod, jwt": ("overlays/prod", ["jwt"]),
+    "prod, all": ("overlays/prod", ["tls", "mtls", "jwt", "gateway", "autoscaling"]),
+}
 NAMES = {"app.kubernetes.io/name": "ticker"}
+
+
+def build(directory):
+    """Runs the renderer: kubectl, or kustomize where prepare has built it because kubectl is missing or too old."""
+    kustomize = TOOLS / "bin" / "kustomize"
+    renderer = [str(kustomize), "build"] if kustomize.exists() else [tool("kubectl"), "kustomize"]
+    return subprocess.run([*renderer, str(directory)], capture_output=True, text=True)
 
 
 def render(directory):
     """The manifests as one YAML text."""
-    kubectl = ["kubectl", "kustomize", str(directory)]
-    try:
-        ran = subprocess.run(kubectl, capture_output=True, text=True)
-        if ran.returncode == 0:
-            return ran.stdout
-    except FileNotFoundError:
-        pass
-    # No kubectl, or one from before 1.21.
-    ran = subprocess.run([tool("kustomize", TOOLS / "bin"), "build", str(directory)], capture_output=True, text=True)
+    ran = build(directory)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
 
-def with_component(root, home, component):
-    """A set-up of the base and one component."""
+def with_components(root, home, start, components):
+    """A set-up of what it starts from and components."""
     shutil.copytree(root / "k8s", home / "k8s")
-    text = f"resources: [../base]\ncomponents: [../components/{component}]\n"
-    (home / "k8s" / "one").mkdir()
-    (home / "k8s" / "one" / "kustomization.yaml").write_text(text)
-    return home / "k8s" / "one"
+    listed = "".join(f"  - ../components/{name}\n" for name in components)
+    (home / "k8s" / "setup").mkdir()
+    (home / "k8s" / "setup" / "kustomization.yaml").write_text(f"resources: [../{start}]\ncomponents:\n{listed}")
+    return home / "k8s" / "setup"
 
 
-@pytest.fixture(scope="module", params=[*OVERLAYS, *(f"components/{name}" for name in COMPONENTS)])
-def rendered(request, root, tmp_path_factory):
-    if request.param in OVERLAYS:
-        return render(root / "k8s" / request.param)
-    return render(with_component(root, tmp_path_factory.mktemp("k8s"), request.param.removeprefix("components/")))
+@pytest.fixture(scope="module", params=[*OVERLAYS, *SETUPS])
+def setup(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def rendered(setup, root, tmp_path_factory):
+    if setup in OVERLAYS:
+        return render(root / "k8s" / setup)
+    return render(with_components(root, tmp_path_factory.mktemp("k8s"), *SETUPS[setup]))
+
+
+@pytest.fixture(scope="module")
+def components(setup):
+    """The components of the set-up beside those of its overlay."""
+    return SETUPS.get(setup, (setup, []))[1]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +94,7 @@ def environment(container):
 
 def is_core(each):
     """Whether Kubernetes itself defines the object."""
-    return not each["apiVersion"].startswith(("gateway.networking.k8s.io/", "monitoring.coreos.com/"))
+    return not each["apiVersion"].startswith(("cert-manager.io/", "gateway.networking.k8s.io/", "monitoring.coreos.com/"))
 
 
 def test_every_folder_is_rendered_by_a_test(root):
@@ -197,21 +216,123 @@ def test_whatever_names_a_port_names_one_of_the_pod(objects, container):
             assert rule["backendRefs"] == [{"name": "ticker", "port": PORT}]
 
 
-def test_probes_ask_the_port_that_serves(container):
-    assert container["startupProbe"]["grpc"] == {"port": PORT}
-    assert container["livenessProbe"]["grpc"] == {"port": PORT}, "the service '' is the server as a whole"
-    assert container["readinessProbe"]["grpc"] == {"port": PORT, "service": "ticker.v1.TickerStreamService"}
+def handler(probe):
+    """How a probe asks, which must be one way."""
+    found = {name: probe[name] for name in ("exec", "grpc", "httpGet", "tcpSocket") if name in probe}
+    assert len(found) == 1, found
+    return found
+
+
+def test_probes_ask_the_port_that_serves(container, components):
+    probes = [container[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+    startup, readiness, liveness = map(handler, probes)
+    if "tls" not in components:
+        assert startup == {"grpc": {"port": PORT}}
+        assert readiness == {"grpc": {"port": PORT, "service": "ticker.v1.TickerStreamService"}}
+        assert liveness == {"grpc": {"port": PORT}}, "the service '' is the server as a whole"
+        return
+    command = ["/ticker", "health", f"--endpoint=https://localhost:{PORT}", "--tls-ca=/etc/ticker/tls/ca.crt"]
+    identity = ["--cert=/etc/ticker/probe/tls.crt", "--key=/etc/ticker/probe/tls.key"] if "mtls" in components else []
+    assert startup == {"exec": {"command": [*command, *identity]}}
+    assert readiness == {"exec": {"command": [*command, "--service=ticker.v1.TickerStreamService", *identity]}}
+    assert liveness == {"httpGet": {"path": "/livez", "port": "admin"}}
+
+
+def test_the_command_of_a_probe_is_one_that_the_program_has(container, binary):
+    commands = [probe["exec"]["command"] for name, probe in container.items() if name.endswith("Probe") and "exec" in probe]
+    shown = subprocess.run([binary, "health", "--help"], capture_output=True, text=True, check=True).stdout
+    for program, command, *flags in commands:
+        assert (program, command) == ("/ticker", "health")
+        for flag in flags:
+            assert re.search(rf"^ +(-\w, )?{flag.partition('=')[0]} ", shown, re.MULTILINE), flag
+
+
+def test_a_probe_outlasts_the_timeout_of_its_command(container, binary):
+    shown = subprocess.run([binary, "health", "--help"], capture_output=True, text=True, check=True).stdout
+    timeout = int(re.search(r"TICKER_HEALTH_TIMEOUT=\]\s+\[default: (\d+)s\]", shown).group(1))
+    for name, probe in container.items():
+        if name.endswith("Probe") and "exec" in probe:
+            assert probe["timeoutSeconds"] > timeout, name
+
+
+def test_mutual_tls_without_tls_is_not_rendered(root, tmp_path):
+    ran = build(with_components(root, tmp_path, "overlays/prod", ["mtls"]))
+    assert ran.returncode != 0
+    assert "startupProbe/exec/command" in ran.stderr
+
+
+def mounted(pod, container):
+    """The objects whose files are in the container, by directory."""
+    volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
+    found = {}
+    for mount in container.get("volumeMounts", []):
+        assert mount["readOnly"] is True
+        assert "subPath" not in mount, "files of a subPath are never renewed"
+        volume = volumes.pop(mount["name"])
+        sources = volume["projected"]["sources"] if "projected" in volume else [volume]
+        for source in sources:
+            assert "optional" not in json.dumps(source), "a pod without its files must not start"
+            names = [
+                ("Secret", source["secret"].get("secretName") or source["secret"]["name"])
+                if "secret" in source
+                else ("ConfigMap", source["configMap"]["name"])
+            ]
+            found.setdefault(mount["mountPath"], []).extend(names)
+    assert not volumes, "each volume is mounted"
+    return found
+
+
+def test_every_file_of_a_setting_or_probe_is_mounted(pod, container, environment, components):
+    expected = {}
+    if "tls" in components:
+        expected["/etc/ticker/tls"] = [("Secret", "ticker-tls")]
+    if "mtls" in components:
+        expected["/etc/ticker/client-ca"] = [("ConfigMap", "ticker-client-ca")]
+        expected["/etc/ticker/probe"] = [("Secret", "ticker-probe")]
+    if "jwt" in components:
+        expected["/etc/ticker/auth"] = [("Secret", "ticker-auth"), ("ConfigMap", "ticker-roles")]
+    assert mounted(pod, container) == expected
+    commands = [probe.get("exec", {}).get("command", []) for name, probe in container.items() if name.endswith("Probe")]
+    named = [word for word in [*environment.values(), *(word for command in commands for word in command)] if "/etc/" in word]
+    directories = {word.partition("=")[2] or word for word in named}
+    assert {file.rpartition("/")[0] for file in directories} == set(expected)
+    # Files of a Secret belong to root and the group of the pod.
+    assert pod["spec"]["securityContext"].get("fsGroup") == (65532 if expected else None)
+
+
+def test_a_certificate_is_for_every_name_of_the_server(objects, components):
+    certificates = {name: each["spec"] for (kind, name), each in objects.items() if kind == "Certificate"}
+    assert set(certificates) == {name for name, of in [("ticker", "tls"), ("ticker-probe", "mtls")] if of in components}
+    if "ticker" in certificates:
+        services = [name for kind, name in objects if kind == "Service"]
+        endings = ["", ".market", ".market.svc", ".market.svc.cluster.local"]
+        expected = {"localhost", *(name + ending for name in services for ending in endings)}
+        assert set(certificates["ticker"]["dnsNames"]) == expected
+        assert certificates["ticker"]["secretName"] == "ticker-tls"
+        assert "server auth" in certificates["ticker"]["usages"]
+    if "ticker-probe" in certificates:
+        assert certificates["ticker-probe"]["uris"] == ["spiffe://cluster.local/ns/market/sa/ticker-probe"]
+        assert certificates["ticker-probe"]["secretName"] == "ticker-probe"
+        assert "client auth" in certificates["ticker-probe"]["usages"]
+
+
+def test_services_say_whether_their_port_is_encrypted(objects, components):
+    expected = "https" if "tls" in components else "kubernetes.io/h2c"
+    for name in ("ticker", "ticker-headless"):
+        assert [port["appProtocol"] for port in objects["Service", name]["spec"]["ports"]] == [expected]
 
 
 def test_the_pod_is_restricted(pod, container):
     """The profile `restricted` of the Pod Security Standards."""
     spec = pod["spec"]
-    assert spec["securityContext"] == {
+    expected = {
         "runAsNonRoot": True,
         "runAsUser": 65532,
         "runAsGroup": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+    assert spec["securityContext"].items() >= expected.items()
+    assert spec["securityContext"].keys() - expected.keys() <= {"fsGroup"}
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -230,11 +351,11 @@ def test_memory_and_disk_are_limited_and_cpu_is_not(container):
     assert set(container["resources"]["requests"]) == {"cpu", "memory", "ephemeral-storage"}
 
 
-def test_every_setting_is_one_that_the_server_reads(environment, objects, binary):
+def test_every_setting_is_one_that_the_server_reads(environment, container, objects, binary):
     shown = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True, check=True).stdout
     known = set(re.findall(r"env: (TICKER_\w+)=", shown)) | {"TICKER_LOG"}
     assert len(known) > 15
-    configured = [each["data"] for key, each in objects.items() if key[0] == "ConfigMap" and "dashboard" not in key[1]]
+    configured = [objects["ConfigMap", source["configMapRef"]["name"]]["data"] for source in container["envFrom"]]
     for name in [*environment, *(name for data in configured for name in data)]:
         assert name in known, f"{name} is none of {sorted(known)}"
 
@@ -273,7 +394,7 @@ def test_the_number_of_replicas_has_one_owner(objects):
 
 
 def test_the_route_leads_to_every_service_of_the_server(root, tmp_path, server):
-    rendered = render(with_component(root, tmp_path, "gateway"))
+    rendered = render(with_components(root, tmp_path, "base", ["gateway"]))
     (route,) = [each for each in yaml.safe_load_all(rendered) if each["kind"] == "GRPCRoute"]
     routed = {match["method"]["service"] for match in route["spec"]["rules"][0]["matches"]}
     listed = subprocess.run(
@@ -283,7 +404,7 @@ def test_the_route_leads_to_every_service_of_the_server(root, tmp_path, server):
 
 
 def test_the_dashboard_of_the_config_map_is_the_file(root, tmp_path):
-    rendered = render(with_component(root, tmp_path, "metrics"))
+    rendered = render(with_components(root, tmp_path, "base", ["metrics"]))
     (found,) = [each for each in yaml.safe_load_all(rendered) if each["metadata"]["name"] == "ticker-dashboard"]
     file = root / "k8s" / "components" / "metrics" / "dashboard.json"
     assert json.loads(found["data"]["ticker.json"]) == json.loads(file.read_text())
