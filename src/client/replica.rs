@@ -3,7 +3,7 @@
 use std::{error::Error, io, iter, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::uri::PathAndQuery;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Status, Streaming, client::Grpc, service::interceptor::InterceptedService, transport::Channel,
@@ -40,6 +40,8 @@ type Authorized = InterceptedService<Channel, Authorization>;
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long the answer to an HTTP/2 ping may take.
 const PING_ANSWER: Duration = Duration::from_secs(10);
+/// Interval of the checks whether there is a fresh token.
+const TOKEN_CHECKS: Duration = Duration::from_secs(1);
 /// Flow control window of a stream, in bytes: one or two thousand ticks. Ticks that wait in the connection are old, and
 /// delay the newest.
 const WINDOW: u32 = 128 * 1024;
@@ -85,7 +87,7 @@ impl Replica {
     /// # Errors
     /// There is no token.
     pub(super) async fn service(&self) -> Result<TickerStreamServiceClient<Authorized>, ClientError> {
-        Ok(TickerStreamServiceClient::new(self.authorized().await?))
+        Ok(TickerStreamServiceClient::new(self.authorized(self.token().await?)?))
     }
 
     /// A fresh token; `None` when the client sends none.
@@ -97,8 +99,20 @@ impl Replica {
         provider.token().await.map(Some).map_err(|source| self.without_token(source))
     }
 
-    async fn authorized(&self) -> Result<Authorized, ClientError> {
-        let authorization = Authorization::of(self.token().await?);
+    /// Waits until there is another token than one that was used. A token that cannot be read may be about to be replaced.
+    pub(super) async fn token_other_than(&self, used: Option<String>) -> Option<String> {
+        loop {
+            if let Ok(token) = self.token().await
+                && token != used
+            {
+                return token;
+            }
+            sleep(TOKEN_CHECKS).await;
+        }
+    }
+
+    fn authorized(&self, token: Option<String>) -> Result<Authorized, ClientError> {
+        let authorization = Authorization::of(token);
         let authorization = authorization.map_err(|source| self.without_token(source))?;
         Ok(InterceptedService::new(self.channel.clone(), authorization))
     }
@@ -123,16 +137,18 @@ impl Replica {
 
     pub(super) async fn ticker_stream(
         &self,
+        token: Option<String>,
         requests: ReceiverStream<TickerStreamRequest>,
     ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
-        self.answered(self.service().await?.ticker_stream(requests)).await
+        let mut service = TickerStreamServiceClient::new(self.authorized(token)?);
+        self.answered(service.ticker_stream(requests)).await
     }
 
     pub(super) async fn health(
         &self,
         request: HealthCheckRequest,
     ) -> Result<HealthCheckResponse, ClientError> {
-        let channel = self.authorized().await?;
+        let channel = self.authorized(self.token().await?)?;
         let call = async {
             let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
             ready(channel).await?.unary(Request::new(request), path, ProstCodec::default()).await
@@ -143,9 +159,10 @@ impl Replica {
     /// Opens a watch. Its responses decode as those of a stream: they have the same field numbers.
     pub(super) async fn watch(
         &self,
+        token: Option<String>,
         request: WatchRequest,
     ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
-        let channel = self.authorized().await?;
+        let channel = self.authorized(token)?;
         let call = async {
             let path = PathAndQuery::from_static("/ticker.v1.TickerStreamService/Watch");
             ready(channel).await?.server_streaming(Request::new(request), path, ProstCodec::default()).await

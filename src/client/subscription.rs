@@ -179,8 +179,7 @@ impl Subscription {
     fn handle(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), ClientError> {
         let Some(stream) = &mut self.live else { return Ok(()) };
         // A fresh token is for the next stream, if this one cannot take it.
-        let leaves =
-            matches!(message, Message::Draining | Message::TokenExpiring | Message::Authenticated(false));
+        let leaves = matches!(message, Message::Draining | Message::Authenticated(false));
         if let Err(unsuitable) = self.resume.take(message, || stream.answered(), events) {
             let error = unsuitable.of(stream);
             return self.lose(error, events);

@@ -53,6 +53,17 @@ impl Expiry {
         }))
     }
 
+    /// Takes a fresh token. If the client was warned, and the fresh token expires no later than the last one, the client is not
+    /// warned again: it may have no better token, and would send it again and again.
+    pub(super) fn replace(&mut self, token: Option<&Token>, expires_later: bool) {
+        let before =
+            std::mem::replace(self, Self::of(token)).0.filter(|before| before.is_warned && !expires_later);
+        if let (Some(before), Some(pending)) = (before, &mut self.0) {
+            (pending.is_warned, pending.owes_warning) = (true, before.owes_warning);
+            pending.alarm.as_mut().reset(pending.end);
+        }
+    }
+
     /// What is due now. Called for every frame, so it only looks at the timer; the task is woken when something is due.
     pub(super) fn due(&mut self, cx: &mut Context<'_>) -> Option<Due> {
         let pending = self.0.as_mut()?;

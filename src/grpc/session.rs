@@ -100,9 +100,11 @@ impl Session {
     /// The token is not accepted, or its subject is another one. Nothing has changed.
     pub(super) fn authenticate(&mut self, token: &str) -> Result<(), Failure> {
         let authentication = self.context.server().authentication();
-        self.caller = authentication.renew(&self.caller, token, self.context.origin(), &self.tape)?;
+        let fresh = authentication.renew(&self.caller, token, self.context.origin(), &self.tape)?;
+        let expires = |caller: &Caller| caller.token().map(|token| token.expires);
+        self.expiry.replace(fresh.token(), expires(&fresh) > expires(&self.caller));
+        self.caller = fresh;
         self.worker.tape = self.caller.visible(self.tape.clone());
-        self.expiry = Expiry::of(self.caller.token());
         Ok(())
     }
 

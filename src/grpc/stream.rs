@@ -64,6 +64,8 @@ pub(super) struct TickStream<C: StreamHandler, B> {
     is_behind: bool,
     /// Answers that are being sent.
     answers: Bytes,
+    /// The client is to be told that its token expires soon.
+    owes_notice: bool,
     unsent: Unsent,
     deadline: Option<Pin<Box<Sleep>>>,
     state: State,
@@ -102,6 +104,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
             busy: None,
             is_behind: false,
             answers: Bytes::new(),
+            owes_notice: false,
             deadline: deadline.map(Box::pin),
             state: State::Live,
             last_len: 0,
@@ -175,7 +178,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
         }
         while let Some(due) = self.session.expiry.due(cx) {
             match due {
-                Due::Warning => self.handler.write_expiring(&self.session, out),
+                Due::Warning => self.owes_notice = true,
                 Due::End => return Poll::Ready(Err(Failure::Unauthenticated(Refusal::Expired).into())),
             }
         }
@@ -193,6 +196,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
             Poll::Ready(turn) => self.work(cx, turn),
             Poll::Pending => Ok(()),
         };
+        self.write_notice();
         self.write_answers(out);
         // Answers to requests that have been read go before ticks.
         let is_held = self.handler.has_request() || self.session.is_subscribing_first();
@@ -215,6 +219,18 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
                 }
                 if out.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) }
             }
+        }
+    }
+
+    /// Appends the notice that the token expires to the answers, of which a part may have been sent. The first message of a
+    /// stream with one request is the answer to it.
+    fn write_notice(&mut self) {
+        let is_answered = !C::ONE_REQUEST || self.requests.is_none() && !self.handler.has_request();
+        if self.owes_notice && is_answered {
+            self.owes_notice = false;
+            let mut notice = Vec::new();
+            self.handler.write_expiring(&self.session, &mut notice);
+            self.session.outbox.append(&mut notice);
         }
     }
 

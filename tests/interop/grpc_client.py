@@ -16,12 +16,22 @@ HEALTH = "grpc.health.v1.Health"
 
 
 class Client:
-    """One connection, which no other client in this process shares."""
+    """One connection, which no other client in this process shares. `tls` are channel credentials. `token` is sent with
+    each call. `contract` is the descriptor pool of another client, for a server without reflection."""
 
-    def __init__(self, address):
-        self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
-        self.reflection = ProtoReflectionDescriptorDatabase(self.channel)
-        self.pool = DescriptorPool(self.reflection)
+    def __init__(self, address, tls=None, token=None, contract=None):
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.metadata = []
+        if tls and token:
+            tls = grpc.composite_channel_credentials(tls, grpc.access_token_call_credentials(token))
+        elif token:
+            # grpcio sends call credentials over TLS only.
+            self.metadata = [("authorization", f"Bearer {token}")]
+        if tls:
+            self.channel = grpc.secure_channel(address, tls, options)
+        else:
+            self.channel = grpc.insecure_channel(address, options)
+        self.pool = contract or DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
 
     def __enter__(self):
         return self
@@ -38,6 +48,7 @@ class Client:
         """Calls a method of any shape. `requests` is a dictionary, or for a stream of requests an iterable of
         them; with `raw` they are bytes, sent as they are."""
         described = self.pool.FindServiceByName(service).FindMethodByName(method)
+        options.setdefault("metadata", self.metadata)
         shape = "_".join(
             "stream" if streams else "unary" for streams in (described.client_streaming, described.server_streaming)
         )

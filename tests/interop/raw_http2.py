@@ -19,7 +19,10 @@ def begin(connection, address, path, body, headers=(), stream=1, end_stream=True
         "content-type": "application/grpc",
     }
     connection.send_headers(stream, list((usual | dict(headers)).items()))
-    connection.send_data(stream, body, end_stream)
+    *pieces, last = [body[at : at + 16_384] for at in range(0, len(body), 16_384)] or [b""]
+    for piece in pieces:
+        connection.send_data(stream, piece)
+    connection.send_data(stream, last, end_stream)
 
 
 def connect(address, timeout=10):

@@ -31,8 +31,10 @@ pub(super) struct ReplicaStream {
     watchdog: Interval,
     /// Ticks of the watchdog since the last message.
     missed: u32,
-    /// Gets a fresh token for the stream.
-    renewal: Option<Task<Result<Option<String>, ClientError>>>,
+    /// The token of the stream.
+    token: Option<String>,
+    /// Waits for a fresh token.
+    renewal: Option<Task<Option<String>>>,
 }
 
 impl ReplicaStream {
@@ -50,6 +52,7 @@ impl ReplicaStream {
         requests: Requests,
         settings: &Settings,
     ) -> Result<(Self, Message), ClientError> {
+        let token = replica.token().await?;
         let (asked, held, responses) = match requests {
             Requests::TickerStream(subscriptions) => {
                 let asked = subscriptions.iter().map(|request| request.symbols.clone()).collect();
@@ -59,11 +62,12 @@ impl ReplicaStream {
                     let _ = held
                         .try_send(TickerStreamRequest { request_id, verb: Some(Verb::Subscribe(request)) });
                 }
-                let call = replica.ticker_stream(ReceiverStream::new(outgoing));
+                let call = replica.ticker_stream(token.clone(), ReceiverStream::new(outgoing));
                 (asked, Some(held), call.await?)
             }
             Requests::Watch(request) => {
-                (VecDeque::from([request.symbols.clone()]), None, replica.watch(request).await?)
+                let asked = VecDeque::from([request.symbols.clone()]);
+                (asked, None, replica.watch(token.clone(), request).await?)
             }
         };
         // An interval must not be zero.
@@ -80,6 +84,7 @@ impl ReplicaStream {
             silence_timeout: settings.silence_timeout,
             watchdog,
             missed: 0,
+            token,
             renewal: None,
         };
         let first = timeout(settings.answer_timeout, stream.next()).await;
@@ -112,9 +117,9 @@ impl ReplicaStream {
     pub(super) async fn next(&mut self) -> Result<Message, ClientError> {
         loop {
             match self.receive().await? {
-                Message::TokenExpiring if self.requests.is_some() && self.renewal.is_none() => {
-                    let replica = self.replica.clone();
-                    self.renewal = Some(Box::pin(async move { replica.token().await }));
+                Message::TokenExpiring => {
+                    let (replica, used) = (self.replica.clone(), self.token.clone());
+                    self.renewal = Some(Box::pin(async move { replica.token_other_than(used).await }));
                 }
                 Message::Authenticated(true) => {}
                 message => return Ok(message),
@@ -129,15 +134,13 @@ impl ReplicaStream {
                 received = self.responses.message() => break received,
                 token = renewed(&mut self.renewal) => {
                     self.renewal = None;
-                    match (token, &self.requests) {
-                        (Ok(Some(token)), Some(requests)) => {
-                            let verb = Some(Verb::Authenticate(Authenticate { token }));
-                            // Without room or without a token, another stream is opened with a fresh one.
-                            if requests.try_send(TickerStreamRequest { request_id: 0, verb }).is_err() {
-                                return Ok(Message::TokenExpiring);
-                            }
-                        }
-                        _ => return Ok(Message::TokenExpiring),
+                    self.token.clone_from(&token);
+                    let verb = token.map(|token| Verb::Authenticate(Authenticate { token }));
+                    let authenticate = TickerStreamRequest { request_id: 0, verb };
+                    // A watch takes no requests, and a stream without room does not take this one: another stream is opened
+                    // with the fresh token.
+                    if self.requests.as_ref().is_none_or(|requests| requests.try_send(authenticate).is_err()) {
+                        return Ok(Message::Authenticated(false));
                     }
                 }
                 _ = self.watchdog.tick() => {
@@ -165,9 +168,7 @@ impl ReplicaStream {
     }
 }
 
-async fn renewed(
-    renewal: &mut Option<Task<Result<Option<String>, ClientError>>>,
-) -> Result<Option<String>, ClientError> {
+async fn renewed(renewal: &mut Option<Task<Option<String>>>) -> Option<String> {
     match renewal {
         Some(renewal) => renewal.await,
         None => std::future::pending().await,

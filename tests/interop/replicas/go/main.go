@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/resolver/dns"
 	"google.golang.org/grpc/status"
 
@@ -57,6 +56,8 @@ func main() {
 	contract := flag.String("contract", "v1", "v1 or gogen")
 	own := flag.String("own", "", "program to watch with, in place of grpc-go; the target is then an endpoint")
 	seconds := flag.Float64("seconds", 0, "time to run; 0 for until the input is closed")
+	calls := flag.Bool("calls", true, "whether each channel asks for last prices beside the streams")
+	secured := securityFlags()
 	flag.Parse()
 
 	// The default of 30 s would hide a replica that was added for longer than this test runs.
@@ -92,15 +93,18 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	options, err := secured.dialOptions()
+	if err != nil {
+		panic(err)
+	}
+	options = append(options, grpc.WithDefaultServiceConfig(string(text)))
 	for number := range *channels {
-		channel, err := grpc.NewClient(*target,
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultServiceConfig(string(text)))
+		channel, err := grpc.NewClient(*target, options...)
 		if err != nil {
 			panic(err)
 		}
 		channel.Connect()
-		if *contract == "v1" {
+		if *contract == "v1" && *calls {
 			running.Add(1)
 			go func() { defer running.Done(); call(ctx, v1.NewTickerStreamServiceClient(channel), all) }()
 		}
