@@ -151,8 +151,9 @@ impl std::fmt::Debug for FiveMinutes {
 
 impl TokenProvider for FiveMinutes {
     fn token(&self) -> Task<io::Result<String>> {
-        self.0.1.fetch_add(1, Relaxed);
-        let token = self.0.0.token("me", "ticker:read", 5 * MINUTE);
+        // The time on the wall stands still in this test, so a later token has to say that it expires later.
+        let number = self.0.1.fetch_add(1, Relaxed) as u64;
+        let token = self.0.0.token("me", "ticker:read", 5 * MINUTE + Duration::from_secs(number));
         Box::pin(async { Ok(token) })
     }
 }
