@@ -1,6 +1,10 @@
 //! TLS of a client.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -84,7 +88,7 @@ impl Tls {
     }
 }
 
-fn certificates_of(file: &PathBuf) -> io::Result<Vec<CertificateDer<'static>>> {
+fn certificates_of(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -92,10 +96,10 @@ fn certificates_of(file: &PathBuf) -> io::Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-fn read(file: &PathBuf) -> io::Result<Vec<u8>> {
+fn read(file: &Path) -> io::Result<Vec<u8>> {
     fs::read(file).map_err(|error| in_file(file, &error.to_string()))
 }
 
-fn in_file(file: &PathBuf, problem: &str) -> io::Error {
+fn in_file(file: &Path, problem: &str) -> io::Error {
     io::Error::other(format!("{}: {problem}", file.display()))
 }

@@ -1,26 +1,30 @@
 //! Authentication and authorization, in one place for all RPCs: who calls, and whether the RPC is allowed.
 
+mod failures;
+mod origin;
+mod verified;
+
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use http::{HeaderMap, header};
-use sha2::{Digest, Sha256};
-use tracing::{debug, info};
+use tracing::debug;
 
+pub(super) use self::origin::Origin;
+use self::{failures::Failures, verified::Verified};
 use super::{
     Rpc,
     caller::Caller,
     caller_name::CallerName,
+    requirement::Requirement,
     status::Failure,
     usage::{CallerLimits, Usages},
 };
 use crate::{
     access::{Grant, Plan, Refusal, Token, Tokens, VisibleTape},
     metrics::Counter,
-    rate::Rate,
     tape::Tape,
 };
 
@@ -29,45 +33,11 @@ pub struct Authentication {
     /// `None` when nobody has to authenticate.
     tokens: Option<Arc<Tokens>>,
     usages: Usages,
-    verified: Mutex<Verified>,
+    verified: Verified,
     /// What is visible with each grant, while a caller has it.
     views: Mutex<HashMap<Grant, Weak<VisibleTape>>>,
-    /// Failures by address, while they are counted.
-    failures: Mutex<HashMap<IpAddr, Rate>>,
-    /// Lines of the log about failures.
-    log: Mutex<Rate>,
+    failures: Failures,
     accepted: Counter,
-    /// By the place of the reason in [`Refusal::ALL`].
-    refused: [Counter; Refusal::ALL.len()],
-}
-
-/// The callers whose tokens were verified lately, by the SHA-256 of the token, so that no token is kept.
-#[derive(Default)]
-struct Verified {
-    generation: u64,
-    callers: HashMap<[u8; 32], Caller>,
-}
-
-/// What an RPC needs of its caller, when callers have to authenticate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Requirement {
-    /// Nothing.
-    Nothing,
-    /// A token, whatever it allows.
-    Token,
-    /// A scope of `ticker:read`.
-    Read,
-    /// The scope `ticker:publish`.
-    Publish,
-}
-
-/// Where a request comes from.
-#[derive(Clone, Copy)]
-pub(super) struct Origin<'a> {
-    /// The address of the peer; `None` on a network without addresses.
-    pub(super) peer: Option<SocketAddr>,
-    /// The name in the certificate of the client, if it has shown one.
-    pub(super) certificate: Option<&'a str>,
 }
 
 /// What is known of the caller of a request before any cryptography.
@@ -80,59 +50,16 @@ pub(super) enum Claimed<'a> {
     Unverified(&'a str),
 }
 
-impl Rpc {
-    /// What the RPC needs of its caller. There is no default: a new RPC has to be added here.
-    pub fn requirement(self) -> Requirement {
-        match self {
-            Self::HealthCheck => Requirement::Nothing,
-            Self::HealthWatch | Self::Reflection | Self::ReflectionAlpha | Self::Other => Requirement::Token,
-            Self::GogenTickerStream
-            | Self::TickerStream
-            | Self::Watch
-            | Self::ListInstruments
-            | Self::GetLastPrices
-            | Self::GetTape
-            | Self::ListTicks
-            | Self::ListCandles
-            | Self::DigestTicks => Requirement::Read,
-            Self::Publish => Requirement::Publish,
-        }
-    }
-}
-
-impl Requirement {
-    fn check(self, grant: &Grant) -> Result<(), Failure> {
-        match self {
-            Self::Read if !grant.reads_something() => Err(Failure::Forbidden("ticker:read")),
-            Self::Publish if !grant.publishes() => Err(Failure::Forbidden("ticker:publish")),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl Authentication {
-    /// Most callers whose verified tokens are kept.
-    const MOST_VERIFIED: usize = 10_000;
-    /// Failures of one address in a second, after which no token of it is verified that was not verified before.
-    const FAILURES_PER_SECOND: f64 = 1.0;
-    /// Failures of one address that may come at once.
-    const MOST_FAILURES: f64 = 20.0;
-    /// Most addresses whose failures are counted.
-    const MOST_ADDRESSES: usize = 10_000;
-    /// Lines of the log in a second about failures.
-    const LINES_PER_SECOND: f64 = 10.0;
-
     /// With tokens, every caller needs one that they accept. Without, nobody has to authenticate.
     pub fn new(tokens: Option<Arc<Tokens>>, limits: CallerLimits) -> Self {
         Self {
             tokens,
             usages: Usages::new(limits),
-            verified: Mutex::default(),
+            verified: Verified::default(),
             views: Mutex::default(),
-            failures: Mutex::default(),
-            log: Mutex::new(Rate::new(Self::LINES_PER_SECOND, Self::LINES_PER_SECOND)),
+            failures: Failures::new(),
             accepted: Counter::default(),
-            refused: Default::default(),
         }
     }
 
@@ -151,13 +78,13 @@ impl Authentication {
         let Some(tokens) = self.tokens.as_ref().filter(|_| requirement != Requirement::Nothing) else {
             return Ok(Claimed::WithoutToken);
         };
-        let token = bearer(headers).map_err(|refusal| self.refuse(refusal, origin))?;
-        match self.verified_before(tokens, token) {
+        let token = bearer(headers).map_err(|refusal| self.failures.note(refusal, origin))?;
+        match self.verified.caller(tokens, token) {
             Some(caller) => {
                 requirement.check(caller.grant())?;
                 Ok(Claimed::Known(caller))
             }
-            None if self.has_failed_often(origin) => Err(Failure::TooManyFailures),
+            None if self.failures.are_too_many(origin) => Err(Failure::TooManyFailures),
             None => Ok(Claimed::Unverified(token)),
         }
     }
@@ -189,13 +116,13 @@ impl Authentication {
         origin: Origin<'_>,
         tape: &Arc<dyn Tape>,
     ) -> Result<Caller, Failure> {
-        if self.has_failed_often(origin) {
+        if self.failures.are_too_many(origin) {
             return Err(Failure::TooManyFailures);
         }
         let fresh = self.caller_of(token, origin, tape)?;
         match fresh.name() == caller.name() {
             true => Ok(fresh),
-            false => Err(self.refuse(Refusal::Subject, origin)),
+            false => Err(self.failures.note(Refusal::Subject, origin)),
         }
     }
 
@@ -212,9 +139,7 @@ impl Authentication {
 
     /// How many authentications there were, by result.
     pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let refused = Refusal::ALL.into_iter().zip(&self.refused);
-        let refused = refused.map(|(refusal, count)| (refusal.name(), count.get()));
-        std::iter::once(("accepted", self.accepted.get())).chain(refused)
+        std::iter::once(("accepted", self.accepted.get())).chain(self.failures.totals())
     }
 
     /// How many callers hold streams or subscriptions, or were verified lately.
@@ -222,30 +147,15 @@ impl Authentication {
         self.usages.count()
     }
 
-    /// The caller of a token, unless it has to be verified again.
-    fn verified_before(&self, tokens: &Tokens, token: &str) -> Option<Caller> {
-        let caller = self.lock_verified(tokens).callers.get(&digest(token)).cloned()?;
-        caller.token().is_some_and(|token| tokens.is_valid(token)).then_some(caller)
-    }
-
     fn caller_of(&self, token: &str, origin: Origin<'_>, tape: &Arc<dyn Tape>) -> Result<Caller, Failure> {
         let Some(tokens) = &self.tokens else { return Err(Failure::NoTokens) };
         // Before the token is verified: if the keys are replaced meanwhile, it is verified again next time.
         let generation = tokens.generation();
-        let verified = tokens.verify(token).map_err(|refusal| self.refuse(refusal, origin))?;
+        let verified = tokens.verify(token).map_err(|refusal| self.failures.note(refusal, origin))?;
         self.accepted.add(1);
         debug!(peer = origin.peer.map(display), subject = &*verified.subject, "accepted a token");
         let caller = self.caller(verified, tape);
-        let cache = &mut *self.lock_verified(tokens);
-        if cache.callers.len() >= Self::MOST_VERIFIED {
-            cache.callers.retain(|_, caller| caller.token().is_some_and(|token| tokens.is_valid(token)));
-            if cache.callers.len() >= Self::MOST_VERIFIED {
-                cache.callers.clear();
-            }
-        }
-        if cache.generation == generation {
-            cache.callers.insert(digest(token), caller.clone());
-        }
+        self.verified.keep(tokens, generation, token, &caller);
         Ok(caller)
     }
 
@@ -267,57 +177,6 @@ impl Authentication {
         views.insert(grant.clone(), Arc::downgrade(&view));
         view
     }
-
-    /// Counts and logs a failure. The token is not in the log.
-    fn refuse(&self, refusal: Refusal, origin: Origin<'_>) -> Failure {
-        self.refused[refusal as usize].add(1);
-        // Who forgets the token costs nothing, and must not lock out others of its address.
-        if let Some(peer) = origin.peer.filter(|_| refusal != Refusal::Missing) {
-            self.rate_of(peer.ip(), |failures| failures.take(1.0));
-        }
-        if self.log.lock().unwrap_or_else(PoisonError::into_inner).take(1.0) {
-            info!(
-                peer = origin.peer.map(display),
-                certificate = origin.certificate,
-                reason = refusal.name(),
-                "refused a token"
-            );
-        }
-        Failure::Unauthenticated(refusal)
-    }
-
-    fn has_failed_often(&self, origin: Origin<'_>) -> bool {
-        let Some(peer) = origin.peer else { return false };
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.get_mut(&peer.ip()).is_some_and(|failures| !failures.has_some())
-    }
-
-    fn rate_of<T>(&self, address: IpAddr, act: impl FnOnce(&mut Rate) -> T) -> T {
-        let failures = &mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= Self::MOST_ADDRESSES && !failures.contains_key(&address) {
-            failures.retain(|_, failures| !failures.is_full());
-            if failures.len() >= Self::MOST_ADDRESSES {
-                failures.clear();
-            }
-        }
-        act(failures
-            .entry(address)
-            .or_insert_with(|| Rate::new(Self::FAILURES_PER_SECOND, Self::MOST_FAILURES)))
-    }
-
-    /// The verified tokens, without those of keys that were replaced.
-    fn lock_verified(&self, tokens: &Tokens) -> MutexGuard<'_, Verified> {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        let generation = tokens.generation();
-        if verified.generation != generation {
-            *verified = Verified { generation, callers: HashMap::new() };
-        }
-        verified
-    }
-}
-
-fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token).into()
 }
 
 /// The token of a request. (RFC 6750, section 2.1)
@@ -340,39 +199,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use prost::Message;
-
     use super::*;
-
-    #[test]
-    fn every_method_of_every_service_needs_something_that_was_decided() {
-        let sets = [
-            crate::contract::DESCRIPTORS,
-            tonic_health::pb::FILE_DESCRIPTOR_SET,
-            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-        ];
-        let mut open = BTreeSet::new();
-        for set in sets {
-            let files = prost_types::FileDescriptorSet::decode(set).unwrap();
-            for file in &files.file {
-                for service in &file.service {
-                    for method in &service.method {
-                        let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
-                        let rpc = Rpc::of_path(&format!("/{name}"));
-                        assert_ne!(rpc, Rpc::Other, "{name} has no requirement of its own");
-                        if rpc.requirement() == Requirement::Nothing {
-                            open.insert(name);
-                        }
-                    }
-                }
-            }
-        }
-        assert_eq!(open.into_iter().collect::<Vec<_>>(), ["grpc.health.v1.Health/Check"]);
-        assert_eq!(Rpc::Other.requirement(), Requirement::Token);
-    }
 
     #[test]
     fn exactly_one_bearer_token_of_limited_length_is_read() {
