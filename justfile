@@ -28,6 +28,10 @@ advisories: prepare
 test:
     cargo test --locked
 
+# Mutations of valid inputs: tokens, keys, roles, instruments, recordings, requests. So many of each; FUZZ_SEED repeats a run.
+fuzz cases="1000000":
+    FUZZ_CASES={{ cases }} cargo test --release --locked --test fuzz -- --nocapture
+
 # Real clients against the release binary, then the image and the manifests. Arguments go to pytest.
 interop *arguments: prepare release
     {{ venv }}/pytest tests/interop --ignore tests/interop/abuse {{ arguments }}
