@@ -4,7 +4,7 @@ use std::{io, net::TcpStream, thread};
 
 use rustls::pki_types::CertificateDer;
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     runtime,
     sync::mpsc,
     task::JoinSet,
@@ -30,6 +30,8 @@ pub(super) struct Handshakes(mpsc::Sender<(TcpStream, Admitted, Handover)>);
 const HANDSHAKE: u8 = 0x16;
 /// Bytes of TLS that a connection may hold unsent. Small, because newer ticks wait behind them.
 const MAX_UNSENT: usize = 16 * 1024;
+/// Bytes that are read of a client that is refused.
+const MAX_UNREAD: u64 = 64 * 1024;
 
 impl Handshakes {
     /// Starts the thread. It ends when this is dropped.
@@ -120,20 +122,23 @@ async fn refuse(io: &mut (impl tokio::io::AsyncRead + AsyncWrite + Unpin), why: 
         Opening::Http1(begun) => http1::answer(io, begun, http1::Scheme::Https).await,
         Opening::Http2(_) => {
             io.write_all(&goaway(why)).await?;
-            io.shutdown().await
+            io.shutdown().await?;
+            // A connection that is closed with unread bytes is reset, and the client may lose the reason. How the client closes
+            // it does not matter.
+            let _ = tokio::io::copy(&mut io.take(MAX_UNREAD), &mut tokio::io::sink()).await;
+            Ok(())
         }
         Opening::Tls | Opening::Unknown | Opening::Closed => Ok(()),
     }
 }
 
-/// Empty SETTINGS, and GOAWAY with the error INADEQUATE_SECURITY. (RFC 9113, sections 6.5, 6.8 and 7)
+/// GOAWAY with the error INADEQUATE_SECURITY. (RFC 9113, sections 6.8 and 7) No SETTINGS go before it: clients of gRPC take a
+/// connection with SETTINGS for a good one, and would connect again at once, for ever.
 fn goaway(why: &str) -> Vec<u8> {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const GOAWAY: u8 = 7;
     const INADEQUATE_SECURITY: u32 = 0xc;
     let length = 8 + why.len() as u32;
-    let mut bytes = SETTINGS.to_vec();
-    bytes.extend_from_slice(&length.to_be_bytes()[1..]);
+    let mut bytes = length.to_be_bytes()[1..].to_vec();
     bytes.extend_from_slice(&[GOAWAY, 0, 0, 0, 0, 0]);
     bytes.extend_from_slice(&0_u32.to_be_bytes());
     bytes.extend_from_slice(&INADEQUATE_SECURITY.to_be_bytes());

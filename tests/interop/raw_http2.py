@@ -25,17 +25,20 @@ def begin(connection, address, path, body, headers=(), stream=1, end_stream=True
     connection.send_data(stream, last, end_stream)
 
 
-def connect(address, timeout=10):
-    """A socket and the HTTP/2 that is spoken over it; what HTTP/2 has to send is the caller's to send."""
+def connect(address, timeout=10, tls=None):
+    """A socket and the HTTP/2 that is spoken over it; what HTTP/2 has to send is the caller's to send. `tls` is an SSL
+    context."""
     host, port = address.rsplit(":", 1)
+    peer = socket.create_connection((host, int(port)), timeout)
+    peer = tls.wrap_socket(peer, server_hostname=host) if tls else peer
     connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     connection.initiate_connection()
-    return socket.create_connection((host, int(port)), timeout), connection
+    return peer, connection
 
 
-def call(address, path, body, headers=()):
+def call(address, path, body, headers=(), tls=None):
     """Sends `body` as it is, half-closes, and returns all headers and trailers of the answer in one dictionary."""
-    peer, connection = connect(address)
+    peer, connection = connect(address, tls=tls)
     with peer:
         begin(connection, address, path, body, headers)
         peer.sendall(connection.data_to_send())
