@@ -43,7 +43,7 @@ fn rate(effort: Effort) -> Result<()> {
     println!("| --- | --: | --: | --: | --: | --: |");
     for (name, detail) in [("LTP", Detail::Ltp), ("quote", Detail::Quote)] {
         let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
-        let server = ours::serve(instruments.path(), row.flush)?;
+        let server = ours::serve(instruments.path(), row.flush, None)?;
         let mut client = ours::catch_up(server.address(), detail)?;
         client.read_for(effort.warm_up)?;
         let (before, resident) = (server.cpu_time()?, server.resident()?);
@@ -72,7 +72,7 @@ fn beside_live(effort: Effort) -> Result<()> {
         for streams in READERS {
             let (latencies, past) = undisturbed(|| {
                 let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
-                let server = ours::serve(instruments.path(), row.flush)?;
+                let server = ours::serve(instruments.path(), row.flush, None)?;
                 let readers = Readers::start(server.address(), streams)?;
                 let (longest_pause, latencies) = latency::measure(server.address(), &row, effort)?;
                 Ok((longest_pause, (latencies, readers.stop()?)))

@@ -1,7 +1,7 @@
 //! A client of many connections that costs as little as a client can: it reads, and counts.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{BufRead, ErrorKind, Read, Write},
     mem,
     net::{SocketAddr, TcpStream},
     thread,
@@ -16,6 +16,9 @@ use rustix::{
     io::Errno,
     net::sockopt::set_socket_recv_buffer_size,
 };
+use rustls::ClientConnection;
+
+use crate::tls::Tls;
 
 /// Enough for all that a socket holds, so that one read takes it.
 const BUFFER: usize = 1 << 20;
@@ -36,6 +39,22 @@ pub(crate) trait Protocol {
 pub(crate) struct FixedLength {
     length: usize,
     rest: usize,
+}
+
+/// A protocol inside TLS.
+struct Encrypted {
+    session: ClientConnection,
+    protocol: Box<dyn Protocol>,
+    /// What the protocol answers, not yet encrypted.
+    answer: Vec<u8>,
+}
+
+/// Where a server serves.
+#[derive(Clone, Copy)]
+pub(crate) struct Endpoint<'a> {
+    pub(crate) address: SocketAddr,
+    /// Plain TCP without.
+    pub(crate) tls: Option<&'a Tls>,
 }
 
 /// When a client looks for what has arrived.
@@ -78,8 +97,8 @@ pub(crate) struct Received {
 
 impl Client {
     /// Connects so many times. `open` gives a connection's protocol and the first bytes to send.
-    pub(crate) fn connect<P: Protocol + 'static>(
-        address: SocketAddr,
+    pub(crate) fn connect<'a, P: Protocol + 'static>(
+        server: impl Into<Endpoint<'a>>,
         connections: usize,
         attention: Attention,
         mut open: impl FnMut(usize) -> (P, Vec<u8>),
@@ -92,9 +111,10 @@ impl Client {
             answer: Vec::new(),
             events: Vec::with_capacity(1_024),
         };
+        let server = server.into();
         for at in 0..connections {
             let (protocol, hello) = open(at);
-            client.add(address, Box::new(protocol), &hello).with_context(|| format!("connection {at}"))?;
+            client.add(server, Box::new(protocol), &hello).with_context(|| format!("connection {at}"))?;
             // What piled up until the last connection is made would be counted later.
             client.take(Duration::ZERO, &mut Received::default())?;
         }
@@ -121,11 +141,17 @@ impl Client {
         }
     }
 
-    fn add(&mut self, address: SocketAddr, protocol: Box<dyn Protocol>, hello: &[u8]) -> Result<()> {
-        let mut socket = TcpStream::connect(address)?;
+    fn add(&mut self, server: Endpoint, mut protocol: Box<dyn Protocol>, hello: &[u8]) -> Result<()> {
+        let mut socket = TcpStream::connect(server.address)?;
         socket.set_nodelay(true)?;
         set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
-        socket.write_all(hello)?;
+        match server.tls {
+            Some(tls) => {
+                let session = tls.connect(&mut socket, hello).context("TLS handshake")?;
+                protocol = Box::new(Encrypted { session, protocol, answer: Vec::new() });
+            }
+            None => socket.write_all(hello)?,
+        }
         socket.set_nonblocking(true)?;
         let at = self.connections.len() as u64;
         // Edge-triggered: a level-triggered epoll looks at every socket a second time after it has been read.
@@ -186,5 +212,38 @@ impl Protocol for FixedLength {
         received.ticks += (self.rest / self.length) as u64;
         self.rest %= self.length;
         Ok(())
+    }
+}
+
+impl Protocol for Encrypted {
+    fn receive(&mut self, mut bytes: &[u8], received: &mut Received, answer: &mut Vec<u8>) -> Result<()> {
+        while !bytes.is_empty() {
+            self.session.read_tls(&mut bytes)?;
+            self.session.process_new_packets()?;
+            let mut reader = self.session.reader();
+            loop {
+                let plain = match reader.fill_buf() {
+                    Ok([]) => bail!("the server closed the TLS session"),
+                    Ok(plain) => plain,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error.into()),
+                };
+                self.protocol.receive(plain, received, &mut self.answer)?;
+                let length = plain.len();
+                reader.consume(length);
+            }
+        }
+        self.session.writer().write_all(&self.answer)?;
+        self.answer.clear();
+        while self.session.wants_write() {
+            self.session.write_tls(answer)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<SocketAddr> for Endpoint<'_> {
+    fn from(address: SocketAddr) -> Self {
+        Endpoint { address, tls: None }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn report() -> Result<()> {
     println!("| --- | --: | --: | --: |");
     for (name, package) in [("gogen", Package::Gogen), ("ticker.v1", Package::V1)] {
         let instruments = row::instruments([row::symbol(0)].into_iter(), Duration::from_secs(3_600))?;
-        let server = ours::serve(instruments.path(), Row::ALL[0].flush)?;
+        let server = ours::serve(instruments.path(), Row::ALL[0].flush, None)?;
         // The first stream pages code in, which no later one does.
         let mut first = open(server.address(), package, 1, 1)?;
         first.read_for(SETTLED)?;

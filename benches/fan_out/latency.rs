@@ -78,7 +78,7 @@ pub(crate) fn measure(server: SocketAddr, row: &Row, effort: Effort) -> Result<(
 /// The longest pause, the latencies, and the cost.
 fn look(row: &Row, effort: Effort) -> Result<(Duration, (Sorted, Sample))> {
     let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
-    let server = ours::serve(instruments.path(), row.flush)?;
+    let server = ours::serve(instruments.path(), row.flush, None)?;
     let (longest_pause, latencies) = measure(server.address(), row, effort)?;
     // A client that is woken for each write costs the server more: the cost is measured with one that is not.
     let client = ours::subscribe(server.address(), row, Package::V1, Attention::Pauses, || CountOnly)?;

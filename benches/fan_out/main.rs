@@ -31,6 +31,7 @@ mod report;
 mod row;
 mod sample;
 mod subject;
+mod tls;
 mod universe;
 
 use std::{
@@ -57,7 +58,7 @@ struct Arguments {
     /// Only these rows, counted from 1.
     #[arg(long, value_delimiter = ',')]
     row: Vec<usize>,
-    /// Only these subjects: floor, ticker (or gogen, v1), naive, redis, nats.
+    /// Only these subjects: floor, ticker (or gogen, v1, v1-tls), naive, redis, redis-tls, nats, nats-tls.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Measure this executable of `ticker` and not the one that `cargo bench` has just built.
@@ -182,7 +183,10 @@ impl Arguments {
     fn subjects(&self) -> Result<Vec<Subject>> {
         let subjects: Vec<_> =
             Subject::ALL.into_iter().filter(|subject| subject.is_one_of(&self.only)).collect();
-        ensure!(!subjects.is_empty(), "--only takes floor, ticker, gogen, v1, naive, redis and nats");
+        ensure!(
+            !subjects.is_empty(),
+            "--only takes floor, ticker, gogen, v1, v1-tls, naive, redis, redis-tls, nats and nats-tls"
+        );
         Ok(subjects)
     }
 

@@ -1,17 +1,24 @@
 //! NATS: a subject per symbol.
 
-use std::{ffi::OsString, fmt::Write as _, net::SocketAddr, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    io::{self, Write},
+    time::Duration,
+};
 
 use anyhow::Result;
+use tempfile::NamedTempFile;
 
 use crate::{
     SERVER_CORE,
-    client::{Attention, Client, FixedLength},
+    client::{Attention, Client, Endpoint, FixedLength},
     ours,
     process::{self, Process},
     publisher::{self, Peer},
     row::Row,
     sample::Running,
+    tls::Tls,
 };
 
 /// What every connection says first.
@@ -23,15 +30,20 @@ pub(crate) const PROGRAM: &str = "nats-server";
 /// The first subscription of a connection. All have three digits, so that all messages have one length.
 const FIRST_ID: usize = 100;
 
-/// The server, the clients of a row and their publisher; nothing when NATS is not installed.
-pub(crate) fn start(row: &Row) -> Result<Option<Running>> {
+/// The server, the clients of a row and their publisher; nothing when NATS is not installed. The publisher always
+/// speaks plain text.
+pub(crate) fn start(row: &Row, tls: Option<&Tls>) -> Result<Option<Running>> {
     let Some(program) = process::installed(PROGRAM) else { return Ok(None) };
-    let options = ["--addr", "127.0.0.1", "--port", "-1"].map(OsString::from);
-    let command = [program.into_os_string()].into_iter().chain(options);
+    let mut command = vec![program.into_os_string()];
+    command.extend(["--addr", "127.0.0.1", "--port", "-1"].map(OsString::from));
+    let configuration = tls.map(configuration).transpose()?;
+    if let Some(file) = &configuration {
+        command.extend(["--config".into(), file.path().into()]);
+    }
     let server = Process::start(SERVER_CORE, command, Duration::from_secs(10), |line| {
         line.contains("client connections").then(|| process::address_in(line)).flatten()
     })?;
-    let client = subscribe(server.address(), row)?;
+    let client = subscribe(Endpoint { address: server.address(), tls }, row)?;
     let publisher = publisher::start(Peer::Nats, server.address(), row)?;
     Ok(Some(Running { server, client, publisher: Some(publisher) }))
 }
@@ -43,7 +55,15 @@ pub(crate) fn publish(symbol: &str, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(format!("PUB {symbol} {length}\r\n{:0length$}\r\n", 0).as_bytes());
 }
 
-fn subscribe(server: SocketAddr, row: &Row) -> Result<Client> {
+/// TLS for the clients and plain text for the publisher, on one port. Only a configuration file can allow both.
+fn configuration(tls: &Tls) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    let (certificate, key) = (tls.certificate(), tls.key());
+    write!(file, "allow_non_tls: true\ntls {{ cert_file: {certificate:?}, key_file: {key:?} }}\n")?;
+    Ok(file)
+}
+
+fn subscribe(server: Endpoint, row: &Row) -> Result<Client> {
     Client::connect(server, row.connections, Attention::Pauses, |connection| {
         let mut hello = String::from_utf8_lossy(HELLO).into_owned();
         for (at, symbol) in row.symbols_of(connection).enumerate() {

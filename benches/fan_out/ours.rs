@@ -1,6 +1,7 @@
 //! The subject: `ticker` itself, with both of its packages.
 
 use std::{
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -13,11 +14,12 @@ use ticker::contract::{gogen, v1};
 
 use crate::{
     SERVER_CORE,
-    client::{Attention, Client},
+    client::{Attention, Client, Endpoint},
     http2::{self, CountOnly, Http2, Observer},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
     sample::Running,
+    tls::Tls,
 };
 
 /// Which package a client speaks.
@@ -38,38 +40,32 @@ pub(crate) fn measure_instead(executable: PathBuf) {
     OTHER.get_or_init(|| executable);
 }
 
-/// The server on an instruments file.
-pub(crate) fn serve(instruments: &Path, flush: Duration) -> Result<Process> {
+/// The server on an instruments file, with TLS or in plain text.
+pub(crate) fn serve(instruments: &Path, flush: Duration, tls: Option<&Tls>) -> Result<Process> {
     let flush = format!("{}ms", flush.as_millis());
     let executable = OTHER.get().map_or(Path::new(env!("CARGO_BIN_EXE_ticker")), PathBuf::as_path);
-    let command = [
-        &executable.to_string_lossy(),
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--instruments",
-        &instruments.to_string_lossy(),
-        "--seed",
-        "1",
-        "--flush-interval",
-        &flush,
-        "--workers",
-        "1",
-    ];
+    let mut command: Vec<OsString> = vec![executable.into(), "serve".into()];
+    command.extend(["--listen", "127.0.0.1:0", "--seed", "1", "--workers", "1"].map(OsString::from));
+    command.extend(["--flush-interval".into(), flush.into(), "--instruments".into(), instruments.into()]);
+    if let Some(tls) = tls {
+        command.extend(["--tls-cert".into(), tls.certificate().into()]);
+        command.extend(["--tls-key".into(), tls.key().into()]);
+    }
     Process::start(SERVER_CORE, command, PATIENCE, process::address_in)
 }
 
 /// The server and the clients of a row.
-pub(crate) fn start(row: &Row, package: Package) -> Result<Running> {
+pub(crate) fn start(row: &Row, package: Package, tls: Option<&Tls>) -> Result<Running> {
     let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
-    let server = serve(instruments.path(), row.flush)?;
-    let client = subscribe(server.address(), row, package, Attention::Pauses, || CountOnly)?;
+    let server = serve(instruments.path(), row.flush, tls)?;
+    let endpoint = Endpoint { address: server.address(), tls };
+    let client = subscribe(endpoint, row, package, Attention::Pauses, || CountOnly)?;
     Ok(Running { server, client, publisher: None })
 }
 
 /// The clients of a row, with an observer of each one's messages.
-pub(crate) fn subscribe<O: Observer + 'static>(
-    server: SocketAddr,
+pub(crate) fn subscribe<'a, O: Observer + 'static>(
+    server: impl Into<Endpoint<'a>>,
     row: &Row,
     package: Package,
     attention: Attention,

@@ -1,6 +1,8 @@
 //! Redis pub/sub: a channel per symbol.
 
 use std::{
+    ffi::OsString,
+    io,
     net::{SocketAddr, TcpListener},
     time::Duration,
 };
@@ -9,12 +11,13 @@ use anyhow::Result;
 
 use crate::{
     SERVER_CORE,
-    client::{Attention, Client, FixedLength},
+    client::{Attention, Client, Endpoint, FixedLength},
     ours,
     process::{self, Process},
     publisher::{self, Peer},
     row::Row,
     sample::Running,
+    tls::Tls,
 };
 
 /// Spares Redis the answer to every `PUBLISH`.
@@ -23,20 +26,26 @@ pub(crate) const PUBLISHER_HELLO: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\
 /// The program.
 pub(crate) const PROGRAM: &str = "redis-server";
 
-/// The server, the clients of a row and their publisher; nothing when Redis is not installed.
-pub(crate) fn start(row: &Row) -> Result<Option<Running>> {
+/// The server, the clients of a row and their publisher; nothing when Redis is not installed. The publisher always
+/// speaks plain text.
+pub(crate) fn start(row: &Row, tls: Option<&Tls>) -> Result<Option<Running>> {
     let Some(program) = process::installed(PROGRAM) else { return Ok(None) };
-    // Redis takes port 0 for "no port", so it is given one that was free a moment ago.
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let port = address.port().to_string();
-    let limit = ["--client-output-buffer-limit", "pubsub 0 0 0"];
-    let options = ["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"];
-    let options = options.into_iter().chain(limit).map(Into::into);
-    let command = [program.into_os_string()].into_iter().chain(options);
+    let address = free_address()?;
+    let mut endpoint = Endpoint::from(address);
+    let mut command = vec![program.into_os_string(), "--port".into(), address.port().to_string().into()];
+    command.extend(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(OsString::from));
+    command.extend(["--client-output-buffer-limit", "pubsub 0 0 0"].map(OsString::from));
+    if let Some(tls) = tls {
+        endpoint = Endpoint { address: free_address()?, tls: Some(tls) };
+        command.extend(["--tls-port".into(), endpoint.address.port().to_string().into()]);
+        command.extend(["--tls-cert-file".into(), tls.certificate().into()]);
+        command.extend(["--tls-key-file".into(), tls.key().into()]);
+        command.extend(["--tls-auth-clients", "no"].map(OsString::from));
+    }
     let server = Process::start(SERVER_CORE, command, Duration::from_secs(10), move |line| {
         line.contains("Ready to accept connections").then_some(address)
     })?;
-    let client = subscribe(server.address(), row)?;
+    let client = subscribe(endpoint, row)?;
     let publisher = publisher::start(Peer::Redis, server.address(), row)?;
     Ok(Some(Running { server, client, publisher: Some(publisher) }))
 }
@@ -51,7 +60,7 @@ pub(crate) fn publish(symbol: &str, bytes: &mut Vec<u8>) {
     array(&["PUBLISH", symbol, &"0".repeat(length)], bytes);
 }
 
-fn subscribe(server: SocketAddr, row: &Row) -> Result<Client> {
+fn subscribe(server: Endpoint, row: &Row) -> Result<Client> {
     Client::connect(server, row.connections, Attention::Pauses, |connection| {
         let symbols: Vec<_> = row.symbols_of(connection).collect();
         let words: Vec<_> = ["SUBSCRIBE"].into_iter().chain(symbols.iter().map(String::as_str)).collect();
@@ -59,6 +68,11 @@ fn subscribe(server: SocketAddr, row: &Row) -> Result<Client> {
         array(&words, &mut hello);
         (FixedLength::new(ours::bytes_per_tick()), hello)
     })
+}
+
+/// Redis takes port 0 for "no port", so it is given ports that were free a moment ago.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
 /// An array of strings in Redis's protocol.

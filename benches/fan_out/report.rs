@@ -12,12 +12,15 @@ use crate::{
     Effort, nats, ours, process, redis,
     row::{Row, thousands},
     sample::Sample,
-    subject::Subject,
+    subject::{Server, Subject},
+    tls::Tls,
 };
 
 /// A subject that delivers less than this share of the offered ticks does not keep up. One that delivers more than
 /// the other way round works off a backlog, or is miscounted.
 const KEEPS_UP: f64 = 0.98;
+
+const FLOOR: Subject = Subject::plain(Server::Floor);
 
 /// What the rounds of one subject in one row showed.
 struct Outcome {
@@ -44,12 +47,10 @@ pub(crate) fn machine() -> String {
 
 /// Measures every subject in every row, and prints.
 pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Result<()> {
-    let table: Vec<_> = rows.iter().map(|row| (row, outcomes(row, subjects, effort))).collect();
+    let tls = Tls::new()?;
+    let table: Vec<_> = rows.iter().map(|row| (row, outcomes(row, subjects, &tls, effort))).collect();
     println!("Server CPU per delivered tick, and its ratio to the raw `write` floor of the same run:\n");
-    print_line(
-        ["connections × symbols × Hz".into(), "flush".into()],
-        subjects.iter().map(|s| s.name().into()),
-    );
+    print_line(["connections × symbols × Hz".into(), "flush".into()], subjects.iter().map(|s| s.to_string()));
     print_line(["---".into(), "--:".into()], subjects.iter().map(|_| "--:".into()));
     for (row, outcomes) in &table {
         let flush = format!("{} ms", row.flush.as_millis());
@@ -57,10 +58,10 @@ pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Res
     }
     println!("\nEach in detail, the median of {} windows of {:?}:\n", effort.rounds, effort.window);
     println!(
-        "| connections × symbols × Hz | subject | CPU per tick | × floor | of Redis | of NATS | ticks/s | delivered \
-         | flushes | server core | client core | bytes per tick |"
+        "| connections × symbols × Hz | subject | CPU per tick | × floor | of Redis | of NATS | of plain | ticks/s \
+         | delivered | flushes | server core | client core | bytes per tick |"
     );
-    println!("| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
+    println!("| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
     for (row, outcomes) in &table {
         for outcome in outcomes {
             outcome.print(row, outcomes);
@@ -68,7 +69,8 @@ pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Res
     }
     println!(
         "\nA tick of `gogen` is {} bytes with its gRPC prefix, and so is a message of Redis, of NATS and of the \
-         floor. Redis and NATS include taking the ticks in from a publisher. \"Flushes\" are the frames that arrived, as \
+         floor. Redis and NATS include taking the ticks in from a publisher. \"Of Redis\" and \"of NATS\" compare TLS with \
+         TLS; \"of plain\" compares a server under TLS with the same server in plain text. \"Flushes\" are the frames that arrived, as \
          a share of one for each connection and flush interval: a server that is late sends fewer and larger ones, \
          which is cheaper.",
         ours::bytes_per_tick()
@@ -77,13 +79,13 @@ pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Res
 }
 
 /// Runs the subjects one after the other, and again, so that a change of the machine's mood reaches them all.
-fn outcomes(row: &Row, subjects: &[Subject], effort: Effort) -> Vec<Outcome> {
+fn outcomes(row: &Row, subjects: &[Subject], tls: &Tls, effort: Effort) -> Vec<Outcome> {
     let new = |&subject| Outcome { subject, samples: Vec::new(), failure: None };
     let mut outcomes: Vec<_> = subjects.iter().map(new).collect();
     for round in 1..=effort.rounds {
         for outcome in outcomes.iter_mut().filter(|outcome| outcome.failure.is_none()) {
-            let name = outcome.subject.name();
-            let progress = match outcome.subject.measure(row, effort) {
+            let name = outcome.subject;
+            let progress = match outcome.subject.measure(row, tls, effort) {
                 Ok(Some(sample)) => {
                     outcome.samples.push(sample);
                     format!("{:.0} ns, {:.2} M/s", sample.cost, sample.rate / 1e6)
@@ -139,8 +141,8 @@ impl Outcome {
     /// The cell of the first table.
     fn cell(&self, row: &Row, others: &[Outcome]) -> String {
         let Some(cost) = self.median(|sample| sample.cost) else { return self.absence() };
-        let ratio = match self.ratio_to(Subject::Floor, others) {
-            Some(ratio) if self.subject != Subject::Floor => format!(" ({ratio:.2} ×)"),
+        let ratio = match self.ratio_to(FLOOR, others) {
+            Some(ratio) if self.subject != FLOOR => format!(" ({ratio:.2} ×)"),
             _ => String::new(),
         };
         let rate = self.median(|sample| sample.rate).unwrap_or_default();
@@ -158,10 +160,10 @@ impl Outcome {
 
     /// The line of the second table.
     fn print(&self, row: &Row, others: &[Outcome]) {
-        let name = self.subject.name();
+        let name = self.subject;
         let middle = |figure: fn(&Sample) -> f64| self.median(figure).unwrap_or_default();
         let Some(cost) = self.median(|sample| sample.cost) else {
-            println!("| {row} | {name} | {} | | | | | | | | | |", self.absence());
+            println!("| {row} | {name} | {} | | | | | | | | | | |", self.absence());
             return;
         };
         let ratio = |to| self.ratio_to(to, others).map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
@@ -172,10 +174,11 @@ impl Outcome {
             false => "–".to_owned(),
         };
         println!(
-            "| {row} | {name} | {cost:.0} ns | {} | {} | {} | {} | {:.1} %{verdict} | {flushes} | {:.0} % | {:.0} % | {:.1} |",
-            ratio(Subject::Floor),
-            ratio(Subject::Redis),
-            ratio(Subject::Nats),
+            "| {row} | {name} | {cost:.0} ns | {} | {} | {} | {} | {} | {:.1} %{verdict} | {flushes} | {:.0} % | {:.0} % | {:.1} |",
+            ratio(FLOOR),
+            ratio(Subject { server: Server::Redis, ..self.subject }),
+            ratio(Subject { server: Server::Nats, ..self.subject }),
+            ratio(Subject { tls: false, ..self.subject }),
             thousands(middle(|sample| sample.rate) as usize),
             delivered * 100.0,
             middle(|sample| sample.server_busy) * 100.0,

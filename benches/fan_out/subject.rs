@@ -1,6 +1,6 @@
 //! What is measured, and how.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -10,11 +10,18 @@ use crate::{
     redis,
     row::Row,
     sample::{Running, Sample, undisturbed},
+    tls::Tls,
 };
 
-/// A server that delivers ticks.
+/// A server that delivers ticks, with TLS or in plain text.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Subject {
+pub(crate) struct Subject {
+    pub(crate) server: Server,
+    pub(crate) tls: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
     Floor,
     Gogen,
     V1,
@@ -24,48 +31,69 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    pub(crate) const ALL: [Subject; 6] =
-        [Subject::Floor, Subject::Gogen, Subject::V1, Subject::Naive, Subject::Redis, Subject::Nats];
+    pub(crate) const ALL: [Subject; 9] = [
+        Subject::plain(Server::Floor),
+        Subject::plain(Server::Gogen),
+        Subject::plain(Server::V1),
+        Subject::tls(Server::V1),
+        Subject::plain(Server::Naive),
+        Subject::plain(Server::Redis),
+        Subject::tls(Server::Redis),
+        Subject::plain(Server::Nats),
+        Subject::tls(Server::Nats),
+    ];
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Subject::Floor => "raw write floor",
-            Subject::Gogen => "ticker gogen",
-            Subject::V1 => "ticker v1",
-            Subject::Naive => "naive tonic",
-            Subject::Redis => "redis",
-            Subject::Nats => "nats",
-        }
+    pub(crate) const fn plain(server: Server) -> Self {
+        Subject { server, tls: false }
+    }
+
+    const fn tls(server: Server) -> Self {
+        Subject { server, tls: true }
     }
 
     /// True when it promises one frame for each connection and flush interval.
     pub(crate) fn flushes(self) -> bool {
-        matches!(self, Subject::Floor | Subject::Gogen | Subject::V1)
+        matches!(self.server, Server::Floor | Server::Gogen | Server::V1)
     }
 
     /// True when one of the words is in its name, or when there are no words.
     pub(crate) fn is_one_of(self, words: &[String]) -> bool {
-        words.is_empty() || self.name().split(' ').any(|name| words.iter().any(|word| word == name))
+        words.is_empty() || self.to_string().split(' ').any(|name| words.iter().any(|word| word == name))
     }
 
     /// Starts it, looks, and stops it; nothing when it is not installed.
-    pub(crate) fn measure(self, row: &Row, effort: Effort) -> Result<Option<Sample>> {
+    pub(crate) fn measure(self, row: &Row, tls: &Tls, effort: Effort) -> Result<Option<Sample>> {
         let sample = undisturbed(|| {
-            let Some(running) = self.start(row)? else { return Ok((Duration::ZERO, None)) };
+            let Some(running) = self.start(row, tls)? else { return Ok((Duration::ZERO, None)) };
             let sample = running.sample(row, effort)?;
             Ok((sample.longest_pause, Some(sample)))
         });
-        sample.with_context(|| format!("{}, {row}", self.name()))
+        sample.with_context(|| format!("{self}, {row}"))
     }
 
-    fn start(self, row: &Row) -> Result<Option<Running>> {
-        match self {
-            Subject::Floor => floor::start(row).map(Some),
-            Subject::Gogen => ours::start(row, Package::Gogen).map(Some),
-            Subject::V1 => ours::start(row, Package::V1).map(Some),
-            Subject::Naive => naive::start(row).map(Some),
-            Subject::Redis => redis::start(row),
-            Subject::Nats => nats::start(row),
+    fn start(self, row: &Row, tls: &Tls) -> Result<Option<Running>> {
+        let tls = self.tls.then_some(tls);
+        match self.server {
+            Server::Floor => floor::start(row).map(Some),
+            Server::Gogen => ours::start(row, Package::Gogen, tls).map(Some),
+            Server::V1 => ours::start(row, Package::V1, tls).map(Some),
+            Server::Naive => naive::start(row).map(Some),
+            Server::Redis => redis::start(row, tls),
+            Server::Nats => nats::start(row, tls),
         }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.server {
+            Server::Floor => "raw write floor",
+            Server::Gogen => "ticker gogen",
+            Server::V1 => "ticker v1",
+            Server::Naive => "naive tonic",
+            Server::Redis => "redis",
+            Server::Nats => "nats",
+        })?;
+        f.write_str(if self.tls { "-tls" } else { "" })
     }
 }

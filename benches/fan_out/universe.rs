@@ -28,7 +28,7 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
         let instruments = row::instruments((0..count).map(row::symbol), row.interval())?;
         let (ready, resident, sample) = undisturbed(|| {
             let start = Instant::now();
-            let server = ours::serve(instruments.path(), row.flush)?;
+            let server = ours::serve(instruments.path(), row.flush, None)?;
             let ready = start.elapsed();
             let client =
                 ours::subscribe(server.address(), &row, Package::Gogen, Attention::Pauses, || CountOnly)?;
