@@ -200,6 +200,7 @@ fn fuzz(test: &'static str, cases: u64, rpc: Rpc, requests: Vec<Vec<Vec<u8>>>, c
     let single = Mutator::new(requests.into_iter().flatten(), DICTIONARY);
     let timeouts = Mutator::new(["1S", "50m", "99999999H", "1n"], &["0", "9", "H", "u"]);
     let answer = |bytes: Vec<u8>, random: &mut Random| {
+        // A turn does not end while time is paused, so one poll may do the work of many turns.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
