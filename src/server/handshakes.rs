@@ -1,10 +1,10 @@
 //! TLS handshakes, on a thread of their own: the cryptography of one takes as long as hundreds of live ticks.
 
-use std::{io, net::TcpStream, thread};
+use std::{io, net::TcpStream, thread, time::Duration};
 
 use rustls::pki_types::CertificateDer;
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     runtime,
     sync::mpsc,
     task::JoinSet,
@@ -32,6 +32,8 @@ const HANDSHAKE: u8 = 0x16;
 const MAX_UNSENT: usize = 16 * 1024;
 /// Bytes that are read of a client that is refused.
 const MAX_UNREAD: u64 = 64 * 1024;
+/// How long a client that is refused may take to close the connection.
+const LINGER: Duration = Duration::from_secs(1);
 
 impl Handshakes {
     /// Starts the thread. It ends when this is dropped.
@@ -101,31 +103,46 @@ async fn handshake(stream: TcpStream, tls: &Tls) -> Result<(Incoming, Option<Str
     let config = tls.config();
     let accept = TlsAcceptor::from(config.clone())
         .accept_with(stream, |session| session.set_buffer_limit(Some(MAX_UNSENT)));
-    let mut stream = accept.await.map_err(ConnectionEnd::of_handshake)?;
+    let mut stream = match accept.into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, mut stream)) => {
+            close(&mut stream).await;
+            return Err(ConnectionEnd::of_handshake(error));
+        }
+    };
     let session = stream.get_ref().1;
     let certificate = session.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
-    let name = match certificate.map(tls::name_of) {
-        Some(None) => return Err(ConnectionEnd::NamelessCertificate),
-        name => name.flatten(),
-    };
-    if session.alpn_protocol() != Some(tls::H2) {
+    let name = certificate.map(tls::name_of);
+    let has_h2 = session.alpn_protocol() == Some(tls::H2);
+    if let Some(None) = name {
+        let why =
+            "the client certificate needs a SPIFFE ID or a DNS name among its subject alternative names";
+        refuse(&mut stream, why).await?;
+        return Err(ConnectionEnd::NamelessCertificate);
+    }
+    if !has_h2 {
         refuse(&mut stream, "this port needs HTTP/2: offer h2 by ALPN").await?;
         return Err(ConnectionEnd::NoAlpn);
     }
     let (stream, session) = stream.into_inner();
-    Ok((Incoming::Tls(stream.into_std()?, Box::new(session), config), name))
+    Ok((Incoming::Tls(stream.into_std()?, Box::new(session), config), name.flatten()))
+}
+
+/// Closes a connection so that its client gets the reason, which was sent: a connection that is closed with unread bytes is
+/// reset, and the client may lose the reason.
+async fn close(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    // How the client closes it does not matter.
+    let _ = io.shutdown().await;
+    let _ = timeout(LINGER, tokio::io::copy(&mut io.take(MAX_UNREAD), &mut tokio::io::sink())).await;
 }
 
 /// Says in the protocol of the client why it is not served.
-async fn refuse(io: &mut (impl tokio::io::AsyncRead + AsyncWrite + Unpin), why: &str) -> io::Result<()> {
+async fn refuse(io: &mut (impl AsyncRead + AsyncWrite + Unpin), why: &str) -> io::Result<()> {
     match Opening::read(io).await? {
         Opening::Http1(begun) => http1::answer(io, begun, http1::Scheme::Https).await,
         Opening::Http2(_) => {
             io.write_all(&goaway(why)).await?;
-            io.shutdown().await?;
-            // A connection that is closed with unread bytes is reset, and the client may lose the reason. How the client closes
-            // it does not matter.
-            let _ = tokio::io::copy(&mut io.take(MAX_UNREAD), &mut tokio::io::sink()).await;
+            close(io).await;
             Ok(())
         }
         Opening::Tls | Opening::Unknown | Opening::Closed => Ok(()),

@@ -166,8 +166,8 @@ def test_our_commands_are_served(secured, identity, ticker, tmp_path):
     assert [json.loads(line)["symbol"] for line in listed.stdout.splitlines()] == ["NSE:INFY", "TCS"]
     health = ticker("health", *endpoint, *identity.flags)
     assert (health.returncode, health.stdout) == (0, "SERVING\n"), health
-    by_name = ["--endpoint", f"https://localhost:{secured.address.rsplit(':', 1)[1]}"]
-    verified = ticker("verify", "TCS", *endpoint, *by_name, *identity.flags)
+    with Relay(secured.address) as relay:
+        verified = ticker("verify", "TCS", *endpoint, "--endpoint", f"https://{relay.address}", *identity.flags)
     assert verified.returncode == 0, verified
     file = tmp_path / "ticks.csv"
     recorded = ticker("record", "*", "--out", file, "--count", "20", *endpoint, *identity.flags)

@@ -168,7 +168,7 @@ def test_history_and_replays_of_a_visible_symbol_are_answered(reader):
     replay = list(reader.call(V1, "Watch", {"symbols": ["*"], "startTime": start, "endTime": end}, timeout=5))
     assert [status.symbol for status in replay[0].subscription_result.statuses] == ["*"]
     events = [response.WhichOneof("event") for response in replay]
-    assert events.count("tick") == 100 and {response.tick.symbol for response in replay if response.WhichOneof("event") == "tick"} == {"TCS"}
+    assert events.count("tick") == 500 and {response.tick.symbol for response in replay if response.WhichOneof("event") == "tick"} == {"TCS"}
 
 
 @pytest.mark.parametrize(
