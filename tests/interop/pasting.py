@@ -69,7 +69,7 @@ class Paster:
             (directory / name).parent.mkdir(parents=True)
             (directory / name).symlink_to(binary)
         self.environment = {
-            "PATH": f"{directory / 'bin'}:{TOOLS / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{directory / 'bin'}:{TOOLS / 'bin'}:{TOOLS / 'venv/bin'}:{os.environ['PATH']}",
             "HOME": str(directory),
             "LC_ALL": "C.UTF-8",
             "TERM": "xterm-256color",

@@ -26,7 +26,11 @@ NOT_RUN = {
     r"kubectl apply\b": "needs a cluster; test_k8s.py checks the manifests",
 }
 # Fences that hold no commands.
-INERT = {"csv", "json", "proto", "rust", "text", "toml"}
+INERT = {"csv", "go", "json", "proto", "python", "rust", "text", "toml"}
+
+
+# Fences with code of a file of this repository, which they name.
+OF_EXAMPLES = {"go", "rust"}
 
 
 def reason_not_to_run(command):
@@ -54,8 +58,8 @@ WITH_COMMANDS = [page for page in PAGES if any(not reason_not_to_run(command) fo
 def test_every_command_runs_as_it_is_pasted(page, binary, tmp_path):
     with Paster(tmp_path, binary) as paster:
         for block in page.blocks():
-            if block.file and block.language != "rust":
-                (tmp_path / block.file).write_text(block.text)
+            if block.file and block.language not in OF_EXAMPLES:
+                (tmp_path / block.file).write_text(paster.ports.ours_in(block.text))
             for command in commands_in(block):
                 if not reason_not_to_run(command):
                     paster.paste(command)
@@ -72,9 +76,9 @@ def test_commands_are_in_console_blocks(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
-def test_rust_code_is_that_of_an_example(page):
+def test_code_is_that_of_an_example(page):
     for block in page.blocks():
-        if block.language == "rust":
+        if block.language in OF_EXAMPLES:
             assert block.file, f"no compiler sees {block.text!r}: name the example that has it"
             example = (ROOT / block.file).read_text().splitlines()
             lines = [line.strip() for line in block.text.splitlines()]
