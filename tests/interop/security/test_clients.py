@@ -22,7 +22,9 @@ from security.test_tokens import EXPIRED, INVALID, MISSING
 @pytest.fixture(scope="module")
 def secured(binary, issuer, authority, tls_flags, token_flags):
     """A server that needs a certificate and a token of its clients."""
-    server = SecureServer(binary, issuer, *tls_flags, "--tls-client-ca", authority.file, *token_flags, "--reflection", "on")
+    server = SecureServer(
+        binary, issuer, *tls_flags, "--tls-client-ca", authority.file, *token_flags, "--reflection", "on"
+    )
     yield server
     server.check_and_stop()
 
@@ -60,7 +62,12 @@ def ticker(binary):
     def run(*arguments, env=None, seconds=15):
         command = [binary, *map(str, arguments)]
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, env=os.environ | (env or {})
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            env=os.environ | (env or {}),
         )
 
     return run
@@ -95,7 +102,18 @@ def curl(grpcurl, secured):
         pair = ["-cert", identity.pair.cert, "-key", identity.pair.key] if cert else []
         header = ["-H", f"authorization: Bearer {identity.token_file.read_text().strip()}"] if token else []
         data = ["-d", data] if data else []
-        command = [grpcurl, "-cacert", ca or identity.ca, *pair, *header, *data, "-max-time", "3", secured.address, *arguments]
+        command = [
+            grpcurl,
+            "-cacert",
+            ca or identity.ca,
+            *pair,
+            *header,
+            *data,
+            "-max-time",
+            "3",
+            secured.address,
+            *arguments,
+        ]
         return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=10)
 
     return run
@@ -139,7 +157,12 @@ def go_client(address, identity, *flags):
     """The report of grpc-go after two seconds."""
     config = ROOT / "docs" / "service-config.json"
     common = [f"-target={address}", f"-service-config={config}", "-streams=4", "-channels=2", "-seconds=2"]
-    files = [f"-ca={identity.ca}", f"-cert={identity.pair.cert}", f"-key={identity.pair.key}", f"-token-file={identity.token_file}"]
+    files = [
+        f"-ca={identity.ca}",
+        f"-cert={identity.pair.cert}",
+        f"-key={identity.pair.key}",
+        f"-token-file={identity.token_file}",
+    ]
     return Fleet("grpc-go", [tool("replicas-go", TOOLS / "bin"), *common, *files, *flags]).report()
 
 
@@ -197,8 +220,14 @@ def test_our_commands_say_what_is_missing(secured, identity, ticker, issuer, tmp
     told = {
         "no token": (without(flags, "--token-file"), MISSING),
         "no certificate": (without(without(flags, "--cert"), "--key"), "certificate"),
-        "another CA": ([*without(flags, "--tls-ca"), "--tls-ca", str(Authority(tmp_path / "ca", "Another CA").file)], "certificate"),
-        "no token file": ([*without(flags, "--token-file"), "--token-file", str(tmp_path / "none")], str(tmp_path / "none")),
+        "another CA": (
+            [*without(flags, "--tls-ca"), "--tls-ca", str(Authority(tmp_path / "ca", "Another CA").file)],
+            "certificate",
+        ),
+        "no token file": (
+            [*without(flags, "--token-file"), "--token-file", str(tmp_path / "none")],
+            str(tmp_path / "none"),
+        ),
         "no CA file": ([*without(flags, "--tls-ca"), "--tls-ca", str(tmp_path / "none")], str(tmp_path / "none")),
     }
     for row, (given, text) in told.items():
