@@ -189,8 +189,11 @@ def test_our_commands_are_served(secured, identity, ticker, tmp_path):
     assert [json.loads(line)["symbol"] for line in listed.stdout.splitlines()] == ["NSE:INFY", "TCS"]
     health = ticker("health", *endpoint, *identity.flags)
     assert (health.returncode, health.stdout) == (0, "SERVING\n"), health
+    # A minute of ticks, because history runs at the lowest priority.
+    start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
     with Relay(secured.address) as relay:
-        verified = ticker("verify", "TCS", *endpoint, "--endpoint", f"https://{relay.address}", *identity.flags)
+        replicas = [*endpoint, "--endpoint", f"https://{relay.address}"]
+        verified = ticker("verify", "TCS", *replicas, "--from", start, *identity.flags)
     assert verified.returncode == 0, verified
     file = tmp_path / "ticks.csv"
     recorded = ticker("record", "*", "--out", file, "--count", "20", *endpoint, *identity.flags)
