@@ -88,7 +88,8 @@ def files(tmp_path_factory, issuer):
     (folder / "roles.toml").write_text(ROLES)
     (folder / "instruments.toml").write_text(
         "".join(
-            f'[[instrument]]\nsymbol = "{symbol}"\nreference_price = 100\ntick_interval = "20ms"\n' for symbol in INSTRUMENTS
+            f'[[instrument]]\nsymbol = "{symbol}"\nreference_price = 100\ntick_interval = "20ms"\n'
+            for symbol in INSTRUMENTS
         )
     )
     return folder

@@ -65,7 +65,14 @@ class Issuer:
     def claims(self, **claims):
         """The claims of a sound token."""
         now = int(time.time())
-        usual = {"iss": "ticker", "aud": "ticker", "sub": "alice", "scope": "ticker:read", "iat": now - 60, "exp": now + 300}
+        usual = {
+            "iss": "ticker",
+            "aud": "ticker",
+            "sub": "alice",
+            "scope": "ticker:read",
+            "iat": now - 60,
+            "exp": now + 300,
+        }
         return usual | claims
 
     def forge(self, header, claims=None, sign=lambda signed: b""):

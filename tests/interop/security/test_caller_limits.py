@@ -172,7 +172,9 @@ def test_after_many_failures_an_address_is_served_what_was_verified_before(guard
             metadata = [("authorization", f"Bearer {bad}")]
             answers = [failure(lambda: stranger.call(V1, "GetTape", metadata=metadata, timeout=5)) for _ in range(25)]
             refused = answers.count((grpc.StatusCode.UNAUTHENTICATED, INVALID))
-            assert answers == [(grpc.StatusCode.UNAUTHENTICATED, INVALID)] * refused + [(EXHAUSTED, TOO_MANY_FAILURES)] * (25 - refused)
+            assert answers == [(grpc.StatusCode.UNAUTHENTICATED, INVALID)] * refused + [
+                (EXHAUSTED, TOO_MANY_FAILURES)
+            ] * (25 - refused)
             assert 20 <= refused <= 22
             # Not even a sound token is verified now, and no cryptography done.
             newcomer = connect(relay, issuer.token(subject="newcomer"))
@@ -198,4 +200,4 @@ def test_after_many_failures_an_address_is_served_what_was_verified_before(guard
                 except grpc.RpcError:
                     assert time.monotonic() < deadline, "a sound token is still not verified"
                     time.sleep(0.2)
-    assert "limit=\"failed_authentications\"" in guarded.log
+    assert 'limit="failed_authentications"' in guarded.log

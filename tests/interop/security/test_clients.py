@@ -22,7 +22,9 @@ from security.test_tokens import EXPIRED, INVALID, MISSING
 @pytest.fixture(scope="module")
 def secured(binary, issuer, authority, tls_flags, token_flags):
     """A server that needs a certificate and a token of its clients."""
-    server = SecureServer(binary, issuer, *tls_flags, "--tls-client-ca", authority.file, *token_flags, "--reflection", "on")
+    server = SecureServer(
+        binary, issuer, *tls_flags, "--tls-client-ca", authority.file, *token_flags, "--reflection", "on"
+    )
     yield server
     server.check_and_stop()
 
@@ -60,7 +62,12 @@ def ticker(binary):
     def run(*arguments, env=None, seconds=15):
         command = [binary, *map(str, arguments)]
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, env=os.environ | (env or {})
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            env=os.environ | (env or {}),
         )
 
     return run
@@ -95,7 +102,18 @@ def curl(grpcurl, secured):
         pair = ["-cert", identity.pair.cert, "-key", identity.pair.key] if cert else []
         header = ["-H", f"authorization: Bearer {identity.token_file.read_text().strip()}"] if token else []
         data = ["-d", data] if data else []
-        command = [grpcurl, "-cacert", ca or identity.ca, *pair, *header, *data, "-max-time", "3", secured.address, *arguments]
+        command = [
+            grpcurl,
+            "-cacert",
+            ca or identity.ca,
+            *pair,
+            *header,
+            *data,
+            "-max-time",
+            "3",
+            secured.address,
+            *arguments,
+        ]
         return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=10)
 
     return run
@@ -139,7 +157,12 @@ def go_client(address, identity, *flags):
     """The report of grpc-go after two seconds."""
     config = ROOT / "docs" / "service-config.json"
     common = [f"-target={address}", f"-service-config={config}", "-streams=4", "-channels=2", "-seconds=2"]
-    files = [f"-ca={identity.ca}", f"-cert={identity.pair.cert}", f"-key={identity.pair.key}", f"-token-file={identity.token_file}"]
+    files = [
+        f"-ca={identity.ca}",
+        f"-cert={identity.pair.cert}",
+        f"-key={identity.pair.key}",
+        f"-token-file={identity.token_file}",
+    ]
     return Fleet("grpc-go", [tool("replicas-go", TOOLS / "bin"), *common, *files, *flags]).report()
 
 
@@ -166,8 +189,11 @@ def test_our_commands_are_served(secured, identity, ticker, tmp_path):
     assert [json.loads(line)["symbol"] for line in listed.stdout.splitlines()] == ["NSE:INFY", "TCS"]
     health = ticker("health", *endpoint, *identity.flags)
     assert (health.returncode, health.stdout) == (0, "SERVING\n"), health
+    # A minute of ticks, because history runs at the lowest priority.
+    start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
     with Relay(secured.address) as relay:
-        verified = ticker("verify", "TCS", *endpoint, "--endpoint", f"https://{relay.address}", *identity.flags)
+        replicas = [*endpoint, "--endpoint", f"https://{relay.address}"]
+        verified = ticker("verify", "TCS", *replicas, "--from", start, *identity.flags)
     assert verified.returncode == 0, verified
     file = tmp_path / "ticks.csv"
     recorded = ticker("record", "*", "--out", file, "--count", "20", *endpoint, *identity.flags)
@@ -197,8 +223,14 @@ def test_our_commands_say_what_is_missing(secured, identity, ticker, issuer, tmp
     told = {
         "no token": (without(flags, "--token-file"), MISSING),
         "no certificate": (without(without(flags, "--cert"), "--key"), "certificate"),
-        "another CA": ([*without(flags, "--tls-ca"), "--tls-ca", str(Authority(tmp_path / "ca", "Another CA").file)], "certificate"),
-        "no token file": ([*without(flags, "--token-file"), "--token-file", str(tmp_path / "none")], str(tmp_path / "none")),
+        "another CA": (
+            [*without(flags, "--tls-ca"), "--tls-ca", str(Authority(tmp_path / "ca", "Another CA").file)],
+            "certificate",
+        ),
+        "no token file": (
+            [*without(flags, "--token-file"), "--token-file", str(tmp_path / "none")],
+            str(tmp_path / "none"),
+        ),
         "no CA file": ([*without(flags, "--tls-ca"), "--tls-ca", str(tmp_path / "none")], str(tmp_path / "none")),
     }
     for row, (given, text) in told.items():

@@ -63,7 +63,9 @@ def test_the_notice_comes_between_messages_however_slowly_they_are_read(guarded,
     # The result of the first request takes several frames. The notice is due before the second of them can be sent.
     subscribe = request(subscribe={"symbols": [f"NO-SUCH-SYMBOL-{number}" for number in range(1_000)]})
     authenticate = request(authenticate={"token": issuer.token(life=-20)})
-    body = b"".join(b"\0" + len(sent).to_bytes(4) + sent for sent in (one.SerializeToString() for one in (subscribe, authenticate)))
+    body = b"".join(
+        b"\0" + len(sent).to_bytes(4, "big") + sent for sent in (one.SerializeToString() for one in (subscribe, authenticate))
+    )
     peer, connection = raw_http2.connect(guarded.address)
     connection.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 16_500})
     headers = [("authorization", f"Bearer {issuer.token()}")]
@@ -78,7 +80,7 @@ def test_the_notice_comes_between_messages_however_slowly_they_are_read(guarded,
                     # So late that the notice is due.
                     time.sleep(0.05)
                     connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            while len(received) >= 5 and len(received) >= (end := 5 + int.from_bytes(received[1:5])):
+            while len(received) >= 5 and len(received) >= (end := 5 + int.from_bytes(received[1:5], "big")):
                 assert received[0] == 0, f"no message begins here: {received[:20]}"
                 events.append(response.FromString(received[5:end]))
                 kinds.append(events[-1].WhichOneof("event"))
@@ -118,7 +120,12 @@ def test_a_fresh_token_of_another_subject_is_refused_and_the_stream_keeps_the_on
     expires = int(time.time()) - 28
     with connect(guarded, issuer.token(exp=expires)).stream(V1, "TickerStream") as stream:
         stream.ask({"subscribe": {"symbols": ["TCS"]}})
-        for bad in [issuer.token(subject="mallory", scope="ticker:read ticker:admin"), issuer.token(aud="another"), "garbage", ""]:
+        for bad in [
+            issuer.token(subject="mallory", scope="ticker:read ticker:admin"),
+            issuer.token(aud="another"),
+            "garbage",
+            "",
+        ]:
             result = authenticate(stream, bad)
             assert (result.authenticated, result.message) == (False, INVALID)
             assert result.expire_time.seconds == expires

@@ -40,7 +40,10 @@ def listed(client):
         ({"scope": "ticker:read:N* ticker:read:BSE:TCS"}, ["BSE:TCS", "NSE:INFY", "NSE:TCS"]),
         ({"scope": ["ticker:read:TCS", "ticker:read:INFY"]}, ["INFY", "TCS"]),
         ({"scope": "", "roles": ["analyst"]}, ["NSE:INFY", "NSE:TCS", "TCS"]),
-        ({"scope": "ticker:read:INFY", "roles": ["nobody", "unknown", "analyst"]}, ["INFY", "NSE:INFY", "NSE:TCS", "TCS"]),
+        (
+            {"scope": "ticker:read:INFY", "roles": ["nobody", "unknown", "analyst"]},
+            ["INFY", "NSE:INFY", "NSE:TCS", "TCS"],
+        ),
     ],
 )
 @pytest.mark.usefixtures("healthy")
@@ -149,8 +152,13 @@ def masked(answer, symbol):
 def test_a_hidden_symbol_is_unknown_and_not_suggested(guarded, issuer, reader, connect):
     text = "unknown symbol RELIANCE; list the symbols with `ticker list` or the RPC ListInstruments"
     assert ask_gogen(reader, HIDDEN)[:2] == (grpc.StatusCode.NOT_FOUND, text)
-    assert failure(lambda: reader.call(V1, "ListTicks", {"symbol": "RELIANC"}, timeout=5))[1] == text.replace("CE;", "C;")
-    assert failure(lambda: reader.call(V1, "ListTicks", {"symbol": "TCSS"}, timeout=5))[1] == "unknown symbol TCSS; did you mean TCS?"
+    assert failure(lambda: reader.call(V1, "ListTicks", {"symbol": "RELIANC"}, timeout=5))[1] == text.replace(
+        "CE;", "C;"
+    )
+    assert (
+        failure(lambda: reader.call(V1, "ListTicks", {"symbol": "TCSS"}, timeout=5))[1]
+        == "unknown symbol TCSS; did you mean TCS?"
+    )
     everything = connect(guarded, issuer.token())
     suggested = "unknown symbol RELIANC; did you mean RELIANCE?"
     assert failure(lambda: everything.call(V1, "ListTicks", {"symbol": "RELIANC"}, timeout=5))[1] == suggested
@@ -163,16 +171,21 @@ def test_history_and_replays_of_a_visible_symbol_are_answered(reader):
     assert len(reader.call(V1, "DigestTicks", digest, timeout=5).digest) == 32
     now = time.time()
     start, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - ago)) for ago in (20, 10))
-    candles = reader.call(V1, "ListCandles", {"symbol": "TCS", "interval": "1s", "startTime": start, "endTime": end}, timeout=5)
+    candles = reader.call(
+        V1, "ListCandles", {"symbol": "TCS", "interval": "1s", "startTime": start, "endTime": end}, timeout=5
+    )
     assert len(candles.candles) == 10
     replay = list(reader.call(V1, "Watch", {"symbols": ["*"], "startTime": start, "endTime": end}, timeout=5))
     assert [status.symbol for status in replay[0].subscription_result.statuses] == ["*"]
     events = [response.WhichOneof("event") for response in replay]
-    assert events.count("tick") == 500 and {response.tick.symbol for response in replay if response.WhichOneof("event") == "tick"} == {"TCS"}
+    assert events.count("tick") == 500 and {
+        response.tick.symbol for response in replay if response.WhichOneof("event") == "tick"
+    } == {"TCS"}
 
 
 @pytest.mark.parametrize(
-    "scope", ["", "openid", "ticker:publish ticker:admin", "ticker:readx", "TICKER:READ", "ticker:read:", "ticker:read:a b"]
+    "scope",
+    ["", "openid", "ticker:publish ticker:admin", "ticker:readx", "TICKER:READ", "ticker:read:", "ticker:read:a b"],
 )
 def test_a_token_without_a_scope_to_read_is_denied(scope, guarded, issuer, connect):
     client = connect(guarded, issuer.token([scope] if "a b" in scope else scope))

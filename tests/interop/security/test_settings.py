@@ -47,7 +47,12 @@ def test_tls_files_that_cannot_be_used_are_named(refuse, server_pair, authority,
         (server_pair.cert, none, None, f"cannot read {none}: No such file or directory"),
         (none, server_pair.key, None, f"cannot read {none}: No such file or directory"),
         (tmp_path, server_pair.key, None, f"cannot read {tmp_path}: Is a directory"),
-        (server_pair.cert, other.key, None, f"{server_pair.cert} and {other.key} are no pair of a certificate and its key"),
+        (
+            server_pair.cert,
+            other.key,
+            None,
+            f"{server_pair.cert} and {other.key} are no pair of a certificate and its key",
+        ),
         (empty, server_pair.key, None, f"{empty} has no certificate in PEM"),
         (server_pair.key, server_pair.key, None, f"{server_pair.key} has no certificate in PEM"),
         (server_pair.cert, empty, None, f"{empty} has no private key in PEM"),
@@ -70,8 +75,14 @@ JWKS = {
         '{"keys": [{"kty": "RSA", "kid": "a", "use": "enc", "n": "AQAB", "e": "AQAB"}]}',
         "the JWKS has no key for signatures",
     ),
-    "two PEM keys": (Key("ES256", "a").pem.decode() + Key("ES256", "b").pem.decode(), "a PEM file needs exactly one -----BEGIN PUBLIC KEY-----"),
-    "a private key": ("-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n", "a PEM file needs exactly one -----BEGIN PUBLIC KEY-----"),
+    "two PEM keys": (
+        Key("ES256", "a").pem.decode() + Key("ES256", "b").pem.decode(),
+        "a PEM file needs exactly one -----BEGIN PUBLIC KEY-----",
+    ),
+    "a private key": (
+        "-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n",
+        "a PEM file needs exactly one -----BEGIN PUBLIC KEY-----",
+    ),
 }
 
 
@@ -119,7 +130,9 @@ def test_roles_that_cannot_be_used_are_named(text, problem, refuse, files, tmp_p
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "127.0.0.1:0"])
 @pytest.mark.parametrize("flags", ["none", "tls", "tokens", "tls and tokens", "mutual tls", "optional mutual tls"])
-def test_a_server_that_others_reach_warns_once_of_what_protects_nobody(listen, flags, binary, tls_flags, token_flags, authority):
+def test_a_server_that_others_reach_warns_once_of_what_protects_nobody(
+    listen, flags, binary, tls_flags, token_flags, authority
+):
     tls = tls_flags if "tls" in flags else []
     tokens = token_flags if "tokens" in flags else []
     mutual = ["--tls-client-ca", authority.file] if "mutual" in flags else []

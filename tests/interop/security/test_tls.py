@@ -24,7 +24,9 @@ NEEDS_ALPN = b"this port needs HTTP/2: offer h2 by ALPN"
 @pytest.fixture(scope="module")
 def mutual(binary, issuer, authority, tls_flags):
     """A server that needs certificates of its clients."""
-    server = SecureServer(binary, issuer, *tls_flags, "--tls-client-ca", authority.file, "--max-streams-per-caller", "5")
+    server = SecureServer(
+        binary, issuer, *tls_flags, "--tls-client-ca", authority.file, "--max-streams-per-caller", "5"
+    )
     yield server
     server.check_and_stop()
 
@@ -140,7 +142,10 @@ REFUSED = {
     "for servers only": (lambda authority, other: authority.client(use=SERVER), "alert"),
     "only a common name": (lambda authority, other: authority.client(dns=[]), NEEDS_NAME),
     "only an address": (lambda authority, other: authority.client(dns=[], addresses=["127.0.0.1"]), NEEDS_NAME),
-    "a URI that is no SPIFFE ID": (lambda authority, other: authority.client(dns=[], uris=["https://client.example"]), NEEDS_NAME),
+    "a URI that is no SPIFFE ID": (
+        lambda authority, other: authority.client(dns=[], uris=["https://client.example"]),
+        NEEDS_NAME,
+    ),
 }
 
 
@@ -168,7 +173,9 @@ def test_a_certificate_that_is_not_sound_is_refused(row, choice, request, author
         ({"dns": [], "uris": ["https://x.example", "spiffe://example.org/other"]}, "spiffe://example.org/other"),
     ],
 )
-def test_a_client_is_named_by_its_spiffe_id_or_its_first_dns_name(names, name, serve_secure, issuer, tls_flags, authority, files, connect, channel_tls):
+def test_a_client_is_named_by_its_spiffe_id_or_its_first_dns_name(
+    names, name, serve_secure, issuer, tls_flags, authority, files, connect, channel_tls
+):
     server = serve_secure(*tls_flags, "--tls-client-ca", authority.file, "--auth-jwks", files / "jwks.json")
     client = connect(server, tls=channel_tls(authority.client(**names)))
     code, _ = failure(lambda: client.call(V1, "GetTape", timeout=5))
@@ -201,8 +208,13 @@ def test_http_2_without_alpn_is_told_what_to_offer(mutual, authority, pair):
 
 
 def test_http_1_without_alpn_is_told_what_the_port_speaks(mutual, authority, pair):
-    answer = closed_with(mutual.address, context(authority, pair, alpn=()), b"GET / HTTP/1.1\r\nhost: localhost:1\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 505 ") and b"ticker watch --tls-ca CA.pem --endpoint https://localhost:1 " in answer
+    answer = closed_with(
+        mutual.address, context(authority, pair, alpn=()), b"GET / HTTP/1.1\r\nhost: localhost:1\r\n\r\n"
+    )
+    assert (
+        answer.startswith(b"HTTP/1.1 505 ")
+        and b"ticker watch --tls-ca CA.pem --endpoint https://localhost:1 " in answer
+    )
 
 
 def test_alpn_without_http_2_fails_the_handshake(mutual, authority, pair):
@@ -221,7 +233,9 @@ def test_handshakes_that_never_end_are_closed_and_delay_nobody(mutual, authority
             peer.sendall(half)
         start = time.monotonic()
         with connect(mutual, tls=channel_tls(pair)).stream(V1, "TickerStream") as stream:
-            assert codes(stream.ask({"subscribe": {"symbols": ["TCS"], "delivery": "DELIVERY_EVERY_TICK"}})) == ["SUBSCRIBED"]
+            assert codes(stream.ask({"subscribe": {"symbols": ["TCS"], "delivery": "DELIVERY_EVERY_TICK"}})) == [
+                "SUBSCRIBED"
+            ]
             stream.until("tick")
             assert time.monotonic() - start < 2, "a client waits for those that say nothing"
             ended = []

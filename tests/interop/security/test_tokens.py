@@ -127,7 +127,10 @@ REFUSED = {
     "an empty crit header": (bearer(lambda issuer: issuer.token(headers={"crit": []})), INVALID),
     "no signature": (bearer(lambda issuer: issuer.token().rsplit(".", 1)[0] + "."), INVALID),
     "a truncated signature": (bearer(lambda issuer: issuer.token()[:-8]), INVALID),
-    "a signature of another algorithm's length": (bearer(lambda issuer: issuer.token(key=issuer.keys["RS256"])[:-8]), INVALID),
+    "a signature of another algorithm's length": (
+        bearer(lambda issuer: issuer.token(key=issuer.keys["RS256"])[:-8]),
+        INVALID,
+    ),
     "other claims": (bearer(lambda issuer: issuer.note(other_claims(issuer.token(), scope="ticker:admin"))), INVALID),
     "another issuer": (bearer(lambda issuer: issuer.token(iss="another")), INVALID),
     "no issuer": (bearer(lambda issuer: issuer.token(without=["iss"])), INVALID),
@@ -151,7 +154,10 @@ REFUSED = {
     "no iat": (bearer(lambda issuer: issuer.token(without=["iat"])), INVALID),
     "a scope that is a number": (bearer(lambda issuer: issuer.token(scope=7)), INVALID),
     "a limit that is a text": (bearer(lambda issuer: issuer.token(max_streams="many")), INVALID),
-    "claims that are a list": (bearer(lambda issuer: issuer.forge(header("EdDSA", "EdDSA"), ["a"], sign=issuer.keys["EdDSA"].private.sign)), INVALID),
+    "claims that are a list": (
+        bearer(lambda issuer: issuer.forge(header("EdDSA", "EdDSA"), ["a"], sign=issuer.keys["EdDSA"].private.sign)),
+        INVALID,
+    ),
 }
 
 
@@ -219,7 +225,9 @@ def test_each_algorithm_is_accepted_from_a_jwks(algorithm, guarded, issuer, conn
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_each_algorithm_is_accepted_from_a_pem_file_with_and_without_kid(algorithm, serve_secure, issuer, connect, tmp_path):
+def test_each_algorithm_is_accepted_from_a_pem_file_with_and_without_kid(
+    algorithm, serve_secure, issuer, connect, tmp_path
+):
     key = issuer.keys[algorithm]
     (tmp_path / "key.pem").write_bytes(key.pem)
     server = serve_secure("--auth-jwks", tmp_path / "key.pem")
@@ -327,7 +335,9 @@ def test_the_health_check_alone_needs_no_token(guarded, relay, connect, issuer):
 def test_there_is_no_reflection_with_tokens_unless_it_is_asked_for(serve_secure, files, issuer, connect):
     client = connect(serve_secure("--auth-jwks", files / "jwks.json"), issuer.token())
     ask = [{"listServices": ""}]
-    code, _ = failure(lambda: client.call("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", ask, timeout=5))
+    code, _ = failure(
+        lambda: client.call("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", ask, timeout=5)
+    )
     assert code == grpc.StatusCode.UNIMPLEMENTED
 
 
