@@ -13,7 +13,7 @@ use crate::{
 #[non_exhaustive]
 pub enum Event {
     /// The server has answered for some symbols. Each symbol is answered once, however often the subscription moves to
-    /// another replica.
+    /// another replica; and once more, among `refused`, when a fresh token does not allow it any more.
     Answer {
         /// The tape that the replicas play.
         tape_id: String,

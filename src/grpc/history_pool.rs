@@ -399,7 +399,7 @@ mod tests {
         let mut queued: Vec<_> = (0..101).map(|n| Box::pin(pool.run(CALLER, move || Some(Ok(n))))).collect();
         let refused: Vec<_> = queued.iter_mut().map(|queued| poll(queued.as_mut())).collect();
         let Poll::Ready(Err(failure)) = &refused[100] else { panic!("it is one too many") };
-        assert!(failure.to_string().contains("100 calls of this connection"), "{failure}");
+        assert!(failure.to_string().contains("100 calls of this caller"), "{failure}");
         assert!(refused[..100].iter().all(Poll::is_pending));
         assert_eq!(pool.run(CallerId(2), || Some(Ok(1))).await.unwrap(), 1);
     }

@@ -110,6 +110,10 @@ impl ResumeState {
                 "plays the tape {tape_id} and not {own}: its sequences mean other ticks"
             )));
         }
+        if asked.is_empty() {
+            self.removed(tape_id, &statuses, events);
+            return Ok(());
+        }
         // A request that is refused as a whole has one status for all its symbols.
         let whole = if statuses.len() < asked.len() { statuses.first() } else { None };
         let (mut subscribed, mut refused) = (Vec::new(), Vec::new());
@@ -137,6 +141,24 @@ impl ResumeState {
             events.push(Event::Answer { tape_id, subscribed, refused });
         }
         Ok(())
+    }
+
+    /// Takes in symbols that the server has removed, because a fresh token does not allow them.
+    fn removed(&mut self, tape_id: String, statuses: &[v1::SymbolStatus], events: &mut Vec<Event>) {
+        let removed = statuses.iter().filter(|status| status.code() == Code::Unsubscribed);
+        let refused = removed.map(|status| RefusedSymbol {
+            symbol: status.symbol.clone(),
+            message: "the fresh token does not allow it any more".to_owned(),
+        });
+        let refused: Vec<_> = refused.collect();
+        for RefusedSymbol { symbol, .. } in &refused {
+            if let Some(answer) = self.answers.get_mut(symbol) {
+                *answer = Some(Answer::Refused);
+            }
+        }
+        if !refused.is_empty() {
+            events.push(Event::Answer { tape_id, subscribed: Vec::new(), refused });
+        }
     }
 
     fn tick(&mut self, mut live: LiveTick, events: &mut Vec<Event>) {

@@ -375,3 +375,19 @@ fn a_request_that_is_refused_as_a_whole_refuses_each_of_its_symbols() {
     assert!(matches!(&events[..], [Event::Answer { refused, .. }] if refused.len() == 2));
     assert_eq!((resume.unanswered(), resume.subscriptions().len()), (0, 0));
 }
+
+#[test]
+fn a_symbol_that_a_fresh_token_does_not_allow_is_reported_and_not_asked_for_again() {
+    let mut resume = ResumeState::new(options(&["FAST", "SLOW"], Delivery::Latest), None);
+    let mut events = Vec::new();
+    let asked = || vec!["FAST".to_owned(), "SLOW".to_owned()];
+    let both = [("FAST", Code::Subscribed), ("SLOW", Code::Subscribed)];
+    resume.take(Message::Result(result("tape", &both)), asked, &mut events).unwrap();
+    events.clear();
+    let removed = Message::Result(result("tape", &[("SLOW", Code::Unsubscribed)]));
+    resume.take(removed, Vec::new, &mut events).unwrap();
+    let [Event::Answer { refused, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(refused[0].symbol, "SLOW");
+    let again: Vec<_> = resume.subscriptions().into_iter().flat_map(|request| request.symbols).collect();
+    assert_eq!(again, ["FAST"]);
+}
