@@ -81,7 +81,7 @@ pub struct ServeArgs {
     /// Largest number of subscriptions of one caller [default: half of --max-subscriptions]
     #[arg(long, env = "TICKER_MAX_SYMBOLS_PER_CALLER", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_symbols_per_caller: Option<NonZeroUsize>,
-    /// Largest number of symbols that one caller subscribes or unsubscribes in a second
+    /// Largest number of symbols that one caller, or a connection without authentication, subscribes or unsubscribes in a second
     #[arg(long, env = "TICKER_MAX_CHANGES_PER_CALLER", value_name = "NUMBER", default_value = "100000", value_parser = at_least_one)]
     pub max_changes_per_caller: NonZeroUsize,
     /// With --any-symbol: largest number of invented instruments in use

@@ -134,7 +134,12 @@ impl Authentication {
             (None, None) => CallerName::Unknown,
         };
         let usage = self.usages.of(&name, Plan::default());
-        Caller::new(name, Grant::unrestricted(), None, None, usage)
+        // Clients that share an address, such as that of a proxy, do not take changes from each other.
+        let changes = match name.is_authenticated() {
+            true => usage.changes().clone(),
+            false => self.usages.changes_of_connection(),
+        };
+        Caller::new(name, Grant::unrestricted(), None, None, usage, changes)
     }
 
     /// How many authentications there were, by result.
@@ -163,7 +168,8 @@ impl Authentication {
         let name = CallerName::Subject(token.subject.clone());
         let usage = self.usages.of(&name, token.plan);
         let visible = (!token.grant.reads_everything()).then(|| self.view(&token.grant, tape));
-        Caller::new(name, token.grant.clone(), visible, Some(token), usage)
+        let changes = usage.changes().clone();
+        Caller::new(name, token.grant.clone(), visible, Some(token), usage, changes)
     }
 
     /// What a grant covers of a tape. Callers with the same grant share it.

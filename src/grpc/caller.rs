@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{caller_name::CallerName, usage::Usage};
+use super::{
+    caller_name::CallerName,
+    usage::{Changes, Usage},
+};
 use crate::{
     access::{Grant, Token},
     tape::Tape,
@@ -19,6 +22,7 @@ struct Parts {
     visible: Option<Arc<dyn Tape>>,
     token: Option<Token>,
     usage: Arc<Usage>,
+    changes: Arc<Changes>,
 }
 
 impl Caller {
@@ -28,8 +32,9 @@ impl Caller {
         visible: Option<Arc<dyn Tape>>,
         token: Option<Token>,
         usage: Arc<Usage>,
+        changes: Arc<Changes>,
     ) -> Self {
-        Self(Arc::new(Parts { name, grant, visible, token, usage }))
+        Self(Arc::new(Parts { name, grant, visible, token, usage, changes }))
     }
 
     /// What it is told apart by.
@@ -49,6 +54,11 @@ impl Caller {
     /// Its token, if callers have to authenticate.
     pub(super) fn token(&self) -> Option<&Token> {
         self.0.token.as_ref()
+    }
+
+    /// Limits its subscription changes.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.0.changes
     }
 
     /// What it holds.

@@ -113,11 +113,11 @@ impl Session {
     /// # Errors
     /// There were too many.
     pub(super) fn change(&self, symbols: usize) -> Result<(), SubscribeError> {
-        match self.caller.usage().change(symbols) {
+        match self.caller.changes().take(symbols) {
             true => Ok(()),
             false => {
                 self.context.note_limit(Limit::ChangesPerCaller);
-                Err(SubscribeError::TooManyChanges(self.caller.usage().changes_per_second()))
+                Err(SubscribeError::TooManyChanges(self.caller.changes().per_second()))
             }
         }
     }

@@ -44,9 +44,14 @@ pub(super) struct Usage {
     streams: AtomicUsize,
     max_streams: AtomicUsize,
     symbols: Arc<Quota>,
-    changes: Mutex<Rate>,
-    changes_per_second: u64,
+    changes: Arc<Changes>,
     history: AtomicU64,
+}
+
+/// Limits how many subscriptions are changed in a second.
+pub(super) struct Changes {
+    rate: Mutex<Rate>,
+    per_second: u64,
 }
 
 /// A stream that counts against the limit of its caller until this is dropped.
@@ -91,6 +96,11 @@ impl Usages {
         usage
     }
 
+    /// Limits the subscription changes of one connection.
+    pub(super) fn changes_of_connection(&self) -> Arc<Changes> {
+        Arc::new(Changes::new(&self.limits))
+    }
+
     /// How many callers hold something.
     pub(super) fn count(&self) -> usize {
         let callers = self.by_caller.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,14 +124,12 @@ impl Usage {
     pub(super) const MAX_HISTORY: u64 = 1_000;
 
     fn new(id: Option<u64>, limits: &CallerLimits) -> Self {
-        let changes_per_second = limits.max_changes_per_second.get() as u64;
         Self {
             id,
             streams: AtomicUsize::new(0),
             max_streams: AtomicUsize::new(limits.max_streams.get()),
             symbols: Quota::new(limits.max_symbols.get()),
-            changes: Mutex::new(Rate::new(changes_per_second as f64, 2.0 * changes_per_second as f64)),
-            changes_per_second,
+            changes: Arc::new(Changes::new(limits)),
             history: AtomicU64::new(0),
         }
     }
@@ -136,9 +144,9 @@ impl Usage {
         self.max_streams.load(Relaxed)
     }
 
-    /// Largest number of subscription changes in a second.
-    pub(super) fn changes_per_second(&self) -> u64 {
-        self.changes_per_second
+    /// Limits its subscription changes.
+    pub(super) fn changes(&self) -> &Arc<Changes> {
+        &self.changes
     }
 
     /// Counts a stream more; `None` when the limit is reached.
@@ -153,16 +161,28 @@ impl Usage {
         (self.history.fetch_add(1, Relaxed) < Self::MAX_HISTORY).then_some(hold)
     }
 
-    /// Counts subscription changes. False, and nothing is counted, when there were too many. A change of many symbols may
-    /// exceed the limit once; the next ones wait for longer then.
-    pub(super) fn change(&self, symbols: usize) -> bool {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).take(symbols as f64)
-    }
-
     /// Who the history pool takes it for. Callers that have not shown who they are count by connection.
     pub(super) fn history_caller(&self, connection: u64) -> CallerId {
         const OF_CALLERS: u64 = 1 << 63;
         CallerId(self.id.map_or(connection, |id| id | OF_CALLERS))
+    }
+}
+
+impl Changes {
+    fn new(limits: &CallerLimits) -> Self {
+        let per_second = limits.max_changes_per_second.get() as u64;
+        Self { rate: Mutex::new(Rate::new(per_second as f64, 2.0 * per_second as f64)), per_second }
+    }
+
+    /// Counts subscription changes. False, and nothing is counted, when there were too many. A change of many symbols may
+    /// exceed the limit once; the next ones wait for longer then.
+    pub(super) fn take(&self, symbols: usize) -> bool {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner).take(symbols as f64)
+    }
+
+    /// Largest number of subscription changes in a second.
+    pub(super) fn per_second(&self) -> u64 {
+        self.per_second
     }
 }
 
