@@ -55,6 +55,7 @@
 
 #[cfg(feature = "server")]
 pub mod access;
+pub mod causes;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
@@ -87,6 +88,8 @@ pub mod shutdown;
 pub mod tape;
 #[cfg(feature = "cli")]
 pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod thread_priority;
 pub mod tick;
 pub mod timestamp;
 #[cfg(feature = "server")]

@@ -50,8 +50,7 @@ pub(crate) fn start_purging() -> io::Result<()> {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     mi_option_set_default(PURGE_DELAY, NEVER);
     thread::Builder::new().name("memory".to_owned()).spawn(|| {
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(None, 19);
+        ticker::thread_priority::lower(ticker::thread_priority::LOWEST);
         loop {
             thread::sleep(PURGE_INTERVAL);
             purge();

@@ -13,6 +13,8 @@ use thiserror::Error;
 use tokio::time::sleep;
 use tracing::{error, info};
 
+use crate::causes::in_one_line;
+
 /// Files and what was last read of them.
 pub struct WatchedFiles {
     paths: Vec<PathBuf>,
@@ -69,7 +71,7 @@ impl WatchedFiles {
             }
             (self.contents, changed) = (now, None);
             let applied = match self.contents() {
-                Ok(contents) => apply(&contents).map_err(|failed| with_causes(&failed)),
+                Ok(contents) => apply(&contents).map_err(|failed| in_one_line(&failed)),
                 Err(unreadable) => Err(unreadable.to_string()),
             };
             match applied {
@@ -78,17 +80,6 @@ impl WatchedFiles {
             }
         }
     }
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 fn read(paths: &[PathBuf]) -> Vec<Content> {

@@ -1,6 +1,6 @@
 //! Errors of a client and its subscriptions.
 
-use std::{error::Error as _, io, time::Duration};
+use std::{io, time::Duration};
 
 use thiserror::Error;
 
@@ -139,18 +139,4 @@ impl ClientError {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         self.status().and_then(|status| status.retry_after)
     }
-}
-
-/// An error and its causes in one line.
-pub(super) fn with_causes(error: &ClientError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let part = next.to_string();
-        if !text.contains(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = next.source();
-    }
-    text
 }

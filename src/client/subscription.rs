@@ -19,9 +19,10 @@ use self::{
     resume::{ResumeState, Unsuitable},
 };
 use super::{
-    Client, ClientError, Event, ReplayOptions, Settings, SubscribeOptions, TapeInfo, error::with_causes,
-    message::Message, network::Task, reconnect::Reconnector, replica::Replica,
+    Client, ClientError, Event, ReplayOptions, Settings, SubscribeOptions, TapeInfo, message::Message,
+    network::Task, reconnect::Reconnector, replica::Replica,
 };
+use crate::causes::in_one_line;
 
 /// A stream of events that outlives its connections. Dropping it ends the stream.
 ///
@@ -212,7 +213,7 @@ impl Subscription {
                 return Err(error);
             }
         }
-        events.push(Event::Disconnected { cause: with_causes(&error), attempt });
+        events.push(Event::Disconnected { cause: in_one_line(&error), attempt });
         Ok(())
     }
 
@@ -255,7 +256,7 @@ impl Subscription {
             Err(Ok(error)) => {
                 if self.live.is_none() {
                     events.push(Event::Disconnected {
-                        cause: with_causes(&error),
+                        cause: in_one_line(&error),
                         attempt: reconnector.next_attempt(),
                     });
                 }

@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::status::Failure;
+use crate::thread_priority;
 
 mod cpu_time;
 mod fair_queue;
@@ -188,7 +189,8 @@ impl Pool {
 
     /// Runs jobs until the pool is closed or there was none for [`IDLE_TIMEOUT`].
     fn work(&self) {
-        lower_thread_priority();
+        // Work on every core must not hold up the workers.
+        thread_priority::lower(thread_priority::LOWEST);
         let mut state = self.state();
         while !state.closed {
             let Some((caller, id, mut job)) = state.queue.pop() else {
@@ -264,13 +266,6 @@ where
             result.send(Answer::Done(Err(overload.into()))).ok();
         }
     }
-}
-
-/// Gives this thread the lowest priority, so that work on every core does not hold up the workers.
-fn lower_thread_priority() {
-    // On Linux a priority belongs to a thread. Where it cannot be changed the work is done at the usual priority.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, 19);
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::{
     transport::Incoming,
     worker::Handover,
 };
+use crate::thread_priority;
 
 /// Makes handshakes and hands the connections to their workers.
 pub(super) struct Handshakes(mpsc::Sender<(TcpStream, Admitted, Handover)>);
@@ -48,7 +49,7 @@ impl Handshakes {
             }
         };
         thread::Builder::new().name("handshakes".to_owned()).spawn(move || {
-            lower_priority();
+            thread_priority::lower(thread_priority::LOW);
             runtime.block_on(run);
         })?;
         Ok(Self(sender))
@@ -59,13 +60,6 @@ impl Handshakes {
         // Fails only when the thread has panicked; the connection is closed then.
         let _ = self.0.send((stream, admitted, handover)).await;
     }
-}
-
-/// Lets the workers go first, without being starved by them as work of the lowest priority is.
-fn lower_priority() {
-    // On Linux a priority belongs to a thread. Where it cannot be changed the work is done at the usual priority.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, 10);
 }
 
 async fn serve(stream: TcpStream, mut admitted: Admitted, handover: Handover, tls: Tls) {
