@@ -19,7 +19,10 @@ use criterion::Criterion;
 use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, encode,
+    jwk::{Jwk, JwkSet},
+};
 use prost::Message;
 use ring::{
     rand::SystemRandom,
@@ -106,25 +109,13 @@ fn issuer() -> Result<(EncodingKey, Arc<Tokens>), Box<dyn Error>> {
     install_cryptography();
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| "no randomness")?;
     let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|_| "no key")?;
-    let x = base64url(pair.public_key().as_ref());
-    let jwks = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": x}]}).to_string();
+    let public = DecodingKey::from_ed_der(pair.public_key().as_ref());
+    let mut jwk = Jwk::from_decoding_key(&public, Some(Algorithm::EdDSA))?;
+    jwk.common.key_id = Some("1".to_owned());
+    let jwks = serde_json::to_string(&JwkSet { keys: vec![jwk] })?;
     let audience = Audience { issuer: "i".to_owned(), audience: "a".to_owned() };
     let tokens = Tokens::new(audience, KeySet::parse(&jwks)?, Roles::default());
     Ok((EncodingKey::from_ed_der(pkcs8.as_ref()), Arc::new(tokens)))
-}
-
-/// Base64 for URLs, without padding. (RFC 4648, section 5)
-fn base64url(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let word =
-            three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        text.extend(
-            (0..=three.len()).map(|place| ALPHABET[(word >> (18 - 6 * place) & 63) as usize] as char),
-        );
-    }
-    text
 }
 
 /// A token of a subject of its own.

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, encode,
+    jwk::{Jwk, JwkSet},
+};
 use ring::{
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair},
@@ -28,10 +31,12 @@ impl Issuer {
         install_cryptography();
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
-        let x = base64url(pair.public_key().as_ref());
-        let jwks = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "alg": "EdDSA", "use": "sig", "x": x}]});
+        let public = DecodingKey::from_ed_der(pair.public_key().as_ref());
+        let mut jwk = Jwk::from_decoding_key(&public, Some(Algorithm::EdDSA)).unwrap();
+        jwk.common.key_id = Some("1".to_owned());
+        let jwks = serde_json::to_string(&JwkSet { keys: vec![jwk] }).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("jwks.json"), jwks.to_string()).unwrap();
+        fs::write(folder.path().join("jwks.json"), jwks).unwrap();
         Self { key: EncodingKey::from_ed_der(pkcs8.as_ref()), folder }
     }
 
@@ -57,17 +62,4 @@ impl Issuer {
         let header = Header { kid: Some("1".to_owned()), ..Header::new(Algorithm::EdDSA) };
         encode(&header, &claims, &self.key).unwrap()
     }
-}
-
-/// Base64 for URLs, without padding. (RFC 4648, section 5)
-fn base64url(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let sixes = |three: &[u8]| {
-        let word =
-            three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        (0..=three.len())
-            .map(|place| ALPHABET[(word >> (18 - 6 * place) & 63) as usize] as char)
-            .collect::<Vec<_>>()
-    };
-    bytes.chunks(3).flat_map(sixes).collect()
 }
