@@ -42,10 +42,8 @@ impl Claims {
 
     /// What the scopes and roles allow. Those that this service does not know allow nothing.
     pub(super) fn grant(&self, roles: &Roles) -> Grant {
-        let mut grant = Grant::default();
-        self.scope.iter().filter_map(|scope| scope.parse().ok()).for_each(|scope: Scope| grant.allow(&scope));
-        self.roles.iter().flat_map(|role| roles.scopes(role)).for_each(|scope| grant.allow(scope));
-        grant
+        let own: Vec<Scope> = self.scope.iter().filter_map(|scope| scope.parse().ok()).collect();
+        own.iter().chain(self.roles.iter().flat_map(|role| roles.scopes(role))).collect()
     }
 }
 

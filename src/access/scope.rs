@@ -62,7 +62,7 @@ impl Grant {
     }
 
     /// Allows what a scope names, besides what is allowed already.
-    pub fn allow(&mut self, scope: &Scope) {
+    fn allow(&mut self, scope: &Scope) {
         match scope {
             Scope::Publish => self.publishes = true,
             Scope::Admin => self.is_admin = true,
@@ -79,7 +79,7 @@ impl Grant {
         }
     }
 
-    /// Whether an instrument may be read. The time does not depend on which instruments there are.
+    /// Whether an instrument may be read. The time that this takes does not depend on which instruments exist.
     pub fn may_read(&self, symbol: &Symbol) -> bool {
         self.reads_everything || self.symbols.contains(symbol) || self.prefix_of(symbol.as_str()).is_some()
     }

@@ -16,7 +16,7 @@ pub(super) use self::origin::Origin;
 use self::{failures::Failures, verified::Verified};
 use super::{
     Rpc,
-    caller::Caller,
+    caller::{Caller, CallerParts},
     caller_name::CallerName,
     requirement::Requirement,
     status::Failure,
@@ -28,7 +28,7 @@ use crate::{
     tape::Tape,
 };
 
-/// Knows who calls. One for all connections of a server.
+/// Authenticates and authorizes callers. One for all connections of a server.
 pub struct Authentication {
     /// `None` when nobody has to authenticate.
     tokens: Option<Arc<Tokens>>,
@@ -134,12 +134,12 @@ impl Authentication {
             (None, None) => CallerName::Unknown,
         };
         let usage = self.usages.of(&name, Plan::default());
-        // Clients that share an address, such as that of a proxy, do not take changes from each other.
+        // Clients behind one address, such as that of a proxy, must not use up the changes of each other.
         let changes = match name.is_authenticated() {
             true => usage.changes().clone(),
             false => self.usages.changes_of_connection(),
         };
-        Caller::new(name, Grant::unrestricted(), None, None, usage, changes)
+        CallerParts { name, grant: Grant::unrestricted(), visible: None, token: None, usage, changes }.into()
     }
 
     /// How many authentications there were, by result.
@@ -169,7 +169,7 @@ impl Authentication {
         let usage = self.usages.of(&name, token.plan);
         let visible = (!token.grant.reads_everything()).then(|| self.view(&token.grant, tape));
         let changes = usage.changes().clone();
-        Caller::new(name, token.grant.clone(), visible, Some(token), usage, changes)
+        CallerParts { name, grant: token.grant.clone(), visible, token: Some(token), usage, changes }.into()
     }
 
     /// What a grant covers of a tape. Callers with the same grant share it.

@@ -4,7 +4,6 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, ready},
 };
 
@@ -13,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     Caller, ConnectionContext, Limit, WorkerContext,
     status::Failure,
-    unsent::{AnswerBudget, Unsent},
+    unsent::{AnswerBudget, UnsentAnswer},
     usage::Usage,
 };
 
@@ -21,10 +20,10 @@ use super::{
 #[derive(Clone)]
 pub(super) struct Call {
     context: ConnectionContext,
-    unsent: Arc<Mutex<Unsent>>,
+    unsent: UnsentAnswer,
     /// With the part of the tape that the caller sees.
     worker: WorkerContext,
-    caller: Option<Caller>,
+    caller: Caller,
 }
 
 impl Call {
@@ -33,14 +32,15 @@ impl Call {
     /// Bytes reserved for an answer until its handler knows the size.
     const USUAL_ANSWER: usize = 64 * 1024;
 
-    /// A call that is answered by a worker; the caller is `None` when the call is refused before it is known.
-    pub(super) fn new(context: ConnectionContext, worker: WorkerContext, caller: Option<Caller>) -> Self {
-        let unsent = Arc::new(Mutex::new(context.answers().unsent()));
-        let worker = match &caller {
-            Some(caller) => worker.visible_to(caller),
-            None => worker,
-        };
-        Self { context, unsent, worker, caller }
+    /// A call that is answered by a worker.
+    pub(super) fn new(context: ConnectionContext, worker: WorkerContext, caller: Caller) -> Self {
+        let unsent = UnsentAnswer::new(context.answers());
+        Self { context, unsent, worker: worker.visible_to(&caller), caller }
+    }
+
+    /// Counts the unsent bytes of its answer.
+    pub(super) fn unsent(&self) -> &UnsentAnswer {
+        &self.unsent
     }
 
     /// The worker, with the part of the tape that the caller sees.
@@ -50,7 +50,7 @@ impl Call {
 
     /// Whether the caller may see what is for operators only.
     pub(super) fn is_admin(&self) -> bool {
-        self.caller.as_ref().is_some_and(|caller| caller.grant().is_admin())
+        self.caller.grant().is_admin()
     }
 
     /// Runs work of the call in the history pool, as [`HistoryPool::run`](super::HistoryPool::run) does.
@@ -61,17 +61,12 @@ impl Call {
         &self,
         work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
-        let Some(caller) = &self.caller else { return Err(Failure::Stopping) };
-        let usage = caller.usage();
-        let Some(_held) = usage.wait_for_history() else {
-            self.context.note_limit(Limit::HistoryCallsPerCaller);
-            return Err(Failure::TooMuchHistoryOfCaller(Usage::MAX_HISTORY));
+        let usage = self.caller.usage();
+        let done = match usage.wait_for_history() {
+            Some(_held) => self.worker.history.run(usage.history_caller(self.context.id()), work).await,
+            None => Err(Failure::TooMuchHistoryOfCaller(Usage::MAX_HISTORY)),
         };
-        let done = self.worker.history.run(usage.history_caller(self.context.id()), work).await;
-        if let Err(Failure::TooMuchHistory(overload)) = &done {
-            self.context.note_limit((*overload).into());
-        }
-        done
+        done.inspect_err(|failure| self.context.note_limit_of(failure))
     }
 
     /// Waits until an answer of any size may be made.
@@ -87,12 +82,12 @@ impl Call {
     /// # Errors
     /// The client takes nothing of the answers that wait.
     pub(super) async fn reserve(&self, bytes: usize) -> Result<(), Failure> {
-        let check_interval = self.unsent().check_interval();
+        let check_interval = self.unsent.lock().check_interval();
         let answers = self.context.answers();
         let since = answers.millis();
         let room = || {
             poll_fn(|cx| {
-                let mut unsent = self.unsent();
+                let mut unsent = self.unsent.lock();
                 unsent.set(0);
                 ready!(unsent.poll_room(cx));
                 unsent.reserve(bytes.min(Self::MOST_RESERVED));
@@ -104,7 +99,7 @@ impl Call {
             if answers.has_stalled(since) {
                 // Thousands of calls may wait, and end, at the same time.
                 self.worker.turns.ticket(self.context.turn_share()).turn().await;
-                self.set_unsent(0);
+                self.unsent.set(0);
                 self.context.note_limit(Limit::UnreadAnswers);
                 return Err(Failure::Unread);
             }
@@ -112,14 +107,5 @@ impl Call {
                 return Ok(());
             }
         }
-    }
-
-    /// Says how many bytes of the answer wait to be sent.
-    pub(super) fn set_unsent(&self, bytes: usize) {
-        self.unsent().set(bytes);
-    }
-
-    fn unsent(&self) -> MutexGuard<'_, Unsent> {
-        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

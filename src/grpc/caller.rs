@@ -13,30 +13,28 @@ use crate::{
 
 /// The caller of an RPC. Clones are the same caller.
 #[derive(Clone)]
-pub struct Caller(Arc<Parts>);
+pub struct Caller(Arc<CallerParts>);
 
-struct Parts {
-    name: CallerName,
-    grant: Grant,
-    /// `None` when it sees the whole tape.
-    visible: Option<Arc<dyn Tape>>,
-    token: Option<Token>,
-    usage: Arc<Usage>,
-    changes: Arc<Changes>,
+/// What a [`Caller`] is made of.
+pub(super) struct CallerParts {
+    pub(super) name: CallerName,
+    pub(super) grant: Grant,
+    /// The part of the tape that it sees; `None` when it sees the whole tape.
+    pub(super) visible: Option<Arc<dyn Tape>>,
+    /// `None` when callers do not have to authenticate.
+    pub(super) token: Option<Token>,
+    pub(super) usage: Arc<Usage>,
+    /// Limits its subscription changes.
+    pub(super) changes: Arc<Changes>,
+}
+
+impl From<CallerParts> for Caller {
+    fn from(parts: CallerParts) -> Self {
+        Self(Arc::new(parts))
+    }
 }
 
 impl Caller {
-    pub(super) fn new(
-        name: CallerName,
-        grant: Grant,
-        visible: Option<Arc<dyn Tape>>,
-        token: Option<Token>,
-        usage: Arc<Usage>,
-        changes: Arc<Changes>,
-    ) -> Self {
-        Self(Arc::new(Parts { name, grant, visible, token, usage, changes }))
-    }
-
     /// What it is told apart by.
     pub(super) fn name(&self) -> &CallerName {
         &self.0.name

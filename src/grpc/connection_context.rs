@@ -12,7 +12,9 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Caller, Limit, ServerContext, TurnShare, authentication::Origin, unsent::AnswerBudget};
+use super::{
+    Caller, Limit, ServerContext, TurnShare, authentication::Origin, status::Failure, unsent::AnswerBudget,
+};
 use crate::hub::Quota;
 
 /// One connection. It is made when the connection is accepted, and goes with each of its streams and calls. Clones are the
@@ -125,6 +127,13 @@ impl ConnectionContext {
     /// Counts and logs that the client has met a limit.
     pub fn note_limit(&self, limit: Limit) {
         self.0.server.note_limit(limit, self.0.peer);
+    }
+
+    /// Counts and logs the limit that a failure is about, if it is about one.
+    pub(super) fn note_limit_of(&self, failure: &Failure) {
+        if let Some(limit) = failure.limit() {
+            self.note_limit(limit);
+        }
     }
 
     /// Counts the subscriptions of its streams.

@@ -23,15 +23,6 @@ struct Pending {
     end: Instant,
 }
 
-/// What is due.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// The client is to be told, once.
-    Warning,
-    /// The stream is to end.
-    End,
-}
-
 impl Expiry {
     /// How long before the expiry of a token its client is told; half of the time that is left if that is less.
     const WARNING: Duration = Duration::from_secs(60);
@@ -64,21 +55,17 @@ impl Expiry {
         }
     }
 
-    /// What is due now. Called for every frame, so it only looks at the timer; the task is woken when something is due.
-    pub(super) fn due(&mut self, cx: &mut Context<'_>) -> Option<Due> {
-        let pending = self.0.as_mut()?;
-        pending.advance(cx);
-        match std::mem::take(&mut pending.owes_warning) {
-            true => Some(Due::Warning),
-            false => pending.is_over.then_some(Due::End),
-        }
-    }
-
-    /// Whether the stream is to end. The task is woken when it is.
+    /// Whether the stream is to end. Called for every frame, so it only looks at the timer; the task is woken when the client is
+    /// to be warned, and when the stream is to end.
     pub(super) fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(pending) = &mut self.0 else { return false };
         pending.advance(cx);
         pending.is_over
+    }
+
+    /// Whether the client is to be warned now. True once.
+    pub(super) fn take_warning(&mut self) -> bool {
+        self.0.as_mut().is_some_and(|pending| std::mem::take(&mut pending.owes_warning))
     }
 }
 

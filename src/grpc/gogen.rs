@@ -34,5 +34,5 @@ impl StreamHandler for Gogen {
 
     fn write_draining(&self, _: &mut Vec<u8>) {}
 
-    fn write_expiring(&self, _: &Session, _: &mut Vec<u8>) {}
+    fn write_expiring(&self, _: &mut Session) {}
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tonic::{Status, body::Body as TonicBody};
 
-use super::{BusyStream, call::Call};
+use super::{BusyStream, unsent::UnsentAnswer};
 
 /// A stream of ticks: a response body that also reads requests.
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
@@ -50,8 +50,7 @@ pub enum Reply {
 /// An answer that is made before it is sent.
 pub struct Answer {
     body: TonicBody,
-    /// Counts the bytes that wait to be sent.
-    call: Call,
+    unsent: UnsentAnswer,
     /// Whether a part of it was handed out. It is sent when the next one is asked for.
     is_begun: bool,
     /// Marks the connection as busy until it is sent.
@@ -60,8 +59,8 @@ pub struct Answer {
 
 impl Reply {
     /// The answer of a call.
-    pub(super) fn answer(body: TonicBody, call: Call, busy: BusyStream) -> Self {
-        Self::Answer(Answer { body, call, is_begun: false, _busy: busy })
+    pub(super) fn answer(body: TonicBody, unsent: UnsentAnswer, busy: BusyStream) -> Self {
+        Self::Answer(Answer { body, unsent, is_begun: false, _busy: busy })
     }
 
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything. True when
@@ -98,14 +97,14 @@ impl Body for Reply {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self.get_mut() {
             Self::Ticks(ticks) => Pin::new(ticks).poll_frame(cx),
-            Self::Answer(Answer { body, call, is_begun, .. }) => {
+            Self::Answer(Answer { body, unsent, is_begun, .. }) => {
                 if *is_begun {
-                    call.set_unsent(0);
+                    unsent.set(0);
                 }
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 *is_begun = true;
                 let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-                call.set_unsent(data.map_or(0, Bytes::len));
+                unsent.set(data.map_or(0, Bytes::len));
                 Poll::Ready(frame)
             }
         }

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
 
 use super::{
-    Caller, ConnectionContext, Format, Limit, MAX_REQUEST_BYTES, Reply, Rpc, WorkerContext,
+    Caller, ConnectionContext, Format, MAX_REQUEST_BYTES, Reply, Rpc, WorkerContext,
     authentication::Claimed,
     call::Call,
     gogen::Gogen,
@@ -17,6 +17,7 @@ use super::{
     status::{self, Failure},
     stream::{StreamHandler, TickStream},
     unary::Unary,
+    unsent::UnsentAnswer,
     v1::V1,
     watch::Watch,
 };
@@ -46,20 +47,15 @@ impl Router {
     ) -> Response<Reply> {
         if request.method() != Method::POST {
             let allowed = (header::ALLOW, "POST");
-            return plain(&context, self.worker, StatusCode::METHOD_NOT_ALLOWED, allowed);
+            return plain(&context, StatusCode::METHOD_NOT_ALLOWED, allowed);
         }
         if !is_grpc(request.headers()) {
             let accepted = (header::ACCEPT, "application/grpc");
-            return plain(&context, self.worker, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
+            return plain(&context, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
         }
         let caller = match self.caller(rpc, request.headers(), &context).await {
             Ok(caller) => caller,
-            Err(failure) => {
-                if matches!(failure, Failure::TooManyFailures) {
-                    context.note_limit(Limit::FailedAuthentications);
-                }
-                return refused(&context, self.worker, failure);
-            }
+            Err(failure) => return refused(&context, failure),
         };
         match rpc {
             Rpc::GogenTickerStream => self.stream(Gogen, Format::Gogen, request, context, caller).await,
@@ -95,7 +91,7 @@ impl Router {
     ) -> Response<Reply> {
         let deadline = deadline(request.headers());
         let busy = context.work();
-        let call = Call::new(context.clone(), self.worker.clone(), Some(caller));
+        let call = Call::new(context.clone(), self.worker.clone(), caller);
         request.extensions_mut().insert(call.clone());
         let ticket = self.worker.turns.ticket(context.turn_share());
         let request = request.map(|body| Body::new(Released::new(body, ticket)));
@@ -108,7 +104,7 @@ impl Router {
             Err(failure) => Status::from(failure).into_http(),
         };
         response.extensions_mut().clear();
-        response.map(|body| Reply::answer(body, call, busy))
+        response.map(|body| Reply::answer(body, call.unsent().clone(), busy))
     }
 
     async fn stream<C, B>(
@@ -127,13 +123,13 @@ impl Router {
         let encoding = headers.get("grpc-encoding").map(|value| String::from_utf8_lossy(value.as_bytes()));
         if let Some(encoding) = encoding.filter(|encoding| encoding != "identity") {
             let failure = Failure::Compressed(status::cut(&encoding));
-            return refused(&context, self.worker, failure);
+            return refused(&context, failure);
         }
         let deadline = deadline(headers).map(sleep_until);
         self.worker.turns.ticket(context.turn_share()).turn().await;
-        let session = match Session::new(self.worker.clone(), format, context.clone(), caller) {
+        let session = match Session::new(self.worker, format, context.clone(), caller) {
             Ok(session) => session,
-            Err(failure) => return refused(&context, self.worker, failure),
+            Err(failure) => return refused(&context, failure),
         };
         let requests = Requests::new(request.into_body());
         let stream = TickStream::new(handler, session, requests, deadline);
@@ -156,25 +152,25 @@ fn with_plain_status(response: Response<Body>) -> Response<Body> {
 }
 
 /// A response that is made at once.
-fn once(context: &ConnectionContext, worker: WorkerContext, response: Response<Body>) -> Response<Reply> {
-    response.map(|body| Reply::answer(body, Call::new(context.clone(), worker, None), context.work()))
+fn once(context: &ConnectionContext, response: Response<Body>) -> Response<Reply> {
+    response.map(|body| Reply::answer(body, UnsentAnswer::new(context.answers()), context.work()))
 }
 
 /// The response to a call that fails before it is begun.
-fn refused(context: &ConnectionContext, worker: WorkerContext, failure: Failure) -> Response<Reply> {
-    once(context, worker, Status::from(failure).into_http())
+fn refused(context: &ConnectionContext, failure: Failure) -> Response<Reply> {
+    context.note_limit_of(&failure);
+    once(context, Status::from(failure).into_http())
 }
 
 fn plain(
     context: &ConnectionContext,
-    worker: WorkerContext,
     status: StatusCode,
     (name, value): (header::HeaderName, &'static str),
 ) -> Response<Reply> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(name, header::HeaderValue::from_static(value));
-    once(context, worker, response)
+    once(context, response)
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -76,7 +76,7 @@ impl ServerContext {
         self.0.limits.note(limit, peer);
     }
 
-    /// Knows who calls.
+    /// Authenticates callers.
     pub fn authentication(&self) -> &Authentication {
         &self.0.authentication
     }

@@ -72,10 +72,8 @@ impl Session {
         context: ConnectionContext,
         caller: Caller,
     ) -> Result<Self, Failure> {
-        let Some(open) = caller.usage().open_stream() else {
-            context.note_limit(Limit::StreamsPerCaller);
-            return Err(Failure::TooManyStreams(caller.usage().max_streams()));
-        };
+        let open = caller.usage().open_stream();
+        let open = open.ok_or_else(|| Failure::TooManyStreams(caller.usage().max_streams()))?;
         let counters = worker.hub.counters();
         Ok(Self {
             subscriber: worker.join(format, &context, &caller),
@@ -100,7 +98,8 @@ impl Session {
     /// The token is not accepted, or its subject is another one. Nothing has changed.
     pub(super) fn authenticate(&mut self, token: &str) -> Result<(), Failure> {
         let authentication = self.context.server().authentication();
-        let fresh = authentication.renew(&self.caller, token, self.context.origin(), &self.tape)?;
+        let fresh = authentication.renew(&self.caller, token, self.context.origin(), &self.tape);
+        let fresh = fresh.inspect_err(|failure| self.context.note_limit_of(failure))?;
         let expires = |caller: &Caller| caller.token().map(|token| token.expires);
         self.expiry.replace(fresh.token(), expires(&fresh) > expires(&self.caller));
         self.caller = fresh;

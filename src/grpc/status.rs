@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{
-    MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM,
+    Limit, MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM,
     history_pool::Overload,
     subscribe_error::{SubscribeError, TooFarAhead},
 };
@@ -114,6 +114,17 @@ impl std::fmt::Display for Hint<'_> {
 }
 
 impl Failure {
+    /// The limit that the client has met, of those that are noted when a call is refused.
+    pub(super) fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TooManyFailures => Some(Limit::FailedAuthentications),
+            Self::TooManyStreams(_) => Some(Limit::StreamsPerCaller),
+            Self::TooMuchHistory(overload) => Some((*overload).into()),
+            Self::TooMuchHistoryOfCaller(_) => Some(Limit::HistoryCallsPerCaller),
+            _ => None,
+        }
+    }
+
     /// The refusal of the one symbol of an RPC.
     pub(super) fn of_symbol(tape: &dyn Tape, symbol: &str, error: SubscribeError) -> Self {
         match error {

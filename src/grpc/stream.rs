@@ -18,7 +18,6 @@ use tonic::{Code, Status};
 
 use super::{
     BusyStream, Ticket, Turn,
-    expiry::Due,
     reply::{StreamSummary, Ticks},
     requests::{NextRequest, RequestBody, Requests},
     session::{PullProgress, Session},
@@ -47,8 +46,8 @@ pub(super) trait StreamHandler: Send + 'static {
     /// Appends the message that the stream ends soon, if the package has one.
     fn write_draining(&self, out: &mut Vec<u8>);
 
-    /// Appends the message that the token of the stream expires soon, if the package has one.
-    fn write_expiring(&self, session: &Session, out: &mut Vec<u8>);
+    /// Answers that the token of the stream expires soon, if the package has a message for that.
+    fn write_expiring(&self, session: &mut Session);
 }
 
 /// A live stream of ticks as a response body.
@@ -64,8 +63,6 @@ pub(super) struct TickStream<C: StreamHandler, B> {
     is_behind: bool,
     /// Answers that are being sent.
     answers: Bytes,
-    /// The client is to be told that its token expires soon.
-    owes_notice: bool,
     unsent: Unsent,
     deadline: Option<Pin<Box<Sleep>>>,
     state: State,
@@ -104,7 +101,6 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
             busy: None,
             is_behind: false,
             answers: Bytes::new(),
-            owes_notice: false,
             deadline: deadline.map(Box::pin),
             state: State::Live,
             last_len: 0,
@@ -176,11 +172,8 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
         if self.is_past_deadline(cx) {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
         }
-        while let Some(due) = self.session.expiry.due(cx) {
-            match due {
-                Due::Warning => self.owes_notice = true,
-                Due::End => return Poll::Ready(Err(Failure::Unauthenticated(Refusal::Expired).into())),
-            }
+        if self.session.expiry.is_over(cx) {
+            return Poll::Ready(Err(Failure::Unauthenticated(Refusal::Expired).into()));
         }
         if let Some(requests) = &mut self.requests {
             requests.read_requests(cx);
@@ -226,11 +219,8 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     /// stream with one request is the answer to it.
     fn write_notice(&mut self) {
         let is_answered = !C::ONE_REQUEST || self.requests.is_none() && !self.handler.has_request();
-        if self.owes_notice && is_answered {
-            self.owes_notice = false;
-            let mut notice = Vec::new();
-            self.handler.write_expiring(&self.session, &mut notice);
-            self.session.outbox.append(&mut notice);
+        if is_answered && self.session.expiry.take_warning() {
+            self.handler.write_expiring(&mut self.session);
         }
     }
 

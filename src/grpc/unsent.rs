@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -40,6 +40,10 @@ pub(super) struct Unsent {
     place: BudgetWaiter,
     place_of_all: BudgetWaiter,
 }
+
+/// The unsent bytes of the answer of one call. Clones count the same answer.
+#[derive(Clone)]
+pub(super) struct UnsentAnswer(Arc<Mutex<Unsent>>);
 
 impl AnswerBudget {
     /// Bytes of answers that may wait to be sent on a connection before no further answer is made for it.
@@ -93,6 +97,22 @@ impl AnswerBudget {
     /// Milliseconds since the connection began.
     pub(super) fn millis(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
+    }
+}
+
+impl UnsentAnswer {
+    /// An answer that is not made yet.
+    pub(super) fn new(answers: &Arc<AnswerBudget>) -> Self {
+        Self(Arc::new(Mutex::new(answers.unsent())))
+    }
+
+    /// Sets the number of unsent bytes.
+    pub(super) fn set(&self, bytes: usize) {
+        self.lock().set(bytes);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Unsent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -161,7 +161,7 @@ impl Usage {
         (self.history.fetch_add(1, Relaxed) < Self::MAX_HISTORY).then_some(hold)
     }
 
-    /// Who the history pool takes it for. Callers that have not shown who they are count by connection.
+    /// Its identity in the history pool. Callers that have not authenticated are told apart by connection.
     pub(super) fn history_caller(&self, connection: u64) -> CallerId {
         const OF_CALLERS: u64 = 1 << 63;
         CallerId(self.id.map_or(connection, |id| id | OF_CALLERS))

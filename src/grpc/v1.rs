@@ -80,8 +80,9 @@ impl StreamHandler for V1 {
         put(Event::Draining(Draining {}), out);
     }
 
-    fn write_expiring(&self, session: &Session, out: &mut Vec<u8>) {
-        put(Event::TokenExpiring(TokenExpiring { expire_time: expire_time(session) }), out);
+    fn write_expiring(&self, session: &mut Session) {
+        let expiring = TokenExpiring { expire_time: expire_time(session) };
+        put(Event::TokenExpiring(expiring), &mut session.outbox);
     }
 }
 

@@ -38,8 +38,8 @@ impl StreamHandler for Watch {
         self.0.write_draining(out);
     }
 
-    fn write_expiring(&self, session: &Session, out: &mut Vec<u8>) {
-        self.0.write_expiring(session, out);
+    fn write_expiring(&self, session: &mut Session) {
+        self.0.write_expiring(session);
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Worker {
     last_given: AtomicU64,
 }
 
-/// A connection that a worker is about to get.
+/// Gives a worker one connection, perhaps after a TLS handshake.
 pub(super) struct Handover(mpsc::Sender<(Incoming, Admitted)>);
 
 impl Worker {
@@ -84,7 +84,7 @@ impl Worker {
         workers.iter().min_by_key(|worker| (worker.load.load(Relaxed), worker.last_given.load(Relaxed)))
     }
 
-    /// Promises it a connection to serve.
+    /// The handle by which it is given a connection that was admitted.
     pub(super) fn handover(&self, admitted: &Admitted) -> Handover {
         self.last_given.store(admitted.context.id() + 1, Relaxed);
         Handover(self.incoming.clone())

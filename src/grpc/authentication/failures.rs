@@ -42,7 +42,7 @@ impl Failures {
     /// Counts and logs a failure, and returns it. The token is not in the log.
     pub(super) fn note(&self, refusal: Refusal, origin: Origin<'_>) -> Failure {
         self.counts[refusal as usize].add(1);
-        // Who forgets the token costs nothing, and must not lock out others of its address.
+        // A missing token costs no cryptography, and must not block other clients of the same address.
         if let Some(peer) = origin.peer.filter(|_| refusal != Refusal::Missing) {
             self.take(peer.ip());
         }
