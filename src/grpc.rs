@@ -12,6 +12,7 @@ mod expiry;
 mod gogen;
 mod history;
 mod history_pool;
+mod instrument_pages;
 mod limit_log;
 mod replay;
 mod reply;

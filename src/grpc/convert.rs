@@ -111,6 +111,10 @@ pub(super) fn candle(candle: &Candle, open: bool) -> v1::Candle {
         volume: candle.volume,
         tick_count: candle.tick_count,
         open,
+        open_price: candle.open.to_f64(),
+        high_price: candle.high.to_f64(),
+        low_price: candle.low.to_f64(),
+        close_price: candle.close.to_f64(),
     }
 }
 

@@ -26,8 +26,10 @@ use crate::{
 
 /// Largest page, in ticks or candles.
 const LARGEST_PAGE: usize = 10_000;
-/// Approximate size of a tick or a candle in a page, in bytes.
-const ENCODED: usize = 64;
+/// Approximate size of a tick in a page, in bytes.
+const ENCODED_TICK: usize = 64;
+/// Approximate size of a candle in a page, in bytes.
+const ENCODED_CANDLE: usize = 96;
 /// Ticks of candles and digests that are read in one step: about 100 µs.
 const STEP: u64 = 2_048;
 
@@ -38,7 +40,7 @@ pub(super) async fn list_ticks(call: &Call, request: ListTicksRequest) -> Result
     let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
     let most = convert::page_size(request.page_size, LARGEST_PAGE);
     let asked = usize::try_from(range.end.0.saturating_sub(range.start.0)).unwrap_or(usize::MAX);
-    call.reserve(most.min(asked).saturating_mul(ENCODED)).await?;
+    call.reserve(most.min(asked).saturating_mul(ENCODED_TICK)).await?;
     let page = move || {
         let page = past.page(range.clone(), order, most);
         let symbol = instrument.symbol.as_str();
@@ -62,7 +64,7 @@ pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Re
     let asked = times(request.start_time, request.end_time)?;
     let times = candles_from_token(asked, interval, &request.page_token)?;
     let most = convert::page_size(request.page_size, LARGEST_PAGE);
-    call.reserve(most * ENCODED).await?;
+    call.reserve(most * ENCODED_CANDLE).await?;
     let mut fold = past.candles(interval, times, most);
     let response = move |page: CandlePage| {
         let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
@@ -82,7 +84,7 @@ pub(super) async fn digest_ticks(
     let worker = call.worker();
     let (_, past) = past(worker, &request.symbol, worker.clock.now())?;
     let range = sequences(request.start_sequence, request.end_sequence)?;
-    call.reserve(ENCODED).await?;
+    call.reserve(ENCODED_TICK).await?;
     let mut fold = past.digest(range);
     let digest = call.run(move || fold.step(STEP).map(Ok)).await?;
     Ok(DigestTicksResponse {

@@ -1,14 +1,9 @@
 //! The RPCs of `ticker.v1` that answer once: instruments, last prices, the tape's identity.
 
-use std::sync::Arc;
-
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    MAX_SYMBOLS_PER_MESSAGE, WorkerContext,
-    call::Call,
-    convert, history,
-    status::{Failure, cut},
+    MAX_SYMBOLS_PER_MESSAGE, WorkerContext, call::Call, convert, history, instrument_pages, status::Failure,
     symbol_status::Texts,
 };
 use crate::{
@@ -22,7 +17,6 @@ use crate::{
         },
     },
     tape::Instrument,
-    tick::Symbol,
 };
 
 /// Answers from the worker of each call.
@@ -35,8 +29,11 @@ impl TickerStreamService for Unary {
         request: Request<ListInstrumentsRequest>,
     ) -> Result<Response<ListInstrumentsResponse>, Status> {
         let call = call(&request)?;
-        let ListInstrumentsRequest { page_size, page_token } = request.into_inner();
-        let (page, next_page_token) = page(call.worker(), page_size, &page_token)?;
+        let ListInstrumentsRequest { page_size, page_token, search } = request.into_inner();
+        let (page, next_page_token) = match search.as_str() {
+            "" => instrument_pages::page(call.worker(), page_size, &page_token)?,
+            text => instrument_pages::search(&call, text, page_size, &page_token).await?,
+        };
         let instruments = page.iter().map(|instrument| convert::instrument(instrument)).collect();
         Ok(Response::new(ListInstrumentsResponse { instruments, next_page_token }))
     }
@@ -53,7 +50,7 @@ impl TickerStreamService for Unary {
         }
         let mut response = GetLastPricesResponse::default();
         if symbols.is_empty() {
-            let (page, next_page_token) = page(worker, page_size, &page_token)?;
+            let (page, next_page_token) = instrument_pages::page(worker, page_size, &page_token)?;
             response.ticks = page.iter().filter_map(|instrument| last_price(worker, instrument)).collect();
             response.next_page_token = next_page_token;
         }
@@ -110,26 +107,6 @@ impl TickerStreamService for Unary {
     ) -> Result<Response<PublishResponse>, Status> {
         Err(Failure::NotYet("Publish").into())
     }
-}
-
-/// A page of the instruments and the token of the next one. A token is the last symbol of its page, so that any replica can
-/// go on from it, also if the list has grown: no instrument comes twice, and none is left out that was listed when the first
-/// page was made.
-fn page(worker: &WorkerContext, size: u32, token: &str) -> Result<(Vec<Arc<Instrument>>, String), Status> {
-    const LARGEST: usize = 1_000;
-    let all = worker.tape.instruments();
-    let start = match token {
-        "" => 0,
-        token => {
-            let last: Symbol = token.parse().map_err(|_| Failure::BadPageToken(cut(token)))?;
-            all.partition_point(|instrument| instrument.symbol <= last)
-        }
-    };
-    let size = convert::page_size(size, LARGEST);
-    let end = all.len().min(start + size);
-    let page = &all[start..end];
-    let next = if end < all.len() { page.last().map(|last| last.symbol.to_string()) } else { None };
-    Ok((page.to_vec(), next.unwrap_or_default()))
 }
 
 /// `None` when the tape has no tick yet.

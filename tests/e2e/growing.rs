@@ -92,7 +92,7 @@ async fn pages_of_a_list_that_grows_have_no_instrument_twice_and_leave_none_out(
     let mut client = server.client().await;
     let (mut found, mut page_token) = (Vec::new(), String::new());
     for appear in [["A", "E", "H"].as_slice(), &["C", "G"], &[]] {
-        let request = ListInstrumentsRequest { page_size: 2, page_token };
+        let request = ListInstrumentsRequest { page_size: 2, page_token, ..Default::default() };
         let page = client.list_instruments(request).await.unwrap().into_inner();
         found.extend(page.instruments.into_iter().map(|instrument| instrument.symbol));
         page_token = page.next_page_token;

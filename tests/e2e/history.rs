@@ -101,6 +101,7 @@ fn fold(ticks: &[Tick], interval: i64, now: i64) -> Vec<Candle> {
     let open_time = |tick: &Tick| tick.time.unwrap().seconds / interval * interval;
     let candle = |ticks: &[Tick]| {
         let prices = || ticks.iter().map(|tick| tick.ltp_nanos);
+        let doubles = || ticks.iter().map(|tick| tick.ltp);
         let open_time = open_time(&ticks[0]);
         Candle {
             open_time: at(open_time),
@@ -111,6 +112,10 @@ fn fold(ticks: &[Tick], interval: i64, now: i64) -> Vec<Candle> {
             volume: ticks.iter().map(|tick| tick.last_quantity).sum(),
             tick_count: ticks.len() as u64,
             open: open_time + interval > now,
+            open_price: ticks[0].ltp,
+            high_price: doubles().fold(f64::MIN, f64::max),
+            low_price: doubles().fold(f64::MAX, f64::min),
+            close_price: ticks[ticks.len() - 1].ltp,
         }
     };
     ticks.chunk_by(|a, b| open_time(a) == open_time(b)).map(candle).collect()

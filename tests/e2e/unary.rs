@@ -20,7 +20,7 @@ async fn instruments_are_listed_in_pages_ordered_by_symbol() {
     let mut symbols = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = ListInstrumentsRequest { page_size: 3, page_token };
+        let request = ListInstrumentsRequest { page_size: 3, page_token, ..Default::default() };
         let page = client.list_instruments(request).await.unwrap().into_inner();
         symbols.extend(page.instruments.into_iter().map(|instrument| instrument.symbol));
         page_token = page.next_page_token;
@@ -29,8 +29,31 @@ async fn instruments_are_listed_in_pages_ordered_by_symbol() {
         }
     }
     assert_eq!(symbols, ["FAST", "INFY", "SLOW", "TCS"]);
-    let foreign = ListInstrumentsRequest { page_size: 3, page_token: "no token".to_owned() };
+    let foreign = ListInstrumentsRequest { page_token: "no token".to_owned(), ..Default::default() };
     assert_eq!(client.list_instruments(foreign).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn instruments_are_found_by_a_part_of_their_symbol_or_name_in_pages() {
+    let server = Server::start();
+    let mut client = server.client().await;
+    let mut found = async |search: &str, page_size: u32, page_token: &str| {
+        let request = ListInstrumentsRequest {
+            search: search.to_owned(),
+            page_size,
+            page_token: page_token.to_owned(),
+        };
+        let page = client.list_instruments(request).await?.into_inner();
+        let symbols: Vec<_> = page.instruments.into_iter().map(|instrument| instrument.symbol).collect();
+        Ok::<_, tonic::Status>((symbols.join(" "), page.next_page_token))
+    };
+    assert_eq!(found("s", 0, "").await.unwrap(), ("FAST SLOW TCS".to_owned(), String::new()));
+    assert_eq!(found("S", 2, "").await.unwrap(), ("FAST SLOW".to_owned(), "SLOW".to_owned()));
+    assert_eq!(found("S", 2, "SLOW").await.unwrap(), ("TCS".to_owned(), String::new()));
+    assert_eq!(found("nothing", 0, "").await.unwrap(), (String::new(), String::new()));
+    assert_eq!(found("S", 0, "no token").await.unwrap_err().code(), Code::InvalidArgument);
+    let status = found(&"S".repeat(101), 0, "").await.unwrap_err();
+    assert!(status.code() == Code::InvalidArgument && status.message().contains("shorten it"), "{status}");
 }
 
 #[tokio::test]

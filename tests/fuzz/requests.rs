@@ -347,7 +347,7 @@ fn fuzz_call<M: Message + Default>(test: &'static str, cases: u64, rpc: Rpc, req
 
 #[test]
 fn a_list_of_instruments_is_one_message_or_a_status() {
-    let request = v1::ListInstrumentsRequest { page_size: 2, page_token: String::new() };
+    let request = v1::ListInstrumentsRequest { page_size: 2, ..Default::default() };
     let name = "a_list_of_instruments_is_one_message_or_a_status";
     fuzz_call::<v1::ListInstrumentsResponse>(name, 300, Rpc::ListInstruments, vec![request]);
 }
