@@ -60,6 +60,10 @@ impl Body for Arrived {
 
 impl RequestBody for Arrived {
     fn release(&mut self, _: usize) {}
+
+    fn whole(body: Bytes, _: usize) -> Self {
+        Self(Some(body))
+    }
 }
 
 /// Opens streams to a worker.

@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::{
     duration,
     pacer::{Clock, Speed},
-    server::{self, CallerLimits, Drain, Timeouts},
+    server::{self, CallerLimits, Drain, Origin, Origins, Timeouts, WebSettings},
     tape::{LoadProgress, RecordedError, Simulated, Tape, Universe, UniverseError},
     telemetry::LogFormat,
     tick::Time,
@@ -57,6 +57,13 @@ pub struct ServeArgs {
     /// Encryption and authentication.
     #[command(flatten)]
     pub security: SecurityArgs,
+    /// Origin whose pages may use the service from a browser, such as https://example.com; repeat it for several; * allows
+    /// every page
+    #[arg(long, env = "TICKER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub cors_origin: Vec<Origin>,
+    /// Do not serve the board, the page at /
+    #[arg(long, env = "TICKER_NO_BOARD", value_parser = BoolishValueParser::new())]
+    pub no_board: bool,
     /// Batching interval: ticks that are due within it are sent together; a longer one costs less CPU time
     #[arg(long, env = "TICKER_FLUSH_INTERVAL", value_name = "DURATION", default_value = "10ms", value_parser = flush_interval)]
     pub flush_interval: Duration,
@@ -240,6 +247,11 @@ impl ServeArgs {
                     NonZeroUsize::new(self.max_subscriptions.get() / 2).unwrap_or(NonZeroUsize::MIN)
                 }),
                 max_changes_per_second: self.max_changes_per_caller,
+            },
+            web: WebSettings {
+                origins: Origins::new(self.cors_origin),
+                has_board: !self.no_board,
+                ..Default::default()
             },
             tape,
             clock,

@@ -4,6 +4,8 @@
 #[cfg(feature = "server")]
 mod encoded;
 pub mod health;
+#[cfg(feature = "server")]
+mod json;
 mod rpc_code;
 
 #[cfg(feature = "server")]

@@ -10,11 +10,14 @@ use thiserror::Error;
 #[error("expected a duration with its unit, such as 250us, 100ms, 10s, 5m or 1h30m, got {0:?}")]
 pub struct DurationError(String);
 
-/// Reads a duration. The units are ns, us, ms, s, m and h.
+/// Reads a duration. The units are ns, us, ms, s, m and h, or whole days of 24 hours, such as `1d`.
 ///
 /// # Errors
 /// The text is not a duration, has no unit, or is negative.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
+        return Ok(Duration::from_secs(24 * 60 * 60) * days);
+    }
     SpanParser::new().parse_unsigned_duration(text).map_err(|_| DurationError(text.to_owned()))
 }
 
@@ -48,6 +51,7 @@ mod tests {
             ("5m", Duration::from_secs(300)),
             ("1h30m", Duration::from_secs(5400)),
             ("24h", Duration::from_secs(86400)),
+            ("2d", Duration::from_secs(2 * 86400)),
         ] {
             assert_eq!(parse(text), Ok(duration), "{text}");
         }
@@ -55,7 +59,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused_and_told_how_to_write_one() {
-        for text in ["", "100", "ms", "-1s", "1s ago", "1 fortnight", "99999999999999999999h"] {
+        for text in
+            ["", "100", "ms", "-1s", "1s ago", "1 fortnight", "1.5d", "d", "-1d", "99999999999999999999h"]
+        {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains("100ms") && error.contains(&format!("{text:?}")), "{error}");
         }

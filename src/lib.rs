@@ -35,6 +35,7 @@
 //! - [`pacer`] says which ticks of the watched instruments are due now.
 //! - [`hub`] holds the subscriptions and encodes each due tick once for all of them.
 //! - [`grpc`] answers the RPCs: requests, streams, history, errors.
+//! - [`web`] answers browsers and `curl`: gRPC-Web, JSON, event streams and the board, as calls of gRPC.
 //! - [`server`] accepts connections and runs the worker threads.
 //! - [`history`] reads the past: pages of ticks, candles, digests, the figures of a day.
 //!
@@ -85,6 +86,8 @@ pub mod server;
 #[cfg(feature = "cli")]
 pub mod shutdown;
 #[cfg(feature = "server")]
+pub mod similar_name;
+#[cfg(feature = "server")]
 pub mod tape;
 #[cfg(feature = "cli")]
 pub mod telemetry;
@@ -94,3 +97,5 @@ pub mod tick;
 pub mod timestamp;
 #[cfg(feature = "server")]
 pub mod watched_files;
+#[cfg(feature = "server")]
+pub mod web;

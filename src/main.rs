@@ -80,6 +80,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         let traces = telemetry::Traces::start()
             .context("cannot export traces: check the variables OTEL_EXPORTER_OTLP_…")?;
         let missing = missing_protection(&config);
+        let has_board = config.web.has_board;
         let bound = bind(config, is_admin_given)?;
         if let Some(missing) = missing.filter(|_| !bound.local_addr().ip().is_loopback()) {
             warn!(address = %bound.local_addr(), "{missing}");
@@ -87,7 +88,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         // With a log in JSON, every line of the output is JSON.
         if log_format == LogFormat::Text {
             // The service runs whether or not anybody reads this.
-            let _ = io::stdout().write_all(banner(&*tape, playback, &bound, example).as_bytes());
+            let _ = io::stdout().write_all(banner(&*tape, playback, &bound, has_board, example).as_bytes());
         }
         let shutdown = CancellationToken::new();
         let mut serving = pin!(async {
@@ -153,7 +154,13 @@ fn missing_protection(config: &server::Config) -> Option<&'static str> {
 }
 
 /// What is served, where, and how to try it.
-fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound, example: ExampleFlags) -> String {
+fn banner(
+    tape: &dyn Tape,
+    playback: Option<Playback>,
+    bound: &Bound,
+    has_board: bool,
+    example: ExampleFlags,
+) -> String {
     let address = bound.local_addr();
     let admin =
         bound.admin_addr().map(|admin| format!("metrics http://{admin}/metrics\n")).unwrap_or_default();
@@ -166,12 +173,13 @@ fn banner(tape: &dyn Tape, playback: Option<Playback>, bound: &Bound, example: E
     let symbol =
         tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
     let ExampleFlags { scheme, grpcurl, watch } = example;
+    let board = if has_board { format!("board {scheme}://{address}/\n") } else { String::new() };
     let grpcurl = grpcurl.map(|flags| {
         format!("  grpcurl {flags} -d '{{\"symbol\":\"{symbol}\"}}' {address} gogen.TickerStreamService/TickerStream\n")
     });
     format!(
         "ticker serves {count} instrument{s} on {address}\n\
-         tape {tape_id} {origin}\n{admin}\n\
+         tape {tape_id} {origin}\n{board}{admin}\n\
          {grpcurl}  \
          {program} watch {symbol} --endpoint {scheme}://{address}{watch}\n",
         grpcurl = grpcurl.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Starts and stops a server: a listener, a worker per core, health and reflection.
 
+mod activity;
 mod admin;
 mod admission;
 mod auth;
@@ -9,10 +10,14 @@ mod flush_metrics;
 mod frames;
 mod handshakes;
 mod http1;
+mod http2;
 mod listener;
 mod log;
 mod opening;
+mod reject;
 mod reply;
+mod request_bytes;
+mod timeouts;
 mod tls;
 #[cfg(feature = "otel")]
 mod trace;
@@ -36,7 +41,6 @@ use tonic_health::{
 };
 use tracing::info;
 
-pub use crate::grpc::CallerLimits;
 use crate::{
     access::Tokens,
     contract::DESCRIPTORS,
@@ -48,15 +52,20 @@ use crate::{
     pacer::Clock,
     tape::Tape,
     watched_files::WatchedFiles,
+    web::Web,
+};
+pub use crate::{
+    grpc::CallerLimits,
+    web::{Origin, OriginError, Origins, WebSettings},
 };
 use admin::{Admin, Collector};
 use admission::Admission;
 pub use auth::{AuthError, AuthFiles};
-pub use connection::Timeouts;
 pub use drain::Drain;
 use flush_metrics::FlushMetrics;
 use handshakes::Handshakes;
 use listener::Listener;
+pub use timeouts::Timeouts;
 use tls::Tls;
 pub use tls::{ClientCa, TlsError, TlsFiles};
 use worker::Worker;
@@ -76,6 +85,8 @@ pub struct Config {
     pub has_reflection: bool,
     /// Limits of one caller.
     pub caller_limits: CallerLimits,
+    /// What browsers get.
+    pub web: WebSettings,
     /// The tape to serve.
     pub tape: Arc<dyn Tape>,
     /// The time on the tape.
@@ -209,9 +220,9 @@ impl Bound {
         let mut threads = JoinSet::new();
         let (mut workers, mut sent) = (Vec::new(), Vec::new());
         for _ in 0..config.workers.get() {
-            let (worker, router) = context_and_router(&config, &context, &health, &history, &subscriptions)?;
+            let (worker, web) = context_and_web(&config, &context, &health, &history, &subscriptions)?;
             sent.push(worker.hub.counters());
-            let (worker, run) = Worker::start(worker, router, config.clone())
+            let (worker, run) = Worker::start(worker, web, config.clone())
                 .map_err(|error| ServerError::Start("a worker", error.into()))?;
             workers.push(worker);
             threads.spawn_blocking(run);
@@ -233,6 +244,7 @@ impl Bound {
             subscriptions,
             history,
             tape: config.tape.clone(),
+            web_requests: config.web.requests.clone(),
             sent,
             flushes: workers.iter().map(Worker::flushes).cloned().collect(),
         };
@@ -285,8 +297,7 @@ where
     let subscriptions = Quota::new(config.max_subscriptions);
     let auth = config.auth.as_ref().map(AuthFiles::load).transpose()?;
     let context = config.context(auth.map(|(tokens, _)| tokens));
-    let (worker, router) =
-        context_and_router(&config, &context, &health, &HistoryPool::default(), &subscriptions)?;
+    let (worker, web) = context_and_web(&config, &context, &health, &HistoryPool::default(), &subscriptions)?;
     let admission = Admission::new(usize::MAX, context.clone());
     let (stop, stopped) = oneshot::channel();
     let draining = {
@@ -311,7 +322,7 @@ where
         std::future::pending::<()>().await;
     };
     let flushes = Arc::new(FlushMetrics::new());
-    let run = worker::run(worker, router, config, admitted, Ok, stopped, flushes);
+    let run = worker::run(worker, web, config, admitted, Ok, stopped, flushes);
     tokio::select! {
         () = run => {}
         () = admitting => {}
@@ -329,14 +340,14 @@ async fn serving() -> HealthReporter {
     health
 }
 
-/// The context of a worker, and the router to it.
-fn context_and_router(
+/// The context of a worker, and what answers its requests.
+fn context_and_web(
     config: &Config,
     context: &ServerContext,
     health: &HealthReporter,
     history: &HistoryPool,
     subscriptions: &Arc<Quota>,
-) -> Result<(WorkerContext, Router), ServerError> {
+) -> Result<(WorkerContext, Web), ServerError> {
     let limits = Limits::default();
     let limits = Limits {
         max_lag: config.clock.span(config.max_lag),
@@ -356,7 +367,7 @@ fn context_and_router(
         context.refusals().clone(),
     );
     let router = Router::new(worker.clone(), shared_services(health, config.has_reflection)?);
-    Ok((worker, router))
+    Ok((worker, Web::new(router, config.web.clone())))
 }
 
 /// Health and reflection, which are the same for all workers.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ffi::OsStr, fmt};
 use clap::CommandFactory;
 
 use super::Cli;
-use crate::telemetry;
+use crate::{similar_name::similar_name, telemetry};
 
 /// A variable `TICKER_…` that this program does not read.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,14 +69,11 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
         || name.split_once("_PORT_").is_some_and(|(_, rest)| is_port(rest))
 }
 
-/// The known name that is most similar, by the measure that clap uses for flags.
+/// The known variable that is most similar. The prefix, which all have, does not count.
 fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
-    const LEAST_SIMILARITY: f64 = 0.8;
-    let rest = |name: &str| name.strip_prefix(PREFIX).unwrap_or_default().to_ascii_uppercase();
-    let similarity = |known: &str| strsim::jaro(&rest(name), &rest(known));
-    let similar = known.iter().map(|known| (similarity(known), known));
-    let nearest = similar.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-    (nearest.0 >= LEAST_SIMILARITY).then(|| nearest.1.clone())
+    let rest = |name| str::strip_prefix(name, PREFIX).unwrap_or_default();
+    let nearest = similar_name(rest(name), known.iter().map(|known| rest(known)))?;
+    Some(format!("{PREFIX}{nearest}"))
 }
 
 impl fmt::Display for UnknownVariable {

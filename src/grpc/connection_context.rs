@@ -1,12 +1,13 @@
 //! What is known of one connection: its peer, what its streams and calls hold, and whether it should close.
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::Waker,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -194,6 +195,15 @@ impl ConnectionContext {
             1 => Some(Notice::Drain),
             _ => Some(Notice::Evict),
         }
+    }
+
+    /// Waits for a notice.
+    pub async fn noticed(&self) -> Notice {
+        poll_fn(|cx| {
+            self.listen(cx.waker());
+            self.notice().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     /// Sets the task that the next [`Self::notify`] wakes.

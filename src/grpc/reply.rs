@@ -2,14 +2,17 @@
 
 use std::{
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame};
 use tonic::{Status, body::Body as TonicBody};
 
-use super::{BusyStream, unsent::UnsentAnswer};
+use super::{BusyStream, ConnectionContext, unsent::UnsentAnswer};
+use crate::contract::RpcCode;
 
 /// A stream of ticks: a response body that also reads requests.
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
@@ -45,6 +48,8 @@ pub enum Reply {
     Ticks(Box<dyn Ticks>),
     /// An answer that is made before it is sent.
     Answer(Answer),
+    /// A reply in another protocol than gRPC.
+    Translated(Translated),
 }
 
 /// An answer that is made before it is sent.
@@ -57,7 +62,50 @@ pub struct Answer {
     _busy: BusyStream,
 }
 
+/// A reply in another protocol than gRPC, and the reply of gRPC that it is made of.
+pub struct Translated {
+    body: TonicBody,
+    source: SharedReply,
+}
+
+/// A reply of gRPC that is translated while it is made. Clones are the same reply.
+#[derive(Clone)]
+pub struct SharedReply(Arc<Mutex<Source>>);
+
+struct Source {
+    reply: Reply,
+    /// The status in its trailers.
+    code: Option<RpcCode>,
+}
+
+/// The status in the trailers of a reply, or in the head of one that has nothing else.
+pub fn code_in(headers: &HeaderMap) -> Option<RpcCode> {
+    let code = headers.get(Status::GRPC_STATUS)?;
+    Some(RpcCode::of(tonic::Code::from_bytes(code.as_bytes())))
+}
+
+impl SharedReply {
+    /// A reply that is to be translated.
+    pub fn new(reply: Reply) -> Self {
+        Self(Arc::new(Mutex::new(Source { reply, code: None })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Source> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Reply {
+    /// A translation, which reads `source` as it is sent.
+    pub fn translated(body: TonicBody, source: SharedReply) -> Self {
+        Self::Translated(Translated { body, source })
+    }
+
+    /// A body that is whole. It counts as an answer of the connection until it is sent.
+    pub fn whole(body: TonicBody, context: &ConnectionContext) -> Self {
+        Self::answer(body, UnsentAnswer::new(context.answers()), context.work())
+    }
+
     /// The answer of a call.
     pub(super) fn answer(body: TonicBody, unsent: UnsentAnswer, busy: BusyStream) -> Self {
         Self::Answer(Answer { body, unsent, is_begun: false, _busy: busy })
@@ -69,6 +117,7 @@ impl Reply {
         match self {
             Self::Ticks(ticks) => ticks.read_requests(cx),
             Self::Answer(_) => false,
+            Self::Translated(translated) => translated.source.lock().reply.read_requests(cx),
         }
     }
 
@@ -78,6 +127,29 @@ impl Reply {
         match self {
             Self::Ticks(ticks) => ticks.has_answers(),
             Self::Answer(_) => true,
+            Self::Translated(translated) => translated.source.lock().reply.has_answers(),
+        }
+    }
+
+    /// Whether it is an answer that is made before it is sent.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Ticks(_) => false,
+            Self::Answer(_) => true,
+            Self::Translated(translated) => translated.source.lock().reply.is_answer(),
+        }
+    }
+
+    /// Whether it is in another protocol than gRPC.
+    pub fn is_translated(&self) -> bool {
+        matches!(self, Self::Translated(_))
+    }
+
+    /// The status at the end of a translated reply, which has no trailers of its own.
+    pub fn code(&self) -> Option<RpcCode> {
+        match self {
+            Self::Ticks(_) | Self::Answer(_) => None,
+            Self::Translated(translated) => translated.source.lock().code,
         }
     }
 
@@ -86,6 +158,7 @@ impl Reply {
         match self {
             Self::Ticks(ticks) => Some(ticks.summary()),
             Self::Answer(_) => None,
+            Self::Translated(translated) => translated.source.lock().reply.summary(),
         }
     }
 }
@@ -107,6 +180,7 @@ impl Body for Reply {
                 unsent.set(data.map_or(0, Bytes::len));
                 Poll::Ready(frame)
             }
+            Self::Translated(translated) => Pin::new(&mut translated.body).poll_frame(cx),
         }
     }
 
@@ -114,6 +188,27 @@ impl Body for Reply {
         match self {
             Self::Ticks(ticks) => ticks.is_end_stream(),
             Self::Answer(answer) => answer.body.is_end_stream(),
+            Self::Translated(translated) => translated.body.is_end_stream(),
         }
+    }
+}
+
+impl Body for SharedReply {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let source = &mut *self.lock();
+        let frame = ready!(Pin::new(&mut source.reply).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            source.code = code_in(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lock().reply.is_end_stream()
     }
 }

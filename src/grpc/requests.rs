@@ -21,6 +21,14 @@ pub trait RequestBody:
 {
     /// Lets the client send this many bytes more.
     fn release(&mut self, bytes: usize);
+
+    /// A body that is there, with the largest message that it may have.
+    fn whole(body: Bytes, max_message: usize) -> Self;
+
+    /// Largest message that it may have, in bytes.
+    fn max_message(&self) -> usize {
+        MAX_REQUEST_BYTES
+    }
 }
 
 /// Decodes the requests of a stream.
@@ -69,7 +77,7 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
         self.end.is_some()
             || self
                 .message_len()
-                .is_some_and(|len| len > MAX_REQUEST_BYTES || self.buffer.len() >= PREFIX + len)
+                .is_some_and(|len| len > self.body.max_message() || self.buffer.len() >= PREFIX + len)
     }
 
     /// The next request that has arrived whole; `None` when there is none yet.
@@ -83,7 +91,7 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
             return Err(Failure::Undecodable(problem));
         }
         let len = match (self.message_len(), &self.end) {
-            (Some(len), _) if len > MAX_REQUEST_BYTES => return Err(Failure::TooLarge),
+            (Some(len), _) if len > self.body.max_message() => return Err(Failure::TooLarge),
             (Some(len), _) if self.buffer.len() >= PREFIX + len => len,
             (_, None) => return Ok(None),
             (_, Some(Ok(()))) if self.buffer.is_empty() => return Ok(Some(NextRequest::End)),
@@ -193,6 +201,10 @@ mod tests {
     impl RequestBody for Pieces {
         fn release(&mut self, bytes: usize) {
             self.released += bytes;
+        }
+
+        fn whole(body: Bytes, _: usize) -> Self {
+            Self { arrived: [body.to_vec()].into(), is_whole: true, released: 0 }
         }
     }
 

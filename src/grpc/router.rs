@@ -1,8 +1,8 @@
-//! Routes requests to the handlers of their RPCs, and refuses those that are no gRPC.
+//! Routes calls to the handlers of their RPCs.
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, header};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Status, body::Body};
 
@@ -17,11 +17,12 @@ use super::{
     status::{self, Failure},
     stream::{StreamHandler, TickStream},
     unary::Unary,
-    unsent::UnsentAnswer,
     v1::V1,
     watch::Watch,
 };
-use crate::contract::v1::server::ticker_stream_service_server::TickerStreamServiceServer;
+use crate::{
+    contract::v1::server::ticker_stream_service_server::TickerStreamServiceServer, tape::Tape, tick::Time,
+};
 
 /// Serves the RPCs of one worker: the streams of ticks itself, the others through generated code.
 #[derive(Clone)]
@@ -38,21 +39,38 @@ impl Router {
         Self { worker, services: Arc::new(services) }
     }
 
-    /// Answers a request of a connection, which is for `rpc`.
+    /// The time on the tape.
+    pub fn now(&self) -> Time {
+        self.worker.clock.now()
+    }
+
+    /// Waits for a turn of the worker, for work on a call that it does not know of.
+    pub async fn turn(&self, context: &ConnectionContext) {
+        self.worker.turns.ticket(context.turn_share()).turn().await;
+    }
+
+    /// The part of the tape that the caller of an RPC sees.
+    ///
+    /// # Errors
+    /// The caller may not call it.
+    pub async fn visible_tape(
+        &self,
+        rpc: Rpc,
+        headers: &HeaderMap,
+        context: &ConnectionContext,
+    ) -> Result<Arc<dyn Tape>, Status> {
+        let caller =
+            self.caller(rpc, headers, context).await.inspect_err(|failure| context.note_limit_of(failure));
+        Ok(caller?.visible(self.worker.tape.clone()))
+    }
+
+    /// Answers a call of gRPC on a connection, which is for `rpc`.
     pub async fn answer<B: RequestBody>(
         self,
         rpc: Rpc,
         request: Request<B>,
         context: ConnectionContext,
     ) -> Response<Reply> {
-        if request.method() != Method::POST {
-            let allowed = (header::ALLOW, "POST");
-            return plain(&context, StatusCode::METHOD_NOT_ALLOWED, allowed);
-        }
-        if !is_grpc(request.headers()) {
-            let accepted = (header::ACCEPT, "application/grpc");
-            return plain(&context, StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted);
-        }
         let caller = match self.caller(rpc, request.headers(), &context).await {
             Ok(caller) => caller,
             Err(failure) => return refused(&context, failure),
@@ -151,29 +169,14 @@ fn with_plain_status(response: Response<Body>) -> Response<Body> {
     }
 }
 
-/// A response that is made at once.
-fn once(context: &ConnectionContext, response: Response<Body>) -> Response<Reply> {
-    response.map(|body| Reply::answer(body, UnsentAnswer::new(context.answers()), context.work()))
-}
-
 /// The response to a call that fails before it is begun.
 fn refused(context: &ConnectionContext, failure: Failure) -> Response<Reply> {
     context.note_limit_of(&failure);
-    once(context, Status::from(failure).into_http())
+    Status::from(failure).into_http().map(|body| Reply::whole(body, context))
 }
 
-fn plain(
-    context: &ConnectionContext,
-    status: StatusCode,
-    (name, value): (header::HeaderName, &'static str),
-) -> Response<Reply> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response.headers_mut().insert(name, header::HeaderValue::from_static(value));
-    once(context, response)
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether a request is a call of gRPC, by its content type.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
     let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))

@@ -1,5 +1,7 @@
 //! The RPCs of the server, told by the paths of their requests.
 
+use http::Uri;
+
 /// An RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -60,6 +62,12 @@ impl Rpc {
     pub fn of_path(path: &str) -> Self {
         let name = path.strip_prefix('/').unwrap_or_default();
         Self::ALL.into_iter().find(|rpc| rpc.name() == name).unwrap_or(Self::Other)
+    }
+
+    /// The path of its requests.
+    pub fn path(self) -> Uri {
+        // Names are made of letters, digits, dots and slashes.
+        Uri::try_from(format!("/{}", self.name())).unwrap_or_default()
     }
 
     /// Its full name; `other` for [`Self::Other`].

@@ -1,369 +1,57 @@
-//! One HTTP/2 connection, with the limits of an open service.
+//! One connection: finds out which protocol the client speaks, and serves it.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
-
-use bytes::Bytes;
-use h2::{PingPong, Reason, server};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep, sleep_until, timeout},
+    time::timeout,
 };
 
 use super::{
     admission::Admitted,
-    frames::{Activity, Frames},
-    http1,
+    http1, http2,
     log::{ConnectionEnd, ConnectionLog},
     opening::Opening,
-    reply,
+    timeouts::{OPENING, Timeouts},
 };
 use crate::{
-    grpc::{ConnectionContext, Notice, Router, Turns},
-    jitter::Jitter,
+    grpc::{ConnectionContext, Turns},
+    web::Web,
 };
-
-/// Timeouts after which a connection is closed.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// Time without a stream.
-    pub max_idle: Duration,
-    /// Maximum age of a connection, ±10 % jitter. Then it takes no new streams, and closes when those that are open have
-    /// ended.
-    pub max_age: Option<Duration>,
-    /// Time in which the peer takes none of the bytes that wait to be sent. A stream whose answer stalls for this time is reset.
-    pub stall_timeout: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { max_idle: Duration::from_secs(5 * 60), max_age: None, stall_timeout: Duration::from_secs(30) }
-    }
-}
-
-/// Largest number of streams of a connection. A client that wants more opens another connection.
-const MAX_CONCURRENT_STREAMS: u32 = 200;
-/// Number of streams that a client may make the server reset in the life of a connection (MadeYouReset, CVE-2025-8671).
-const MAX_LOCAL_RESETS: usize = 1024;
-/// Number of streams that a client may reset before the server has accepted them (rapid reset, CVE-2023-44487).
-const MAX_PENDING_RESETS: usize = 20;
-/// Bytes of a stream that h2 may buffer. Small, because a newer tick waits behind them.
-const MAX_SEND_BUFFER: usize = 16 * 1024;
-const MAX_HEADERS: u32 = 16 * 1024;
-/// Flow-control window of a stream and of a connection, in bytes: what a client may send before the server reads it.
-const RECEIVE_WINDOW: u32 = 256 * 1024;
-/// Budget of h2 for small DATA frames that are not read, at 256 bytes less the payload for each. Streams of ticks take their
-/// frames from h2 before more is read from the socket, so only unary calls that wait for a turn use it.
-const DATA_FRAME_BUDGET: usize = 1024 * 1024;
-/// Timeout for the TLS handshake, for the HTTP/2 preface and SETTINGS, and for a request of HTTP/1 and its answer.
-pub(super) const OPENING: Duration = Duration::from_secs(5);
-/// A peer that has sent nothing for this time gets a PING.
-const QUIET: Duration = Duration::from_secs(60);
-/// Timeout for the answer to the PING.
-const PONG: Duration = Duration::from_secs(20);
-
-/// A connection without streams that was sent GOAWAY is cut after this time, if the peer has not closed it.
-const CLOSING: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it closes. Once it is told to drain it takes no new streams, and closes when those that are
 /// open have ended.
-pub(super) async fn serve<C>(io: C, mut admitted: Admitted, router: Router, turns: Turns, timeouts: Timeouts)
+pub(super) async fn serve<C>(io: C, mut admitted: Admitted, web: Web, turns: Turns, timeouts: Timeouts)
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut log = ConnectionLog::new(admitted.context.clone());
-    let end = match open(io, &admitted.context, &turns).await {
-        Ok((http, activity)) => {
-            let context = admitted.context.clone();
-            let mut connection = Connection::new(http, activity, context, router, turns, timeouts);
-            let end = (&mut connection).await;
-            log.streams = connection.accepted;
-            end
+    let (end, streams) = match opened(io, &admitted.context).await {
+        Ok((io, Opening::Http1(begun))) => {
+            http1::serve(io, begun, &admitted.context, web, &turns, timeouts).await
         }
-        Err(end) => end,
+        Ok((io, Opening::Http2(opening))) => {
+            http2::serve(io, opening, &admitted.context, web, turns, timeouts).await
+        }
+        Ok((_, Opening::Tls)) => (ConnectionEnd::Tls, 0),
+        Ok((_, Opening::Unknown)) => (ConnectionEnd::NotHttp, 0),
+        Ok((_, Opening::Closed)) => (ConnectionEnd::ClosedByClient, 0),
+        Err(end) => (end, 0),
     };
+    log.streams = streams;
     admitted.end = end.name();
     log.end = Some(end);
 }
 
-/// Begins HTTP/2. A client that speaks HTTP/1 is answered.
+/// Finds out what a client speaks.
 ///
 /// # Errors
-/// The connection ends, because the client speaks something else or says nothing, or because of a notice.
-async fn open<C>(
-    mut io: C,
-    context: &ConnectionContext,
-    turns: &Turns,
-) -> Result<(server::Connection<Frames<C>, Bytes>, Arc<Activity>), ConnectionEnd>
+/// The connection ends, because the client says nothing, or because of a notice.
+async fn opened<C>(mut io: C, context: &ConnectionContext) -> Result<(C, Opening), ConnectionEnd>
 where
-    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    C: AsyncRead + Unpin,
 {
-    let opening = async {
-        match Opening::read(&mut io).await? {
-            Opening::Http2(opening) => Ok(opening),
-            Opening::Http1(begun) => {
-                http1::answer(&mut io, begun, http1::Scheme::Http).await?;
-                Err(ConnectionEnd::Http1)
-            }
-            Opening::Tls => Err(ConnectionEnd::Tls),
-            Opening::Unknown => Err(ConnectionEnd::NotHttp2),
-            Opening::Closed => Err(ConnectionEnd::ClosedByClient),
-        }
-    };
     let opening = tokio::select! {
-        opening = timeout(OPENING, opening) => opening.unwrap_or(Err(ConnectionEnd::OpeningTimeout))?,
-        notice = noticed(context) => return Err(notice.into()),
+        opening = timeout(OPENING, Opening::read(&mut io)) => opening.map_err(|_| ConnectionEnd::OpeningTimeout)??,
+        notice = context.noticed() => return Err(notice.into()),
     };
-    // HTTP/2 takes tens of kilobytes, so connections begin one after the other.
-    turns.ticket(context.turn_share()).turn().await;
-    let frames = Frames::new(io, opening, turns.ticket(context.turn_share()));
-    let activity = frames.activity();
-    let handshake = server::Builder::new()
-        .initial_window_size(RECEIVE_WINDOW)
-        .initial_connection_window_size(RECEIVE_WINDOW)
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .max_send_buffer_size(MAX_SEND_BUFFER)
-        .max_header_list_size(MAX_HEADERS)
-        .data_frame_budget(DATA_FRAME_BUDGET)
-        .handshake::<_, Bytes>(frames);
-    Ok((handshake.await?, activity))
-}
-
-/// Waits for a notice.
-pub(super) async fn noticed(context: &ConnectionContext) -> Notice {
-    std::future::poll_fn(|cx| {
-        context.listen(cx.waker());
-        context.notice().map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
-}
-
-impl From<Notice> for ConnectionEnd {
-    fn from(notice: Notice) -> Self {
-        match notice {
-            Notice::Drain => Self::Drained,
-            Notice::Evict => Self::Evicted,
-        }
-    }
-}
-
-impl From<Closing> for ConnectionEnd {
-    fn from(closing: Closing) -> Self {
-        match closing {
-            Closing::IdleTimeout => Self::IdleTimeout,
-            Closing::MaxAge => Self::MaxAge,
-            Closing::Notice(notice) => notice.into(),
-        }
-    }
-}
-
-/// An open connection. The future ends when it is closed.
-struct Connection<C> {
-    http: server::Connection<Frames<C>, Bytes>,
-    activity: Arc<Activity>,
-    context: ConnectionContext,
-    router: Router,
-    turns: Turns,
-    timeouts: Timeouts,
-    /// When it reaches its maximum age.
-    ages_at: Option<Instant>,
-    alarm: Pin<Box<Sleep>>,
-    ping: Option<PingPong>,
-    /// When the PING was sent that is not answered yet.
-    pinged: Option<Instant>,
-    is_listening: bool,
-    /// How many streams the client has opened.
-    accepted: u64,
-    /// Why it was sent GOAWAY, and when.
-    closing: Option<(Closing, Instant)>,
-}
-
-/// Why a connection takes no new streams.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closing {
-    IdleTimeout,
-    MaxAge,
-    Notice(Notice),
-}
-
-impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
-    fn new(
-        mut http: server::Connection<Frames<C>, Bytes>,
-        activity: Arc<Activity>,
-        context: ConnectionContext,
-        router: Router,
-        turns: Turns,
-        timeouts: Timeouts,
-    ) -> Self {
-        let ping = http.ping_pong();
-        let ages_at = timeouts.max_age.map(|age| context.accepted() + Jitter::new().age(age));
-        let now = Instant::now();
-        let alarm = Box::pin(sleep_until(ages_at.unwrap_or(now + QUIET).min(now + QUIET)));
-        Self {
-            http,
-            activity,
-            context,
-            router,
-            turns,
-            timeouts,
-            ages_at,
-            alarm,
-            ping,
-            pinged: None,
-            is_listening: false,
-            accepted: 0,
-            closing: None,
-        }
-    }
-
-    /// Clears [`Self::pinged`] when the PING was answered.
-    fn take_pong(&mut self, cx: &mut Context<'_>) {
-        if self.pinged.is_some()
-            && let Some(ping) = &mut self.ping
-            && ping.poll_pong(cx).is_ready()
-        {
-            self.pinged = None;
-        }
-    }
-
-    /// Sends GOAWAY, once for each connection. Only an eviction follows another reason to close.
-    fn begin_to_close(&mut self, closing: Closing) {
-        let evicts = closing == Closing::Notice(Notice::Evict);
-        if self.closing.is_some_and(|(before, _)| before == closing || !evicts) {
-            return;
-        }
-        self.closing = Some((closing, Instant::now()));
-        match evicts {
-            false => self.http.graceful_shutdown(),
-            true => self.http.abrupt_shutdown(Reason::NO_ERROR),
-        }
-    }
-
-    /// Accepts streams until the connection has ended.
-    fn accept(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
-        loop {
-            match self.http.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
-                    self.accepted += 1;
-                    let (router, context, turns) =
-                        (self.router.clone(), self.context.clone(), self.turns.clone());
-                    tokio::spawn(reply::answer(request, respond, router, context, turns));
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(
-                        self.closing.map_or_else(|| error.into(), |(closing, _)| closing.into()),
-                    );
-                }
-                Poll::Ready(None) => return Poll::Ready(self.closed()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
-
-    /// How a connection ended that was closed in order.
-    fn closed(&self) -> ConnectionEnd {
-        self.closing.map_or(ConnectionEnd::ClosedByClient, |(closing, _)| closing.into())
-    }
-
-    /// Whether a timeout may end before the alarm that is set. None does while streams are open and bytes are read and
-    /// written.
-    fn may_time_out_soon(&self) -> bool {
-        self.context.streams() == 0 || self.pinged.is_some() || self.activity.is_blocked()
-    }
-
-    /// When the next timeout may be over.
-    fn next_timeout(&self) -> Instant {
-        let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
-        let idle = self.idle_since().map(|since| since + self.timeouts.max_idle);
-        let stalled = self.activity.blocked_since().map(|since| since + self.timeouts.stall_timeout);
-        let age = self.ages_at.filter(|_| self.closing.is_none());
-        [idle, stalled, self.cut_at(), age].into_iter().flatten().fold(quiet, Instant::min)
-    }
-
-    /// Since when it has no streams; `None` while it has some, or is closing anyway.
-    fn idle_since(&self) -> Option<Instant> {
-        match self.context.streams() == 0 && self.closing.is_none() {
-            true => self.context.idle_since(),
-            false => None,
-        }
-    }
-
-    /// When it is cut, because it was sent GOAWAY and has no streams, if the peer has not closed it by then.
-    fn cut_at(&self) -> Option<Instant> {
-        let (_, since) = self.closing.filter(|_| self.context.streams() == 0)?;
-        Some(self.context.idle_since().map_or(since, |idle| idle.max(since)) + CLOSING)
-    }
-
-    /// Acts on the timeouts that are over.
-    ///
-    /// # Errors
-    /// The connection must be cut.
-    fn check_timeouts(&mut self, now: Instant) -> Result<(), ConnectionEnd> {
-        let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
-        if is_over(self.activity.blocked_since(), self.timeouts.stall_timeout) {
-            return Err(ConnectionEnd::Stalled);
-        }
-        if is_over(self.cut_at(), Duration::ZERO) {
-            return Err(self.closed());
-        }
-        if is_over(self.pinged, PONG) {
-            return Err(ConnectionEnd::PingTimeout);
-        }
-        if self.pinged.is_none() && now >= self.activity.last_read() + QUIET {
-            self.pinged = Some(now);
-            if let Some(ping) = &mut self.ping {
-                // Fails only while the ping before is not answered.
-                let _ = ping.send_ping(h2::Ping::opaque());
-            }
-        }
-        if is_over(self.idle_since(), self.timeouts.max_idle) {
-            self.begin_to_close(Closing::IdleTimeout);
-        }
-        if is_over(self.ages_at, Duration::ZERO) {
-            self.begin_to_close(Closing::MaxAge);
-        }
-        Ok(())
-    }
-}
-
-impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C> {
-    type Output = ConnectionEnd;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        if !std::mem::replace(&mut this.is_listening, true) {
-            this.context.listen(cx.waker());
-        }
-        if let Some(notice) = this.context.notice() {
-            this.begin_to_close(Closing::Notice(notice));
-        }
-        loop {
-            if let Poll::Ready(end) = this.accept(cx) {
-                return Poll::Ready(end);
-            }
-            this.take_pong(cx);
-            if this.may_time_out_soon() {
-                let next_timeout = this.next_timeout();
-                if next_timeout < this.alarm.deadline() {
-                    this.alarm.as_mut().reset(next_timeout);
-                }
-            }
-            if this.alarm.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let now = Instant::now();
-            if let Err(end) = this.check_timeouts(now) {
-                return Poll::Ready(end);
-            }
-            // At least 1 ms later, so that this loop ends.
-            let next_timeout = this.next_timeout().max(now + Duration::from_millis(1));
-            this.alarm.as_mut().reset(next_timeout);
-        }
-    }
+    Ok((io, opening))
 }

@@ -8,10 +8,7 @@ use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -21,6 +18,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use super::activity::Activity;
 use crate::grpc::Ticket;
 
 /// A connection that is read frame by frame.
@@ -37,15 +35,6 @@ pub(super) struct Frames<C> {
     /// The end of the connection, which is reported in a turn: HTTP/2 wakes every stream of the connection then.
     end: Option<io::Result<()>>,
     activity: Arc<Activity>,
-}
-
-/// When a connection was last read, and since when its writes are blocked.
-pub(super) struct Activity {
-    began: Instant,
-    /// Milliseconds since it began.
-    last_read: AtomicU64,
-    /// Milliseconds since it began, or [`NOT_BLOCKED`].
-    blocked_since: AtomicU64,
 }
 
 /// Finds the beginnings of frames in a stream of bytes.
@@ -77,7 +66,6 @@ struct Rate {
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Length of a frame header.
 pub(super) const HEAD: usize = 9;
-const NOT_BLOCKED: u64 = u64::MAX;
 /// Largest number of bytes of one read.
 const PIECE: usize = 4096;
 
@@ -126,48 +114,6 @@ impl<C> Frames<C> {
     /// When the connection was last read and since when its writes are blocked, for the task that checks its timeouts.
     pub(super) fn activity(&self) -> Arc<Activity> {
         self.activity.clone()
-    }
-}
-
-impl Activity {
-    fn new() -> Self {
-        let (last_read, blocked_since) = (AtomicU64::new(0), AtomicU64::new(NOT_BLOCKED));
-        Self { began: Instant::now(), last_read, blocked_since }
-    }
-
-    /// When something was last read.
-    pub(super) fn last_read(&self) -> Instant {
-        self.began + Duration::from_millis(self.last_read.load(Relaxed))
-    }
-
-    /// Since when the peer takes nothing of what there is to write; `None` when nothing waits.
-    pub(super) fn blocked_since(&self) -> Option<Instant> {
-        match self.blocked_since.load(Relaxed) {
-            NOT_BLOCKED => None,
-            millis => Some(self.began + Duration::from_millis(millis)),
-        }
-    }
-
-    /// Whether the peer takes nothing of what there is to write.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked_since.load(Relaxed) != NOT_BLOCKED
-    }
-
-    fn note_read(&self) {
-        self.last_read.store(self.now(), Relaxed);
-    }
-
-    fn note_write(&self, polled: &Poll<io::Result<usize>>) {
-        let is_blocked = self.is_blocked();
-        match polled {
-            Poll::Pending if !is_blocked => self.blocked_since.store(self.now(), Relaxed),
-            Poll::Ready(_) if is_blocked => self.blocked_since.store(NOT_BLOCKED, Relaxed),
-            _ => {}
-        }
-    }
-
-    fn now(&self) -> u64 {
-        self.began.elapsed().as_millis() as u64
     }
 }
 

@@ -1,155 +1,264 @@
-//! The answer to HTTP/1, which the port of the service does not speak: a text that says what it speaks.
+//! One HTTP/1.1 connection, which answers one request after the other.
 
-use std::io;
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use http::uri::Authority;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, sleep},
+};
+use tonic::Status;
 
-/// Largest head of a request that is read.
-const MAX_HEAD: usize = 16 * 1024;
-/// Largest number of bytes that are read after the head. A connection that is closed with unread bytes is reset, and the
-/// client may lose the answer.
-const MAX_REST: u64 = 64 * 1024;
+use super::{
+    activity::Activity,
+    log::{Closing, ConnectionEnd, StreamEnd, StreamLog},
+    reject,
+    request_bytes::RequestBytes,
+    timeouts::Timeouts,
+};
+use crate::{
+    grpc::{ConnectionContext, Notice, Reply, Turns},
+    jitter::Jitter,
+    web::Web,
+};
 
-/// How the port is reached.
-#[derive(Clone, Copy)]
-pub(super) enum Scheme {
-    Http,
-    Https,
-}
+/// Largest head of a request, and the bytes of a response that may be buffered. Small, because newer ticks wait behind them.
+const MAX_BUFFER: usize = 16 * 1024;
+/// Timeout for the head of a request, also on a connection that is kept open.
+const HEAD: Duration = Duration::from_secs(30);
+/// How often a connection is looked at whose client takes nothing.
+const BLOCKED_CHECK: Duration = Duration::from_secs(1);
 
-/// Reads the rest of a request, which began with `head`, and answers it. The caller limits the time.
-///
-/// # Errors
-/// The connection failed, or the head has no end.
-pub(super) async fn answer(
-    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    mut head: Vec<u8>,
-    scheme: Scheme,
-) -> io::Result<()> {
-    read_until(io, &mut head, b"\n").await?;
-    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
-    if !(line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0")) {
-        return Err(io::Error::other("the first line is neither of HTTP/1 nor of HTTP/2"));
-    }
-    read_until(io, &mut head, b"\r\n\r\n").await?;
-    io.write_all(response(&head, scheme).as_bytes()).await?;
-    io.shutdown().await?;
-    tokio::io::copy(&mut io.take(MAX_REST), &mut tokio::io::sink()).await?;
-    Ok(())
-}
-
-/// Reads more of a head, until it has `end`.
-async fn read_until(io: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>, end: &[u8]) -> io::Result<()> {
-    let mut searched = 0;
-    while !head.get(searched..).is_some_and(|rest| rest.windows(end.len()).any(|found| found == end)) {
-        if head.len() >= MAX_HEAD {
-            return Err(io::Error::other("the head of the request is too long"));
-        }
-        searched = head.len().saturating_sub(end.len() - 1);
-        if io.read_buf(head).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(())
-}
-
-/// The response to a request with this head.
-fn response(head: &[u8], scheme: Scheme) -> String {
-    let address = host(head);
-    let address = address.as_deref().unwrap_or("ADDRESS");
-    let (tls, grpcurl, scheme, watch) = match scheme {
-        Scheme::Http => ("without", "-plaintext", "http", ""),
-        Scheme::Https => ("with", "-cacert CA.pem", "https", "--tls-ca CA.pem "),
+/// Serves a connection of which `opening` was read already. Returns how it ended, and how many requests it had.
+pub(super) async fn serve<C>(
+    io: C,
+    opening: Vec<u8>,
+    context: &ConnectionContext,
+    web: Web,
+    turns: &Turns,
+    timeouts: Timeouts,
+) -> (ConnectionEnd, u64)
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    turns.ticket(context.turn_share()).turn().await;
+    let activity = Arc::new(Activity::new());
+    let io = TokioIo::new(Io { opening, io, activity: activity.clone() });
+    let (requests, cut) = (AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
+    let answer = |request: Request<hyper::body::Incoming>| {
+        requests.fetch_add(1, Relaxed);
+        let log = RequestLog {
+            log: StreamLog::new(context.open_stream(), Web::rpc_of(&request), &request),
+            cut: cut.clone(),
+        };
+        let (web, context, turns) = (web.clone(), context.clone(), turns.clone());
+        Box::pin(async move { Ok::<_, Infallible>(answer(request, log, web, context, turns).await) })
     };
-    let body = format!(
-        "This port speaks gRPC, which is HTTP/2, {tls} TLS. Your request was HTTP/1.\n\n\
-         List the services:  grpcurl {grpcurl} {address} list\n\
-         Watch live prices:  ticker watch {watch}--endpoint {scheme}://{address} '*'\n"
-    );
-    let sent = if head.starts_with(b"HEAD ") { "" } else { body.as_str() };
-    // RFC 9110, 15.6.6: the major version of HTTP is not supported.
-    format!(
-        "HTTP/1.1 505 HTTP Version Not Supported\r\n\
-         content-type: text/plain; charset=utf-8\r\n\
-         content-length: {length}\r\n\
-         connection: close\r\n\r\n\
-         {sent}",
-        length = body.len(),
-    )
+    let mut http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD.min(timeouts.max_idle))
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(io, service_fn(answer));
+    // Dropped before the answers are, if the server stops before the connection has ended.
+    let mut cutting = Cutting { cut: cut.clone(), has_ended: false };
+    let ages_at = timeouts.max_age.map(|age| context.accepted() + Jitter::new().age(age));
+    let (mut closing, mut blocked) = (None, None);
+    let end = loop {
+        let pause = if activity.is_blocked() { BLOCKED_CHECK } else { timeouts.stall_timeout / 4 };
+        tokio::select! {
+            served = &mut http => {
+                let end = end_of(served, closing, requests.load(Relaxed));
+                reject::close(&mut http.into_parts().io.into_inner()).await;
+                break end;
+            }
+            notice = context.noticed(), if !matches!(closing, Some(Closing::Notice(_))) => {
+                if notice == Notice::Evict {
+                    break ConnectionEnd::Evicted;
+                }
+                closing = Some(Closing::Notice(notice));
+                Pin::new(&mut http).graceful_shutdown();
+            }
+            () = sleep(pause) => {
+                let now = Instant::now();
+                // What hyper holds of an answer or of ticks.
+                let is_blocked = activity.is_blocked();
+                blocked = is_blocked.then(|| blocked.take().unwrap_or_else(|| context.server().block(MAX_BUFFER)));
+                let is_stalled = activity.blocked_since().is_some_and(|since| now >= since + timeouts.stall_timeout);
+                if is_stalled || is_blocked && (context.answers().must_give_way() || context.server().is_blocked()) {
+                    break ConnectionEnd::Stalled;
+                }
+                if closing.is_none() && ages_at.is_some_and(|ages_at| now >= ages_at) {
+                    closing = Some(Closing::MaxAge);
+                    Pin::new(&mut http).graceful_shutdown();
+                }
+            }
+        }
+    };
+    cutting.has_ended = true;
+    (end, requests.load(Relaxed))
 }
 
-/// The address of this server as the client names it.
-fn host(head: &[u8]) -> Option<String> {
-    let lines = head.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok());
-    let fields = lines.filter_map(|line| line.split_once(':'));
-    let (_, host) = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("host"))?;
-    let host: Authority = host.trim().parse().ok()?;
-    Some(host.to_string())
+/// Notes that the answers of a connection are cut, if it is dropped before the connection has ended.
+struct Cutting {
+    cut: Arc<AtomicBool>,
+    has_ended: bool,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What the server sends to a client that sends these bytes and then nothing.
-    async fn answered(request: &[u8]) -> (io::Result<()>, String) {
-        let (mut client, mut server) = tokio::io::duplex(100);
-        let (begun, rest) = request.split_at(request.len().min(4));
-        let mut text = String::new();
-        let asking = async {
-            client.write_all(rest).await.ok();
-            client.shutdown().await.ok();
-            client.read_to_string(&mut text).await.unwrap();
-        };
-        let answering = async {
-            let answered = answer(&mut server, begun.to_vec(), Scheme::Http).await;
-            drop(server);
-            answered
-        };
-        let ((), answered) = tokio::join!(asking, answering);
-        (answered, text)
+impl Drop for Cutting {
+    fn drop(&mut self) {
+        self.cut.store(!self.has_ended, Relaxed);
     }
+}
 
-    #[tokio::test]
-    async fn the_answer_says_what_the_port_speaks_and_how_to_try_it_at_the_address_that_was_asked() {
-        let (answered, text) =
-            answered(b"GET / HTTP/1.1\r\naccept: */*\r\nHOST: localhost:50051\r\n\r\n").await;
-        answered.unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 505 HTTP Version Not Supported\r\n"), "{head}");
-        assert!(head.contains("\r\nconnection: close"), "{head}");
-        assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
-        assert!(body.contains("grpcurl -plaintext localhost:50051 list\n"), "{body}");
+/// How a connection ended whose future has ended.
+fn end_of(served: hyper::Result<()>, closing: Option<Closing>, requests: u64) -> ConnectionEnd {
+    match (served, closing) {
+        (_, Some(closing)) => closing.into(),
+        (Err(error), None) if error.is_timeout() && requests == 0 => ConnectionEnd::OpeningTimeout,
+        (Err(error), None) if error.is_timeout() => ConnectionEnd::IdleTimeout,
+        (Err(error), None) if error.is_parse() => ConnectionEnd::Http1(error),
+        (_, None) => ConnectionEnd::ClosedByClient,
     }
+}
 
-    #[tokio::test]
-    async fn a_host_that_is_no_address_is_not_repeated() {
-        for request in [
-            "GET / HTTP/1.0\r\n\r\n",
-            "GET / HTTP/1.1\r\nhost: a b<c>\r\n\r\n",
-            "POST / HTTP/1.1\r\nhost: \r\n\r\nbody",
-        ] {
-            let (answered, text) = answered(request.as_bytes()).await;
-            answered.unwrap();
-            assert!(text.contains("grpcurl -plaintext ADDRESS list\n"), "{text}");
+async fn answer(
+    request: Request<hyper::body::Incoming>,
+    log: RequestLog,
+    web: Web,
+    context: ConnectionContext,
+    turns: Turns,
+) -> Response<Sending> {
+    turns.ticket(context.turn_share()).turn().await;
+    let response = web.answer(Web::rpc_of(&request), request.map(RequestBytes::Http1), context).await;
+    let end = StreamEnd::of_head(&response);
+    response.map(|reply| Sending { reply, rest: Bytes::new(), end, log, is_over: false })
+}
+
+/// The log of a request. Unless the end is known when it is dropped, the client has gone, or the server has cut it.
+struct RequestLog {
+    log: StreamLog,
+    cut: Arc<AtomicBool>,
+}
+
+impl Drop for RequestLog {
+    fn drop(&mut self) {
+        if !self.cut.load(Relaxed) {
+            self.log.end.get_or_insert(StreamEnd::ConnectionClosed);
         }
     }
+}
 
-    #[tokio::test]
-    async fn a_head_request_gets_no_body() {
-        let (_, text) = answered(b"HEAD / HTTP/1.1\r\n\r\n").await;
-        assert!(text.ends_with("\r\n\r\n") && text.contains("content-length: "), "{text}");
+/// The body of a response.
+struct Sending {
+    reply: Reply,
+    /// Bytes of the reply that hyper has not taken. It takes a piece at a time, so that the reply counts as unsent until the
+    /// last one.
+    rest: Bytes,
+    /// The status in the head.
+    end: Option<StreamEnd>,
+    log: RequestLog,
+    is_over: bool,
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        while this.rest.is_empty() && !this.is_over {
+            match ready!(Pin::new(&mut this.reply).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(bytes))) => this.rest = bytes,
+                Some(Ok(Err(_))) | None => this.is_over = true,
+                Some(Err(status)) => {
+                    this.log.log.end = Some(StreamEnd::Failed);
+                    return Poll::Ready(Some(Err(status)));
+                }
+            }
+        }
+        let piece = this.rest.split_to(this.rest.len().min(MAX_BUFFER));
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
-    #[tokio::test]
-    async fn a_head_without_an_end_and_other_protocols_are_not_answered() {
-        let endless = [&b"GET / HTTP/1.1\r\nx: "[..], &b"x".repeat(2 * MAX_HEAD)].concat();
-        for request in
-            [&endless[..], b"GET / HTTP/1.1\r\n", b"INVALID PREFACE\r\n\r\n", b"GET / HTTP/2.0\r\n\r\n"]
-        {
-            let (answered, text) = answered(request).await;
-            assert!(answered.is_err() && text.is_empty());
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.reply.is_end_stream()
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if self.rest.is_empty() && (self.is_over || self.reply.is_end_stream()) {
+            let end = self.reply.code().map(StreamEnd::Grpc).or(self.end);
+            self.log.log.end.get_or_insert(end.unwrap_or(StreamEnd::Failed));
         }
+        if self.log.log.wants_summary() {
+            self.log.log.summary = self.reply.summary();
+        }
+    }
+}
+
+/// A connection of which some bytes were read before HTTP/1 began.
+struct Io<C> {
+    opening: Vec<u8>,
+    io: C,
+    activity: Arc<Activity>,
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Io<C> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.opening.is_empty() {
+            let length = this.opening.len().min(buf.remaining());
+            buf.put_slice(&this.opening[..length]);
+            this.opening.drain(..length);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.io).poll_read(cx, buf)
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Io<C> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.activity.note_write(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.activity.note_write(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }

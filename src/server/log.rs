@@ -2,16 +2,15 @@
 
 use std::{fmt, io};
 
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::time::Instant;
-use tonic::Code;
 use tracing::{Level, debug, enabled};
 
 #[cfg(feature = "otel")]
 use super::trace::Trace;
 use crate::{
     contract::RpcCode,
-    grpc::{ConnectionContext, Limit, OpenStream, Rpc, StreamSummary},
+    grpc::{ConnectionContext, Limit, Notice, OpenStream, Rpc, StreamSummary, code_in},
 };
 
 /// Logs and counts the end of a connection when it is dropped.
@@ -37,24 +36,29 @@ pub(super) enum ConnectionEnd {
     Stalled,
     /// The client did not answer a PING.
     PingTimeout,
-    /// The client did not begin HTTP/2 in time.
+    /// The client did not begin HTTP in time.
     OpeningTimeout,
-    /// The client speaks HTTP/1, and got an answer that says what this port speaks.
-    Http1,
     /// The client began a TLS handshake, and the port is without TLS.
     Tls,
     /// The TLS handshake failed.
     Handshake(io::Error),
     /// The client did not begin a TLS handshake, and the port is with TLS.
     Plaintext,
-    /// The client did not offer HTTP/2 in the TLS handshake.
-    NoAlpn,
     /// The certificate of the client has neither a SPIFFE ID nor a DNS name.
     NamelessCertificate,
     /// The client speaks something else.
-    NotHttp2,
-    Protocol(h2::Error),
+    NotHttp,
+    Http2(h2::Error),
+    Http1(hyper::Error),
     Io(io::Error),
+}
+
+/// Why a connection takes no new requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    IdleTimeout,
+    MaxAge,
+    Notice(Notice),
 }
 
 /// Logs and counts the end of a stream when it is dropped.
@@ -77,7 +81,7 @@ pub(super) struct StreamLog {
 pub(super) enum StreamEnd {
     /// The server sent this status.
     Grpc(RpcCode),
-    /// The request was no gRPC.
+    /// The request was of HTTP and not of gRPC, and the server sent this status.
     Http(StatusCode),
     ResetByClient,
     ConnectionClosed,
@@ -104,18 +108,16 @@ impl ConnectionLog {
 
 impl ConnectionEnd {
     /// The names of all reasons.
-    pub(super) const NAMES: [&str; 18] = [
+    pub(super) const NAMES: [&str; 16] = [
         "closed_by_client",
         CUT,
         "drained",
         "evicted",
-        "http1",
         "idle_timeout",
         "io_error",
         "max_age",
         "nameless_certificate",
-        "no_alpn",
-        "not_http2",
+        "not_http",
         "opening_timeout",
         "ping_timeout",
         "plaintext",
@@ -136,21 +138,20 @@ impl ConnectionEnd {
             Self::Stalled => "stalled",
             Self::PingTimeout => "ping_timeout",
             Self::OpeningTimeout => "opening_timeout",
-            Self::Http1 => "http1",
             Self::Tls => "tls",
             Self::Handshake(_) => "tls_handshake",
             Self::Plaintext => "plaintext",
-            Self::NoAlpn => "no_alpn",
             Self::NamelessCertificate => "nameless_certificate",
-            Self::NotHttp2 => "not_http2",
-            Self::Protocol(_) => "protocol_error",
+            Self::NotHttp => "not_http",
+            Self::Http2(_) | Self::Http1(_) => "protocol_error",
             Self::Io(_) => "io_error",
         }
     }
 
     fn error(&self) -> Option<&dyn fmt::Display> {
         match self {
-            Self::Protocol(error) => Some(error),
+            Self::Http2(error) => Some(error),
+            Self::Http1(error) => Some(error),
             Self::Io(error) | Self::Handshake(error) => Some(error),
             _ => None,
         }
@@ -168,12 +169,31 @@ impl ConnectionEnd {
     fn limit(&self) -> Option<Limit> {
         match self {
             Self::Stalled => Some(Limit::StalledConnections),
-            Self::Protocol(error)
+            Self::Http2(error)
                 if !error.is_remote() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) =>
             {
                 Some(Limit::Http2)
             }
             _ => None,
+        }
+    }
+}
+
+impl From<Notice> for ConnectionEnd {
+    fn from(notice: Notice) -> Self {
+        match notice {
+            Notice::Drain => Self::Drained,
+            Notice::Evict => Self::Evicted,
+        }
+    }
+}
+
+impl From<Closing> for ConnectionEnd {
+    fn from(closing: Closing) -> Self {
+        match closing {
+            Closing::IdleTimeout => Self::IdleTimeout,
+            Closing::MaxAge => Self::MaxAge,
+            Closing::Notice(notice) => notice.into(),
         }
     }
 }
@@ -193,7 +213,7 @@ impl From<h2::Error> for ConnectionEnd {
         match error.is_io() {
             true => error.into_io().map_or(Self::ClosedByClient, Self::from),
             false if error.is_remote() => Self::ClosedByClient,
-            false => Self::Protocol(error),
+            false => Self::Http2(error),
         }
     }
 }
@@ -249,8 +269,16 @@ impl StreamLog {
 impl StreamEnd {
     /// The status in the head of a response or in its trailers; `None` when it is yet to come.
     pub(super) fn of_status(headers: &HeaderMap) -> Option<Self> {
-        let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
-        Some(Self::Grpc(RpcCode::of(code)))
+        code_in(headers).map(Self::Grpc)
+    }
+
+    /// The status in the head of a response, if it has one: of gRPC, or of HTTP.
+    pub(super) fn of_head<B>(response: &Response<B>) -> Option<Self> {
+        let code = response.extensions().get::<RpcCode>().copied();
+        match response.status() {
+            StatusCode::OK => code.map(Self::Grpc).or_else(|| Self::of_status(response.headers())),
+            status => code.map(Self::Grpc).or(Some(Self::Http(status))),
+        }
     }
 
     /// The status that the client has of it, or would have if it were still there.
@@ -338,14 +366,12 @@ mod tests {
             ConnectionEnd::Stalled,
             ConnectionEnd::PingTimeout,
             ConnectionEnd::OpeningTimeout,
-            ConnectionEnd::Http1,
             ConnectionEnd::Tls,
             ConnectionEnd::Handshake(io()),
             ConnectionEnd::Plaintext,
-            ConnectionEnd::NoAlpn,
             ConnectionEnd::NamelessCertificate,
-            ConnectionEnd::NotHttp2,
-            ConnectionEnd::Protocol(h2::Reason::PROTOCOL_ERROR.into()),
+            ConnectionEnd::NotHttp,
+            ConnectionEnd::Http2(h2::Reason::PROTOCOL_ERROR.into()),
             ConnectionEnd::Io(io()),
         ];
         assert!(ends.iter().all(|end| ConnectionEnd::NAMES.contains(&end.name())));

@@ -9,26 +9,32 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, StreamId, server::SendResponse};
-use http::{Request, StatusCode};
-use http_body::{Body, Frame};
+use http::Request;
+use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::log::{StreamEnd, StreamLog};
-use crate::grpc::{ConnectionContext, Held, Limit, Reply, RequestBody, Router, Rpc, Ticket, Turns};
+use super::{
+    log::{StreamEnd, StreamLog},
+    request_bytes::RequestBytes,
+};
+use crate::{
+    grpc::{ConnectionContext, Held, Limit, Reply, Ticket, Turns},
+    web::Web,
+};
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
 /// takes nothing of an answer for the stall timeout.
 pub(super) async fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    router: Router,
+    web: Web,
     context: ConnectionContext,
     turns: Turns,
 ) {
-    let rpc = Rpc::of_path(request.uri().path());
+    let rpc = Web::rpc_of(&request);
     let mut log = StreamLog::new(context.open_stream(), rpc, &request);
     let answered = {
-        let mut answering = pin!(router.answer(rpc, request.map(Incoming), context.clone()));
+        let mut answering = pin!(web.answer(rpc, request.map(RequestBytes::Http2), context.clone()));
         let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Ok(response)),
             Poll::Pending => respond.poll_reset(cx).map(|reset| Err(StreamEnd::of_reset(&reset))),
@@ -39,15 +45,14 @@ pub(super) async fn answer(
         Ok(response) => response,
         Err(end) => return log.end = Some(end),
     };
+    let end = StreamEnd::of_head(&response);
     let (parts, body) = response.into_parts();
     let is_over = body.is_end_stream();
-    let end = match parts.status {
-        StatusCode::OK => StreamEnd::of_status(&parts.headers),
-        status => Some(StreamEnd::Http(status)),
-    };
     match respond.send_response(http::Response::from_parts(parts, ()), is_over) {
         Ok(_) if is_over => log.end = end.or(Some(StreamEnd::Failed)),
-        Ok(stream) => Sending { stream, body, data: Bytes::new(), stall: None, context, turns, log }.await,
+        Ok(stream) => {
+            Sending { stream, body, end, data: Bytes::new(), stall: None, context, turns, log }.await
+        }
         // The stream was reset, or the connection is gone.
         Err(error) if error.is_io() => log.end = Some(StreamEnd::ConnectionClosed),
         Err(_) => log.end = Some(StreamEnd::ResetByClient),
@@ -58,6 +63,8 @@ pub(super) async fn answer(
 struct Sending {
     stream: SendStream<Bytes>,
     body: Reply,
+    /// The status in the head of the response.
+    end: Option<StreamEnd>,
     /// Bytes of the body that wait for flow control.
     data: Bytes,
     stall: Option<Stall>,
@@ -125,7 +132,7 @@ impl Sending {
     }
 
     fn note_taken(&self) {
-        if matches!(self.body, Reply::Answer(_)) {
+        if self.body.is_answer() {
             self.context.answers().note_taken();
         }
     }
@@ -134,6 +141,12 @@ impl Sending {
     /// server has too many of them that wait.
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.body.read_requests(cx) {
+            if self.body.is_translated() {
+                // What is left of it needs flow control.
+                self.stream.send_reset(Reason::CANCEL);
+                self.log.end = Some(StreamEnd::Blocked);
+                return Poll::Ready(false);
+            }
             // Only trailers are left to send, which need no flow control.
             self.data = Bytes::new();
             return Poll::Ready(true);
@@ -209,7 +222,8 @@ impl Future for Sending {
                 }
                 None => {
                     let _ = this.stream.send_data(Bytes::new(), true);
-                    this.log.end = Some(StreamEnd::Failed);
+                    let end = this.body.code().map(StreamEnd::Grpc).or(this.end);
+                    this.log.end = end.or(Some(StreamEnd::Failed));
                     return Poll::Ready(());
                 }
             }
@@ -222,32 +236,5 @@ impl Drop for Sending {
         if self.log.wants_summary() {
             self.log.summary = self.body.summary();
         }
-    }
-}
-
-/// The body of a request.
-struct Incoming(RecvStream);
-
-impl Body for Incoming {
-    type Data = Bytes;
-    type Error = h2::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        // Trailers of a request mean nothing in gRPC.
-        Poll::Ready(ready!(self.0.poll_data(cx)).map(|data| data.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-}
-
-impl RequestBody for Incoming {
-    fn release(&mut self, bytes: usize) {
-        // Fails only for more than was received.
-        let _ = self.0.flow_control().release_capacity(bytes);
     }
 }

@@ -66,8 +66,8 @@ pub(super) struct Tls {
     config: Arc<RwLock<Arc<ServerConfig>>>,
 }
 
-/// ALPN of HTTP/2.
-pub(super) const H2: &[u8] = b"h2";
+/// What is offered by ALPN, the best first. A client that names nothing is served what it speaks.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 impl Tls {
     /// Loads the files. The returned ones are to be [followed](Self::follow).
@@ -114,7 +114,7 @@ impl TlsFiles {
         let mut config = builder
             .with_single_cert(chain, key)
             .map_err(|error| TlsError::Pair(self.certificates.clone(), self.key.clone(), error))?;
-        config.alpn_protocols = vec![H2.to_vec()];
+        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
         Ok(config)
     }
 }

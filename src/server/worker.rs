@@ -24,10 +24,11 @@ use super::{
     transport::Incoming,
 };
 use crate::{
-    grpc::{Router, TurnShare, Turns, WorkerContext},
+    grpc::{TurnShare, Turns, WorkerContext},
     hub::{Hub, WatchChange},
     pacer::{Alarm, Pacer},
     tick::Time,
+    web::Web,
 };
 
 /// A worker as the listener sees it.
@@ -51,7 +52,7 @@ impl Worker {
     /// Prepares a worker. It works while the returned function runs, which blocks its thread.
     pub(super) fn start(
         worker: WorkerContext,
-        router: Router,
+        web: Web,
         config: Config,
     ) -> io::Result<(Self, impl FnOnce() + Send + 'static)> {
         let runtime =
@@ -63,7 +64,7 @@ impl Worker {
             let flushes = flushes.clone();
             move || {
                 let register = Incoming::register;
-                runtime.block_on(run(worker, router, config, accepted, register, draining, flushes))
+                runtime.block_on(run(worker, web, config, accepted, register, draining, flushes))
             }
         };
         Ok((Self { incoming, drain, load: Arc::default(), flushes, last_given: AtomicU64::new(0) }, run))
@@ -110,7 +111,7 @@ impl Handover {
 /// `register` registers an accepted connection with this runtime.
 pub(super) async fn run<A, C>(
     worker: WorkerContext,
-    router: Router,
+    web: Web,
     config: Config,
     mut accepted: mpsc::Receiver<(A, Admitted)>,
     register: impl Fn(A) -> io::Result<C>,
@@ -138,13 +139,7 @@ pub(super) async fn run<A, C>(
         };
         match register(stream) {
             Ok(stream) => {
-                connections.spawn(connection::serve(
-                    stream,
-                    admitted,
-                    router.clone(),
-                    turns.clone(),
-                    timeouts,
-                ));
+                connections.spawn(connection::serve(stream, admitted, web.clone(), turns.clone(), timeouts));
             }
             Err(error) => debug!(%error, "a connection cannot be served"),
         }

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jitter", &[]),
     ("causes", &[]),
     ("rate", &[]),
+    ("similar_name", &[]),
     ("thread_priority", &[]),
     ("watched_files", &["causes"]),
     ("metrics", &[]),
@@ -47,8 +48,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "web",
+        &["tick", "tape", "duration", "timestamp", "similar_name", "contract", "jitter", "metrics", "grpc"],
+    ),
+    (
         "server",
         &[
+            "web",
             "tick",
             "tape",
             "access",
@@ -69,17 +75,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),
-    ("cli", &["commands", "config", "tape", "telemetry"]),
+    ("cli", &["commands", "config", "similar_name", "tape", "telemetry"]),
 ];
 
 /// Crates that only some rooms may name.
 const CRATES: &[(&str, &[&str])] = &[
-    ("tonic", &["grpc", "server", "client", "commands", "contract"]),
-    ("prost", &["grpc", "contract"]),
+    ("tonic", &["grpc", "web", "server", "client", "commands", "contract"]),
+    ("prost", &["grpc", "web", "contract"]),
     ("tonic_prost", &["grpc", "client", "contract"]),
     ("h2", &["server"]),
     ("hyper_util", &["client", "server"]),
-    ("http", &["grpc", "server", "client"]),
+    ("http", &["grpc", "web", "server", "client"]),
     ("clap", &["cli", "config", "commands", "telemetry"]),
     ("ratatui", &["commands"]),
     ("rand", &["tape", "client", "jitter"]),
@@ -93,7 +99,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["server", "client"]),
     ("webpki", &["server"]),
     ("dashmap", &["tape"]),
-    ("flate2", &["tape", "commands"]),
+    ("flate2", &["tape", "commands", "web"]),
     ("zstd", &["tape", "commands"]),
     ("indicatif", &["cli", "commands"]),
 ];

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::support::server::{PATIENCE, Server, config, symbols};
 
-fn start() -> (Server, SocketAddr) {
+pub(crate) fn start() -> (Server, SocketAddr) {
     let server = Server::start_with(|config| {
         config.admin = Some("127.0.0.1:0".parse().unwrap());
         config.drain.spread = Some(Duration::from_secs(9));
@@ -44,7 +44,7 @@ async fn get(admin: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// The values of the metrics by name and labels.
-async fn metrics(admin: SocketAddr) -> BTreeMap<String, f64> {
+pub(crate) async fn metrics(admin: SocketAddr) -> BTreeMap<String, f64> {
     let (status, body) = get(admin, "/metrics").await;
     assert_eq!(status, 200, "{body}");
     let samples = body.lines().filter(|line| !line.starts_with('#'));

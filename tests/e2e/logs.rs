@@ -260,9 +260,9 @@ async fn a_connections_end_is_told_with_its_reason() {
     let line = server.line("connection ended").await;
     assert_eq!(fields(&line, ["peer", "reason"]), [peer, json!("idle_timeout")]);
     for (says, reason) in [
-        (&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], "http1"),
+        (&b"GET / HTTP/1.1\r\nno header\r\n\r\n"[..], "protocol_error"),
         (b"\x16\x03\x01\x02\x00\x01", "tls"),
-        (b"SSH-2.0-client\r\n", "not_http2"),
+        (b"SSH-2.0-client\r\n", "not_http"),
         // A frame that is larger than the largest, after SETTINGS.
         (
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\xff\xff\xff\x00\0\0\0\0\x01",

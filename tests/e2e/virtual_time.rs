@@ -27,15 +27,7 @@ fn seconds(range: std::ops::RangeInclusive<u64>, since: Instant) {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_does_not_begin_is_closed_after_five_seconds() {
     let server = Server::start(|_| {});
-    for part in [
-        &b""[..],
-        b"P",
-        b"GET",
-        b"GET / HTTP/1.1\r\nhost: ticker\r\n",
-        &OPENING[..12],
-        &OPENING[..24],
-        &OPENING[..OPENING.len() - 1],
-    ] {
+    for part in [&b""[..], b"P", b"GET", &OPENING[..12], &OPENING[..24], &OPENING[..OPENING.len() - 1]] {
         let mut io = server.connect().await;
         io.write_all(part).await.unwrap();
         let since = Instant::now();
@@ -59,7 +51,7 @@ async fn what_is_not_http_is_closed_at_once() {
     let server = Server::start(|_| {});
     let mut not_settings = OPENING.to_vec();
     not_settings[27] = 6;
-    for bytes in [&b"\x16\x03\x01\x02\x00"[..], b"SSH-2.0-ticker\r\n", b"GET it now\r\n", &not_settings] {
+    for bytes in [&b"\x16\x03\x01\x02\x00"[..], b"SSH-2.0-ticker\r\n", &not_settings] {
         let mut io = server.connect().await;
         io.write_all(bytes).await.unwrap();
         let since = Instant::now();
@@ -69,19 +61,40 @@ async fn what_is_not_http_is_closed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn http_1_is_answered_at_once_and_what_follows_is_not_read_for_long() {
+async fn a_connection_of_http_1_is_closed_when_no_request_comes() {
+    let server = Server::start(|_| {});
+    let request = "GET /v1/tape HTTP/1.1\r\nhost: ticker\r\n\r\n";
+    for (sent, answer) in [(&request[..30], ""), (request, "HTTP/1.1 200 OK\r\n")] {
+        let mut io = server.connect().await;
+        io.write_all(sent.as_bytes()).await.unwrap();
+        let since = Instant::now();
+        let mut answered = String::new();
+        io.read_to_string(&mut answered).await.unwrap();
+        assert!(answered.starts_with(answer), "{answered}");
+        seconds(30..=31, since);
+    }
+    // One that drips counts from when it began.
+    let mut io = server.connect().await;
+    let since = Instant::now();
+    io.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    while io.write_all(b"x").await.is_ok() {
+        sleep(Duration::from_millis(500)).await;
+    }
+    seconds(30..=31, since);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_http_1_that_does_not_come_is_refused() {
     let server = Server::start(|_| {});
     let mut io = server.connect().await;
-    io.write_all(b"GET / HTTP/1.1\r\nhost: ticker\r\n\r\nand more").await.unwrap();
+    let head = "POST /ticker.v1.TickerStreamService/GetTape HTTP/1.1\r\nhost: ticker\r\n\
+                content-type: application/grpc-web+proto\r\ncontent-length: 5\r\n\r\n";
+    io.write_all(head.as_bytes()).await.unwrap();
     let since = Instant::now();
     let mut answer = String::new();
     io.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 505 HTTP Version Not Supported\r\n"), "{answer}");
-    seconds(0..=0, since);
-    while io.write_all(b".").await.is_ok() {
-        sleep(Duration::from_millis(500)).await;
-    }
-    seconds(5..=5, since);
+    assert!(answer.contains("grpc-status: 4\r\n"), "{answer}");
+    seconds(10..=11, since);
 }
 
 /// How a connection ends, within an hour.

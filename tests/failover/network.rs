@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use ticker::{
     client::{Client, Connection, Delivery, Endpoints, Event, Network, Settings, SubscribeOptions, Task},
     pacer::Clock,
-    server::{CallerLimits, Config, Drain, Timeouts, serve_accepted},
+    server::{CallerLimits, Config, Drain, Timeouts, WebSettings, serve_accepted},
     tape::{Simulated, Tape, Universe},
     tick::Time,
 };
@@ -80,6 +80,7 @@ async fn serve() -> turmoil::Result {
         auth: None,
         has_reflection: false,
         caller_limits: CallerLimits::default(),
+        web: WebSettings::default(),
         listen: SocketAddr::from(([0, 0, 0, 0], PORT)),
         admin: None,
         tape: tape(),

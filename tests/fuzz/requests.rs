@@ -85,6 +85,10 @@ impl Body for Pieces {
 
 impl RequestBody for Pieces {
     fn release(&mut self, _: usize) {}
+
+    fn whole(body: Bytes, _: usize) -> Self {
+        Self { left: [body].into(), ends: true }
+    }
 }
 
 impl Pieces {

@@ -15,6 +15,7 @@ use crate::{
     metrics::HistogramCounts,
     server::{admission::Admission, flush_metrics::FlushMetrics, log::ConnectionEnd},
     tape::Tape,
+    web::{Protocol, WebRequests},
 };
 
 /// Reads the state of a server at each scrape.
@@ -24,6 +25,7 @@ pub(in crate::server) struct Collector {
     pub(in crate::server) subscriptions: Arc<Quota>,
     pub(in crate::server) history: HistoryPool,
     pub(in crate::server) tape: Arc<dyn Tape>,
+    pub(in crate::server) web_requests: WebRequests,
     /// By worker.
     pub(in crate::server) sent: Vec<Arc<Counters>>,
     /// By worker.
@@ -43,6 +45,10 @@ impl collector::Collector for Collector {
         self.encode_connections(out)?;
         self.encode_ticks(out)?;
         self.encode_rpcs(out)?;
+        let of_protocol =
+            |protocol: Protocol| ([("protocol", protocol.name())], self.web_requests.count(protocol));
+        let help = "Requests that were not gRPC, by what they asked for.";
+        counters(out, "ticker_web_requests", help, Protocol::ALL.map(of_protocol))?;
         self.encode_limits(out)
     }
 }

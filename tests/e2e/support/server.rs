@@ -60,6 +60,7 @@ pub(crate) fn config() -> Config {
         auth: None,
         has_reflection: true,
         caller_limits: ticker::server::CallerLimits::default(),
+        web: ticker::server::WebSettings { has_board: true, ..Default::default() },
         listen: "127.0.0.1:0".parse().unwrap(),
         admin: None,
         tape: tape(7),
