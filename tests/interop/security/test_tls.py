@@ -18,7 +18,6 @@ from security.handshake import closed_with, connect as connect_tls, context
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 NEEDS_TLS = b"this port needs TLS: connect with https://"
 NEEDS_NAME = b"the client certificate needs a SPIFFE ID or a DNS name among its subject alternative names"
-NEEDS_ALPN = b"this port needs HTTP/2: offer h2 by ALPN"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +109,7 @@ def test_http_1_without_tls_is_told_that_the_port_needs_it(mutual):
     plain.request("GET", "/")
     answer = plain.getresponse()
     text = answer.read().decode()
-    assert answer.status == 505
+    assert answer.status == 400 and text.startswith("this port needs TLS")
     assert f"grpcurl -cacert CA.pem {mutual.address} list" in text and f"--endpoint https://{mutual.address}" in text
 
 
@@ -201,24 +200,15 @@ def test_the_connections_of_a_certificate_share_its_limits(mutual, authority, co
         stream.__exit__()
 
 
-def test_http_2_without_alpn_is_told_what_to_offer(mutual, authority, pair):
-    answer = closed_with(mutual.address, context(authority, pair, alpn=()), PREFACE)
-    assert answer.endswith(NEEDS_ALPN), answer
-    wait_for_log(mutual, 'reason="no_alpn"')
+@pytest.mark.parametrize("alpn", [(), ("http/1.1",)])
+def test_http_1_is_served_with_and_without_alpn(mutual, authority, pair, alpn):
+    request = b"GET /v1/tape HTTP/1.1\r\nhost: localhost:1\r\nconnection: close\r\n\r\n"
+    answer = closed_with(mutual.address, context(authority, pair, alpn=alpn), request)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'"tapeId":"' in answer
 
 
-def test_http_1_without_alpn_is_told_what_the_port_speaks(mutual, authority, pair):
-    answer = closed_with(
-        mutual.address, context(authority, pair, alpn=()), b"GET / HTTP/1.1\r\nhost: localhost:1\r\n\r\n"
-    )
-    assert (
-        answer.startswith(b"HTTP/1.1 505 ")
-        and b"ticker watch --tls-ca CA.pem --endpoint https://localhost:1 " in answer
-    )
-
-
-def test_alpn_without_http_2_fails_the_handshake(mutual, authority, pair):
-    told = closed_with(mutual.address, context(authority, pair, alpn=["http/1.1"]))
+def test_alpn_without_http_fails_the_handshake(mutual, authority, pair):
+    told = closed_with(mutual.address, context(authority, pair, alpn=["spdy/3"]))
     assert "alert no application protocol" in told
 
 
