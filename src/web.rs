@@ -3,6 +3,7 @@
 
 mod board;
 mod call;
+mod event_id;
 mod event_stream;
 mod events;
 mod grpc_web;

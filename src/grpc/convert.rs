@@ -10,7 +10,8 @@ use crate::{
     tick::{Price, Tick, Time},
 };
 
-pub(super) fn timestamp(time: Time) -> prost_types::Timestamp {
+/// A time as a protobuf timestamp.
+pub fn timestamp(time: Time) -> prost_types::Timestamp {
     let (seconds, nanos) = time.parts();
     prost_types::Timestamp { seconds, nanos }
 }
@@ -20,7 +21,7 @@ pub(super) const NO_TIMESTAMP: &str =
     "is no timestamp: its seconds are from the year 1 to 9999, its nanos from 0 to 999999999";
 
 /// `None` when it is malformed. What is before 1970 becomes the first time, what is after 2554 the last.
-pub(super) fn time(timestamp: prost_types::Timestamp) -> Option<Time> {
+pub fn time(timestamp: prost_types::Timestamp) -> Option<Time> {
     /// The first second of the year 1 and the last of the year 9999.
     const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
     let nanos = u64::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;

@@ -210,7 +210,7 @@ impl From<Failure> for Status {
 }
 
 /// The beginning of a text that a client sent: what is echoed to it travels in headers of limited size.
-pub(super) fn cut(text: &str) -> String {
+pub fn cut(text: &str) -> String {
     text.chars().take(64).collect()
 }
 

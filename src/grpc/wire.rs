@@ -42,7 +42,7 @@ pub(super) struct V1Format {
 }
 
 /// Appends a message with its prefix.
-pub(super) fn put_message(message: &impl Message, out: &mut Vec<u8>) {
+pub fn put_message(message: &impl Message, out: &mut Vec<u8>) {
     framed(out, |out| message.encode_raw(out));
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::{Body, Frame};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,7 +32,6 @@ use super::{
 };
 use crate::{
     grpc::{ConnectionContext, Notice, Reply, Turns},
-    jitter::Jitter,
     web::Web,
 };
 
@@ -61,12 +60,17 @@ where
     let (requests, cut) = (AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
     let answer = |request: Request<hyper::body::Incoming>| {
         requests.fetch_add(1, Relaxed);
-        let log = RequestLog {
-            log: StreamLog::new(context.open_stream(), Web::rpc_of(&request), &request),
-            cut: cut.clone(),
-        };
+        let rpc = Web::rpc_of(&request);
+        let log = RequestLog { log: StreamLog::new(context.open_stream(), rpc, &request), cut: cut.clone() };
         let (web, context, turns) = (web.clone(), context.clone(), turns.clone());
-        Box::pin(async move { Ok::<_, Infallible>(answer(request, log, web, context, turns).await) })
+        Box::pin(async move {
+            turns.ticket(context.turn_share()).turn().await;
+            let response = web.answer(rpc, request.map(RequestBytes::Http1), context).await;
+            let end = StreamEnd::of_head(&response);
+            let sending =
+                response.map(|reply| Sending { reply, rest: Bytes::new(), end, log, is_over: false });
+            Ok::<_, Infallible>(sending)
+        })
     };
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -75,7 +79,7 @@ where
         .serve_connection(io, service_fn(answer));
     // Dropped before the answers are, if the server stops before the connection has ended.
     let mut cutting = Cutting { cut: cut.clone(), has_ended: false };
-    let ages_at = timeouts.max_age.map(|age| context.accepted() + Jitter::new().age(age));
+    let ages_at = timeouts.ages_at(context.accepted());
     let (mut closing, mut blocked) = (None, None);
     let end = loop {
         let pause = if activity.is_blocked() { BLOCKED_CHECK } else { timeouts.stall_timeout / 4 };
@@ -133,19 +137,6 @@ fn end_of(served: hyper::Result<()>, closing: Option<Closing>, requests: u64) ->
         (Err(error), None) if error.is_parse() => ConnectionEnd::Http1(error),
         (_, None) => ConnectionEnd::ClosedByClient,
     }
-}
-
-async fn answer(
-    request: Request<hyper::body::Incoming>,
-    log: RequestLog,
-    web: Web,
-    context: ConnectionContext,
-    turns: Turns,
-) -> Response<Sending> {
-    turns.ticket(context.turn_share()).turn().await;
-    let response = web.answer(Web::rpc_of(&request), request.map(RequestBytes::Http1), context).await;
-    let end = StreamEnd::of_head(&response);
-    response.map(|reply| Sending { reply, rest: Bytes::new(), end, log, is_over: false })
 }
 
 /// The log of a request. Unless the end is known when it is dropped, the client has gone, or the server has cut it.

@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     grpc::{ConnectionContext, Notice, Turns},
-    jitter::Jitter,
     web::Web,
 };
 
@@ -116,7 +115,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         timeouts: Timeouts,
     ) -> Self {
         let ping = http.ping_pong();
-        let ages_at = timeouts.max_age.map(|age| context.accepted() + Jitter::new().age(age));
+        let ages_at = timeouts.ages_at(context.accepted());
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(ages_at.unwrap_or(now + QUIET).min(now + QUIET)));
         Self {

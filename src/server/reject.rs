@@ -53,20 +53,21 @@ async fn answer(
     why: &str,
     hint: &str,
 ) -> io::Result<()> {
-    read_until(io, &mut head, b"\r\n\r\n").await?;
+    read_head(io, &mut head).await?;
     io.write_all(response(&head, why, hint).as_bytes()).await?;
     close(io).await;
     Ok(())
 }
 
-/// Reads more of a head, until it has `end`.
-async fn read_until(io: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>, end: &[u8]) -> io::Result<()> {
+/// Reads the rest of a head.
+async fn read_head(io: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>) -> io::Result<()> {
+    const END: &[u8] = b"\r\n\r\n";
     let mut searched = 0;
-    while !head.get(searched..).is_some_and(|rest| rest.windows(end.len()).any(|found| found == end)) {
+    while !head.get(searched..).is_some_and(|rest| rest.windows(END.len()).any(|found| found == END)) {
         if head.len() >= MAX_HEAD {
             return Err(io::Error::other("the head of the request is too long"));
         }
-        searched = head.len().saturating_sub(end.len() - 1);
+        searched = head.len().saturating_sub(END.len() - 1);
         if io.read_buf(head).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

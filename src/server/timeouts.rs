@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::jitter::Jitter;
+
 /// Timeouts after which a connection is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
@@ -12,6 +16,13 @@ pub struct Timeouts {
     pub max_age: Option<Duration>,
     /// Time in which the peer takes none of the bytes that wait to be sent. A stream whose answer stalls for this time is reset.
     pub stall_timeout: Duration,
+}
+
+impl Timeouts {
+    /// When a connection that was accepted then reaches its maximum age.
+    pub(super) fn ages_at(&self, accepted: Instant) -> Option<Instant> {
+        self.max_age.map(|age| accepted + Jitter::new().age(age))
+    }
 }
 
 impl Default for Timeouts {

@@ -1,6 +1,9 @@
 //! The board: a page that shows live prices. Its sources are in `web/`, and `build.rs` compresses the built files.
 
-use std::{io::Read, sync::LazyLock};
+use std::{
+    io::Read,
+    sync::{LazyLock, OnceLock},
+};
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -12,6 +15,8 @@ pub(super) struct File {
     path: &'static str,
     content_type: &'static str,
     compressed: &'static [u8],
+    /// Without compression, once somebody has asked for it.
+    plain: OnceLock<Bytes>,
 }
 
 macro_rules! file {
@@ -20,6 +25,7 @@ macro_rules! file {
             path: $path,
             content_type: $content_type,
             compressed: include_bytes!(concat!(env!("OUT_DIR"), "/board/", $name, ".gz")),
+            plain: OnceLock::new(),
         }
     };
 }
@@ -42,9 +48,6 @@ static ETAG: LazyLock<HeaderValue> = LazyLock::new(|| {
     let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     HeaderValue::try_from(format!("W/\"{digits}\"")).unwrap_or(HeaderValue::from_static("W/\"board\""))
 });
-
-/// The files without compression, for those who do not accept it.
-static PLAIN: LazyLock<[Bytes; 4]> = LazyLock::new(|| FILES.each_ref().map(File::unpacked));
 
 impl File {
     /// The file with this path.
@@ -76,8 +79,7 @@ impl File {
             answered.insert(header::CONTENT_ENCODING, fixed("gzip"));
             *response.body_mut() = Bytes::from_static(self.compressed);
         } else {
-            let plain = FILES.iter().zip(PLAIN.iter()).find(|(file, _)| file.path == self.path);
-            *response.body_mut() = plain.map(|(_, plain)| plain.clone()).unwrap_or_default();
+            *response.body_mut() = self.plain.get_or_init(|| self.unpacked()).clone();
         }
         response
     }
@@ -90,10 +92,10 @@ impl File {
     }
 }
 
-/// Whether a tag of `if-none-match` is that of the board. Proxies that compress make tags weak.
+/// Whether a tag of `if-none-match` is that of the board. A proxy may have made it a strong one.
 fn is_tag(tag: &[u8]) -> bool {
-    let opaque = |tag: &'_ [u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
-    tag == b"*" || opaque(tag) == opaque(ETAG.as_bytes())
+    let own = ETAG.as_bytes();
+    tag == b"*" || tag == own || own.strip_prefix(b"W/") == Some(tag)
 }
 
 /// Whether `accept-encoding` has gzip, and not with a weight of zero.

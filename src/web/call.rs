@@ -2,15 +2,15 @@
 
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Request, header, request::Parts};
-use http_body::Body;
+use http_body::{Body, Frame};
 use prost::Message;
 use tonic::{Code, Status, metadata::GRPC_CONTENT_TYPE};
 
 use super::messages::Messages;
 use crate::{
-    grpc::{ConnectionContext, Reply, RequestBody, Router, Rpc},
+    grpc::{ConnectionContext, Reply, RequestBody, Router, Rpc, put_message},
     tape::Tape,
     tick::Time,
 };
@@ -81,8 +81,8 @@ impl Call {
             match frame?.into_data() {
                 Ok(bytes) => answer.push(&bytes),
                 Err(frame) => {
-                    let status = frame.trailers_ref().and_then(Status::from_header_map);
-                    if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
+                    let status = status_in(&frame);
+                    if status.code() != Code::Ok {
                         return Err(status);
                     }
                 }
@@ -95,11 +95,13 @@ impl Call {
 
 /// The body of a request with this message.
 pub(super) fn body_of(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
-    let mut body = BytesMut::with_capacity(5 + length);
-    // Not compressed.
-    body.put_u8(0);
-    body.put_u32(length as u32);
-    message.encode_raw(&mut body);
-    body.freeze()
+    let mut body = Vec::new();
+    put_message(message, &mut body);
+    body.into()
+}
+
+/// The status in the trailers of a call.
+pub(super) fn status_in(trailers: &Frame<Bytes>) -> Status {
+    let status = trailers.trailers_ref().and_then(Status::from_header_map);
+    status.unwrap_or_else(|| Status::unknown("the call ended without a status"))
 }

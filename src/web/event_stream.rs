@@ -5,8 +5,9 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use super::{
+    event_id::MAX_ID,
     messages::{BodyError, Messages},
-    positions::{MAX_ID, Positions},
+    positions::Positions,
     status::{error_json, http_status},
 };
 use crate::{
@@ -25,8 +26,8 @@ pub(super) struct EventStream {
     has_subscribed: Option<bool>,
 }
 
-/// How long a client waits before it connects again: at random up to twice this time, so that the clients of a server that
-/// stops do not arrive elsewhere in one instant.
+/// A client waits at least this long before it connects again, and at most twice as long: at random, so that the clients of a
+/// server that stops do not arrive elsewhere in one instant.
 const RETRY: Duration = Duration::from_secs(1);
 /// Longest id of an event that is followed by another one in the same write, in bytes: that of some seventy symbols.
 const SHORT_ID: usize = 2048;

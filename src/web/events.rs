@@ -12,9 +12,10 @@ use http_body::{Body, Frame};
 use tonic::{Status, body::Body as TonicBody};
 
 use super::{
-    call::{Call, body_of},
+    call::{Call, body_of, status_in},
+    event_id::{EventId, Resumed},
     event_stream::EventStream,
-    positions::{EventId, Positions, Resumed},
+    positions::Positions,
     query,
     refusal::{Refusal, failed},
     response::empty,
@@ -121,10 +122,4 @@ impl Body for EventBody {
         let events = std::mem::take(&mut this.ready);
         Poll::Ready((!events.is_empty()).then(|| Ok(Frame::data(events.into()))))
     }
-}
-
-/// The status in trailers.
-fn status_in(frame: &Frame<Bytes>) -> Status {
-    let status = frame.trailers_ref().and_then(Status::from_header_map);
-    status.unwrap_or_else(|| Status::unknown("the call ended without a status"))
 }

@@ -21,8 +21,15 @@ pub struct Origin(String);
 pub struct OriginError;
 
 /// A page of another origin asks, and may not.
-#[derive(Debug)]
-pub(super) struct ForeignOrigin(pub(super) String);
+#[derive(Debug, Error)]
+pub(super) enum ForeignOrigin {
+    /// A page of this origin.
+    #[error("pages of {0} may not use this server: --cors-origin {0} allows it")]
+    Page(String),
+    /// A page of another site, of which browsers do not say the origin.
+    #[error("pages of other sites may not load anything from this server: --cors-origin '*' allows it")]
+    OtherSite,
+}
 
 /// Headers of requests that a page may set.
 const REQUEST_HEADERS: &str = "authorization, cache-control, content-type, grpc-timeout, last-event-id, traceparent, tracestate, \
@@ -64,7 +71,7 @@ impl Origins {
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<Option<HeaderValue>, ForeignOrigin> {
         let Some(origin) = request.headers().get(header::ORIGIN) else {
             return match is_of_another_site(request.headers()) && !self.allows("*") {
-                true => Err(ForeignOrigin("other sites".to_owned())),
+                true => Err(ForeignOrigin::OtherSite),
                 false => Ok(None),
             };
         };
@@ -77,7 +84,7 @@ impl Origins {
         }
         match self.allows("*") || self.allows(&text) {
             true => Ok(Some(origin.clone())),
-            false => Err(ForeignOrigin(text.chars().take(100).collect())),
+            false => Err(ForeignOrigin::Page(text.chars().take(100).collect())),
         }
     }
 
@@ -168,7 +175,10 @@ mod tests {
         let asks = |origins: &[&str], origin: &'static str, host: &'static str| {
             let origins = Origins::new(origins.iter().map(|origin| origin.parse().unwrap()).collect());
             let request = Request::get("/").header("host", host).header("origin", origin).body(()).unwrap();
-            origins.check(&request).map(|origin| origin.is_some()).map_err(|foreign| foreign.0)
+            origins.check(&request).map(|origin| origin.is_some()).map_err(|foreign| match foreign {
+                ForeignOrigin::Page(origin) => origin,
+                ForeignOrigin::OtherSite => panic!("the page has an origin"),
+            })
         };
         assert_eq!(asks(&[], "http://ticker:50051", "TICKER:50051"), Ok(false));
         assert_eq!(asks(&["https://a.com"], "https://a.com", "ticker"), Ok(true));

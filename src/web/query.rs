@@ -14,6 +14,7 @@ use crate::{
         ListTicksRequest, WatchRequest,
     },
     duration,
+    grpc::{convert, cut},
     similar_name::similar_name,
     timestamp,
 };
@@ -238,10 +239,7 @@ impl<'a> Query<'a> {
 
     fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, QueryError> {
         self.read(name, |value| match timestamp::parse(value) {
-            Ok(time) => {
-                let (seconds, nanos) = time.parts();
-                Ok(Timestamp { seconds, nanos })
-            }
+            Ok(time) => Ok(convert::timestamp(time)),
             // In a query a plus is a space.
             Err(error) if value.contains(' ') => Err(format!("{error}; write the + of a zone as %2B")),
             Err(error) => Err(error.to_string()),
@@ -330,11 +328,6 @@ fn camel_case(name: Cow<'_, str>) -> Cow<'_, str> {
         camel.push_str(letters.as_str());
     }
     camel.into()
-}
-
-/// The beginning of a text that a client sent.
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_VALUE).collect()
 }
 
 impl fmt::Display for Hint<'_> {

@@ -5,7 +5,8 @@ use thiserror::Error;
 use tonic::Status;
 
 use super::{
-    positions::EventIdError,
+    event_id::EventIdError,
+    origins::ForeignOrigin,
     query::QueryError,
     response::json,
     status::{error_json, http_status, retry_after},
@@ -18,15 +19,15 @@ use crate::{
 /// Why a request is refused.
 #[derive(Debug, Error)]
 pub(super) enum Refusal {
-    #[error("pages of {0} may not use this server: --cors-origin {0} allows it")]
-    ForeignOrigin(String),
+    #[error(transparent)]
+    ForeignOrigin(#[from] ForeignOrigin),
     #[error(
         "there is nothing at this path; there are /v1/instruments, /v1/prices, /v1/ticks, /v1/candles, /v1/tape, /v1/watch, and \
          the RPCs of gRPC-Web"
     )]
     NotFound,
     /// With those that the path takes.
-    #[error("this path takes {0} alone")]
+    #[error("this path takes only {0}")]
     Method(&'static str),
     #[error(
         "gRPC needs HTTP/2, and this request came over HTTP/1: use gRPC-Web, or a client that speaks HTTP/2"

@@ -9,7 +9,7 @@ use super::{
     call::Call,
     events, grpc_web,
     json::Resource,
-    origins::{self, ForeignOrigin, Origins},
+    origins::{self, Origins},
     protocol::{Protocol, WebRequests},
     refusal::Refusal,
     request_body,
@@ -85,10 +85,9 @@ impl Web {
         context: ConnectionContext,
     ) -> Response<Reply> {
         let requests = self.settings.requests.clone();
-        let origin = self.settings.origins.check(&request);
-        let target = match &origin {
-            Ok(_) => self.target(rpc, &request),
-            Err(ForeignOrigin(origin)) => Err(Refusal::ForeignOrigin(origin.clone())),
+        let (origin, target) = match self.settings.origins.check(&request) {
+            Ok(origin) => (origin, self.target(rpc, &request)),
+            Err(foreign) => (None, Err(foreign.into())),
         };
         requests.add(target.as_ref().map_or(Protocol::Refused, |target| target.protocol()));
         let answered = match target {
@@ -96,7 +95,7 @@ impl Web {
             Err(refusal) => Err(refusal),
         };
         let mut response = answered.unwrap_or_else(|refusal| refusal.response(&context));
-        if let Ok(Some(origin)) = origin {
+        if let Some(origin) = origin {
             origins::allow(origin, &mut response);
         }
         response
