@@ -28,6 +28,10 @@ advisories: prepare
 board:
     cd web && npm ci --silent && npm run --silent check
 
+# Writes docs/API.md, the reference of the contract, from the comments of the proto files.
+api: prepare
+    cd proto && PATH="$PWD/../target/interop/bin:$PATH" ../target/interop/npm/node_modules/.bin/buf generate
+
 # Unit, property and end-to-end tests. Needs cargo only.
 test:
     cargo test --locked

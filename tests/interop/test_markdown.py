@@ -23,16 +23,21 @@ NOT_RUN = {
     r"cargo (build|test|clippy|fmt)\b": "builds and tests the project, as .ci/run does itself",
     r"cargo bench\b": "takes minutes and needs an idle machine",
     r"just\b": "runs this suite or one that takes longer",
+    r"buf build proto\b": "replaces the contract of the last release",
     r"npm\b": "builds the board, as .ci/run does itself",
     r"docker\b": "needs a container engine; test_image.py builds and runs the image without one",
     r"kubectl apply\b": "needs a cluster; test_k8s.py checks the manifests",
 }
 # Fences that hold no commands.
-INERT = {"csv", "go", "json", "proto", "python", "rust", "text", "toml"}
+INERT = {"csv", "go", "java", "json", "proto", "python", "rust", "text", "toml", "typescript", "yaml"}
+
+# Fences that only ever hold code of a file of this repository, which they name.
+OF_EXAMPLES = {"go", "java", "rust", "typescript"}
 
 
-# Fences with code of a file of this repository, which they name.
-OF_EXAMPLES = {"go", "rust"}
+def is_excerpt(block):
+    """Whether a fence holds lines of a file of this repository; the others that name a file show one to save."""
+    return block.language in OF_EXAMPLES or (block.file and (ROOT / block.file).is_file())
 
 
 def reason_not_to_run(command):
@@ -60,7 +65,7 @@ WITH_COMMANDS = [page for page in PAGES if any(not reason_not_to_run(command) fo
 def test_every_command_runs_as_it_is_pasted(page, binary, tmp_path):
     with Paster(tmp_path, binary) as paster:
         for block in page.blocks():
-            if block.file and block.language not in OF_EXAMPLES:
+            if block.file and not is_excerpt(block):
                 (tmp_path / block.file).write_text(paster.ports.ours_in(block.text))
             for command in commands_in(block):
                 if not reason_not_to_run(command):
@@ -80,7 +85,7 @@ def test_commands_are_in_console_blocks(page):
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
 def test_code_is_that_of_an_example(page):
     for block in page.blocks():
-        if block.language in OF_EXAMPLES:
+        if is_excerpt(block):
             assert block.file, f"no compiler sees {block.text!r}: name the example that has it"
             example = (ROOT / block.file).read_text().splitlines()
             lines = [line.strip() for line in block.text.splitlines()]
