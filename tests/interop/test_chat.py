@@ -1,0 +1,91 @@
+"""The chats of examples/: either client with either server, and grpcurl."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from conftest import TOOLS, tool
+from markdown import Page
+from processes import Server
+
+LANGUAGES = ["rust", "go"]
+ENDED = ["SayHello of anna ended early", "ServerStream of anna ended early"]
+
+
+@pytest.fixture(params=LANGUAGES)
+def chat(request):
+    """The server in one of the languages."""
+    with Server([tool(f"chat-{request.param}", TOOLS / "bin"), "server", "--listen", "127.0.0.1:0"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tour(root):
+    """What the page shows."""
+    blocks = [block.text for block in Page(root / "examples/chat/README.md").blocks()]
+    (shown,) = (text.split("\n", 1)[1] for text in blocks if " client " in text)
+    return shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_client_tours_each_server(chat, tour, language):
+    command = [tool(f"chat-{language}", TOOLS / "bin"), "client", "--connect", chat.address]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, tour, "")
+    # The server has noticed the deadline and the cancellation.
+    for text in ENDED:
+        assert text in chat.line()
+
+
+def test_members_hear_each_other_and_the_end_of_the_server(chat):
+    commands = [[tool(f"chat-{one}", TOOLS / "bin"), "client", "--connect", chat.address, "--chat", one] for one in LANGUAGES]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    members = [subprocess.Popen(command, **pipes) for command in commands]
+    for member in members:
+        assert "is in the room" in member.stdout.readline()
+    for name, member in zip(LANGUAGES, members):
+        member.stdin.write(f"good morning from {name}\n")
+        member.stdin.flush()
+    for name, member in zip(reversed(LANGUAGES), members):
+        assert member.stdout.readline() == f"{name}: good morning from {name}\n"
+    # One leaves by Ctrl-D, and the other one is told when the server stops.
+    out, err = members[0].communicate("", timeout=5)
+    assert (members[0].returncode, out, err) == (0, "", "")
+    code, seconds = chat.terminate(signal.SIGINT)
+    assert code == 0 and seconds < 3, chat
+    _, err = members[1].communicate(timeout=5)
+    assert members[1].returncode == 1 and "the server stops" in err
+
+
+def test_grpcurl_needs_no_files(chat, grpcurl):
+    def call(method, data, *headers):
+        command = [grpcurl, "-plaintext", *headers, "-d", data, chat.address, f"chat.v1.ChatService/{method}"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10)
+
+    carl = ["-H", "user: carl"]
+    assert json.loads(call("SayHello", '{"text":"hi"}', *carl).stdout) == {"text": "hello carl: hi", "attempt": 1}
+    assert json.loads(call("ClientStream", '{"text":"a"} {"text":"b"}', *carl).stdout) == {"count": 2}
+    assert "Code: Unauthenticated" in call("ServerStream", '{"text":"hi","count":2}').stderr
+    refused = call("SayHello", "{}", *carl).stderr
+    assert "Code: InvalidArgument" in refused and "google.rpc.BadRequest" in refused
+    unavailable = call("SayHello", '{"text":"hi","failures":1}', *carl).stderr
+    assert "Code: Unavailable" in unavailable
+
+
+def test_the_contract_and_its_code_for_go_are_clean(buf, root, tmp_path):
+    chat = root / "examples/chat"
+    for check in [["lint"], ["format", "--diff", "--exit-code"]]:
+        ran = subprocess.run([buf, *check], cwd=chat, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    tool("go")
+    shutil.copytree(chat, tmp_path / "chat")
+    shutil.rmtree(tmp_path / "chat/go/chatv1")
+    subprocess.run([buf, "generate"], cwd=tmp_path / "chat/go", check=True, capture_output=True)
+    for file in (chat / "go/chatv1").iterdir():
+        protoc = re.compile(r"^// [\t-] ?protoc  .*\n", re.MULTILINE)
+        fresh = (tmp_path / "chat/go/chatv1" / file.name).read_text()
+        assert protoc.sub("", fresh) == protoc.sub("", file.read_text())
