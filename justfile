@@ -42,7 +42,11 @@ fuzz cases="1000000":
 
 # Real clients against the release binary, then the image and the manifests. Arguments go to pytest.
 interop *arguments: prepare release
-    {{ venv }}/pytest tests/interop --ignore tests/interop/abuse {{ arguments }}
+    {{ venv }}/pytest tests/interop --ignore tests/interop/abuse --ignore tests/interop/clients {{ arguments }}
+
+# The clients in five languages: each test with each of them. They wait more than they work, so some run side by side.
+clients *arguments: prepare release
+    {{ venv }}/pytest -n 4 --dist loadgroup tests/interop/clients {{ arguments }}
 
 # Hostile and careless clients, the long form: about half an hour. Arguments go to pytest.
 abuse *arguments: prepare release

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,17 +12,27 @@ import termios
 import time
 
 from conftest import TOOLS
+from image import output
 from output import fits, parse
 from processes import Process
 from typewriter import Typewriter
 
-SERVER = re.compile(r"([A-Z_]+=\S+ )*(ticker|target/release/ticker)( serve\b| --|$)")
+# What would build a program that is built already.
+BUILT = {
+    r"^cargo run --release( --)?": "target/release/ticker",
+    r"^cargo run --manifest-path examples/chat/rust/Cargo.toml --": "chat-rust",
+    r"^go -C examples/chat/go run \.": "chat-go",
+}
+SERVER = re.compile(r"([A-Z_]+=\S+ )*((ticker|target/release/ticker)( serve\b| --|$)|chat-\w+ server\b)")
 ENDLESS = re.compile(r'(TickerStream|Watch)$|^curl -sN |^ticker watch (?!.*(-n |--count |--to |\|))', re.DOTALL)
 # What is printed of the past is the same for ever.
 OF_THE_PAST = re.compile(r'"end_time"|^ticker watch .*--to ', re.DOTALL)
-FAILED = re.compile(r"^error|\bdiffers?$", re.MULTILINE)
+FAILED = re.compile(r"^(error|ERROR:)|\bdiffers?$", re.MULTILINE)
 ASSIGNMENT = re.compile(r"(\w+)=\$\(")
 PORT = re.compile(r"(?<=:)500[5-9]\d\b")
+
+# Where prepare puts commands.
+PATHS = [TOOLS / place for place in ("bin", "client-python/bin", "venv/bin", "cargo/bin", "npm/node_modules/.bin")]
 
 # Time for a command that ends by itself, and for what a page shows of one that does not.
 PATIENCE = 30
@@ -68,8 +79,14 @@ class Paster:
         for name in ("bin/ticker", "target/release/ticker"):
             (directory / name).parent.mkdir(parents=True)
             (directory / name).symlink_to(binary)
+        # Pages about other languages are pasted at the top of the repository: here, of the copy that prepare has built.
+        for name in ("clients", "docs", "examples", "proto"):
+            if (TOOLS / "checkout" / name).exists():
+                (directory / name).symlink_to(TOOLS / "checkout" / name)
         self.environment = {
-            "PATH": f"{directory / 'bin'}:{TOOLS / 'bin'}:{TOOLS / 'venv/bin'}:{os.environ['PATH']}",
+            "PATH": ":".join(map(str, [directory / "bin", *PATHS, os.environ["PATH"]])),
+            # HOME is another one, and what was downloaded and built is kept.
+            **{name: output("go", "env", name) for name in ("GOCACHE", "GOMODCACHE") if shutil.which("go")},
             "HOME": str(directory),
             "LC_ALL": "C.UTF-8",
             "TERM": "xterm-256color",
@@ -81,8 +98,9 @@ class Paster:
 
     def paste(self, command):
         """Runs one command, and checks what it prints."""
-        # `cargo run` would build the binary that we have.
-        line = re.sub(r"^cargo run --release( --)?", "target/release/ticker", command.line)
+        line = command.line
+        for builds, program in BUILT.items():
+            line = re.sub(builds, program, line)
         goes_on = ENDLESS.search(line) and not OF_THE_PAST.search(line)
         if SERVER.match(line) and not command.output.startswith("error"):
             self.serve(line, command.output)

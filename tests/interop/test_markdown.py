@@ -20,11 +20,14 @@ PAGES = [
 # Commands that are not run here, and why.
 NOT_RUN = {
     r"cargo install --path \.": "`ticker` in PATH is the binary under test",
+    r"cargo install --locked protoc-gen": "takes a minute; tests/interop/prepare does it",
     r"cargo (build|test|clippy|fmt)\b": "builds and tests the project, as .ci/run does itself",
     r"cargo bench\b": "takes minutes and needs an idle machine",
     r"just\b": "runs this suite or one that takes longer",
     r"buf build proto\b": "replaces the contract of the last release",
-    r"npm\b": "builds the board, as .ci/run does itself",
+    r"np[mx]\b": "builds the board or the client for Node.js, as .ci/run does itself",
+    r"pip install\b": "tests/interop/prepare does it",
+    r"mvn\b": "builds the client in Java, as tests/interop/prepare does",
     r"docker\b": "needs a container engine; test_image.py builds and runs the image without one",
     r"kubectl apply\b": "needs a cluster; test_k8s.py checks the manifests",
 }

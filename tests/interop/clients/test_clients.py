@@ -1,0 +1,148 @@
+"""What each of the five clients does, one server at a time. `language` stands for each of them."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from clients.conftest import tape_of
+from clients.programs import count, nanoseconds, run
+from grpc_client import V1
+from processes import Server
+from replicas.harness import wait_until
+
+SYMBOLS = ["RELIANCE", "BTC-USD"]
+
+
+def test_ticks_quotes_and_candles_are_those_of_the_tape(language, watch, server, client):
+    watching = watch(language, [server.address], SYMBOLS, 3)
+    watching.finish(20)
+    found = count(watching, SYMBOLS, tape_of(server.address))
+    assert (found.missing, found.twice, found.wrong) == (0, 0, 0) and found.ticks > 20
+    (tape,) = watching.events("tape")
+    assert tape["tape_id"] == client.call(V1, "GetTape").tape_id
+    tick = watching.ticks("RELIANCE")[3]
+    # The quote after a trade, as anyone who resumes just before it gets it.
+    asked = {"symbols": ["RELIANCE"], "afterSequence": {"RELIANCE": tick["sequence"] - 1}, "detail": "DETAIL_QUOTE"}
+    call = client.call(V1, "Watch", asked, timeout=5)
+    true = next(response.tick for response in call if response.WhichOneof("event") == "tick")
+    call.cancel()
+    assert true.sequence == tick["sequence"]
+    assert [tick["bid"], tick["ask"]] == [true.quote.bid_nanos / 1e9, true.quote.ask_nanos / 1e9]
+    assert [each["snapshot"] for each in watching.ticks("BTC-USD")[:2]] == [True, False]
+    for symbol in SYMBOLS:
+        # Five whole minutes, and perhaps the one that goes on.
+        candles = [candle for candle in watching.events("candle") if candle["symbol"] == symbol]
+        assert 5 <= len(candles) <= 6
+        started = nanoseconds(candles[0]["open_time"]) // 1_000_000_000
+        asked = {"symbol": symbol, "interval": "60s", "startTime": f"{time.strftime('%FT%TZ', time.gmtime(started))}"}
+        (first, *_) = client.call(V1, "ListCandles", asked).candles
+        prices = [first.open_price, first.high_price, first.low_price, first.close_price, first.volume]
+        assert [candles[0][name] for name in ("open", "high", "low", "close", "volume")] == prices
+
+
+def test_text_is_for_people(language, server):
+    ran = run(language, "--endpoints", server.address, "--symbols", "RELIANCE", "--seconds", "2")
+    assert ran.returncode == 0, ran
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith("tape ") and lines[1].split()[0] == "SYMBOL"
+    assert f"connected to {server.address}" in lines
+    rows = [line.split() for line in lines[lines.index(f"connected to {server.address}") + 1 :]]
+    assert len(rows) > 10 and all(row[0] == "RELIANCE" and len(row) == 5 for row in rows), ran.stdout
+    assert ran.stderr == ""
+
+
+def test_a_symbol_that_is_refused_fails_no_other(language, watch, server):
+    watching = watch(language, [server.address], ["RELIANCE", "RELAINCE"], 2)
+    watching.finish(20)
+    (refused,) = watching.events("refused")
+    assert refused["symbol"] == "RELAINCE" and "did you mean RELIANCE?" in refused["message"]
+    assert len(watching.ticks("RELIANCE")) > 10
+
+
+def test_nothing_to_watch_is_a_failure_that_says_why(language, server):
+    ran = run(language, "--endpoints", server.address, "--symbols", "RELAINCE", "--seconds", "5")
+    assert ran.returncode == 1 and "RELAINCE" in ran.stderr, ran
+    check_is_short(ran.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--seconds", "0"],
+        ["--seconds", "soon"],
+        ["--symbols", ""],
+        ["--endpoints", ","],
+        ["--colour"],
+        ["--tls-ca", "/nowhere/ca.pem"],
+        ["--token-file", "token"],
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_bad_usage_is_one_line(language, tmp_path, arguments):
+    (tmp_path / "token").write_text("secret-of-a-caller")
+    arguments = [str(tmp_path / "token") if part == "token" else part for part in arguments]
+    ran = run(language, *arguments)
+    assert ran.returncode == 2 and not ran.stdout, ran
+    assert "secret-of-a-caller" not in ran.stderr
+    check_is_short(ran.stderr)
+
+
+def check_is_short(text):
+    """An error is a message, not a trace of the stack."""
+    assert 1 <= len(text.splitlines()) <= 3, text
+    assert "Traceback" not in text and "panicked" not in text and "\tat " not in text, text
+
+
+def test_a_server_may_come_later(language, watch, binary):
+    gone = Server([binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+    gone.kill()
+    watching = watch(language, [gone.address], SYMBOLS, 10)
+    # Long enough for a JVM to start and to be refused.
+    time.sleep(2)
+    server = Server([binary, "serve", "--listen", gone.address, "--admin", "127.0.0.1:0"])
+    wait_until(lambda: len(watching.ticks("RELIANCE")) > 5, 8, lambda: str(watching))
+    watching.finish(15)
+    server.check_and_stop()
+
+
+def test_no_replica_with_the_tape_is_a_failure(language, watch, binary, serve):
+    first, foreign = serve("--seed", "7"), serve("--seed", "8")
+    watching = watch(language, [first.address, foreign.address], SYMBOLS, 30)
+    wait_until(lambda: len(watching.ticks("RELIANCE")) > 5, 15, lambda: str(watching))
+    tape = watching.events("connected")[0]["tape_id"]
+    first.terminate()
+    # The first endpoint answers nothing, so the client goes on; then it plays another tape, too.
+    time.sleep(1)
+    assert watching.process.poll() is None, watching
+    with Server([binary, "serve", "--listen", first.address, "--admin", "127.0.0.1:0", "--seed", "8"]):
+        assert watching.wait(15) == 1, watching
+    assert tape in "".join(watching.stderr), watching
+    assert {event["tape_id"] for event in watching.events("connected")} == {tape}
+
+
+def test_a_reader_that_stops_is_told_which_ticks_it_lacks(language, watch, serve, tmp_path):
+    # 10,000 ticks a second: more than the windows of HTTP/2 and the buffers of sockets hold in a few seconds.
+    symbols = [f"S{number}" for number in range(20)]
+    instruments = tmp_path / "instruments.toml"
+    # Their day has just begun: before its first quote, the server reads the day.
+    common = f'reference_price = 100\ntick_interval = "2ms"\nday_start = "{time.strftime("%H:%M", time.gmtime())}"\n'
+    instruments.write_text("".join(f'[[instrument]]\nsymbol = "{symbol}"\n{common}' for symbol in symbols))
+    server = serve("--instruments", instruments, "--max-lag", "1s")
+    watching = watch(language, [server.address], symbols, 12)
+    wait_until(lambda: len(watching.events("tick")) > 1_000, 15, lambda: str(watching))
+    os.kill(watching.process.pid, signal.SIGSTOP)
+    time.sleep(4)
+    os.kill(watching.process.pid, signal.SIGCONT)
+    wait_until(lambda: watching.events("gap"), 10, lambda: str(watching))
+    watching.kill()
+    symbol = watching.events("gap")[0]["symbol"]
+    last = None
+    for arrival in watching.arrivals:
+        event = arrival.event
+        if event.get("symbol") != symbol or event["event"] not in ("tick", "gap"):
+            continue
+        first = event["sequence"] if event["event"] == "tick" else event["first_sequence"]
+        assert last is None or first == last + 1, "a tick is neither there nor in a gap"
+        last = event["sequence"] if event["event"] == "tick" else event["last_sequence"]

@@ -1,0 +1,72 @@
+"""The clients in five languages, with TLS and tokens."""
+
+import os
+import re
+
+import pytest
+
+from clients.programs import run
+from replicas.harness import wait_until
+from security.certificates import Authority
+from security.conftest import SecureServer, authority, files, issuer, server_pair, tls_flags, token_flags  # noqa: F401
+from security.relay import Relay
+from security.test_tokens import MISSING
+
+SYMBOLS = ["TCS", "NSE:INFY"]
+
+
+@pytest.fixture(scope="module")
+def secured(binary, issuer, tls_flags, token_flags):
+    """A server with TLS that needs a token."""
+    server = SecureServer(binary, issuer, *tls_flags, *token_flags)
+    yield server
+    server.check_and_stop()
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    """Replaces the token of a file as a whole: `token_file(token)`."""
+    file = tmp_path / "token"
+
+    def write(token):
+        (tmp_path / "next").write_text(token + "\n")
+        os.replace(tmp_path / "next", file)
+        return file
+
+    return write
+
+
+def test_a_token_and_a_ca_are_all_that_it_takes(language, watch, secured, authority, issuer, token_file):
+    file = token_file(issuer.token("ticker:read:TCS ticker:read:NSE:INFY"))
+    endpoint = f"localhost:{secured.address.rsplit(':', 1)[1]}"
+    watching = watch(language, [endpoint], [*SYMBOLS, "RELIANCE"], 3, "--tls-ca", authority.file, "--token-file", file)
+    watching.finish(20)
+    assert all(len(watching.ticks(symbol)) > 20 for symbol in SYMBOLS), watching
+    # It may not see this one.
+    assert [refused["symbol"] for refused in watching.events("refused")] == ["RELIANCE"]
+
+
+def test_what_is_missing_is_said(language, secured, authority, tmp_path):
+    with Relay(secured.address) as relay:
+        endpoints = ["--endpoints", f"localhost:{relay.address.rsplit(':', 1)[1]}", "--symbols", "TCS", "--seconds", "8"]
+        ran = run(language, *endpoints, "--tls-ca", authority.file)
+        assert ran.returncode == 1 and MISSING in ran.stderr, ran
+        other = Authority(tmp_path / "other", "Another CA").file
+        ran = run(language, *endpoints, "--tls-ca", other)
+        # grpcio logs each handshake that fails.
+        said = [line for line in ran.stderr.splitlines() if not re.match(r"[IWE]\d{4} ", line)]
+        assert ran.returncode == 1 and not ran.stdout and 1 <= len(said) <= 3, ran
+
+
+def test_a_fresh_token_takes_over_without_a_gap(language, watch, secured, authority, issuer, token_file):
+    # It has expired, and the server accepts it for twelve seconds more: its end is announced at once.
+    file = token_file(issuer.token(life=-18))
+    watching = watch(language, [secured.address], SYMBOLS, 20, "--tls-ca", authority.file, "--token-file", file)
+    wait_until(lambda: len(watching.events("tick")) > 5, 10, lambda: str(watching))
+    token_file(issuer.token())
+    watching.finish(30)
+    assert len(watching.events("connected")) == 2, watching
+    for symbol in SYMBOLS:
+        sequences = [tick["sequence"] for tick in watching.ticks(symbol)]
+        assert sequences == list(range(sequences[0], sequences[-1] + 1))
+        assert len(sequences) > 15 * 50 * 0.8
