@@ -6,6 +6,11 @@ from clients.programs import PROGRAMS, Watch
 from grpc_client import V1, Client
 
 
+def pytest_collection_modifyitems(items):
+    """Those that take longest come first, since some run side by side."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 @pytest.fixture(params=PROGRAMS)
 def language(request):
     """Each of the five."""
