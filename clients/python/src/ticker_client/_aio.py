@@ -161,19 +161,21 @@ class AsyncClient(ClientBase):
                     wait_for_ready=False,
                 )
                 while resume.leaving is None:
-                    message = await asyncio.wait_for(stream.read(), SILENCE)
+                    # Not `wait_for`, which forgets some cancellations before Python 3.12.
+                    reading = asyncio.ensure_future(stream.read())
+                    await asyncio.wait({reading}, timeout=SILENCE)
+                    if is_silent := not reading.done():
+                        break
+                    # grpc.aio cancels the reader when `close` is called elsewhere.
+                    if reading.cancelled() and self._closed.is_set():
+                        return
+                    message = reading.result()
                     if not isinstance(message, WatchResponse):
                         break  # It is EOF.
                     for event in resume.receive(message):
                         yield event
             except grpc.RpcError as broken:
                 error = broken
-            except asyncio.TimeoutError:
-                is_silent = True
-            except asyncio.CancelledError:
-                # grpc.aio raises it in the reader when `close` is called elsewhere.
-                if not self._closed.is_set():
-                    raise
             finally:
                 self._watching.discard(channel)
                 await channel.close()
