@@ -77,7 +77,7 @@ def test_a_fresh_token_is_used_before_the_old_one_expires(secured, ticker, watch
     assert {event.endpoint for event in watching.of(Connected)} == {servers[0].endpoint}
 
 
-def test_a_token_that_nobody_renews_ends_the_watch_without_a_storm(secured, ticker):
+def test_a_token_that_nobody_renews_is_used_to_its_end(secured, ticker):
     servers, folder = secured
     ticker("token", "--out", ".", "--sub", "me", "--ttl", "2s")
     events = []
@@ -91,7 +91,7 @@ def test_a_token_that_nobody_renews_ends_the_watch_without_a_storm(secured, tick
         watch()
     # The server accepts a token for half a minute more.
     assert sum(isinstance(event, Tick) for event in events) > 200
-    assert sum(isinstance(event, Disconnected) for event in events) < 100
+    assert not any(isinstance(event, Disconnected) for event in events)
 
 
 def test_another_ca_is_not_trusted(secured, ticker, watch):

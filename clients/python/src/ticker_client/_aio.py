@@ -157,7 +157,7 @@ class AsyncClient(ClientBase):
                 stream = method(
                     resume.request(),
                     timeout=resume.remaining(),
-                    metadata=self._metadata(),
+                    metadata=resume.metadata(),
                     wait_for_ready=False,
                 )
                 while resume.leaving is None:

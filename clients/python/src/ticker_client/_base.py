@@ -16,12 +16,11 @@ from . import contract
 from ._calls import Caller
 from ._history import listed
 from ._proto.ticker.v1 import ticker_pb2 as pb
-from ._resume import Resume
+from ._resume import Metadata, Resume
 from ._times import Time, timestamp
 
 # A JSON Web Token, or what returns one.
 Token: TypeAlias = str | Callable[[], str]
-Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.service_config", files(__package__).joinpath("service_config.json").read_text()),
@@ -78,7 +77,6 @@ class ClientBase:
         self._targets = [f"dns:///{endpoint}" for endpoint in self.endpoints]
         self._credentials = credentials
         self._token = token
-        self._sent_token = ""
         self._timeout = timeout
         self._caller = Caller(self.endpoints, timeout)
         self._closed = threading.Event()
@@ -90,14 +88,8 @@ class ClientBase:
     def _metadata(self) -> Metadata:
         if self._token is None:
             return ()
-        self._sent_token = self._current_token()
-        return (("authorization", f"Bearer {self._sent_token}"),)
-
-    def _current_token(self) -> str:
-        return (self._token() if callable(self._token) else self._token or "").strip()
-
-    def _token_is_renewed(self) -> bool:
-        return self._current_token() != self._sent_token
+        token = self._token if isinstance(self._token, str) else self._token()
+        return (("authorization", f"Bearer {token.strip()}"),)
 
     def _live(
         self,
@@ -138,7 +130,7 @@ class ClientBase:
     def _resume(self, request: contract.WatchRequest, timeout: float | None = None) -> Resume:
         if self._closed.is_set():
             raise ValueError("the client is closed")
-        return Resume(self.endpoints, request, timeout, token_is_renewed=self._token_is_renewed)
+        return Resume(self.endpoints, request, self._metadata, timeout)
 
 
 def _checked(endpoint: str) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import grpc
 
@@ -16,6 +17,10 @@ SILENCE = 15.0
 # A stream that lives for this long, in seconds, ends an outage. If any stream did, a server that
 # accepts streams and ends them at once would be asked without a pause.
 STABLE = 1.0
+# Time between two looks for a fresh token, in seconds.
+LOOK = 0.1
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 RETRYABLE = {
     grpc.StatusCode.UNAVAILABLE,
@@ -31,23 +36,26 @@ RETRYABLE = {
 class Resume:
     """The state of a watch, over all its streams.
 
-    For each stream, `begin` says where to open it and how long to wait before, `request` and
-    `remaining` with what, `receive` turns its messages into events, and `end` takes note of its
-    end. A stream is to be cancelled when `leaving` is set. Nothing more comes when `over` is set.
+    For each stream, `begin` says where to open it and how long to wait before, `request`,
+    `metadata` and `remaining` with what. `receive` turns its messages into events, and `end` takes
+    note of its end. A stream is to be cancelled when `leaving` is set. Nothing more comes when
+    `over` is set.
     """
 
     def __init__(
         self,
         endpoints: Sequence[str],
         request: pb.WatchRequest,
+        metadata: Callable[[], Metadata] = tuple,
         timeout: float | None = None,
         clock: Callable[[], float] = time.monotonic,
-        token_is_renewed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._endpoints = endpoints
         self._request = request
-        self._token_is_renewed = token_is_renewed
-        self._token_expires = False
+        self._current_metadata = metadata
+        self._sent_metadata: Metadata = ()
+        # When to look for a fresh token, since that of the stream expires soon.
+        self._look_at: float | None = None
         self._clock = clock
         self._deadline = None if timeout is None else clock() + timeout
         self._last = dict(request.after_sequence)
@@ -68,7 +76,7 @@ class Resume:
         if not self._stays:
             self._endpoint = (self._endpoint + 1) % len(self._endpoints)
         self._stays = False
-        self._token_expires = False
+        self._look_at = None
         self.leaving = None
         self._attempts += 1
         pause = self._backoff.next() if self._attempts > len(self._endpoints) else 0.0
@@ -82,6 +90,11 @@ class Resume:
         self._request.after_sequence.update(self._last)
         return self._request
 
+    def metadata(self) -> Metadata:
+        """The metadata of the next stream, with the token of now."""
+        self._sent_metadata = self._current_metadata()
+        return self._sent_metadata
+
     def remaining(self) -> float | None:
         """Time until the end of the watch in seconds, if it has one."""
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())
@@ -93,13 +106,17 @@ class Resume:
             ForeignTapeError: Every endpoint plays another tape.
         """
         event = message.WhichOneof("event")
-        self._token_expires |= event == "token_expiring"
+        now = self._clock()
+        if event == "token_expiring":
+            self._look_at = now
         # With the same token the next stream would be warned at once, before its first tick.
-        if self._token_expires and self._token_is_renewed():
-            self.leaving, self._stays = "the token expires soon", True
+        if self._look_at is not None and now >= self._look_at:
+            self._look_at = now + LOOK
+            if self._current_metadata() != self._sent_metadata:
+                self.leaving, self._stays = "the token expires soon", True
         if event == "subscription_result":
             return self._on_result(message.subscription_result)
-        if self._attempts and self._clock() - self._begun >= STABLE:
+        if self._attempts and now - self._begun >= STABLE:
             self._attempts = 0
             self._backoff = Backoff()
         match event:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from . import _history
-from ._base import CHANNEL_OPTIONS, ClientBase, Metadata
+from ._base import CHANNEL_OPTIONS, ClientBase
 from ._calls import Call, Pause, Steps, T
 from ._resume import SILENCE, Resume
 from ._times import Time
@@ -200,7 +200,7 @@ class Client(ClientBase):
             self._streams.add(stream)
             error = None
             try:
-                stream.open(resume, self._metadata())
+                stream.open(resume)
                 for message in stream:
                     yield from resume.receive(message)
                     if resume.leaving:
@@ -230,12 +230,15 @@ class _Stream:
         self._ended = threading.Event()
         self.is_silent = False
 
-    def open(self, resume: Resume, metadata: Metadata) -> None:
+    def open(self, resume: Resume) -> None:
         method = self._channel.unary_stream(
             WATCH.path, WATCH.request.SerializeToString, WATCH.response.FromString
         )
         self._call = method(
-            resume.request(), timeout=resume.remaining(), metadata=metadata, wait_for_ready=False
+            resume.request(),
+            timeout=resume.remaining(),
+            metadata=resume.metadata(),
+            wait_for_ready=False,
         )
         threading.Thread(target=self._watch, name="ticker-client silence", daemon=True).start()
 
