@@ -227,13 +227,17 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
     let chat = Chat { room: broadcast::Sender::new(WAITING), stopping: stopping.clone() };
     let chat = ChatServiceServer::new(chat).max_decoding_message_size(LARGEST);
-    // Describes the service to grpcurl and the like, which then need no files.
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
-        .build_v1()?;
+    // Describes the service, and the details of its errors, to grpcurl and the like, which then need no files.
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
     let serving = Server::builder()
         .add_service(InterceptedService::new(chat, check_user))
-        .add_service(reflection)
+        .add_service(reflection().build_v1()?)
+        // Many tools know this version only.
+        .add_service(reflection().build_v1alpha()?)
         // Takes no new calls once it is cancelled, and waits for those that it has.
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
