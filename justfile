@@ -44,7 +44,7 @@ fuzz cases="1000000":
 interop *arguments: prepare release
     {{ venv }}/pytest tests/interop --ignore tests/interop/abuse --ignore tests/interop/clients {{ arguments }}
 
-# The clients in five languages: each test with each of them. They wait more than they work, so some run side by side.
+# Tests of the clients in five languages. They mostly wait, so four run in parallel. Arguments go to pytest.
 clients *arguments: prepare release
     {{ venv }}/pytest -n 4 --dist loadgroup tests/interop/clients {{ arguments }}
 

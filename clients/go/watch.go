@@ -142,7 +142,7 @@ func (w *watcher) handle(endpoint string, response *tickerv1.WatchResponse) erro
 	case *tickerv1.WatchResponse_Draining:
 		return errDraining
 	case *tickerv1.WatchResponse_TokenExpiring:
-		// With the same token, the next stream would end no later.
+		// With the same token, the next stream would be warned at once.
 		if w.renewed() {
 			return errRenewed
 		}
