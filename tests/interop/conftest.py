@@ -61,6 +61,14 @@ def buf():
     return tool("buf", TOOLS / "npm" / "node_modules" / ".bin")
 
 
+@pytest.fixture(scope="session")
+def checkout():
+    """The copy of the sources in which tests/interop/prepare has built the clients of other languages."""
+    if not (TOOLS / "clients.inputs").exists():
+        missing("the clients of other languages (tests/interop/prepare builds them)")
+    return TOOLS / "checkout"
+
+
 @pytest.fixture
 def serve(binary):
     """Starts servers of this test's own: `serve("--seed", "7")`."""

@@ -11,8 +11,8 @@ import subprocess
 import termios
 import time
 
+import image
 from conftest import TOOLS
-from image import output
 from output import fits, parse
 from processes import Process
 from typewriter import Typewriter
@@ -86,7 +86,7 @@ class Paster:
         self.environment = {
             "PATH": ":".join(map(str, [directory / "bin", *PATHS, os.environ["PATH"]])),
             # HOME is another one, and what was downloaded and built is kept.
-            **{name: output("go", "env", name) for name in ("GOCACHE", "GOMODCACHE") if shutil.which("go")},
+            **{name: image.output("go", "env", name) for name in ("GOCACHE", "GOMODCACHE") if shutil.which("go")},
             "HOME": str(directory),
             "LC_ALL": "C.UTF-8",
             "TERM": "xterm-256color",

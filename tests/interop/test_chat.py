@@ -2,7 +2,6 @@
 
 import json
 import queue
-import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from conftest import TOOLS, tool
 from grpc_client import Client
 from markdown import Page
 from processes import Server
+from test_codegen import generated
 
 LANGUAGES = ["rust", "go"]
 ENDED = ["SayHello of anna ended early", "ServerStream of anna ended early"]
@@ -111,16 +111,10 @@ def test_grpcurl_needs_no_files(chat, grpcurl):
     assert "Code: Unavailable" in unavailable
 
 
-def test_the_contract_and_its_code_for_go_are_clean(buf, root, tmp_path):
-    chat = root / "examples/chat"
-    for check in [["lint"], ["format", "--diff", "--exit-code"]]:
-        ran = subprocess.run([buf, *check], cwd=chat, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+def test_the_code_for_go_is_that_of_the_contract(buf, root, tmp_path):
     tool("go")
+    chat = root / "examples/chat"
     shutil.copytree(chat, tmp_path / "chat")
     shutil.rmtree(tmp_path / "chat/go/chatv1")
     subprocess.run([buf, "generate"], cwd=tmp_path / "chat/go", check=True, capture_output=True)
-    for file in (chat / "go/chatv1").iterdir():
-        protoc = re.compile(r"^// [\t-] ?protoc  .*\n", re.MULTILINE)
-        fresh = (tmp_path / "chat/go/chatv1" / file.name).read_text()
-        assert protoc.sub("", fresh) == protoc.sub("", file.read_text())
+    assert generated(tmp_path / "chat/go/chatv1") == generated(chat / "go/chatv1")

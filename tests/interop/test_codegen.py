@@ -24,10 +24,8 @@ def generated(folder):
 
 
 @pytest.mark.parametrize("folder", ["clients/go/tickerv1", "clients/python/src/ticker_client/_proto"])
-def test_the_committed_code_is_that_of_the_contract(root, folder):
-    if not (TOOLS / "clients.inputs").exists():
-        missing("the code of all clients (tests/interop/prepare generates it)")
-    assert generated(TOOLS / "checkout" / folder) == generated(root / folder)
+def test_the_committed_code_is_that_of_the_contract(checkout, root, folder):
+    assert generated(checkout / folder) == generated(root / folder)
 
 
 @pytest.mark.parametrize("language", ["java", "node", "rust"])

@@ -188,7 +188,8 @@ def test_the_r_key_is_offered_while_a_table_reconnects(binary, table, serve):
         # Not "reconnecting". Only cells that change are drawn, so that "1 " may be there already.
         user.read_until(lambda: re.search(rb"reconnect[^i]", user.shown))
         user.press(b"q")
-        assert left_by(user, watching)[1].startswith("TCS ")
+        left = left_by(user, watching)
+        assert left[1].startswith("TCS ") and any("1 reconnect" in line for line in left), left
     assert watching.returncode == 0
 
 

@@ -22,9 +22,10 @@ def run_buf(buf, root):
     return run
 
 
+@pytest.mark.parametrize("folder", ["proto", "examples/chat"])
 @pytest.mark.parametrize("check", [["lint"], ["format", "--diff", "--exit-code"]], ids=["lint", "format"])
-def test_the_contract_is_clean(run_buf, check):
-    ran = run_buf(*check)
+def test_the_contract_is_clean(run_buf, root, folder, check):
+    ran = run_buf(*check, folder=root / folder)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 

@@ -3,11 +3,10 @@
 import pytest
 
 from clients.programs import PROGRAMS, Watch
-from grpc_client import V1, Client
 
 
 def pytest_collection_modifyitems(items):
-    """Those that take longest come first, since some run side by side."""
+    """Starts the slowest tests first, because tests run in parallel."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
 
@@ -30,19 +29,3 @@ def watch():
     for client in running:
         with client:
             pass
-
-
-def tape_of(address):
-    """`truth` of `programs.count`: the ticks as a server lists them."""
-
-    def truth(symbol, first, last):
-        ticks, start = {}, first
-        with Client(address) as client:
-            while start <= last:
-                asked = {"symbol": symbol, "startSequence": start, "endSequence": last + 1, "pageSize": 10_000}
-                page = client.call(V1, "ListTicks", asked, timeout=10).ticks
-                ticks |= {tick.sequence: tick for tick in page}
-                start = page[-1].sequence + 1
-        return ticks
-
-    return truth

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from conftest import TOOLS, missing
+from grpc_client import V1, Client
 from processes import Process
 
 PROGRAMS = {
@@ -119,3 +120,19 @@ def count(watch, symbols, truth):
             found.wrong += (tick["ltp"], nanoseconds(tick["time"])) != (true.ltp, true.time.ToNanoseconds())
         found.wrong += sequences != sorted(sequences)
     return found
+
+
+def tape_of(address):
+    """`truth` of `count`: the ticks as a server lists them."""
+
+    def truth(symbol, first, last):
+        ticks, start = {}, first
+        with Client(address) as client:
+            while start <= last:
+                asked = {"symbol": symbol, "startSequence": start, "endSequence": last + 1, "pageSize": 10_000}
+                page = client.call(V1, "ListTicks", asked, timeout=10).ticks
+                ticks |= {tick.sequence: tick for tick in page}
+                start = page[-1].sequence + 1
+        return ticks
+
+    return truth

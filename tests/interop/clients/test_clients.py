@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from clients.conftest import tape_of
-from clients.programs import count, nanoseconds, run
+from clients.programs import count, nanoseconds, run, tape_of
 from grpc_client import V1
 from processes import Server
 from replicas.harness import wait_until

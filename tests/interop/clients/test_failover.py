@@ -5,10 +5,8 @@ import time
 
 import pytest
 
-from clients.conftest import tape_of
-from clients.programs import PROGRAMS, Watch, count
-from processes import Server
-from replicas.harness import wait_until
+from clients.programs import PROGRAMS, Watch, count, tape_of
+from replicas.harness import ADDRESSES, Replica, free_port, wait_until
 
 # The fleet is started once.
 pytestmark = [pytest.mark.xdist_group("failover"), pytest.mark.timeout(180)]
@@ -19,30 +17,6 @@ SECONDS = 48
 FROZEN = 18
 # A replica that has just come back is tried again after at most a second, or two on a busy machine.
 QUICK = 3
-
-
-class Replica:
-    """A server that comes back at the same address."""
-
-    def __init__(self, binary, *options):
-        self.command = [binary, "serve", "--admin", "127.0.0.1:0", "--heartbeat-interval", "1s", *options]
-        self.server = None
-        self.start("127.0.0.1:0")
-
-    def start(self, address):
-        self.server = Server([*self.command, "--listen", address])
-        self.address = self.server.address
-
-    def kill(self):
-        self.server.kill()
-
-    def drain(self):
-        code, seconds = self.server.terminate()
-        assert code == 0, self.server
-        return seconds
-
-    def freeze(self):
-        self.server.send(signal.SIGSTOP)
 
 
 class Fleet:
@@ -73,20 +47,27 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(binary):
     """What the five clients printed while their servers failed."""
-    first, second = Replica(binary, "--seed", "7"), Replica(binary, "--seed", "7")
-    foreign = Replica(binary, "--seed", "8")
-    fleet = Fleet([first.address, foreign.address, second.address])
+    port = free_port()
+    endpoints = [f"{address}:{port}" for address in ADDRESSES]
+    options = ["--heartbeat-interval", "1s", "--seed"]
+    first, foreign, second = (
+        Replica(binary, address, port, *options, seed) for address, seed in zip(ADDRESSES, ["7", "8", "7"])
+    )
+    for replica in (first, foreign, second):
+        replica.start()
+    fleet = Fleet(endpoints)
     try:
-        fleet.all_at(first.address)
+        fleet.all_at(endpoints[0])
         time.sleep(2)
-        fleet.through("killed", first.kill, second.address, QUICK)
-        first.start(first.address)
-        fleet.through("drained", second.drain, first.address, QUICK)
-        second.start(second.address)
-        fleet.through("frozen", first.freeze, second.address, FROZEN)
+        fleet.through("killed", first.server.kill, endpoints[2], QUICK)
+        first.start()
+        fleet.through("drained", second.stop, endpoints[0], QUICK)
+        assert second.server.process.returncode == 0, second.server
+        second.start()
+        fleet.through("frozen", lambda: first.server.send(signal.SIGSTOP), endpoints[2], FROZEN)
         for client in fleet.clients.values():
             client.finish(SECONDS)
-        truth = tape_of(second.address)
+        truth = tape_of(endpoints[2])
         fleet.counts = {language: count(client, SYMBOLS, truth) for language, client in fleet.clients.items()}
     finally:
         for client in fleet.clients.values():

@@ -6,21 +6,18 @@ import zipfile
 
 import pytest
 
-from conftest import TOOLS, missing
+from conftest import TOOLS
 
-PACKAGE = TOOLS / "checkout" / "clients" / "python"
 BIN = TOOLS / "client-python" / "bin"
 
 
 @pytest.fixture
-def run(binary):
+def run(binary, checkout):
     """Runs a program of the package's environment in its folder."""
-    if not (TOOLS / "clients.inputs").exists():
-        missing("the Python package (tests/interop/prepare installs it)")
 
     def run(program, *arguments):
         env = os.environ | {"TICKER_BIN": os.path.abspath(binary)}
-        ran = subprocess.run([BIN / program, *arguments], cwd=PACKAGE, env=env, capture_output=True, text=True)
+        ran = subprocess.run([BIN / program, *arguments], cwd=checkout / "clients/python", env=env, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
     return run

@@ -1,6 +1,5 @@
 """The clients in five languages, with TLS and tokens."""
 
-import os
 import re
 
 import pytest
@@ -10,6 +9,7 @@ from replicas.harness import wait_until
 from security.certificates import Authority
 from security.conftest import SecureServer, authority, files, issuer, server_pair, tls_flags, token_flags  # noqa: F401
 from security.relay import Relay
+from security.test_clients import Identity
 from security.test_tokens import MISSING
 
 SYMBOLS = ["TCS", "NSE:INFY"]
@@ -24,22 +24,20 @@ def secured(binary, issuer, tls_flags, token_flags):
 
 
 @pytest.fixture
-def token_file(tmp_path):
-    """Replaces the token of a file as a whole: `token_file(token)`."""
-    file = tmp_path / "token"
-
-    def write(token):
-        (tmp_path / "next").write_text(token + "\n")
-        os.replace(tmp_path / "next", file)
-        return file
-
-    return write
+def identity(authority, issuer, tmp_path):
+    """A client that may see all instruments, with a token that the server accepts for twelve seconds more."""
+    return Identity(authority, tmp_path, issuer.token(life=-18))
 
 
-def test_a_token_and_a_ca_are_all_that_it_takes(language, watch, secured, authority, issuer, token_file):
-    file = token_file(issuer.token("ticker:read:TCS ticker:read:NSE:INFY"))
+def flags(identity):
+    """The flags of TLS and tokens."""
+    return ["--tls-ca", identity.ca, "--token-file", identity.token_file]
+
+
+def test_a_token_and_a_ca_are_all_that_it_takes(language, watch, secured, issuer, identity):
+    identity.write(issuer.token("ticker:read:TCS ticker:read:NSE:INFY"))
     endpoint = f"localhost:{secured.address.rsplit(':', 1)[1]}"
-    watching = watch(language, [endpoint], [*SYMBOLS, "RELIANCE"], 3, "--tls-ca", authority.file, "--token-file", file)
+    watching = watch(language, [endpoint], [*SYMBOLS, "RELIANCE"], 3, *flags(identity))
     watching.finish(20)
     assert all(len(watching.ticks(symbol)) > 20 for symbol in SYMBOLS), watching
     # It may not see this one.
@@ -58,12 +56,11 @@ def test_what_is_missing_is_said(language, secured, authority, tmp_path):
         assert ran.returncode == 1 and not ran.stdout and 1 <= len(said) <= 3, ran
 
 
-def test_a_fresh_token_takes_over_without_a_gap(language, watch, secured, authority, issuer, token_file):
-    # It has expired, and the server accepts it for twelve seconds more: its end is announced at once.
-    file = token_file(issuer.token(life=-18))
-    watching = watch(language, [secured.address], SYMBOLS, 20, "--tls-ca", authority.file, "--token-file", file)
+def test_a_fresh_token_takes_over_without_a_gap(language, watch, secured, issuer, identity):
+    # The server announces at once that the token expires.
+    watching = watch(language, [secured.address], SYMBOLS, 20, *flags(identity))
     wait_until(lambda: len(watching.events("tick")) > 5, 10, lambda: str(watching))
-    token_file(issuer.token())
+    identity.write(issuer.token())
     watching.finish(30)
     assert len(watching.events("connected")) == 2, watching
     for symbol in SYMBOLS:
