@@ -90,7 +90,7 @@ func parse(arguments []string) (o options, err error) {
 }
 
 func run(ctx context.Context, o options) error {
-	out := newOutput(o.json)
+	out := output{json: o.json, named: map[string]bool{}}
 	conn, err := dialAll(o.endpoints, o.dial)
 	if err != nil {
 		return err
@@ -114,8 +114,8 @@ func printPast(ctx context.Context, client tickerv1.TickerStreamServiceClient, s
 	if err != nil {
 		return err
 	}
-	out.tape(tape)
 	now := tape.Time.AsTime()
+	out.print("tape", "tape_id", tape.TapeId, "time", now)
 	for _, symbol := range symbols {
 		request := &tickerv1.ListCandlesRequest{
 			Symbol:    symbol,
@@ -125,12 +125,15 @@ func printPast(ctx context.Context, client tickerv1.TickerStreamServiceClient, s
 		}
 		for more := true; more; more = request.PageToken != "" {
 			page, err := client.ListCandles(ctx, request)
+			if retryable(err) {
+				return err
+			}
 			if err != nil {
-				fmt.Fprintf(os.Stderr, "no candles of %s: %s\n", symbol, reason(err))
-				break
+				break // The symbol is refused. Watch refuses it too, and says why.
 			}
 			for _, candle := range page.Candles {
-				out.candle(symbol, candle)
+				out.print("candle", "symbol", symbol, "open_time", candle.OpenTime.AsTime(), "open", candle.OpenPrice,
+					"high", candle.HighPrice, "low", candle.LowPrice, "close", candle.ClosePrice, "volume", candle.Volume)
 			}
 			request.PageToken = page.NextPageToken
 		}

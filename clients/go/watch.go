@@ -52,7 +52,7 @@ func (w *watcher) run(ctx context.Context) error {
 		if !retryable(err) {
 			return err
 		}
-		w.out.disconnected(w.endpoints[at], err)
+		w.out.print("disconnected", "endpoint", w.endpoints[at], "reason", reason(err))
 
 		if !errors.Is(err, errForeign) {
 			foreign = 0
@@ -132,13 +132,15 @@ func (w *watcher) handle(endpoint string, response *tickerv1.WatchResponse) erro
 		}
 		w.last[tick.Symbol] = tick.Sequence
 		w.attempts = 0
-		w.out.tick(tick)
+		bid, ask := float64(tick.Quote.GetBidNanos())/1e9, float64(tick.Quote.GetAskNanos())/1e9
+		w.out.print("tick", "symbol", tick.Symbol, "sequence", tick.Sequence, "ltp", tick.Ltp,
+			"time", tick.Time.AsTime(), "bid", bid, "ask", ask, "snapshot", tick.Snapshot)
 	case *tickerv1.WatchResponse_Gap:
 		gap := event.Gap
 		w.last[gap.Symbol] = max(w.last[gap.Symbol], gap.LastSequence)
-		w.out.gap(gap)
+		w.out.print("gap", "symbol", gap.Symbol, "first_sequence", gap.FirstSequence, "last_sequence", gap.LastSequence)
 	case *tickerv1.WatchResponse_CaughtUp:
-		w.out.caughtUp(event.CaughtUp)
+		w.out.print("caught_up", "symbol", event.CaughtUp.Symbol, "sequence", event.CaughtUp.Sequence)
 	case *tickerv1.WatchResponse_Draining:
 		return errDraining
 	case *tickerv1.WatchResponse_TokenExpiring:
@@ -161,12 +163,12 @@ func (w *watcher) accept(endpoint string, result *tickerv1.SubscriptionResult) e
 			subscribed = true
 		case !w.refused[status.Symbol]:
 			w.refused[status.Symbol] = true
-			w.out.refused(status.Symbol, status.Message)
+			w.out.print("refused", "symbol", status.Symbol, "message", status.Message)
 		}
 	}
 	if subscribed {
 		w.tapeID = result.TapeId
-		w.out.connected(endpoint, w.tapeID)
+		w.out.print("connected", "endpoint", endpoint, "tape_id", w.tapeID)
 	}
 	return nil
 }

@@ -44,11 +44,12 @@ def test_ticks_quotes_and_candles_are_those_of_the_tape(language, watch, server,
 def test_text_is_for_people(language, server):
     ran = run(language, "--endpoints", server.address, "--symbols", "RELIANCE", "--seconds", "2")
     assert ran.returncode == 0, ran
-    lines = ran.stdout.splitlines()
-    assert lines[0].startswith("tape ") and lines[1].split()[0] == "SYMBOL"
-    assert f"connected to {server.address}" in lines
-    rows = [line.split() for line in lines[lines.index(f"connected to {server.address}") + 1 :]]
-    assert len(rows) > 10 and all(row[0] == "RELIANCE" and len(row) == 5 for row in rows), ran.stdout
+    rows = [line.split() for line in ran.stdout.splitlines()]
+    assert rows[0] == ["event", "tape_id", "time"] and rows[1][0] == "tape"
+    assert any(row[:2] == ["connected", server.address] for row in rows)
+    ticks = [row for row in rows if row[0] == "tick"]
+    assert len(ticks) > 10 and all(row[1] == "RELIANCE" and len(row) == 8 for row in ticks), ran.stdout
+    assert rows.count("event symbol sequence ltp time bid ask snapshot".split()) == 1
     assert ran.stderr == ""
 
 
