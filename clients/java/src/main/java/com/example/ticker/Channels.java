@@ -5,108 +5,71 @@ import static java.util.concurrent.TimeUnit.SECONDS;
 
 import com.google.gson.Gson;
 import com.google.gson.reflect.TypeToken;
-import io.grpc.CallCredentials;
-import io.grpc.ChannelCredentials;
-import io.grpc.CompositeChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.Metadata;
 import io.grpc.NameResolverRegistry;
-import io.grpc.Status;
 import io.grpc.TlsChannelCredentials;
+import io.grpc.stub.MetadataUtils;
+import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.Executor;
+import picocli.CommandLine.Option;
+import ticker.v1.TickerStreamServiceGrpc;
+import ticker.v1.TickerStreamServiceGrpc.TickerStreamServiceBlockingV2Stub;
 
-/** Makes channels to the replicas: in plain text, or with TLS and a token in each call. */
+/** Connects to the replicas: in plain text, or with TLS and a token in each call. */
 final class Channels {
-  private final List<String> endpoints;
-  private final ChannelCredentials credentials;
-  private final TokenFile tokenFile;
+  private static final Metadata.Key<String> AUTHORIZATION =
+      Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
 
-  Channels(Options options) throws IOException {
-    endpoints = options.endpoints();
-    tokenFile = options.tokenFile() == null ? null : new TokenFile(options.tokenFile());
-    credentials = credentials(options.tlsCa(), tokenFile);
-  }
+  @Option(names = "--endpoints", split = ",", defaultValue = "127.0.0.1:50051")
+  List<String> endpoints;
+
+  @Option(names = "--tls-ca")
+  File tlsCa;
+
+  @Option(names = "--token-file")
+  File tokenFile;
 
   /** A channel that balances unary calls over all endpoints, as the service config says. */
   ManagedChannel toAll() throws IOException {
-    NameResolverRegistry resolvers = new NameResolverRegistry();
-    resolvers.register(new Replicas(endpoints));
-    return withKeepAlive(Grpc.newChannelBuilder("replicas:///", credentials, resolvers))
-        .defaultServiceConfig(serviceConfig())
+    NameResolverRegistry.getDefaultRegistry().register(new Replicas(endpoints));
+    var json = new InputStreamReader(getClass().getResourceAsStream("/service-config.json"), UTF_8);
+    return channel("replicas:///")
+        .defaultServiceConfig(new Gson().fromJson(json, new TypeToken<>() {}))
         .build();
   }
 
-  /**
-   * A channel for one stream. It has no service config: a stream must fail at once, and not wait,
-   * when its endpoint is down.
-   */
-  ManagedChannel to(String endpoint) {
-    return withKeepAlive(Grpc.newChannelBuilder(endpoint, credentials)).build();
+  /** A channel for one stream, which fails at once when its endpoint is down. */
+  ManagedChannel to(String endpoint) throws IOException {
+    return channel(endpoint).build();
   }
 
-  /** Whether a call would send another token than the last one did. */
-  boolean hasFreshToken() throws IOException {
-    return tokenFile != null && !tokenFile.read().equals(tokenFile.sent);
+  private ManagedChannelBuilder<?> channel(String target) throws IOException {
+    var credentials = tlsCa == null
+        ? InsecureChannelCredentials.create()
+        : TlsChannelCredentials.newBuilder().trustManager(tlsCa).build();
+    return Grpc.newChannelBuilder(target, credentials)
+        .keepAliveTime(10, SECONDS)
+        .keepAliveTimeout(5, SECONDS);
   }
 
-  private static ManagedChannelBuilder<?> withKeepAlive(ManagedChannelBuilder<?> builder) {
-    return builder.keepAliveTime(10, SECONDS).keepAliveTimeout(5, SECONDS);
+  /** A stub for one call, which sends the token that the file has now. */
+  TickerStreamServiceBlockingV2Stub stub(ManagedChannel channel) throws IOException {
+    Metadata headers = new Metadata();
+    if (tokenFile != null) {
+      headers.put(AUTHORIZATION, "Bearer " + token());
+    }
+    return TickerStreamServiceGrpc.newBlockingV2Stub(channel)
+        .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers));
   }
 
-  private static Map<String, ?> serviceConfig() throws IOException {
-    try (InputStream json = Channels.class.getResourceAsStream("/service-config.json")) {
-      return new Gson()
-          .fromJson(new InputStreamReader(json, UTF_8), new TypeToken<Map<String, ?>>() {});
-    }
-  }
-
-  private static ChannelCredentials credentials(Path ca, TokenFile token) throws IOException {
-    if (ca == null) {
-      return InsecureChannelCredentials.create();
-    }
-    ChannelCredentials tls = TlsChannelCredentials.newBuilder().trustManager(ca.toFile()).build();
-    return token == null ? tls : CompositeChannelCredentials.create(tls, token);
-  }
-
-  /** Sends the token that is in a file at the time of the call. */
-  private static final class TokenFile extends CallCredentials {
-    private static final Metadata.Key<String> AUTHORIZATION =
-        Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
-
-    private final Path file;
-    private volatile String sent;
-
-    TokenFile(Path file) {
-      this.file = file;
-    }
-
-    @Override
-    public void applyRequestMetadata(RequestInfo call, Executor executor, MetadataApplier applier) {
-      executor.execute(
-          () -> {
-            try {
-              sent = read();
-              Metadata headers = new Metadata();
-              headers.put(AUTHORIZATION, "Bearer " + sent);
-              applier.apply(headers);
-            } catch (IOException e) {
-              applier.fail(Status.UNAUTHENTICATED.withDescription("no token").withCause(e));
-            }
-          });
-    }
-
-    private String read() throws IOException {
-      return Files.readString(file).strip();
-    }
+  String token() throws IOException {
+    return tokenFile == null ? "" : Files.readString(tokenFile.toPath()).strip();
   }
 }

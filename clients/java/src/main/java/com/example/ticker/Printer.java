@@ -1,0 +1,41 @@
+package com.example.ticker;
+
+import com.google.gson.Gson;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import picocli.CommandLine.Option;
+
+/** Prints events: in columns, or as one JSON object each. */
+final class Printer {
+  private final Gson gson = new Gson();
+  private final Set<String> titled = new HashSet<>();
+
+  @Option(names = "--json")
+  private boolean json;
+
+  /** Prints an event and its fields: a key, its value, the next key, its value, and so on. */
+  void print(String event, Object... fields) {
+    Map<String, Object> values = new LinkedHashMap<>();
+    values.put("event", event);
+    for (int i = 0; i < fields.length; i += 2) {
+      values.put((String) fields[i], fields[i + 1]);
+    }
+    StringBuilder titles = new StringBuilder();
+    StringBuilder row = new StringBuilder();
+    values.forEach((key, value) -> {
+      String column = key.endsWith("time") ? "%-25s " : "%-11s ";
+      titles.append(column.formatted(key));
+      row.append(column.formatted(value));
+    });
+    if (!json && titled.add(event)) {
+      System.out.println(titles.toString().stripTrailing());
+    }
+    System.out.println(json ? gson.toJson(values) : row.toString().stripTrailing());
+    // Otherwise nobody would notice that a pipe has no reader any more.
+    if (System.out.checkError()) {
+      throw new IllegalStateException("cannot write to standard output");
+    }
+  }
+}
