@@ -102,18 +102,29 @@ async fn candles(replicas: &[Replica], symbols: &[String], output: Output) -> Re
     let now = tape.time.unwrap_or_default();
     output.print(&Event::Tape { tape_id: &tape.tape_id, time: now.to_string() })?;
     for symbol in symbols {
-        let request = ListCandlesRequest {
+        let mut request = ListCandlesRequest {
             symbol: symbol.clone(),
             interval: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
             start_time: Some(Timestamp { seconds: now.seconds - 300, ..now }),
             end_time: Some(now),
             ..Default::default()
         };
-        match replicas::call(replicas, request, Client::list_candles).await {
-            Ok(page) => {
-                page.candles.iter().try_for_each(|candle| output.print(&Event::candle(symbol, candle)))?;
+        loop {
+            match replicas::call(replicas, request.clone(), Client::list_candles).await {
+                Ok(page) => {
+                    page.candles
+                        .iter()
+                        .try_for_each(|candle| output.print(&Event::candle(symbol, candle)))?;
+                    request.page_token = page.next_page_token;
+                }
+                Err(status) => {
+                    eprintln!("candles of {symbol}: {}", reason(&status));
+                    break;
+                }
             }
-            Err(status) => eprintln!("candles of {symbol}: {}", reason(&status)),
+            if request.page_token.is_empty() {
+                break;
+            }
         }
     }
     Ok(())
