@@ -1,20 +1,21 @@
-//! Prints the candles of some symbols, and then every tick of them. When a replica fails, the next one continues.
+//! Prints the candles of some symbols, and then every tick. When a replica fails, the next one continues.
 
 mod output;
 mod replicas;
 mod watch;
 
-use std::{error::Error, fs, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fs, path::PathBuf, process, time::Duration};
 
-use clap::{Parser, builder::NonEmptyStringValueParser};
+use clap::{Parser, builder::NonEmptyStringValueParser, value_parser};
 use http::uri::Authority;
 use prost_types::Timestamp;
-use tokio::{signal, time::timeout};
-use tonic::transport::Certificate;
+use serde_json::json;
+use tokio::time::timeout;
+use tonic::{Status, transport::Certificate};
 
 use crate::{
-    output::{Event, Output, reason},
-    replicas::{Client, Replica},
+    output::{Printer, reason},
+    replicas::{Client, Replicas},
     v1::{GetTapeRequest, ListCandlesRequest},
 };
 
@@ -34,98 +35,77 @@ struct Arguments {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     symbols: Vec<String>,
     /// How long to watch
-    #[arg(long, value_name = "N", default_value = "10", value_parser = seconds)]
-    seconds: Duration,
+    #[arg(long, value_name = "N", default_value = "10", value_parser = value_parser!(u64).range(1..))]
+    seconds: u64,
     /// Print events as JSON
     #[arg(long)]
     json: bool,
     /// PEM file with the CA of the servers: turns TLS on
-    #[arg(long, value_name = "FILE", value_parser = certificate)]
+    #[arg(long, value_name = "FILE", value_parser = |path: &str| fs::read(path).map(Certificate::from_pem))]
     tls_ca: Option<Certificate>,
     /// File with a token, which is read again for every call
-    #[arg(long, value_name = "FILE", value_parser = readable, requires = "tls_ca")]
+    #[arg(long, value_name = "FILE", requires = "tls_ca")]
     token_file: Option<PathBuf>,
 }
 
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|seconds| !seconds.is_zero()).ok_or("must be a positive number")
-}
-
-fn certificate(path: &str) -> io::Result<Certificate> {
-    fs::read(path).map(Certificate::from_pem)
-}
-
-fn readable(path: &str) -> io::Result<PathBuf> {
-    fs::read(path).map(|_| path.into())
-}
-
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => {
-            // An empty line and the usage follow.
-            let text = error.to_string();
-            eprintln!("{}", text.lines().take_while(|line| !line.is_empty()).collect::<String>());
-            return ExitCode::from(2);
+async fn main() {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        if !error.use_stderr() {
+            error.exit();
         }
-        Err(help) => help.exit(),
-    };
-    let ended = tokio::select! {
-        ended = run(arguments) => ended,
-        _ = signal::ctrl_c() => Ok(()),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        // An empty line and the usage follow.
+        eprintln!("{}", error.to_string().lines().take_while(|line| !line.is_empty()).collect::<String>());
+        process::exit(2)
+    });
+    if let Err(status) = run(arguments).await {
+        eprintln!("error: {}", reason(&status));
+        process::exit(1);
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let Arguments { endpoints, symbols, seconds, json, tls_ca, token_file } = arguments;
-    let output = Output { json };
-    let connect = |endpoint| Replica::new(endpoint, tls_ca.as_ref(), token_file.as_ref());
-    let replicas: Vec<_> = endpoints.into_iter().map(connect).collect::<Result<_, _>>()?;
-    candles(&replicas, &symbols, output).await?;
-    // Dropping the future, when the time is over, cancels its stream.
-    timeout(seconds, watch::run(&replicas, symbols, output)).await.unwrap_or(Ok(()))
-}
-
-/// Prints the candles of the last five minutes on the tape.
-async fn candles(replicas: &[Replica], symbols: &[String], output: Output) -> Result<(), Box<dyn Error>> {
-    let tape = replicas::call(replicas, GetTapeRequest {}, Client::get_tape).await;
-    let tape = tape.map_err(|status| format!("GetTape: {}", reason(&status)))?;
+async fn run(arguments: Arguments) -> Result<(), Status> {
+    let replicas = Replicas::new(&arguments)?;
+    let mut out = Printer::new(arguments.json);
+    let tape = replicas.call(GetTapeRequest {}, Client::get_tape).await?;
     let now = tape.time.unwrap_or_default();
-    output.print(&Event::Tape { tape_id: &tape.tape_id, time: now.to_string() })?;
-    for symbol in symbols {
-        let mut request = ListCandlesRequest {
-            symbol: symbol.clone(),
-            interval: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
-            start_time: Some(Timestamp { seconds: now.seconds - 300, ..now }),
-            end_time: Some(now),
-            ..Default::default()
-        };
-        loop {
-            match replicas::call(replicas, request.clone(), Client::list_candles).await {
-                Ok(page) => {
-                    page.candles
-                        .iter()
-                        .try_for_each(|candle| output.print(&Event::candle(symbol, candle)))?;
-                    request.page_token = page.next_page_token;
-                }
-                Err(status) => {
-                    eprintln!("candles of {symbol}: {}", reason(&status));
-                    break;
-                }
-            }
-            if request.page_token.is_empty() {
-                break;
-            }
+    out.print(json!({ "event": "tape", "tape_id": tape.tape_id, "time": now.to_string() }))?;
+    for symbol in &arguments.symbols {
+        if let Err(status) = candles(&replicas, symbol, now, &mut out).await {
+            eprintln!("no candles of {symbol}: {}", reason(&status));
         }
     }
-    Ok(())
+    // Dropping the future, when the time is over, cancels its stream.
+    let watch = watch::run(&replicas, arguments.symbols, out);
+    timeout(Duration::from_secs(arguments.seconds), watch).await.unwrap_or(Ok(()))
+}
+
+/// Prints the candles of the last five minutes on the tape, page by page.
+async fn candles(replicas: &Replicas, symbol: &str, now: Timestamp, out: &mut Printer) -> Result<(), Status> {
+    let mut request = ListCandlesRequest {
+        symbol: symbol.to_owned(),
+        interval: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        start_time: Some(Timestamp { seconds: now.seconds - 300, ..now }),
+        end_time: Some(now),
+        ..Default::default()
+    };
+    loop {
+        let page = replicas.call(request.clone(), Client::list_candles).await?;
+        for candle in page.candles {
+            out.print(json!({
+                "event": "candle",
+                "symbol": symbol,
+                "open_time": candle.open_time.unwrap_or_default().to_string(),
+                "open": candle.open_price,
+                "high": candle.high_price,
+                "low": candle.low_price,
+                "close": candle.close_price,
+                "volume": candle.volume,
+            }))?;
+        }
+        if page.next_page_token.is_empty() {
+            return Ok(());
+        }
+        request.page_token = page.next_page_token;
+    }
 }

@@ -1,170 +1,115 @@
 //! Every tick, from one replica after the other.
 
-use std::{
-    collections::{HashMap, HashSet},
-    convert::Infallible,
-    error::Error,
-    io, mem,
-    time::Duration,
-};
+use std::{convert::Infallible, time::Duration};
 
+use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
 use crate::{
-    output::{Event, Output, reason},
-    replicas::{Replica, backoff},
-    v1::{
-        Delivery, Detail, SubscriptionResult, SymbolStatusCode, Tick, WatchRequest,
-        watch_response::Event as Message,
-    },
+    output::{Printer, reason},
+    replicas::{Client, Replicas},
+    v1::{Delivery, Detail, SubscriptionResult, SymbolStatusCode, WatchRequest, watch_response::Event},
 };
 
 /// Three heartbeats of the server.
-const LONGEST_SILENCE: Duration = Duration::from_secs(15);
+const SILENCE: Duration = Duration::from_secs(15);
 
-/// What the next stream continues from, at any replica.
-#[derive(Default)]
-struct Watch {
-    symbols: Vec<String>,
-    output: Output,
-    /// Empty until a replica has answered.
-    tape_id: String,
-    /// The last sequence of each symbol.
-    last: HashMap<String, u64>,
-    /// Symbols whose refusal has been printed.
-    refused: HashSet<String>,
+struct Watch<'a> {
+    replicas: &'a Replicas,
+    out: Printer,
+    /// Continues after the last tick of each symbol, at any replica.
+    request: WatchRequest,
     /// Streams that have ended since the last tick.
     failures: usize,
-    /// The server has warned that the token expires, and its file had no other one yet.
-    token_expires: bool,
-}
-
-/// Why a stream was left.
-#[derive(Debug, thiserror::Error)]
-enum Left {
-    #[error("the replica is draining")]
-    Draining,
-    #[error("the token expires soon")]
-    TokenExpiring,
-    #[error("the replica plays another tape")]
-    ForeignTape,
-    #[error("{}", reason(.0))]
-    Failed(#[from] Status),
-    #[error(transparent)]
-    Output(#[from] io::Error),
 }
 
 /// Prints every tick. Returns when an error is not retryable.
-pub async fn run(replicas: &[Replica], symbols: Vec<String>, output: Output) -> Result<(), Box<dyn Error>> {
-    let mut watch = Watch { symbols, output, ..Default::default() };
-    let (mut turn, mut foreign) = (0, 0);
-    loop {
-        let replica = &replicas[turn % replicas.len()];
-        let Err(left) = watch.follow(replica).await;
-        foreign = if matches!(left, Left::ForeignTape) { foreign + 1 } else { 0 };
-        match &left {
-            Left::TokenExpiring => {}
-            // By now the file may have a fresh token.
-            Left::Failed(status)
-                if status.code() == Code::Unauthenticated && mem::take(&mut watch.token_expires) => {}
-            Left::Failed(status) if !is_retryable(status.code()) => return Err(left.into()),
-            Left::Output(_) => return Err(left.into()),
-            Left::ForeignTape if foreign == replicas.len() => {
-                return Err(format!("no endpoint plays the tape {} any more", watch.tape_id).into());
-            }
-            _ => turn += 1,
-        }
-        output.print(&Event::Disconnected { endpoint: &replica.endpoint, reason: left.to_string() })?;
-        watch.failures += 1;
-        sleep(backoff(watch.failures, replicas.len())).await;
-    }
-}
-
-impl Watch {
-    /// Continues after the last tick of each symbol.
-    async fn follow(&mut self, replica: &Replica) -> Result<Infallible, Left> {
-        let request = WatchRequest {
-            symbols: self.symbols.clone(),
-            delivery: Delivery::EveryTick.into(),
-            detail: Detail::Quote.into(),
-            after_sequence: self.last.clone(),
-            tape_id: self.tape_id.clone(),
-            ..Default::default()
+pub async fn run(replicas: &Replicas, symbols: Vec<String>, out: Printer) -> Result<(), Status> {
+    let (delivery, detail) = (Delivery::EveryTick.into(), Detail::Quote.into());
+    let request = WatchRequest { symbols, delivery, detail, ..Default::default() };
+    let mut watch = Watch { replicas, out, request, failures: 0 };
+    let mut foreign = 0;
+    for (endpoint, client) in replicas.clients.iter().cycle() {
+        let Err(status) = watch.follow(endpoint, client.clone()).await;
+        foreign = if status.code() == Code::FailedPrecondition { foreign + 1 } else { 0 };
+        let retryable = match status.code() {
+            Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded => true,
+            Code::Aborted | Code::Internal | Code::ResourceExhausted => true,
+            // Another replica may still play our tape.
+            Code::FailedPrecondition => foreign < replicas.clients.len(),
+            // The token has expired, and by now its file may have a fresh one.
+            Code::Unauthenticated => watch.failures == 0,
+            _ => false,
         };
-        let token = replica.bearer.token()?;
-        let mut stream = alive(replica.client.clone().watch(request)).await?.into_inner();
-        loop {
-            let message =
-                alive(stream.message()).await?.ok_or_else(|| Status::unavailable("the stream ended"))?;
-            match message.event {
-                Some(Message::SubscriptionResult(result)) => self.accept(result, &replica.endpoint)?,
-                Some(Message::Tick(tick)) => self.take(tick)?,
-                Some(Message::Gap(gap)) => {
-                    let (first_sequence, last_sequence) = (gap.first_sequence, gap.last_sequence);
-                    self.output.print(&Event::Gap { symbol: &gap.symbol, first_sequence, last_sequence })?;
-                    self.last.insert(gap.symbol, last_sequence);
+        if !retryable {
+            return Err(status);
+        }
+        let reason = reason(&status);
+        watch.out.print(json!({ "event": "disconnected", "endpoint": endpoint, "reason": reason }))?;
+        watch.failures += 1;
+        sleep(replicas.backoff(watch.failures)).await;
+    }
+    Ok(())
+}
+
+impl Watch<'_> {
+    async fn follow(&mut self, endpoint: &str, mut client: Client) -> Result<Infallible, Status> {
+        let request = self.replicas.request(self.request.clone())?;
+        // A connection may break without a sign.
+        let silent = |_| Status::unavailable("no message for 15 s");
+        let mut stream = timeout(SILENCE, client.watch(request)).await.map_err(silent)??.into_inner();
+        while let Some(response) = timeout(SILENCE, stream.message()).await.map_err(silent)?? {
+            match response.event {
+                Some(Event::SubscriptionResult(result)) => self.connected(endpoint, result)?,
+                Some(Event::Tick(tick)) => {
+                    let quote = tick.quote.unwrap_or_default();
+                    self.out.print(json!({
+                        "event": "tick",
+                        "symbol": tick.symbol,
+                        "sequence": tick.sequence,
+                        "ltp": tick.ltp,
+                        "time": tick.time.unwrap_or_default().to_string(),
+                        "bid": quote.bid_nanos as f64 / 1e9,
+                        "ask": quote.ask_nanos as f64 / 1e9,
+                        "snapshot": tick.snapshot,
+                    }))?;
+                    self.request.after_sequence.insert(tick.symbol, tick.sequence);
+                    self.failures = 0;
                 }
-                Some(Message::CaughtUp(at)) => {
-                    self.output.print(&Event::CaughtUp { symbol: &at.symbol, sequence: at.sequence })?;
+                Some(Event::Gap(gap)) => {
+                    self.out.print(json!({
+                        "event": "gap",
+                        "symbol": gap.symbol,
+                        "first_sequence": gap.first_sequence,
+                        "last_sequence": gap.last_sequence,
+                    }))?;
+                    self.request.after_sequence.insert(gap.symbol, gap.last_sequence);
                 }
-                Some(Message::Draining(_)) => return Err(Left::Draining),
-                Some(Message::TokenExpiring(_)) if replica.bearer.token()? != token => {
-                    return Err(Left::TokenExpiring);
-                }
-                // With the same token the next stream would be warned at once, so this one goes on to its end.
-                Some(Message::TokenExpiring(_)) => self.token_expires = true,
+                Some(Event::CaughtUp(at)) => self.out.print(json!({
+                    "event": "caught_up",
+                    "symbol": at.symbol,
+                    "sequence": at.sequence,
+                }))?,
+                Some(Event::Draining(_)) => return Err(Status::unavailable("the replica is draining")),
                 // `None` is an event of a later version of the contract.
-                Some(Message::Heartbeat(_)) | None => {}
+                Some(Event::Heartbeat(_) | Event::TokenExpiring(_)) | None => {}
             }
         }
+        Err(Status::unavailable("the stream ended"))
     }
 
-    fn accept(&mut self, result: SubscriptionResult, endpoint: &str) -> Result<(), Left> {
+    fn connected(&mut self, endpoint: &str, result: SubscriptionResult) -> Result<(), Status> {
         if result.statuses.iter().any(|status| status.code() == SymbolStatusCode::ForeignTape) {
-            return Err(Left::ForeignTape);
+            let message = format!("the replica does not play the tape {}", self.request.tape_id);
+            return Err(Status::failed_precondition(message));
         }
-        self.tape_id = result.tape_id;
-        self.output.print(&Event::Connected { endpoint, tape_id: &self.tape_id })?;
-        for status in result.statuses {
-            if status.code() != SymbolStatusCode::Subscribed && self.refused.insert(status.symbol.clone()) {
-                self.output.print(&Event::Refused { symbol: &status.symbol, message: &status.message })?;
-            }
+        self.out.print(json!({ "event": "connected", "endpoint": endpoint, "tape_id": result.tape_id }))?;
+        self.request.tape_id = result.tape_id;
+        for status in result.statuses.iter().filter(|status| status.code() != SymbolStatusCode::Subscribed) {
+            let (symbol, message) = (&status.symbol, &status.message);
+            self.out.print(json!({ "event": "refused", "symbol": symbol, "message": message }))?;
         }
         Ok(())
     }
-
-    fn take(&mut self, tick: Tick) -> Result<(), Left> {
-        if let Some(&last) = self.last.get(&tick.symbol) {
-            if tick.sequence <= last {
-                return Ok(());
-            }
-            if tick.sequence > last + 1 {
-                let message = format!("{} skipped from {last} to {}", tick.symbol, tick.sequence);
-                return Err(Status::internal(message).into());
-            }
-        }
-        self.output.print(&Event::tick(&tick))?;
-        self.last.insert(tick.symbol, tick.sequence);
-        self.failures = 0;
-        Ok(())
-    }
-}
-
-/// Limits the wait for an answer, since a connection may break without a sign.
-async fn alive<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    timeout(LONGEST_SILENCE, answer).await.unwrap_or_else(|_| Err(Status::unavailable("no message for 15 s")))
-}
-
-fn is_retryable(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unavailable
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Aborted
-            | Code::Internal
-            | Code::ResourceExhausted
-    )
 }
