@@ -214,6 +214,17 @@ def test_all_pages_of_candles(client):
     assert (candles.index.to_series().diff().dropna() == timedelta(seconds=1)).all()
 
 
+def test_the_pages_of_a_call(client):
+    request = contract.ListTicksRequest(
+        symbol="TCS", start_sequence=17951661000, end_sequence=17951661005, page_size=2
+    )
+    pages = [
+        [tick.sequence % 10 for tick in page.ticks]
+        for page in client.pages(contract.LIST_TICKS, request)
+    ]
+    assert pages == [[0, 1], [2, 3], [4]]
+
+
 def test_a_candle_that_is_not_over_is_marked(client):
     now = client.tape().time
     candles = client.candles("TCS", interval="1h", start=now - timedelta(hours=2))
@@ -298,6 +309,8 @@ def test_a_closed_client_says_so(connect):
         client.close()
         with pytest.raises(ValueError, match="the client is closed"):
             client.watch("TCS")
+        with pytest.raises(ValueError, match="the client is closed"):
+            client.tape()
 
 
 def test_two_threads_share_a_client(server):
@@ -313,6 +326,17 @@ def test_two_threads_share_a_client(server):
         for thread in threads:
             thread.join()
     assert counts == [3001] * 4
+
+
+def test_the_blocking_client_works_where_an_event_loop_runs_as_in_a_notebook(server):
+    async def cell():
+        with Client(server.endpoint) as client:
+            ticks = client.ticks("TCS", start=START, end="2026-11-20T09:15:01Z")
+            return len(ticks), next(client.watch("TCS"))
+
+    count, event = asyncio.run(cell())
+    assert count == 10
+    assert isinstance(event, Connected)
 
 
 def test_a_watch_that_is_dropped_leaves_no_thread(server):

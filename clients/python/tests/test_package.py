@@ -36,3 +36,12 @@ def test_all_public_names_exist():
     for name in ticker_client.__all__:
         assert getattr(ticker_client, name)
     assert version("ticker-client")
+
+
+def test_both_clients_have_the_same_methods():
+    methods = [
+        {name: method.__doc__ for name, method in vars(client).items() if name[0] != "_"}
+        for client in (ticker_client.Client, ticker_client.AsyncClient)
+    ]
+    assert methods[0] == methods[1]
+    assert all(methods[0].values())

@@ -14,7 +14,7 @@ from ticker_client import (
     Refused,
 )
 from ticker_client._proto.ticker.v1 import ticker_pb2 as pb
-from ticker_client._resume import Resume
+from ticker_client._resume import Resume, SilenceError
 
 SUBSCRIBED = pb.SYMBOL_STATUS_CODE_SUBSCRIBED
 UNKNOWN = pb.SYMBOL_STATUS_CODE_UNKNOWN_SYMBOL
@@ -245,8 +245,7 @@ def test_an_end_with_ok_is_the_end_of_a_replay_and_of_no_live_watch():
 def test_silence_is_reported():
     resume = resume_of("one")
     resume.begin()
-    cancelled = Broken(grpc.StatusCode.CANCELLED)
-    assert resume.end(cancelled, silent=True) == Disconnected("one", "no message for 15 s")
+    assert resume.end(SilenceError()) == Disconnected("one", "no message for 15 s")
 
 
 def test_it_is_over_when_the_timeout_is():

@@ -1,23 +1,21 @@
-"""What `Client` and `AsyncClient` share: where and how to connect, and what a watch asks for."""
+"""What the methods of `Client` and `AsyncClient` need: endpoints, credentials, and how to wait."""
 
 from __future__ import annotations
 
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeAlias
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from . import contract
-from ._calls import Caller
-from ._history import listed
-from ._proto.ticker.v1 import ticker_pb2 as pb
-from ._resume import Metadata, Resume
-from ._times import Time, timestamp
+from ._resume import Metadata
+from .contract import WatchResponse
 
 # A JSON Web Token, or what returns one.
 Token: TypeAlias = str | Callable[[], str]
@@ -42,8 +40,28 @@ CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
 ]
 
 
-class ClientBase:
-    """Endpoints and credentials. Has no channels."""
+class Reader(Protocol):
+    """Reads a stream."""
+
+    async def read(self) -> WatchResponse | None:
+        """The next message, or None at the end of the stream.
+
+        Raises:
+            SilenceError: No message came for `SILENCE` seconds.
+        """
+
+
+class ClientBase(ABC):
+    """Endpoints, their channels and credentials.
+
+    The methods of both clients are written once, as coroutines. Those of `Client` never suspend:
+    what they await blocks.
+    """
+
+    # `grpc` or `grpc.aio`.
+    _grpc: ModuleType
+    # Makes the reader of a stream that has begun.
+    _reader: Callable[[Any], Reader]
 
     def __init__(
         self,
@@ -74,16 +92,24 @@ class ClientBase:
             credentials = grpc.ssl_channel_credentials(Path(tls_ca).read_bytes())
         if token is not None and credentials is None:
             raise ValueError("a token is never sent in plain text: set tls_ca, too")
-        self._targets = [f"dns:///{endpoint}" for endpoint in self.endpoints]
         self._credentials = credentials
         self._token = token
         self._timeout = timeout
-        self._caller = Caller(self.endpoints, timeout)
+        self._answered_last = 0
+        # The channels of calls. They are made with the first call, because those of asyncio belong
+        # to the event loop that is running then.
+        self._channels: dict[int, Any] = {}
+        # The channels of watches.
+        self._watching: set[Any] = set()
         self._closed = threading.Event()
-        self._open()
 
-    def _open(self) -> None:
-        """Makes the channels, where they need no event loop. They connect with the first call."""
+    @abstractmethod
+    async def _wait(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Calls a function of gRPC and waits for its result."""
+
+    @abstractmethod
+    async def _sleep(self, seconds: float) -> None:
+        """Waits for a time, in seconds."""
 
     def _metadata(self) -> Metadata:
         if self._token is None:
@@ -91,46 +117,21 @@ class ClientBase:
         token = self._token if isinstance(self._token, str) else self._token()
         return (("authorization", f"Bearer {token.strip()}"),)
 
-    def _live(
-        self,
-        symbols: str | Iterable[str],
-        quotes: bool,
-        every_tick: bool,
-        after_sequence: Mapping[str, int] | None,
-        tape_id: str,
-        timeout: float | None,
-    ) -> Resume:
-        request = contract.WatchRequest(
-            symbols=listed(symbols),
-            delivery=pb.DELIVERY_EVERY_TICK if every_tick else pb.DELIVERY_LATEST,
-            detail=pb.DETAIL_QUOTE if quotes else pb.DETAIL_LTP,
-            after_sequence=after_sequence,
-            tape_id=tape_id,
-        )
-        return self._resume(request, timeout)
+    def _connect(self, endpoint: int) -> Any:
+        target = f"dns:///{self.endpoints[endpoint]}"
+        if self._credentials is None:
+            return self._grpc.insecure_channel(target, CHANNEL_OPTIONS)
+        return self._grpc.secure_channel(target, self._credentials, CHANNEL_OPTIONS)
 
-    def _past(
-        self,
-        symbols: str | Iterable[str],
-        start: Time,
-        end: Time | None,
-        speed: float,
-        quotes: bool,
-    ) -> Resume:
-        request = contract.WatchRequest(
-            symbols=listed(symbols),
-            delivery=pb.DELIVERY_EVERY_TICK,
-            detail=pb.DETAIL_QUOTE if quotes else pb.DETAIL_LTP,
-            start_time=timestamp(start),
-            end_time=None if end is None else timestamp(end),
-            speed=speed,
-        )
-        return self._resume(request)
+    def _channel(self, endpoint: int) -> Any:
+        if endpoint not in self._channels:
+            # Another thread may be faster.
+            self._channels.setdefault(endpoint, self._connect(endpoint))
+        return self._channels[endpoint]
 
-    def _resume(self, request: contract.WatchRequest, timeout: float | None = None) -> Resume:
+    def _check_open(self) -> None:
         if self._closed.is_set():
             raise ValueError("the client is closed")
-        return Resume(self.endpoints, request, self._metadata, timeout)
 
 
 def _checked(endpoint: str) -> str:

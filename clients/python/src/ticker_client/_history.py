@@ -1,35 +1,66 @@
-"""Questions about the past and the instruments, and their answers as DataFrames. Without I/O."""
+"""Methods of both clients: the past and the instruments, as DataFrames."""
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
-from array import array
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import contract
-from ._calls import Caller, Steps
+from ._base import ClientBase
+from ._calls import call, listed, pages
 from ._proto.ticker.v1 import ticker_pb2 as pb
 from ._times import Time, duration, time_ns, timestamp
 from .contract import Rpc
 from .events import Tape
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 # The largest page of ticks and candles that the server makes.
 PAGE = 10_000
-# Frames between a `warn` in `take` and the code that called the client.
-CALLER = 6
+# Frames between the `warn` of a symbol that is refused and the code that called `Client`.
+CALLER = 5
+
+# Columns of a DataFrame: the name, the type in NumPy, and the value of a message. The first column
+# is the index.
+Columns: TypeAlias = dict[str, tuple[str, Callable[[Any], Any]]]
+TICK: Columns = {
+    "time": ("M8[ns]", lambda tick: time_ns(tick.time)),
+    "sequence": ("i8", attrgetter("sequence")),
+    "ltp": ("f8", attrgetter("ltp")),
+    "ltp_nanos": ("i8", attrgetter("ltp_nanos")),
+    "quantity": ("i8", attrgetter("last_quantity")),
+}
+CANDLE: Columns = {
+    "open_time": ("M8[ns]", lambda candle: time_ns(candle.open_time)),
+    "open": ("f8", attrgetter("open_price")),
+    "high": ("f8", attrgetter("high_price")),
+    "low": ("f8", attrgetter("low_price")),
+    "close": ("f8", attrgetter("close_price")),
+    "volume": ("i8", attrgetter("volume")),
+    "tick_count": ("i8", attrgetter("tick_count")),
+    "complete": ("?", lambda candle: not candle.open),
+}
+INSTRUMENT: Columns = {
+    "symbol": ("O", attrgetter("symbol")),
+    "name": ("O", attrgetter("name")),
+    "kind": ("O", attrgetter("kind")),
+    "currency": ("O", attrgetter("currency")),
+    "reference_price": ("f8", lambda row: row.reference_price_nanos / 1e9),
+    "price_increment": ("f8", lambda row: row.price_increment_nanos / 1e9),
+    "quantity_increment": ("f8", lambda row: row.quantity_increment_nanos / 1e9),
+    "annual_volatility": ("f8", attrgetter("annual_volatility")),
+    "tick_interval": ("m8[ns]", lambda row: row.tick_interval.ToNanoseconds() or None),
+    "day_start": ("m8[ns]", lambda row: row.day_start.ToNanoseconds()),
+}
 
 
-def tape(caller: Caller) -> Steps[Tape]:
+async def tape(client: ClientBase) -> Tape:
     """The identity of the tape, and its time."""
-    answer = yield from caller.call(contract.GET_TAPE, contract.GetTapeRequest())
+    answer = await call(client, contract.GET_TAPE, contract.GetTapeRequest())
     return Tape(
         tape_id=answer.tape_id,
         time_ns=time_ns(answer.time),
@@ -40,166 +71,104 @@ def tape(caller: Caller) -> Steps[Tape]:
     )
 
 
-def instruments(caller: Caller) -> Steps[pd.DataFrame]:
-    """All instruments."""
-    _require_pandas()
-    import pandas as pd
-
-    rows: list[pb.Instrument] = []
-    yield from _pages(
-        caller,
-        contract.LIST_INSTRUMENTS,
-        contract.ListInstrumentsRequest(),
-        lambda page: rows.extend(page.instruments),
-    )
-    columns = {
-        "name": [row.name for row in rows],
-        "kind": [row.kind for row in rows],
-        "currency": [row.currency for row in rows],
-        "reference_price": [row.reference_price_nanos / 1e9 for row in rows],
-        "price_increment": [row.price_increment_nanos / 1e9 for row in rows],
-        "quantity_increment": [row.quantity_increment_nanos / 1e9 for row in rows],
-        "annual_volatility": [row.annual_volatility for row in rows],
-        "tick_interval": pd.to_timedelta(
-            [row.tick_interval.ToNanoseconds() or None for row in rows], unit="ns"
-        ),
-        "day_start": pd.to_timedelta([row.day_start.ToNanoseconds() for row in rows], unit="ns"),
-    }
-    return pd.DataFrame(columns, index=pd.Index([row.symbol for row in rows], name="symbol"))
+async def instruments(client: ClientBase) -> pd.DataFrame:
+    """All instruments. The index is `symbol`."""
+    request = contract.ListInstrumentsRequest()
+    return await _frame(client, contract.LIST_INSTRUMENTS, request, "instruments", INSTRUMENT)
 
 
-def last_prices(caller: Caller, symbols: str | Iterable[str] | None) -> Steps[pd.DataFrame]:
-    """The newest tick of each symbol."""
-    _require_pandas()
-    import pandas as pd
+async def last_prices(
+    client: ClientBase, symbols: str | Iterable[str] | None = None
+) -> pd.DataFrame:
+    """The newest tick of each symbol, or of all instruments.
 
-    columns = _TickColumns()
-    names: list[str] = []
+    A symbol that is refused is missing in the answer, and a warning says why.
 
-    def take(page: pb.GetLastPricesResponse) -> None:
-        columns.extend(page.ticks)
-        names.extend(tick.symbol for tick in page.ticks)
-        for status in page.statuses:
-            warnings.warn(status.message, stacklevel=CALLER)
-
+    Returns:
+        The index is `symbol`. The columns are `time` in UTC and those of `ticks`.
+    """
     request = contract.GetLastPricesRequest(symbols=None if symbols is None else listed(symbols))
-    yield from _pages(caller, contract.GET_LAST_PRICES, request, take)
-    frame = pd.DataFrame(columns.by_name(), index=pd.Index(names, name="symbol"))
-    frame.insert(0, "time", _utc_index(columns.time, "time"))
-    return frame
+    columns = {"symbol": INSTRUMENT["symbol"], **TICK}
+    return await _frame(client, contract.GET_LAST_PRICES, request, "ticks", columns)
 
 
-def ticks(
-    caller: Caller,
+async def ticks(
+    client: ClientBase,
     symbol: str,
-    start: Time | None,
-    end: Time | None,
-    start_sequence: int | None,
-    end_sequence: int | None,
-) -> Steps[pd.DataFrame]:
-    """The ticks of a symbol, the oldest first."""
-    _require_pandas()
-    import pandas as pd
+    *,
+    start: Time | None = None,
+    end: Time | None = None,
+    start_sequence: int | None = None,
+    end_sequence: int | None = None,
+) -> pd.DataFrame:
+    """The ticks of a symbol, by time or by sequence, without the end.
 
+    Returns:
+        The index `time` is in UTC. The columns are `sequence`, `ltp`, the exact `ltp_nanos` in
+        units of 1e-9, and `quantity` in units of the instrument's quantity increment.
+    """
     if start is None and start_sequence is None:
         raise ValueError("no start: a tape begins in 1970, so set start or start_sequence")
-    columns = _TickColumns()
     request = contract.ListTicksRequest(
         symbol=symbol,
-        start_time=None if start is None else timestamp(start),
-        end_time=None if end is None else timestamp(end),
+        start_time=timestamp(start),
+        end_time=timestamp(end),
         start_sequence=start_sequence,
         end_sequence=end_sequence,
         page_size=PAGE,
     )
-    yield from _pages(caller, contract.LIST_TICKS, request, lambda page: columns.extend(page.ticks))
-    return pd.DataFrame(columns.by_name(), index=_utc_index(columns.time, "time"), copy=False)
+    return await _frame(client, contract.LIST_TICKS, request, "ticks", TICK)
 
 
-def candles(
-    caller: Caller, symbol: str, interval: str | timedelta, start: Time, end: Time | None
-) -> Steps[pd.DataFrame]:
-    """The candles of a symbol, the oldest first."""
-    _require_pandas()
-    import pandas as pd
+async def candles(
+    client: ClientBase,
+    symbol: str,
+    *,
+    interval: str | timedelta,
+    start: Time,
+    end: Time | None = None,
+) -> pd.DataFrame:
+    """The candles of a symbol, from the one that holds `start` until now or `end`.
 
-    open_time = array("q")
-    prices = {name: array("d") for name in ("open", "high", "low", "close")}
-    volume, tick_count = array("q"), array("q")
-    complete: list[bool] = []
+    Args:
+        symbol: The symbol.
+        interval: `30s`, `5m`, `1h`, `1d` or a timedelta; it divides a day.
+        start: A time in the first candle.
+        end: The last candle begins before this time.
 
-    def take(page: pb.ListCandlesResponse) -> None:
-        open_time.extend([time_ns(candle.open_time) for candle in page.candles])
-        for name, column in prices.items():
-            column.extend(map(attrgetter(f"{name}_price"), page.candles))
-        volume.extend([candle.volume for candle in page.candles])
-        tick_count.extend([candle.tick_count for candle in page.candles])
-        complete.extend([not candle.open for candle in page.candles])
-
+    Returns:
+        The index `open_time` is in UTC. The columns are `open`, `high`, `low`, `close`,
+        `volume`, `tick_count`, and `complete`, which is False for a candle that is not over.
+    """
     request = contract.ListCandlesRequest(
         symbol=symbol,
         interval=duration(interval),
         start_time=timestamp(start),
-        end_time=None if end is None else timestamp(end),
+        end_time=timestamp(end),
         page_size=PAGE,
     )
-    yield from _pages(caller, contract.LIST_CANDLES, request, take)
-    columns = {**prices, "volume": volume, "tick_count": tick_count, "complete": complete}
-    return pd.DataFrame(columns, index=_utc_index(open_time, "open_time"))
+    return await _frame(client, contract.LIST_CANDLES, request, "candles", CANDLE)
 
 
-def listed(symbols: str | Iterable[str]) -> list[str]:
-    """The symbols, of which one may be given alone."""
-    return [symbols] if isinstance(symbols, str) else list(symbols)
-
-
-class _TickColumns:
-    """Ticks as columns of numbers, so that no Python object of a tick outlives its page."""
-
-    def __init__(self) -> None:
-        self.time, self.sequence, self.ltp_nanos, self.quantity = (array("q") for _ in range(4))
-        self.ltp = array("d")
-
-    def extend(self, ticks: Iterable[pb.Tick]) -> None:
-        # One loop is faster than a comprehension for each column.
-        for tick in ticks:
-            self.time.append(time_ns(tick.time))
-            self.sequence.append(tick.sequence)
-            self.ltp.append(tick.ltp)
-            self.ltp_nanos.append(tick.ltp_nanos)
-            self.quantity.append(tick.last_quantity)
-
-    def by_name(self) -> dict[str, Any]:
-        """All columns but the time."""
-        names = ("sequence", "ltp", "ltp_nanos", "quantity")
-        return {name: _numpy(getattr(self, name)) for name in names}
-
-
-def _pages(
-    caller: Caller, rpc: Rpc[Any, Any], request: Any, take: Callable[[Any], None]
-) -> Steps[None]:
-    """Hands over page after page."""
-    while True:
-        page = yield from caller.call(rpc, request)
-        take(page)
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
-
-
-def _require_pandas() -> None:
-    if importlib.util.find_spec("pandas") is None:
-        raise ImportError("DataFrames need pandas: pip install 'ticker-client[pandas]'")
-
-
-def _utc_index(times_ns: array[int], name: str) -> pd.DatetimeIndex:
-    import pandas as pd
-
-    return pd.DatetimeIndex(_numpy(times_ns).view("M8[ns]"), tz="UTC", name=name)
-
-
-def _numpy(column: array[Any]) -> np.ndarray[Any, Any]:
-    """The column without a copy."""
-    import numpy as np
-
-    return np.asarray(column)
+async def _frame(
+    client: ClientBase, rpc: Rpc[Any, Any], request: Any, field: str, columns: Columns
+) -> pd.DataFrame:
+    """The messages in a field of all pages."""
+    try:
+        import numpy as np
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError("DataFrames need pandas: pip install 'ticker-client[pandas]'") from error
+    # Arrays, so that no message outlives its page.
+    parts: dict[str, list[Any]] = {name: [] for name in columns}
+    async for page in pages(client, rpc, request):
+        rows = list(getattr(page, field))
+        for name, (kind, value) in columns.items():
+            parts[name].append(np.array([value(row) for row in rows], kind))
+        # Only last prices have them.
+        for status in getattr(page, "statuses", ()):
+            warnings.warn(status.message, stacklevel=CALLER)
+    frame = pd.DataFrame({name: np.concatenate(arrays) for name, arrays in parts.items()})
+    for time in frame.select_dtypes("datetime"):
+        frame[time] = frame[time].dt.tz_localize("UTC")
+    return frame.set_index(frame.columns[0])

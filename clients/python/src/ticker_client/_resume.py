@@ -1,12 +1,12 @@
 """What a watch remembers to go on at another endpoint without a loss. Without I/O."""
 
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import grpc
 
-from ._calls import Backoff
 from ._proto.ticker.v1 import ticker_pb2 as pb
 from ._times import time_ns
 from .errors import CallError, ForeignTapeError
@@ -31,6 +31,18 @@ RETRYABLE = {
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+
+
+class SilenceError(grpc.RpcError):
+    """No message came for `SILENCE` seconds."""
+
+
+def backoff() -> Iterator[float]:
+    """Pauses in seconds, with full jitter: from zero up to 50 ms, 100 ms, … 1 s."""
+    longest = 0.05
+    while True:
+        yield random.uniform(0, longest)
+        longest = min(2 * longest, 1.0)
 
 
 class Resume:
@@ -67,7 +79,7 @@ class Resume:
         self._begun = clock()
         # Attempts since a stream was stable, which `backoff` paces when every endpoint was tried.
         self._attempts = 0
-        self._backoff = Backoff()
+        self._backoff = backoff()
         self.leaving: str | None = None
         self.over = False
 
@@ -79,7 +91,7 @@ class Resume:
         self._look_at = None
         self.leaving = None
         self._attempts += 1
-        pause = self._backoff.next() if self._attempts > len(self._endpoints) else 0.0
+        pause = next(self._backoff) if self._attempts > len(self._endpoints) else 0.0
         if (remaining := self.remaining()) is not None:
             pause = min(pause, remaining)
         self._begun = self._clock() + pause
@@ -118,7 +130,7 @@ class Resume:
             return self._on_result(message.subscription_result)
         if self._attempts and now - self._begun >= STABLE:
             self._attempts = 0
-            self._backoff = Backoff()
+            self._backoff = backoff()
         match event:
             case "tick":
                 return self._on_tick(message.tick)
@@ -132,9 +144,7 @@ class Resume:
                 self.leaving = "it is draining"
         return ()
 
-    def end(
-        self, error: grpc.RpcError | None = None, *, silent: bool = False
-    ) -> Disconnected | None:
+    def end(self, error: grpc.RpcError | None = None) -> Disconnected | None:
         """Takes note that the stream has ended, with OK if there is no error.
 
         Raises:
@@ -144,7 +154,7 @@ class Resume:
         if self.leaving is not None:
             return Disconnected(endpoint, self.leaving)
         self._foreign.discard(self._endpoint)
-        if silent:
+        if isinstance(error, SilenceError):
             return Disconnected(endpoint, f"no message for {SILENCE:g} s")
         if error is None:
             if self._request.HasField("end_time"):

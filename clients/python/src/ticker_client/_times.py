@@ -28,8 +28,10 @@ def nanoseconds(time: Time) -> int:
     return (time - EPOCH) // timedelta(microseconds=1) * 1000 + int(getattr(time, "nanosecond", 0))
 
 
-def timestamp(time: Time) -> Timestamp:
+def timestamp(time: Time | None) -> Timestamp | None:
     """The time in the contract."""
+    if time is None:
+        return None
     seconds, nanos = divmod(nanoseconds(time), SECOND_NS)
     return Timestamp(seconds=seconds, nanos=nanos)
 
