@@ -4,25 +4,14 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from . import (
-    CallError,
-    CaughtUp,
-    Client,
-    Connected,
-    Disconnected,
-    Event,
-    Gap,
-    Quote,
-    Refused,
-    Tick,
-    TickerError,
-    contract,
-)
+from . import CallError, CaughtUp, Client, Quote, Tick, TickerError, contract
 from ._times import SECOND_NS, time_ns, utc
 
 
@@ -34,8 +23,8 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n")
 
 
-def main() -> int:
-    """Returns the exit code."""
+def main() -> None:
+    """Exits with 1 after a failure and with 2 after bad usage."""
     parser = Parser(prog="ticker-client", description=__doc__)
     parser.add_argument("--endpoints", default="127.0.0.1:50051", metavar="HOST:PORT,…")
     parser.add_argument("--symbols", default="RELIANCE,TCS", metavar="SYMBOL,…")
@@ -49,8 +38,6 @@ def main() -> int:
         parser.error(f"--symbols {options.symbols!r} has an empty symbol")
     if not 0 < options.seconds < float("inf"):
         parser.error(f"--seconds {options.seconds:g} is not a positive number")
-    if options.token_file and not options.tls_ca:
-        parser.error("--token-file needs --tls-ca: a token is never sent in plain text")
     # Reads the file again for every call, because tokens are renewed.
     token = options.token_file.read_text if options.token_file else None
     try:
@@ -61,111 +48,75 @@ def main() -> int:
         parser.error(str(error))
     try:
         with client:
-            show_past(client, symbols, options.json)
-            for event in client.watch(symbols, quotes=True, timeout=options.seconds):
-                show_json(event) if options.json else show_text(event)
+            rows = events(client, symbols, options.seconds)
+            for line in map(json.dumps, rows) if options.json else table(rows):
+                print(line, flush=True)
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python would flush once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (TickerError, OSError) as error:
-        complain(f"error: {error}")
-        return 1
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         pass
-    return 0
 
 
-def show_past(client: Client, symbols: list[str], as_json: bool) -> None:
-    """Prints the tape and the candles of its last five minutes."""
+def events(client: Client, symbols: list[str], seconds: float) -> Iterator[dict[str, Any]]:
+    """The tape, the candles of its last five minutes, and what a watch yields."""
     tape = client.tape()
-    if as_json:
-        show_object("tape", tape_id=tape.tape_id, time=rfc3339(tape.time_ns))
-    else:
-        show(f"tape {tape.tape_id} at {tape.time:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z")
-        show("SYMBOL      TIME                     OPEN       HIGH        LOW      CLOSE   VOLUME")
+    yield {"event": "tape", "tape_id": tape.tape_id, "time": rfc3339(tape.time_ns)}
     for symbol in symbols:
-        request = contract.ListCandlesRequest(
-            symbol=symbol,
-            interval=timedelta(minutes=1),
-            start_time=tape.time - timedelta(minutes=5),
-            end_time=tape.time,
-        )
-        try:
-            answer = client.call(contract.LIST_CANDLES, request)
-        except CallError as error:
-            complain(str(error))
-            continue
-        for candle in answer.candles:
-            show_candle(symbol, candle, as_json)
+        # The watch says why a symbol is refused.
+        with suppress(CallError):
+            yield from candles(client, symbol, tape.time)
+    for event in client.watch(symbols, quotes=True, timeout=seconds):
+        match event:
+            case Tick(quote=Quote(bid=bid, ask=ask)):
+                yield {
+                    "event": "tick",
+                    "symbol": event.symbol,
+                    "sequence": event.sequence,
+                    "ltp": event.ltp,
+                    "time": rfc3339(event.time_ns),
+                    "bid": bid or 0,
+                    "ask": ask or 0,
+                    "snapshot": event.snapshot,
+                }
+            case CaughtUp():
+                yield {"event": "caught_up", **asdict(event)}
+            case _:
+                yield {"event": type(event).__name__.lower(), **asdict(event)}
 
 
-def show_candle(symbol: str, candle: contract.Candle, as_json: bool) -> None:
-    """Prints a candle."""
-    prices = {
-        "open": candle.open_price,
-        "high": candle.high_price,
-        "low": candle.low_price,
-        "close": candle.close_price,
-    }
-    time = time_ns(candle.open_time)
-    if as_json:
-        volume = candle.volume
-        show_object("candle", symbol=symbol, open_time=rfc3339(time), **prices, volume=volume)
-    else:
-        columns = "".join(f"{price:>11}" for price in prices.values())
-        show(f"{symbol:<12}{utc(time):%Y-%m-%dT%H:%MZ} {columns}{candle.volume:>9}")
+def candles(client: Client, symbol: str, now: datetime) -> Iterator[dict[str, Any]]:
+    """All pages of the candles of five minutes."""
+    minute = timedelta(minutes=1)
+    request = contract.ListCandlesRequest(
+        symbol=symbol, interval=minute, start_time=now - 5 * minute, end_time=now
+    )
+    for page in client.pages(contract.LIST_CANDLES, request):
+        for candle in page.candles:
+            yield {
+                "event": "candle",
+                "symbol": symbol,
+                "open_time": rfc3339(time_ns(candle.open_time)),
+                "open": candle.open_price,
+                "high": candle.high_price,
+                "low": candle.low_price,
+                "close": candle.close_price,
+                "volume": candle.volume,
+            }
 
 
-def show_text(event: Event) -> None:
-    """Prints an event as a line."""
-    match event:
-        case Tick(symbol, sequence, ltp, quote=Quote(bid=bid, ask=ask)):
-            show(f"{symbol:<12}{sequence:>11}{ltp:>11}{bid or 0:>11}{ask or 0:>11}")
-        case Gap(symbol, first, last):
-            show(f"gap {symbol} {first} to {last}")
-        case CaughtUp(symbol, sequence):
-            show(f"caught up {symbol} {sequence}")
-        case Connected(endpoint):
-            show(f"connected to {endpoint}")
-        case Disconnected(endpoint, reason):
-            complain(f"disconnected from {endpoint}: {reason}")
-        case Refused(symbol, message):
-            complain(f"refused {symbol}: {message}")
-
-
-def show_json(event: Event) -> None:
-    """Prints an event as a JSON object."""
-    match event:
-        case Tick(symbol, sequence, ltp, snapshot=snapshot, quote=Quote(bid=bid, ask=ask)):
-            show_object(
-                "tick",
-                symbol=symbol,
-                sequence=sequence,
-                ltp=ltp,
-                time=rfc3339(event.time_ns),
-                bid=bid or 0,
-                ask=ask or 0,
-                snapshot=snapshot,
-            )
-        case CaughtUp():
-            show_object("caught_up", **asdict(event))
-        case _:
-            show_object(type(event).__name__.lower(), **asdict(event))
-
-
-def show_object(event: str, **fields: str | float | bool) -> None:
-    """Prints a JSON object."""
-    show(json.dumps({"event": event, **fields}, separators=(",", ":")))
-
-
-def show(line: str) -> None:
-    """Prints a line, which a reader of a pipe gets at once."""
-    print(line, flush=True)
-
-
-def complain(line: str) -> None:
-    """Prints a line on standard error."""
-    print(line, file=sys.stderr)
+def table(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Values in columns, and a line of names before the first event of each kind."""
+    seen = set()
+    for row in rows:
+        values = [value if isinstance(value, str) else json.dumps(value) for value in row.values()]
+        widths = [25 if name.endswith("time") else 11 for name in row]
+        lines = [values] if row["event"] in seen else [[*row], values]
+        seen.add(row["event"])
+        for line in lines:
+            yield " ".join(map(str.ljust, line, widths)).rstrip()
 
 
 def rfc3339(time_ns: int) -> str:
@@ -174,4 +125,4 @@ def rfc3339(time_ns: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
