@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"slices"
@@ -17,7 +18,7 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	log.SetPrefix("ticker-client: ")
+	log.SetPrefix("error: ")
 
 	c := client{last: map[string]uint64{}, named: map[string]bool{}}
 	endpoints := flag.String("endpoints", "127.0.0.1:50051", "`replicas` of one service, separated by commas")
@@ -26,10 +27,12 @@ func main() {
 	flag.BoolVar(&c.json, "json", false, "print one JSON object per event")
 	flag.StringVar(&c.ca, "tls-ca", "", "PEM `file` of the CA of the replicas: turns TLS on")
 	flag.StringVar(&c.token, "token-file", "", "`file` with a token, which is read again for every call")
-	help := flag.Bool("help", false, "list the options")
-	flag.Usage = func() { fmt.Fprintln(os.Stderr, "ticker-client --help lists the options") }
-	flag.Parse()
-	if *help {
+	// An error of the command line is one line, without the list of options.
+	flag.CommandLine.Init("ticker-client", flag.ContinueOnError)
+	flag.CommandLine.SetOutput(io.Discard)
+	usage := flag.CommandLine.Parse(os.Args[1:])
+	if errors.Is(usage, flag.ErrHelp) {
+		flag.CommandLine.SetOutput(os.Stdout)
 		flag.PrintDefaults()
 		return
 	}
@@ -39,6 +42,8 @@ func main() {
 	duration := time.Duration(*seconds * float64(time.Second))
 	conn, err := c.connect(c.endpoints...)
 	switch {
+	case usage != nil:
+		err = usage
 	case flag.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	case slices.Contains(slices.Concat(c.endpoints, c.symbols), ""):

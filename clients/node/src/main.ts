@@ -98,7 +98,7 @@ try {
   await new Watcher(endpoints, symbols, credentials, print).run(signal);
   exitCode = 0;
 } catch (error) {
-  console.error((error as Error).message.split("\n", 1)[0]);
+  console.error(`error: ${(error as Error).message.split("\n", 1)[0]}`);
 }
 // A connection that is still being attempted would keep the process alive.
 process.exit(exitCode);
