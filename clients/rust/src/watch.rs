@@ -63,6 +63,11 @@ impl Watch<'_> {
             match response.event {
                 Some(Event::SubscriptionResult(result)) => self.connected(endpoint, result)?,
                 Some(Event::Tick(tick)) => {
+                    let last = self.request.after_sequence.get(&tick.symbol);
+                    if last.is_some_and(|last| tick.sequence != last + 1) {
+                        let message = format!("{} jumped to {} without a gap", tick.symbol, tick.sequence);
+                        return Err(Status::unavailable(message));
+                    }
                     let quote = tick.quote.unwrap_or_default();
                     self.out.print(json!({
                         "event": "tick",
