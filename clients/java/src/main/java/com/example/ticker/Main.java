@@ -13,7 +13,6 @@ import java.io.File;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -45,7 +44,6 @@ public final class Main implements Callable<Integer> {
   private final Map<String, Long> lastSequences = new HashMap<>();
   private String tapeId = "";
 
-  private final Set<String> refused = new HashSet<>();
   private int failures; // Since the last tick.
 
   /** Exits with 0 at the end of the time, 1 after a failure, and 2 after a bad command line. */
@@ -226,8 +224,7 @@ public final class Main implements Callable<Integer> {
     tapeId = result.getTapeId();
     printer.print("connected", "endpoint", endpoint, "tape_id", tapeId);
     for (var status : result.getStatusesList()) {
-      if (status.getCode() != SymbolStatusCode.SYMBOL_STATUS_CODE_SUBSCRIBED
-          && refused.add(status.getSymbol())) {
+      if (status.getCode() != SymbolStatusCode.SYMBOL_STATUS_CODE_SUBSCRIBED) {
         printer.print("refused", "symbol", status.getSymbol(), "message", status.getMessage());
       }
     }
