@@ -40,6 +40,9 @@ var retryable = []codes.Code{
 	codes.Aborted, codes.Internal, codes.ResourceExhausted,
 	codes.Unauthenticated, // The token has expired: the file has another one, or will soon.
 }
+// A call about a symbol that is refused ends with one of these. Watch says why it is.
+var refusals = []codes.Code{codes.NotFound, codes.PermissionDenied, codes.InvalidArgument}
+
 
 var errForeign = errors.New("the replica plays another tape")
 
@@ -126,11 +129,11 @@ func (c *client) history(conn *grpc.ClientConn) error {
 		}
 		for more := true; more; more = request.PageToken != "" {
 			page, err := service.ListCandles(ctx, request)
-			if slices.Contains(retryable, status.Code(err)) {
-				return err
+			if slices.Contains(refusals, status.Code(err)) {
+				break
 			}
 			if err != nil {
-				break // The symbol is refused. Watch refuses it too, and says why.
+				return err
 			}
 			for _, candle := range page.Candles {
 				c.print("candle", "symbol", symbol, "open_time", candle.OpenTime.AsTime(), "open", candle.OpenPrice,

@@ -8,6 +8,9 @@ import { ListCandlesRequest, type TickerStreamServiceClient } from "./generated/
 import { formatTime, type Print, printer } from "./print.js";
 import { Watcher } from "./watch.js";
 
+/** A call about a symbol that is refused ends with one of these. The watch says why it is. */
+const REFUSALS = [status.NOT_FOUND, status.PERMISSION_DENIED, status.INVALID_ARGUMENT];
+
 /** Throws an error when the command line is wrong. */
 function parseOptions() {
   const { values } = parseArgs({
@@ -39,8 +42,7 @@ async function printHistory(client: TickerStreamServiceClient, symbols: string[]
   print({ event: "tape", tape_id: tapeId, time: formatTime(time!) });
   for (const symbol of symbols) {
     await printCandles(client, symbol, time!, print).catch((error: ServiceError) => {
-      // The watch says why a symbol is refused.
-      if (![status.NOT_FOUND, status.PERMISSION_DENIED, status.INVALID_ARGUMENT].includes(error.code)) throw error;
+      if (!REFUSALS.includes(error.code)) throw error;
     });
   }
 }

@@ -11,7 +11,7 @@ use http::uri::Authority;
 use prost_types::Timestamp;
 use serde_json::json;
 use tokio::time::timeout;
-use tonic::{Status, transport::Certificate};
+use tonic::{Code, Status, transport::Certificate};
 
 use crate::{
     output::{Printer, reason},
@@ -23,6 +23,9 @@ use crate::{
 mod v1 {
     include!("generated/ticker.v1.rs");
 }
+
+/// A call about a symbol that is refused ends with one of these. The watch says why it is.
+const REFUSALS: [Code; 3] = [Code::NotFound, Code::PermissionDenied, Code::InvalidArgument];
 
 /// Prints the candles of some symbols, and then every tick of them.
 #[derive(Parser)]
@@ -71,8 +74,9 @@ async fn run(arguments: Arguments) -> Result<(), Status> {
     let now = tape.time.unwrap_or_default();
     out.print(json!({ "event": "tape", "tape_id": tape.tape_id, "time": now.to_string() }))?;
     for symbol in &arguments.symbols {
-        if let Err(status) = candles(&replicas, symbol, now, &mut out).await {
-            eprintln!("no candles of {symbol}: {}", reason(&status));
+        match candles(&replicas, symbol, now, &mut out).await {
+            Err(status) if REFUSALS.contains(&status.code()) => {}
+            result => result?,
         }
     }
     // Dropping the future, when the time is over, cancels its stream.

@@ -5,14 +5,18 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
+from grpc import StatusCode
+
 from . import CallError, CaughtUp, Client, Quote, Tick, TickerError, contract
 from ._times import SECOND_NS, time_ns, utc
+
+# A call about a symbol that is refused ends with one of these. The watch says why it is.
+REFUSALS = {StatusCode.NOT_FOUND, StatusCode.PERMISSION_DENIED, StatusCode.INVALID_ARGUMENT}
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,9 +69,11 @@ def events(client: Client, symbols: list[str], seconds: float) -> Iterator[dict[
     tape = client.tape()
     yield {"event": "tape", "tape_id": tape.tape_id, "time": rfc3339(tape.time_ns)}
     for symbol in symbols:
-        # The watch says why a symbol is refused.
-        with suppress(CallError):
+        try:
             yield from candles(client, symbol, tape.time)
+        except CallError as error:
+            if error.code not in REFUSALS:
+                raise
     for event in client.watch(symbols, quotes=True, timeout=seconds):
         match event:
             case Tick(quote=Quote(bid=bid, ask=ask)):

@@ -29,7 +29,15 @@ import ticker.v1.Ticker.SymbolStatusCode;
 public final class Main implements Callable<Integer> {
   private static final Set<Code> RETRYABLE = Set.of(
       Code.UNAVAILABLE, Code.CANCELLED, Code.UNKNOWN, Code.DEADLINE_EXCEEDED, Code.ABORTED,
-      Code.INTERNAL, Code.RESOURCE_EXHAUSTED, Code.FAILED_PRECONDITION);
+      Code.INTERNAL, Code.RESOURCE_EXHAUSTED,
+      Code.FAILED_PRECONDITION); // Our own, of a foreign tape: another replica may have ours.
+
+  /** A call about a symbol that is refused ends with one of these. The watch says why it is. */
+  private static final Set<Code> REFUSALS =
+      Set.of(Code.NOT_FOUND, Code.PERMISSION_DENIED, Code.INVALID_ARGUMENT);
+
+  private static final DateTimeFormatter NANOSECONDS =
+      new DateTimeFormatterBuilder().appendInstant(9).toFormatter();
 
   @Option(names = "--symbols", split = ",", defaultValue = "RELIANCE,TCS")
   private List<String> symbols;
@@ -120,7 +128,9 @@ public final class Main implements Callable<Integer> {
           request.setPageToken(page.getNextPageToken());
         } while (!request.getPageToken().isEmpty());
       } catch (StatusException e) {
-        System.err.println("no candles of " + symbol + ": " + reason(e));
+        if (!REFUSALS.contains(e.getStatus().getCode())) {
+          throw e;
+        }
       }
     }
     channel.shutdownNow();
