@@ -75,13 +75,12 @@ func (c *client) print(event string, fields ...any) {
 	var header, row string
 	for field := range slices.Chunk(append([]any{"event", event}, fields...), 2) {
 		key, value := field[0], field[1]
-		encoded, _ := json.Marshal(value)
-		members = append(members, fmt.Sprintf("%q:%s", key, encoded))
-
 		width := 11
 		if at, ok := value.(time.Time); ok {
-			width, value = 25, at.Format("2006-01-02T15:04:05.000Z")
+			width, value = 30, at.Format("2006-01-02T15:04:05.000000000Z")
 		}
+		encoded, _ := json.Marshal(value)
+		members = append(members, fmt.Sprintf("%q:%s", key, encoded))
 		header += fmt.Sprintf("%-*v ", width, key)
 		row += fmt.Sprintf("%-*v ", width, value)
 	}

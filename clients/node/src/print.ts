@@ -13,7 +13,7 @@ export function printer(json: boolean): Print {
     const names = Object.keys(event);
     const row = (cells: unknown[]) =>
       cells
-        .map((cell, at) => String(cell).padEnd(names[at]!.endsWith("time") ? 25 : 11))
+        .map((cell, at) => String(cell).padEnd(names[at]!.endsWith("time") ? 30 : 11))
         .join(" ")
         .trimEnd();
     if (!seen.has(event.event)) console.log(row(names));

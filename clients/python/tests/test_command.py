@@ -31,13 +31,13 @@ def test_it_prints_candles_and_ticks(server):
     assert re.fullmatch(
         rf"event       tape_id     time\n"
         rf"tape        [0-9a-f]{{32}} {time}\n"
-        rf"event       symbol      open_time                 "
+        rf"event       symbol      open_time                      "
         rf"open        high        low         close       volume\n"
         rf"(candle      RELIANCE    {time}( +\d+\.\d+){{4}} +\d+\n){{5,6}}"
         rf"(candle      TCS         {time}( +\d+\.\d+){{4}} +\d+\n){{5,6}}"
         rf"event       endpoint    tape_id\n"
         rf"connected   {endpoint} [0-9a-f]{{32}}\n"
-        rf"event       symbol      sequence    ltp         time                      "
+        rf"event       symbol      sequence    ltp         time                           "
         rf"bid         ask         snapshot\n"
         rf"(tick        (RELIANCE|TCS     )    \d{{11}} \d+\.\d+ +{time}"
         rf"( \d+\.\d+ +){{2}}(true|false)\n){{12,}}",

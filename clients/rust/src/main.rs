@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tonic::{Code, Status, transport::Certificate};
 
 use crate::{
-    output::{Printer, reason},
+    output::{Printer, reason, time},
     replicas::{Client, Replicas},
     v1::{GetTapeRequest, ListCandlesRequest},
 };
@@ -72,7 +72,7 @@ async fn run(arguments: Arguments) -> Result<(), Status> {
     let mut out = Printer::new(arguments.json);
     let tape = replicas.call(GetTapeRequest {}, Client::get_tape).await?;
     let now = tape.time.unwrap_or_default();
-    out.print(json!({ "event": "tape", "tape_id": tape.tape_id, "time": now.to_string() }))?;
+    out.print(json!({ "event": "tape", "tape_id": tape.tape_id, "time": time(tape.time) }))?;
     for symbol in &arguments.symbols {
         match candles(&replicas, symbol, now, &mut out).await {
             Err(status) if REFUSALS.contains(&status.code()) => {}
@@ -99,7 +99,7 @@ async fn candles(replicas: &Replicas, symbol: &str, now: Timestamp, out: &mut Pr
             out.print(json!({
                 "event": "candle",
                 "symbol": symbol,
-                "open_time": candle.open_time.unwrap_or_default().to_string(),
+                "open_time": time(candle.open_time),
                 "open": candle.open_price,
                 "high": candle.high_price,
                 "low": candle.low_price,

@@ -7,6 +7,7 @@ use std::{
     iter,
 };
 
+use prost_types::Timestamp;
 use serde_json::Value;
 use tonic::Status;
 
@@ -30,7 +31,7 @@ impl Printer {
         let (mut header, mut row) = (String::new(), String::new());
         for (key, value) in event.as_object().into_iter().flatten() {
             // A blank ends each column, however long its value is.
-            let width = if key.ends_with("time") { 25 } else { 11 };
+            let width = if key.ends_with("time") { 30 } else { 11 };
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             header += &format!("{key:width$} ");
             row += &format!("{text:width$} ");
@@ -40,6 +41,13 @@ impl Printer {
         }
         writeln!(stdout, "{}", row.trim_end())
     }
+}
+
+/// RFC 3339 with nine digits after the second.
+pub fn time(at: Option<Timestamp>) -> String {
+    let Timestamp { seconds, nanos } = at.unwrap_or_default();
+    let whole = Timestamp { seconds, nanos: 0 }.to_string();
+    format!("{}.{nanos:09}Z", whole.trim_end_matches('Z'))
 }
 
 /// The code, the message, and what the transport knows beyond it.

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
 use crate::{
-    output::{Printer, reason},
+    output::{Printer, reason, time},
     replicas::{Client, Replicas},
     v1::{Delivery, Detail, SubscriptionResult, SymbolStatusCode, WatchRequest, watch_response::Event},
 };
@@ -74,7 +74,7 @@ impl Watch<'_> {
                         "symbol": tick.symbol,
                         "sequence": tick.sequence,
                         "ltp": tick.ltp,
-                        "time": tick.time.unwrap_or_default().to_string(),
+                        "time": time(tick.time),
                         "bid": quote.bid_nanos as f64 / 1e9,
                         "ask": quote.ask_nanos as f64 / 1e9,
                         "snapshot": tick.snapshot,

@@ -1,6 +1,7 @@
 """What each of the five clients does, one server at a time. `language` stands for each of them."""
 
 import os
+import re
 import signal
 import time
 
@@ -49,6 +50,7 @@ def test_text_is_for_people(language, server):
     assert any(row[:2] == ["connected", server.address] for row in rows)
     ticks = [row for row in rows if row[0] == "tick"]
     assert len(ticks) > 10 and all(row[1] == "RELIANCE" and len(row) == 8 for row in ticks), ran.stdout
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", row[4]) for row in ticks), ran.stdout
     assert rows.count("event symbol sequence ltp time bid ask snapshot".split()) == 1
     assert ran.stderr == ""
 

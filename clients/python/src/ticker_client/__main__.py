@@ -118,7 +118,7 @@ def table(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     seen = set()
     for row in rows:
         values = [value if isinstance(value, str) else json.dumps(value) for value in row.values()]
-        widths = [25 if name.endswith("time") else 11 for name in row]
+        widths = [30 if name.endswith("time") else 11 for name in row]
         lines = [values] if row["event"] in seen else [[*row], values]
         seen.add(row["event"])
         for line in lines:

@@ -12,6 +12,8 @@ import io.grpc.StatusException;
 import java.io.File;
 import java.io.IOException;
 import java.time.Instant;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeFormatterBuilder;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -137,7 +139,7 @@ public final class Main implements Callable<Integer> {
   }
 
   private static String time(Timestamp time) {
-    return Instant.ofEpochSecond(time.getSeconds(), time.getNanos()).toString();
+    return NANOSECONDS.format(Instant.ofEpochSecond(time.getSeconds(), time.getNanos()));
   }
 
   /**

@@ -25,7 +25,7 @@ final class Printer {
     StringBuilder titles = new StringBuilder();
     StringBuilder row = new StringBuilder();
     values.forEach((key, value) -> {
-      String column = key.endsWith("time") ? "%-25s " : "%-11s ";
+      String column = key.endsWith("time") ? "%-30s " : "%-11s ";
       titles.append(column.formatted(key));
       row.append(column.formatted(value));
     });
