@@ -38,11 +38,10 @@ const (
 var retryable = []codes.Code{
 	codes.Unavailable, codes.Canceled, codes.Unknown, codes.DeadlineExceeded,
 	codes.Aborted, codes.Internal, codes.ResourceExhausted,
-	codes.Unauthenticated, // The token has expired: the file has another one, or will soon.
 }
+
 // A call about a symbol that is refused ends with one of these. Watch says why it is.
 var refusals = []codes.Code{codes.NotFound, codes.PermissionDenied, codes.InvalidArgument}
-
 
 var errForeign = errors.New("the replica plays another tape")
 
@@ -60,6 +59,7 @@ type client struct {
 	tapeID string
 	last   map[string]uint64
 
+	ticked  bool            // Whether the stream has sent a tick.
 	backoff time.Duration   // Until the next round of the endpoints.
 	json    bool            // Whether events are printed as JSON.
 	named   map[string]bool // Events whose header was printed.
@@ -150,11 +150,14 @@ func (c *client) watch(ctx context.Context) error {
 	for c.backoff = minBackoff; ; c.backoff = min(2*c.backoff, maxBackoff) {
 		foreign := 0
 		for _, endpoint := range c.endpoints {
+			c.ticked = false
 			err := c.follow(ctx, endpoint)
+			// The token file has a fresh token by now, which the next stream sends.
+			expired := c.ticked && status.Code(err) == codes.Unauthenticated
 			switch {
 			case ctx.Err() != nil:
 				return nil
-			case !slices.Contains(retryable, status.Code(err)):
+			case !expired && !slices.Contains(retryable, status.Code(err)):
 				return err
 			case errors.Is(err, errForeign):
 				foreign++
@@ -220,7 +223,7 @@ func (c *client) handle(endpoint string, response *tickerv1.WatchResponse) error
 			return fmt.Errorf("%s went from %d to %d without a gap", tick.Symbol, last, tick.Sequence)
 		}
 		c.last[tick.Symbol] = tick.Sequence
-		c.backoff = minBackoff
+		c.ticked, c.backoff = true, minBackoff
 		bid, ask := float64(tick.Quote.GetBidNanos())/1e9, float64(tick.Quote.GetAskNanos())/1e9
 		c.print("tick", "symbol", tick.Symbol, "sequence", tick.Sequence, "ltp", tick.Ltp,
 			"time", tick.Time.AsTime(), "bid", bid, "ask", ask, "snapshot", tick.Snapshot)

@@ -33,9 +33,9 @@ class Clock:
 UNAVAILABLE = Broken(grpc.StatusCode.UNAVAILABLE)
 
 
-def resume_of(*endpoints, clock=None, timeout=None, metadata=tuple, **request):
+def resume_of(*endpoints, clock=None, timeout=None, **request):
     request = pb.WatchRequest(symbols=["A"], **request)
-    return Resume(endpoints, request, metadata, timeout, clock or Clock())
+    return Resume(endpoints, request, timeout, clock or Clock())
 
 
 def result(code=SUBSCRIBED, symbol="A", tape_id="t", message=""):
@@ -123,21 +123,16 @@ def test_a_draining_endpoint_is_left_for_the_next_one():
     assert resume.leaving is None
 
 
-def test_a_stream_whose_token_expires_is_opened_again_when_there_is_a_fresh_one():
-    clock, token, heartbeat = Clock(), "old", pb.WatchResponse(heartbeat=pb.Heartbeat())
-    resume = resume_of("one", "two", clock=clock, metadata=lambda: (("authorization", token),))
+def test_a_stream_whose_token_has_expired_is_resumed_once():
+    clock, expired = Clock(), Broken(grpc.StatusCode.UNAUTHENTICATED)
+    resume = resume_of("one", "two", clock=clock)
     resume.begin()
-    assert resume.metadata() == (("authorization", "old"),)
-    resume.receive(pb.WatchResponse(token_expiring=pb.TokenExpiring()))
-    assert resume.leaving is None
-    token = "new"
-    resume.receive(heartbeat)
-    assert resume.leaving is None, "it does not look at every message"
-    clock.now += 0.2
-    resume.receive(heartbeat)
-    assert resume.end() == Disconnected("one", "the token expires soon")
-    assert resume.begin() == (0, 0.0)
-    assert resume.metadata() == (("authorization", "new"),)
+    clock.now += 2
+    resume.receive(tick(1))
+    assert resume.end(expired) == Disconnected("one", "UNAUTHENTICATED: why")
+    assert resume.begin() == (1, 0.0)
+    with pytest.raises(CallError, match="two: UNAUTHENTICATED: why"):
+        resume.end(expired)
 
 
 def test_each_endpoint_is_tried_once_without_a_pause_then_the_backoff_grows():

@@ -2,12 +2,11 @@
 
 import os
 import subprocess
-import time
 
 import grpc
 import pytest
 
-from ticker_client import CallError, Client, Connected, Disconnected, Tick
+from ticker_client import CallError, Client, Connected, Disconnected
 
 
 @pytest.fixture
@@ -64,34 +63,20 @@ def test_without_a_token_it_ends(secured, watch):
     assert failure.value.code is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_fresh_token_is_used_before_the_old_one_expires(secured, ticker, watch):
-    servers, folder = secured
-    ticker("token", "--out", ".", "--sub", "me", "--ttl", "4s")
-    watching = watch(*servers, options=options_of(folder))
-    watching.wait_for_ticks(5)
-    ticker("token", "--out", ".", "--sub", "me")
-    time.sleep(4)
-    watching.wait_for_ticks(5)
-    watching.check_sequences()
-    assert Disconnected(servers[0].endpoint, "the token expires soon") in watching.events
-    assert {event.endpoint for event in watching.of(Connected)} == {servers[0].endpoint}
-
-
-def test_a_token_that_nobody_renews_is_used_to_its_end(secured, ticker):
+def test_a_watch_goes_on_with_a_fresh_token_until_nobody_renews_it(secured, ticker, watch):
     servers, folder = secured
     ticker("token", "--out", ".", "--sub", "me", "--ttl", "2s")
-    events = []
-
-    def watch():
-        with Client(servers[0].endpoint, **options_of(folder)) as client:
-            for event in client.watch("TCS"):
-                events.append(event)
-
-    with pytest.raises(CallError, match="UNAUTHENTICATED"):
-        watch()
+    watching = watch(*servers, options=options_of(folder))
+    watching.wait_for_ticks(5)
+    ticker("token", "--out", ".", "--sub", "me", "--ttl", "10s")
     # The server accepts a token for half a minute more.
-    assert sum(isinstance(event, Tick) for event in events) > 200
-    assert not any(isinstance(event, Disconnected) for event in events)
+    watching.wait_for(lambda _: len(watching.of(Connected)) == 2, 40)
+    watching.wait_for_ticks(5)
+    with pytest.raises(CallError, match="UNAUTHENTICATED"):
+        watching.wait_for(lambda _: False, 40)
+    watching.check_sequences()
+    assert len(watching.of(Connected)) == 2
+    assert all(left.reason.startswith("UNAUTHENTICATED") for left in watching.of(Disconnected))
 
 
 def test_another_ca_is_not_trusted(secured, ticker, watch):

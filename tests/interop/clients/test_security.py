@@ -56,6 +56,15 @@ def test_what_is_missing_is_said(language, secured, authority, tmp_path):
         assert ran.returncode == 1 and not ran.stdout and 1 <= len(said) <= 3, ran
 
 
+def test_a_token_that_nobody_renews_ends_the_program(language, secured, identity):
+    # By name, because Node.js warns of an address with TLS.
+    endpoint = f"localhost:{secured.address.rsplit(':', 1)[1]}"
+    ran = run(language, "--endpoints", endpoint, "--symbols", "TCS", "--seconds", "60", *flags(identity), seconds=40)
+    assert ran.returncode == 1 and "unauthenticated" in ran.stderr.lower() and len(ran.stderr.splitlines()) == 1, ran
+    rows = [line.split() for line in ran.stdout.splitlines()]
+    assert [row[0] for row in rows].count("disconnected") == 1 and [row[0] for row in rows].count("connected") == 1
+
+
 def test_a_fresh_token_takes_over_without_a_gap(language, watch, secured, issuer, identity):
     # The server announces at once that the token expires.
     watching = watch(language, [secured.address], SYMBOLS, 20, *flags(identity))

@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from ._resume import Metadata
 from .contract import WatchResponse
 
 # A JSON Web Token, or what returns one.
@@ -111,7 +110,7 @@ class ClientBase(ABC):
     async def _sleep(self, seconds: float) -> None:
         """Waits for a time, in seconds."""
 
-    def _metadata(self) -> Metadata:
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
         if self._token is None:
             return ()
         token = self._token if isinstance(self._token, str) else self._token()

@@ -114,7 +114,7 @@ def watch(
         tape_id=tape_id,
     )
     client._check_open()
-    return _events(client, Resume(client.endpoints, request, client._metadata, timeout))
+    return _events(client, Resume(client.endpoints, request, timeout))
 
 
 def replay(
@@ -147,7 +147,7 @@ def replay(
         speed=speed,
     )
     client._check_open()
-    return _events(client, Resume(client.endpoints, request, client._metadata))
+    return _events(client, Resume(client.endpoints, request))
 
 
 async def close(client: ClientBase) -> None:
@@ -179,7 +179,7 @@ async def _events(client: ClientBase, resume: Resume) -> Stream[Event]:
             stream = method(
                 resume.request(),
                 timeout=resume.remaining(),
-                metadata=resume.metadata(),
+                metadata=client._metadata(),
                 wait_for_ready=False,
             )
             reader = client._reader(stream)

@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
 
 import grpc
 
@@ -17,10 +16,6 @@ SILENCE = 15.0
 # A stream that lives for this long, in seconds, ends an outage. If any stream did, a server that
 # accepts streams and ends them at once would be asked without a pause.
 STABLE = 1.0
-# Time between two looks for a fresh token, in seconds.
-LOOK = 0.1
-
-Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 RETRYABLE = {
     grpc.StatusCode.UNAVAILABLE,
@@ -48,26 +43,20 @@ def backoff() -> Iterator[float]:
 class Resume:
     """The state of a watch, over all its streams.
 
-    For each stream, `begin` says where to open it and how long to wait before, `request`,
-    `metadata` and `remaining` with what. `receive` turns its messages into events, and `end` takes
-    note of its end. A stream is to be cancelled when `leaving` is set. Nothing more comes when
-    `over` is set.
+    For each stream, `begin` says where to open it and how long to wait before, `request` and
+    `remaining` with what. `receive` turns its messages into events, and `end` takes note of its
+    end. A stream is to be cancelled when `leaving` is set. Nothing more comes when `over` is set.
     """
 
     def __init__(
         self,
         endpoints: Sequence[str],
         request: pb.WatchRequest,
-        metadata: Callable[[], Metadata] = tuple,
         timeout: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._endpoints = endpoints
         self._request = request
-        self._current_metadata = metadata
-        self._sent_metadata: Metadata = ()
-        # When to look for a fresh token, since that of the stream expires soon.
-        self._look_at: float | None = None
         self._clock = clock
         self._deadline = None if timeout is None else clock() + timeout
         self._last = dict(request.after_sequence)
@@ -75,7 +64,6 @@ class Resume:
         # Endpoints whose last answer was that they play another tape.
         self._foreign: set[int] = set()
         self._endpoint = -1
-        self._stays = False
         self._begun = clock()
         # Attempts since a stream was stable, which `backoff` paces when every endpoint was tried.
         self._attempts = 0
@@ -85,10 +73,7 @@ class Resume:
 
     def begin(self) -> tuple[int, float]:
         """The endpoint of the next attempt, and the pause before it in seconds."""
-        if not self._stays:
-            self._endpoint = (self._endpoint + 1) % len(self._endpoints)
-        self._stays = False
-        self._look_at = None
+        self._endpoint = (self._endpoint + 1) % len(self._endpoints)
         self.leaving = None
         self._attempts += 1
         pause = next(self._backoff) if self._attempts > len(self._endpoints) else 0.0
@@ -102,11 +87,6 @@ class Resume:
         self._request.after_sequence.update(self._last)
         return self._request
 
-    def metadata(self) -> Metadata:
-        """The metadata of the next stream, with the token of now."""
-        self._sent_metadata = self._current_metadata()
-        return self._sent_metadata
-
     def remaining(self) -> float | None:
         """Time until the end of the watch in seconds, if it has one."""
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())
@@ -118,17 +98,9 @@ class Resume:
             ForeignTapeError: Every endpoint plays another tape.
         """
         event = message.WhichOneof("event")
-        now = self._clock()
-        if event == "token_expiring":
-            self._look_at = now
-        # With the same token the next stream would be warned at once, before its first tick.
-        if self._look_at is not None and now >= self._look_at:
-            self._look_at = now + LOOK
-            if self._current_metadata() != self._sent_metadata:
-                self.leaving, self._stays = "the token expires soon", True
         if event == "subscription_result":
             return self._on_result(message.subscription_result)
-        if self._attempts and now - self._begun >= STABLE:
+        if self._attempts and self._clock() - self._begun >= STABLE:
             self._attempts = 0
             self._backoff = backoff()
         match event:
@@ -165,7 +137,9 @@ class Resume:
         if self._deadline is not None and self._deadline - self._clock() < 0.1:
             self.over = True
             return None
-        if code not in RETRYABLE:
+        # The token has expired. The next stream has the one that there is by now.
+        is_expired = code is grpc.StatusCode.UNAUTHENTICATED and self._attempts == 0
+        if code not in RETRYABLE and not is_expired:
             raise CallError(endpoint, code, details) from error
         return Disconnected(endpoint, f"{code.name}: {details}")
 

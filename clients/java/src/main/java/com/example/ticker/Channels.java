@@ -63,13 +63,9 @@ final class Channels {
   TickerStreamServiceBlockingV2Stub stub(ManagedChannel channel) throws IOException {
     Metadata headers = new Metadata();
     if (tokenFile != null) {
-      headers.put(AUTHORIZATION, "Bearer " + token());
+      headers.put(AUTHORIZATION, "Bearer " + Files.readString(tokenFile.toPath()).strip());
     }
     return TickerStreamServiceGrpc.newBlockingV2Stub(channel)
         .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers));
-  }
-
-  String token() throws IOException {
-    return tokenFile == null ? "" : Files.readString(tokenFile.toPath()).strip();
   }
 }

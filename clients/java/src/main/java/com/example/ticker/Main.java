@@ -156,9 +156,11 @@ public final class Main implements Callable<Integer> {
       } catch (StatusException e) {
         Code code = e.getStatus().getCode();
         foreignTapes = code == Code.FAILED_PRECONDITION ? foreignTapes + 1 : 0;
+        // The token file has a fresh token by now, which the next stream sends.
+        boolean expired = code == Code.UNAUTHENTICATED && failures == 0;
         if (end.isExpired()) {
           return;
-        } else if (foreignTapes == endpoints || !RETRYABLE.contains(code)) {
+        } else if (foreignTapes == endpoints || !(expired || RETRYABLE.contains(code))) {
           throw e;
         }
         printer.print("disconnected", "endpoint", endpoint, "reason", reason(e));
@@ -184,8 +186,6 @@ public final class Main implements Callable<Integer> {
         .putAllAfterSequence(lastSequences)
         .setTapeId(tapeId);
     int patience = 3; // Seconds, for the connection and the first message.
-    String token = channels.token();
-    boolean tokenExpires = false;
     try {
       var stream = channels.stub(channel).withDeadline(end).watch(request.build());
       while (true) {
@@ -195,11 +195,6 @@ public final class Main implements Callable<Integer> {
         }
         accept(endpoint, message);
         patience = 15; // The server sends a heartbeat every 5 s.
-        tokenExpires |= message.hasTokenExpiring();
-        // With the token of this stream, the next one would be told at once that it expires.
-        if (tokenExpires && !channels.token().equals(token)) {
-          throw unavailable("there is a fresh token");
-        }
       }
     } catch (TimeoutException e) {
       throw unavailable("no message for " + patience + " s");
@@ -224,7 +219,7 @@ public final class Main implements Callable<Integer> {
             "caught_up", "symbol", caughtUp.getSymbol(), "sequence", caughtUp.getSequence());
       }
       case DRAINING -> throw unavailable("the replica is about to stop");
-      default -> {} // A heartbeat.
+      default -> {} // A heartbeat, or that the token expires soon.
     }
   }
 
