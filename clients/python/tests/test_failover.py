@@ -89,14 +89,15 @@ def test_all_servers_are_away_for_a_while(serve, watch):
     watching.check_sequences()
 
 
-def test_a_frozen_server_is_left_by_keepalive(serve, watch):
+def test_a_frozen_server_is_left_by_keepalive(serve, watch, monkeypatch):
+    # Otherwise both notice it at the same time.
+    for module in (_resume, _sync, _aio):
+        monkeypatch.setattr(module, "SILENCE", 60)
     servers = [serve(), serve()]
     watching = watch(*servers)
     watching.wait_for_ticks(5)
     servers[0].send(signal.SIGSTOP)
-    began = time.monotonic()
     watching.wait_for(lambda events: isinstance(events[-1], Disconnected), 20)
-    assert time.monotonic() - began < 16
     assert "ping timeout" in watching.events[-1].reason
     watching.wait_for_ticks(20)
     servers[0].send(signal.SIGCONT)
