@@ -35,12 +35,14 @@ use thiserror::Error;
 use crate::tick::{Sequence, Symbol, Tick, Time};
 
 mod book;
+mod hours;
 mod instrument;
 mod recorded;
 mod simulated;
 mod universe;
 
 pub use book::TopOfBook;
+pub use hours::{Hours, HoursError, Session, TZDB_VERSION};
 pub use instrument::{Instrument, Lease};
 pub use recorded::{Compression, Extent, LoadProgress, Place, Recorded, RecordedError, RecordedSeries};
 pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
