@@ -22,6 +22,8 @@ fn instrument() -> Option<Instrument> {
         annual_volatility: 0.25,
         tick_interval: Duration::from_millis(100),
         day_start: Duration::ZERO,
+        hours: None,
+        closes: false,
         lease: Lease::default(),
     })
 }

@@ -51,6 +51,9 @@ pub struct ServeArgs {
     /// Invent an instrument for any well-formed symbol that is not listed
     #[arg(long, env = "TICKER_ANY_SYMBOL", value_parser = BoolishValueParser::new())]
     pub any_symbol: bool,
+    /// Close each market outside of its hours, as the file of instruments has them; without, all trade around the clock
+    #[arg(long, env = "TICKER_SESSIONS", value_parser = BoolishValueParser::new())]
+    pub sessions: bool,
     /// A recorded tape instead of a simulated one.
     #[command(flatten)]
     pub recording: RecordingArgs,
@@ -197,7 +200,8 @@ impl ServeArgs {
     /// A flag that has no meaning for a recording and is not at its default. Flags at their defaults are accepted,
     /// because a manifest may list them all.
     fn of_no_tape(&self) -> Option<&'static str> {
-        let flags = [("--seed", self.seed != SEED), ("--any-symbol", self.any_symbol)];
+        let flags =
+            [("--seed", self.seed != SEED), ("--any-symbol", self.any_symbol), ("--sessions", self.sessions)];
         flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }
 
@@ -227,6 +231,7 @@ impl ServeArgs {
             Some(playback) => (playback.tape.clone(), playback.clock()),
             None => {
                 let universe = listed.map_or_else(Universe::builtin, Ok)?;
+                let universe = if self.sessions { universe.with_sessions() } else { universe };
                 let universe = if self.any_symbol {
                     universe.with_any_symbol(self.max_invented_symbols)
                 } else {

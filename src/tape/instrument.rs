@@ -2,6 +2,7 @@
 
 use std::{any::Any, fmt, num::NonZeroU64, time::Duration};
 
+use super::Hours;
 use crate::tick::{Price, Symbol};
 
 /// Reference data of one instrument.
@@ -25,8 +26,12 @@ pub struct Instrument {
     pub annual_volatility: f64,
     /// One tick takes place in each such interval; zero for a recorded instrument.
     pub tick_interval: Duration,
-    /// When its day begins, after 00:00 UTC.
+    /// When its day begins, after 00:00 UTC. An instrument that closes has the days of its sessions instead.
     pub day_start: Duration,
+    /// The hours of its market, which shape the day of a simulated tape. `None` when its market never closes.
+    pub hours: Option<Hours>,
+    /// Whether it trades only within its hours.
+    pub closes: bool,
     /// Frees the place of an invented instrument when it is dropped.
     pub lease: Lease,
 }
@@ -79,6 +84,8 @@ impl Instrument {
             annual_volatility: 0.1,
             tick_interval,
             day_start: Duration::ZERO,
+            hours: None,
+            closes: false,
             lease: Lease::default(),
         }
     }

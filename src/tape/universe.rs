@@ -96,6 +96,16 @@ impl Universe {
         Self { invented: Some(Invented::new(most)), ..self }
     }
 
+    /// The same instruments, of which those with hours trade only within their hours.
+    #[must_use]
+    pub fn with_sessions(self) -> Self {
+        let closing = self.listed.iter().map(|instrument| match &instrument.hours {
+            Some(_) => Arc::new(Instrument { closes: true, ..instrument.as_ref().clone() }),
+            None => instrument.clone(),
+        });
+        Self { listed: closing.collect(), ..self }
+    }
+
     /// The instruments that are listed, sorted by symbol.
     pub fn listed(&self) -> &Arc<[Arc<Instrument>]> {
         &self.listed
@@ -133,6 +143,8 @@ impl Universe {
                 annual_volatility,
                 tick_interval,
                 day_start,
+                hours,
+                closes,
                 lease: _,
             } = instrument.as_ref();
             for text in [symbol.as_str(), name, kind, currency] {
@@ -147,6 +159,10 @@ impl Universe {
             // Left out when it is zero: tapes that existed before this field keep their identity.
             if !day_start.is_zero() {
                 digest.update(day_start.as_nanos().to_le_bytes());
+            }
+            if let Some(hours) = hours {
+                digest.update(if *closes { b"session\0" } else { b"hours\0\0\0" });
+                hours.digest_into(digest);
             }
         }
     }
@@ -211,6 +227,31 @@ mod tests {
     }
 
     #[test]
+    fn with_sessions_the_instruments_with_hours_close() {
+        let text = format!("{TWO}hours = '09:15-15:30 Asia/Kolkata Mon-Fri'");
+        let universe = Universe::parse(&text, "test").unwrap();
+        let closing = |universe: &Universe| -> Vec<bool> {
+            universe.listed().iter().map(|instrument| instrument.closes).collect()
+        };
+        assert_eq!(closing(&universe), [false, false]);
+        let universe = universe.with_any_symbol(1).with_sessions();
+        assert_eq!(closing(&universe), [true, false]);
+        assert!(!universe.instrument(&symbol("C")).unwrap().closes);
+        assert_eq!(
+            Universe::parse(&text.replace("hours", "session"), "test").unwrap().listed(),
+            universe.listed()
+        );
+    }
+
+    #[test]
+    fn every_builtin_instrument_but_a_cryptocurrency_has_hours() {
+        for instrument in Universe::builtin().unwrap().listed().iter() {
+            assert_eq!(instrument.hours.is_none(), instrument.kind == "crypto", "{}", instrument.symbol);
+            assert!(!instrument.closes, "{}", instrument.symbol);
+        }
+    }
+
+    #[test]
     fn a_symbol_that_is_there_twice_is_told_with_both_lines() {
         let text = format!("{TWO}[[instrument]]\nsymbol = 'B'\nreference_price = 3");
         assert_eq!(
@@ -259,6 +300,9 @@ mod tests {
             format!("{TWO}tick_interval = '1s'"),
             format!("{TWO}day_start = '03:45'"),
             format!("{TWO}day_start = '03:46'"),
+            format!("{TWO}hours = '09:15-15:30 Asia/Kolkata Mon-Fri'"),
+            format!("{TWO}hours = '09:15-15:30 Asia/Kolkata Mon-Sat'"),
+            format!("{TWO}session = '09:15-15:30 Asia/Kolkata Mon-Fri'"),
             format!("{TWO}name = 'x'\nkind = 'yz'"),
             format!("{TWO}name = 'xy'\nkind = 'z'"),
         ];

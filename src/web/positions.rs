@@ -180,6 +180,8 @@ mod tests {
             annual_volatility: 0.0,
             tick_interval: Duration::ZERO,
             day_start: Duration::ZERO,
+            hours: None,
+            closes: false,
             lease: Lease::default(),
         }
     }

@@ -46,6 +46,8 @@ fn instruments() -> impl Strategy<Value = Instrument> {
             annual_volatility,
             tick_interval: Duration::from_nanos(interval),
             day_start: Duration::ZERO,
+            hours: None,
+            closes: false,
             lease: Lease::default(),
         },
     )

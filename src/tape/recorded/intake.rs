@@ -164,6 +164,8 @@ fn instrument(
         annual_volatility: 0.0,
         tick_interval: Duration::ZERO,
         day_start,
+        hours: None,
+        closes: false,
         lease: Lease::default(),
     }
 }

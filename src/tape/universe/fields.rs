@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use crate::{
     decimal, duration,
-    tape::{Instrument, Lease},
+    tape::{Hours, HoursError, Instrument, Lease},
     tick::{Price, Symbol, SymbolError},
 };
 
@@ -24,10 +24,12 @@ pub(super) struct Fields {
     annual_volatility: Option<f64>,
     tick_interval: Option<Duration>,
     day_start: Option<Duration>,
+    hours: Option<Hours>,
+    session: Option<Hours>,
 }
 
 const KEYS: &str = "symbol, reference_price, name, kind, currency, price_increment, quantity_increment, \
-                    annual_volatility, tick_interval and day_start";
+                    annual_volatility, tick_interval, day_start, hours and session";
 
 const DEFAULT_KIND: &str = "equity";
 const DEFAULT_PRICE_INCREMENT: Price = Price::from_nanos(10_000_000).unwrap();
@@ -58,6 +60,8 @@ impl Fields {
             "annual_volatility" => self.annual_volatility = Some(volatility(value)?),
             "tick_interval" => self.tick_interval = Some(interval(value)?),
             "day_start" => self.day_start = Some(time_of_day(value)?),
+            "hours" => self.hours = Some(hours(value)?),
+            "session" => self.session = Some(hours(value)?),
             _ => return Err(format!("unknown key; the keys of an instrument are {KEYS}")),
         }
         Ok(())
@@ -77,6 +81,15 @@ impl Fields {
                 format!("must be at least the price_increment, {price_increment}, got {reference_price}");
             return Err(("reference_price", problem));
         }
+        if self.hours.is_some() && self.session.is_some() {
+            return Err(("hours", "session says the hours already; leave one of them out".to_owned()));
+        }
+        if self.day_start.is_some() && self.session.is_some() {
+            return Err((
+                "day_start",
+                "the day begins when the session opens; leave day_start out".to_owned(),
+            ));
+        }
         Ok(Instrument {
             lease: Lease::default(),
             symbol,
@@ -89,6 +102,8 @@ impl Fields {
             annual_volatility: self.annual_volatility.unwrap_or(DEFAULT_VOLATILITY),
             tick_interval: self.tick_interval.unwrap_or(DEFAULT_INTERVAL),
             day_start: self.day_start.unwrap_or_default(),
+            closes: self.session.is_some(),
+            hours: self.session.or(self.hours),
         })
     }
 }
@@ -152,6 +167,10 @@ fn time_of_day(value: &DeValue) -> Result<Duration, String> {
     time.ok_or_else(|| format!("must be a time of day in UTC, below 24:00, such as \"03:45\", got {got}"))
 }
 
+fn hours(value: &DeValue) -> Result<Hours, String> {
+    text(value)?.parse().map_err(|error: HoursError| error.to_string())
+}
+
 fn text<'a>(value: &'a DeValue) -> Result<&'a str, String> {
     value.as_str().ok_or_else(|| format!("must be a string, got {}", shown(value)))
 }
@@ -205,6 +224,7 @@ mod tests {
         assert_eq!(instrument.annual_volatility, 0.25);
         assert_eq!(instrument.tick_interval, Duration::from_millis(100));
         assert_eq!(instrument.day_start, Duration::ZERO);
+        assert_eq!((instrument.hours, instrument.closes), (None, false));
     }
 
     #[test]
@@ -213,6 +233,32 @@ mod tests {
         assert_eq!(start("'03:45'"), 13_500);
         assert_eq!((start("'3:45'"), start("'00:00'")), (13_500, 0));
         assert_eq!(start("'23:59:59'"), 86_399);
+    }
+
+    #[test]
+    fn hours_shape_the_day_and_a_session_closes_as_well() {
+        let text = "09:15-15:30 Asia/Kolkata Mon-Fri";
+        for (key, closes) in [("hours", false), ("session", true)] {
+            let instrument = instrument(&[(key, &format!("'{text}'"))]);
+            assert_eq!(instrument.hours.unwrap().to_string(), text);
+            assert_eq!(instrument.closes, closes, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_session_says_the_hours_and_when_the_day_begins() {
+        let refusal = |pairs: &[(&str, &str)]| {
+            let mut fields = Fields::default();
+            for (key, value) in [("symbol", "'A'"), ("reference_price", "100")].iter().chain(pairs) {
+                fields.set(key, DeValue::parse(value).unwrap().get_ref()).unwrap();
+            }
+            fields.instrument().unwrap_err()
+        };
+        let session = ("session", "'09:15-15:30 Asia/Kolkata Mon-Fri'");
+        let (key, problem) = refusal(&[session, ("hours", session.1)]);
+        assert_eq!((key, problem.contains("leave one of them out")), ("hours", true));
+        let (key, problem) = refusal(&[session, ("day_start", "'03:45'")]);
+        assert_eq!((key, problem.contains("leave day_start out")), ("day_start", true));
     }
 
     #[test]
@@ -257,6 +303,9 @@ mod tests {
             ("day_start", "''", "must be a time of day"),
             ("day_start", "03:45:00", "got datetime"),
             ("day_start", "345", "got integer 345"),
+            ("hours", "1", "must be a string, got integer 1"),
+            ("hours", "'09:15-15:30'", "such as \"09:15-15:30 Asia/Kolkata Mon-Fri\", got"),
+            ("session", "'09:15-15:30 IST Mon-Fri'", "such as Asia/Kolkata or America/New_York, got \"IST\""),
             ("ltp", "1", "unknown key; the keys of an instrument are symbol,"),
         ] {
             let told = fault(key, value);

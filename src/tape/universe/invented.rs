@@ -141,6 +141,8 @@ fn invent(symbol: &Symbol, lease: Lease) -> Arc<Instrument> {
         annual_volatility: f64::from(draw(15, 61)) / 100.0,
         tick_interval: Duration::from_millis(100),
         day_start: Duration::ZERO,
+        hours: None,
+        closes: false,
         lease,
     })
 }

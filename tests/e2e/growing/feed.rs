@@ -188,6 +188,8 @@ fn instrument(symbol: Symbol) -> Instrument {
         annual_volatility: 0.0,
         tick_interval: Duration::ZERO,
         day_start: Duration::ZERO,
+        hours: None,
+        closes: false,
         lease: Lease::default(),
     }
 }
