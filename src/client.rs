@@ -74,7 +74,7 @@ pub use self::{
     event::{Event, LiveTick, RefusedSymbol},
     health::Health,
     history::{Candle, RangeDigest, TickRange},
-    instrument::InstrumentInfo,
+    instrument::{InstrumentInfo, InstrumentStatus},
     network::{Connection, Network, Task, Tcp},
     options::{Delivery, Detail, ReplayOptions, SubscribeOptions},
     pages::Pages,

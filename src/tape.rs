@@ -39,13 +39,15 @@ mod hours;
 mod instrument;
 mod recorded;
 mod simulated;
+mod trading_days;
 mod universe;
 
 pub use book::TopOfBook;
-pub use hours::{Hours, HoursError, Session, TZDB_VERSION};
-pub use instrument::{Instrument, Lease};
+pub use hours::{Hours, HoursError, TZDB_VERSION, TradingDay};
+pub use instrument::{Instrument, InstrumentStatus, Lease};
 pub use recorded::{Compression, Extent, LoadProgress, Place, Recorded, RecordedError, RecordedSeries};
 pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
+pub use trading_days::TradingDays;
 pub use universe::{Universe, UniverseError, nearest};
 
 /// Ticks of many instruments.

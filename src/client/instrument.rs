@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, time::Duration};
 use super::convert::{self, Malformed};
 use crate::{
     contract::v1,
-    tick::{Price, Symbol},
+    tick::{Price, Symbol, Time},
 };
 
 /// What a server says about an instrument.
@@ -32,6 +32,46 @@ pub struct InstrumentInfo {
     pub tick_interval: Option<Duration>,
     /// When its trading day begins, after 00:00 UTC.
     pub day_start: Duration,
+    /// The hours of its market, for example `09:15-15:30 Asia/Kolkata Mon-Fri`; empty when it never closes.
+    pub hours: String,
+    /// Whether it trades only within its hours. Its trading days then begin when its market opens, and `day_start` is zero.
+    pub closes: bool,
+    /// Whether it traded when the server answered. `None` when that is not known.
+    pub status: Option<InstrumentStatus>,
+    /// When its status changes next. `None` when it never does, or when that is not known.
+    pub next_status_change: Option<Time>,
+}
+
+/// Whether an instrument trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InstrumentStatus {
+    /// It trades.
+    Open,
+    /// Its market is closed.
+    Closed,
+    /// Its market is open, and its trading is interrupted.
+    Halted,
+}
+
+impl InstrumentStatus {
+    /// Its name: `open`, `closed` or `halted`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Halted => "halted",
+        }
+    }
+
+    pub(super) fn of(status: v1::InstrumentStatus) -> Option<Self> {
+        match status {
+            v1::InstrumentStatus::Unspecified => None,
+            v1::InstrumentStatus::Open => Some(Self::Open),
+            v1::InstrumentStatus::Closed => Some(Self::Closed),
+            v1::InstrumentStatus::Halted => Some(Self::Halted),
+        }
+    }
 }
 
 impl InstrumentInfo {
@@ -52,6 +92,14 @@ impl InstrumentInfo {
             annual_volatility: instrument.annual_volatility,
             tick_interval: instrument.tick_interval.as_ref().map(convert::duration).transpose()?,
             day_start: instrument.day_start.as_ref().map_or(Ok(Duration::ZERO), convert::duration)?,
+            hours: instrument.hours.clone(),
+            closes: instrument.closes,
+            status: InstrumentStatus::of(instrument.status()),
+            next_status_change: instrument
+                .next_status_time
+                .as_ref()
+                .map(|time| convert::time(Some(time)))
+                .transpose()?,
         })
     }
 }

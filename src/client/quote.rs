@@ -1,6 +1,9 @@
 //! The state of a market after a trade.
 
-use super::convert::{self, Malformed};
+use super::{
+    convert::{self, Malformed},
+    instrument::InstrumentStatus,
+};
 use crate::{
     contract::v1,
     tick::{Price, Time},
@@ -29,6 +32,8 @@ pub struct Quote {
     pub previous_close: Option<Price>,
     /// The last traded price against the previous close, in percent: 1.5 is 1.5 % up.
     pub change_percent: Option<f64>,
+    /// Whether the instrument trades: at the time of the trade, or now in a snapshot. `None` when that is not known.
+    pub status: Option<InstrumentStatus>,
 }
 
 /// A price of an order book and how much is offered or bid for at that price.
@@ -55,6 +60,7 @@ impl Quote {
             volume: quote.volume,
             previous_close: known(quote.previous_close_nanos)?,
             change_percent: quote.change_percent,
+            status: InstrumentStatus::of(quote.status()),
         })
     }
 }
@@ -76,6 +82,7 @@ mod tests {
             volume: 1_000,
             previous_close_nanos: 98_500_000_000,
             change_percent: Some(1.5),
+            status: v1::InstrumentStatus::Halted.into(),
         }
     }
 
@@ -92,6 +99,7 @@ mod tests {
             volume: 1_000,
             previous_close: Some(price(98_500_000_000)),
             change_percent: Some(1.5),
+            status: Some(InstrumentStatus::Halted),
         };
         assert_eq!(Quote::of(&quote()), Ok(expected));
     }
@@ -103,10 +111,12 @@ mod tests {
             ask_nanos: 0,
             previous_close_nanos: 0,
             change_percent: None,
+            status: 0,
             ..quote()
         };
         let unknown = Quote::of(&unknown).unwrap();
         assert_eq!((unknown.bid, unknown.ask, unknown.previous_close), (None, None, None));
+        assert_eq!(unknown.status, None);
         for broken in [
             v1::Quote { bid_nanos: -1, ..quote() },
             v1::Quote { low_nanos: 0, ..quote() },

@@ -17,8 +17,8 @@ use super::{
     rows::io_error,
 };
 use crate::{
-    client::{Client, InstrumentInfo},
-    duration,
+    client::{Client, InstrumentInfo, InstrumentStatus},
+    duration, timestamp,
 };
 
 /// The flags of `ticker list`.
@@ -48,6 +48,13 @@ struct InstrumentRow {
     quantity_increment: f64,
     annual_volatility: f64,
     tick_interval: String,
+    /// Empty when the market never closes.
+    hours: String,
+    closes: bool,
+    /// Empty when it is not known.
+    status: &'static str,
+    /// Empty when it is not known, or never.
+    next_status_change: String,
     name: String,
 }
 
@@ -60,16 +67,17 @@ struct Column {
     left_out: usize,
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column { heading: "SYMBOL", is_number: false, left_out: 0 },
-    Column { heading: "KIND", is_number: false, left_out: 6 },
-    Column { heading: "CURRENCY", is_number: false, left_out: 5 },
-    Column { heading: "REFERENCE", is_number: true, left_out: 8 },
+    Column { heading: "KIND", is_number: false, left_out: 7 },
+    Column { heading: "CURRENCY", is_number: false, left_out: 6 },
+    Column { heading: "REFERENCE", is_number: true, left_out: 9 },
     Column { heading: "INCREMENT", is_number: true, left_out: 3 },
     Column { heading: "QUANTITY", is_number: true, left_out: 1 },
     Column { heading: "VOLATILITY", is_number: true, left_out: 2 },
     Column { heading: "INTERVAL", is_number: true, left_out: 4 },
-    Column { heading: "NAME", is_number: false, left_out: 7 },
+    Column { heading: "STATUS", is_number: false, left_out: 5 },
+    Column { heading: "NAME", is_number: false, left_out: 8 },
 ];
 
 /// Between two columns.
@@ -184,6 +192,10 @@ impl InstrumentRow {
             quantity_increment: instrument.quantity_increment_nanos.get() as f64 / 1e9,
             annual_volatility: instrument.annual_volatility,
             tick_interval: instrument.tick_interval.map(duration::show).unwrap_or_default(),
+            hours: text(instrument.hours),
+            closes: instrument.closes,
+            status: instrument.status.map_or("", InstrumentStatus::as_str),
+            next_status_change: instrument.next_status_change.map(timestamp::show).unwrap_or_default(),
             name: text(instrument.name),
         }
     }
@@ -204,6 +216,7 @@ impl InstrumentRow {
             self.quantity_increment.to_string(),
             volatility.unwrap_or_default(),
             self.tick_interval.clone(),
+            self.status.to_owned(),
             self.name.clone(),
         ]
     }
@@ -224,6 +237,7 @@ mod tests {
             quantity_increment_nanos: NonZeroU64::new(prices.2).unwrap(),
             annual_volatility: 0.24,
             tick_interval: Some(interval),
+            status: Some(InstrumentStatus::Open),
             currency: "INR".to_owned(),
             kind: "equity".to_owned(),
             ..recorded(symbol)
@@ -243,6 +257,10 @@ mod tests {
             currency: String::new(),
             kind: String::new(),
             day_start: Duration::ZERO,
+            hours: String::new(),
+            closes: false,
+            status: None,
+            next_status_change: None,
         }
     }
 
@@ -269,9 +287,9 @@ mod tests {
         write_table(&two(), usize::MAX, &mut text).unwrap();
         assert_eq!(
             String::from_utf8(text).unwrap(),
-            "SYMBOL   KIND    CURRENCY  REFERENCE  INCREMENT  QUANTITY  VOLATILITY  INTERVAL  NAME\n\
-             M&M      equity  INR         3690.40       0.05         1      24.0 %     250ms  Mahindra & Mahindra\n\
-             EUR-INR  equity  INR        102.6925     0.0025    0.0001      24.0 %        1s  Euro, in rupees\n"
+            "SYMBOL   KIND    CURRENCY  REFERENCE  INCREMENT  QUANTITY  VOLATILITY  INTERVAL  STATUS  NAME\n\
+             M&M      equity  INR         3690.40       0.05         1      24.0 %     250ms  open    Mahindra & Mahindra\n\
+             EUR-INR  equity  INR        102.6925     0.0025    0.0001      24.0 %        1s  open    Euro, in rupees\n"
         );
     }
 
@@ -286,9 +304,9 @@ mod tests {
         };
         assert_eq!(
             table(80),
-            "SYMBOL   KIND    CURRENCY  REFERENCE  INCREMENT  INTERVAL  NAME\n\
-             M&M      equity  INR         3690.40       0.05     250ms  Mahindra & Mahindra\n\
-             EUR-INR  equity  INR        102.6925     0.0025        1s  Euro, in Indian rupe…\n"
+            "SYMBOL   KIND    CURRENCY  REFERENCE  INTERVAL  STATUS  NAME\n\
+             M&M      equity  INR         3690.40     250ms  open    Mahindra & Mahindra\n\
+             EUR-INR  equity  INR        102.6925        1s  open    Euro, in Indian rupees,…\n"
         );
         for width in 0..120 {
             let table = table(width);
@@ -310,7 +328,8 @@ mod tests {
     #[test]
     fn what_is_not_known_of_a_recorded_instrument_is_left_blank() {
         let cells = InstrumentRow::of(recorded("BTCUSDT")).cells();
-        assert_eq!((cells[0].as_str(), cells[6].as_str(), cells[7].as_str()), ("BTCUSDT", "", ""));
+        assert_eq!(cells[0], "BTCUSDT");
+        assert_eq!([&cells[6], &cells[7], &cells[8]], ["", "", ""]);
     }
 
     #[test]
@@ -322,7 +341,8 @@ mod tests {
             Some(concat!(
                 r#"{"symbol":"EUR-INR","kind":"equity","currency":"INR","reference_price":102.6925,"#,
                 r#""price_increment":0.0025,"quantity_increment":0.0001,"annual_volatility":0.24,"#,
-                r#""tick_interval":"1s","name":"Euro, in rupees"}"#
+                r#""tick_interval":"1s","hours":"","closes":false,"status":"open","next_status_change":"","#,
+                r#""name":"Euro, in rupees"}"#
             ))
         );
     }

@@ -6,7 +6,7 @@ use crate::{
     contract::v1,
     history::Candle,
     hub::Quote,
-    tape::{Instrument, Kind},
+    tape::{Instrument, InstrumentStatus, Kind},
     tick::{Price, Tick, Time},
 };
 
@@ -68,7 +68,7 @@ pub(super) fn tick(symbol: &str, tick: &Tick) -> v1::Tick {
 }
 
 pub(super) fn quote(quote: &Quote) -> v1::Quote {
-    let Quote { book, day } = quote;
+    let Quote { book, day, status: trades } = quote;
     let mut of = v1::Quote {
         day_start_time: Some(timestamp(day.start)),
         open_nanos: day.open.nanos(),
@@ -77,6 +77,7 @@ pub(super) fn quote(quote: &Quote) -> v1::Quote {
         volume: day.volume,
         previous_close_nanos: day.previous_close.map_or(0, Price::nanos),
         change_percent: day.change_percent(),
+        status: status(*trades).into(),
         ..v1::Quote::default()
     };
     if let Some(book) = book {
@@ -86,7 +87,7 @@ pub(super) fn quote(quote: &Quote) -> v1::Quote {
     of
 }
 
-pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {
+pub(super) fn instrument(instrument: &Instrument, now: Time) -> v1::Instrument {
     v1::Instrument {
         symbol: instrument.symbol.to_string(),
         name: instrument.name.clone(),
@@ -97,7 +98,20 @@ pub(super) fn instrument(instrument: &Instrument) -> v1::Instrument {
         tick_interval: some_duration(instrument.tick_interval),
         currency: instrument.currency.clone(),
         kind: instrument.kind.clone(),
-        day_start: some_duration(instrument.day_start),
+        day_start: some_duration(instrument.day_start).filter(|_| !instrument.closes),
+        hours: instrument.hours.as_ref().map(ToString::to_string).unwrap_or_default(),
+        closes: instrument.closes,
+        status: status(instrument.status_at(now)).into(),
+        next_status_time: instrument.next_status_change(now).map(timestamp),
+    }
+}
+
+fn status(status: Option<InstrumentStatus>) -> v1::InstrumentStatus {
+    match status {
+        None => v1::InstrumentStatus::Unspecified,
+        Some(InstrumentStatus::Open) => v1::InstrumentStatus::Open,
+        Some(InstrumentStatus::Closed) => v1::InstrumentStatus::Closed,
+        Some(InstrumentStatus::Halted) => v1::InstrumentStatus::Halted,
     }
 }
 

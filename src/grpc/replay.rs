@@ -336,10 +336,11 @@ mod tests {
         while let Some((at, tick)) = merge.peek().filter(|(_, tick)| tick.time < end) {
             let (next, not_before, day) = &mut symbols[at];
             if tick.time >= *not_before {
-                let begin = || DayFold::new(series[at].clone(), instruments[at].day_start, tick.sequence);
+                let begin =
+                    || DayFold::new(series[at].clone(), instruments[at].trading_days(), tick.sequence);
                 let day =
                     day.get_or_insert_with(begin).reach(tick.sequence, &mut usize::MAX.clone()).unwrap();
-                let quote = format.quotes().then(|| Quote::after(tick, day, &*series[at]));
+                let quote = format.quotes().then(|| Quote::after(tick, day, &instruments[at], &*series[at]));
                 let meta = TickMeta { conflated: tick.sequence.0 - next.0, snapshot: false };
                 format.tick(&instruments[at], tick, meta, quote.as_ref(), &mut out);
                 (*next, *not_before) = (tick.sequence.next(), tick.time + options.interest.min_interval());

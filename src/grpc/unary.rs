@@ -34,7 +34,8 @@ impl TickerStreamService for Unary {
             "" => instrument_pages::page(call.worker(), page_size, &page_token)?,
             text => instrument_pages::search(&call, text, page_size, &page_token).await?,
         };
-        let instruments = page.iter().map(|instrument| convert::instrument(instrument)).collect();
+        let now = call.worker().clock.now();
+        let instruments = page.iter().map(|instrument| convert::instrument(instrument, now)).collect();
         Ok(Response::new(ListInstrumentsResponse { instruments, next_page_token }))
     }
 

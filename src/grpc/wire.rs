@@ -202,7 +202,7 @@ mod tests {
     use crate::{
         contract::{gogen, v1},
         history::Day,
-        tape::TopOfBook,
+        tape::{InstrumentStatus, TopOfBook},
         tick::Price,
     };
 
@@ -259,14 +259,15 @@ mod tests {
         fn a_v1_tick_with_its_quote_is_what_the_generated_code_writes(
             symbol in "[A-Z]{1,32}", tick in any_tick(), close in prop::option::of(1..=i64::MAX), volume in any::<u64>(),
             sizes in prop::option::of((any::<u64>(), any::<u64>())),
+            status in prop::option::of(Just(InstrumentStatus::Closed)),
         ) {
             let price = |nanos| Price::from_nanos(nanos).unwrap();
             let day = Day {
-                start: Time::from_nanos(tick.time.nanos() / 86_400 * 86_400), open: tick.price, high: price(i64::MAX), low: price(1), volume,
+                start: Time::from_nanos(tick.time.nanos() / 86_400 * 86_400), end: Time::MAX, open: tick.price, high: price(i64::MAX), low: price(1), volume,
                 previous_close: close.map(price), last: tick.price,
             };
             let book = sizes.map(|(bid_quantity, ask_quantity)| TopOfBook { bid: price(1), bid_quantity, ask: price(2), ask_quantity });
-            let quote = Quote { book, day };
+            let quote = Quote { book, day, status };
             let mut out = Vec::new();
             V1Format::with_quotes("t").tick(&instrument(&symbol), &tick, TickMeta::default(), Some(&quote), &mut out);
             let expected = v1::Tick { quote: Some(convert::quote(&quote)), ..convert::tick(&symbol, &tick) };
@@ -277,6 +278,7 @@ mod tests {
             prop_assert_eq!(quote.previous_close_nanos, close.unwrap_or(0));
             prop_assert_eq!(quote.change_percent.is_some(), close.is_some());
             prop_assert_eq!(quote.bid_nanos, i64::from(sizes.is_some()));
+            prop_assert_eq!(quote.status() == v1::InstrumentStatus::Closed, status.is_some());
         }
     }
 

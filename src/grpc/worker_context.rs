@@ -103,6 +103,6 @@ impl WorkerContext {
 
     pub(super) fn has_quotes(&self, instrument: &Instrument) -> bool {
         let series = self.tape.series(instrument);
-        DayFold::is_feasible(&*series, instrument.day_start, self.clock.now())
+        DayFold::is_feasible(&*series, &instrument.trading_days(), self.clock.now())
     }
 }

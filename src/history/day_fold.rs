@@ -1,20 +1,20 @@
 //! Follows the trading day of one instrument, in steps of a bounded number of ticks.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{candle::CandleInterval, day::Day};
 use crate::{
-    tape::{Cursor, Series},
+    tape::{Cursor, Series, TradingDays},
     tick::{Sequence, Time},
 };
 
 /// The figures of the day as of one tick. [`DayFold::reach`] moves to later ticks.
 ///
 /// A fold keeps a checkpoint of the figures every 4,096 ticks, at most 512 per day. When there would be more, it drops every
-/// second one and doubles the spacing. The checkpoints take at most 36 KiB, and half of that after a day at 100 ms.
+/// second one and doubles the spacing. The checkpoints take at most 40 KiB, and half of that after a day at 100 ms.
 pub struct DayFold {
     series: Arc<dyn Series>,
-    day_start: Duration,
+    days: TradingDays,
     /// At the last tick that was added.
     cursor: Box<dyn Cursor>,
     now: DayAfterTick,
@@ -38,20 +38,20 @@ struct Checkpoints {
 
 impl DayFold {
     /// Whether the day that contains a time has at most as many ticks as a candle may have, so that all can be added.
-    pub fn is_feasible(series: &dyn Series, day_start: Duration, time: Time) -> bool {
-        let start = Day::start_of(time, day_start);
-        let (first, end) = (series.sequence_from(start), series.sequence_from(start + Day::LENGTH));
+    pub fn is_feasible(series: &dyn Series, days: &TradingDays, time: Time) -> bool {
+        let day = days.day_of(time);
+        let (first, end) = (series.sequence_from(day.start), series.sequence_from(day.end));
         end.0.saturating_sub(first.0) <= CandleInterval::MOST_TICKS
     }
 
-    /// Begins with the first available tick of the day of the tick `upto`. Days begin `day_start` after 00:00 UTC.
-    pub fn new(series: Arc<dyn Series>, day_start: Duration, upto: Sequence) -> Self {
-        let first = series.sequence_from(Day::start_of(series.tick(upto).time, day_start));
+    /// Begins with the first available tick of the day of the tick `upto`.
+    pub fn new(series: Arc<dyn Series>, days: TradingDays, upto: Sequence) -> Self {
+        let first = series.sequence_from(days.day_of(series.tick(upto).time).start);
         let before = first.0.checked_sub(1).filter(|_| first > series.first());
         let close = before.map(|before| series.tick(Sequence(before)).price);
         let open = series.tick(first);
-        let day = Day::open(&open, close, day_start);
-        Self::from(series, day_start, DayAfterTick { sequence: open.sequence, day })
+        let day = Day::open(&open, close, &days);
+        Self::from(series, days, DayAfterTick { sequence: open.sequence, day })
     }
 
     /// A fold at the last checkpoint at or before `sequence`, or at the tick of this fold if that is not after it. `None` when
@@ -62,7 +62,7 @@ impl DayFold {
             true => self.now,
             false => self.checkpoints.newest_at(sequence)?,
         };
-        Some(Self::from(self.series.clone(), self.day_start, figures))
+        Some(Self::from(self.series.clone(), self.days.clone(), figures))
     }
 
     /// Adds the ticks up to `upto`, at most `most` of them. True when all of them are added. A fold does not go back: when it
@@ -103,9 +103,9 @@ impl DayFold {
         self.checkpoints.kept.capacity() * size_of::<DayAfterTick>()
     }
 
-    fn from(series: Arc<dyn Series>, day_start: Duration, now: DayAfterTick) -> Self {
+    fn from(series: Arc<dyn Series>, days: TradingDays, now: DayAfterTick) -> Self {
         let cursor = series.cursor(now.sequence);
-        Self { series, day_start, cursor, now, checkpoints: Checkpoints::beginning(now) }
+        Self { series, days, cursor, now, checkpoints: Checkpoints::beginning(now) }
     }
 
     fn left_until(&self, upto: Sequence) -> u64 {
@@ -114,8 +114,8 @@ impl DayFold {
 
     /// The first tick of a later day is found without reading those before it.
     fn skip_to_the_day_of(&mut self, upto: Sequence) {
-        if Day::start_of(self.series.tick(upto).time, self.day_start) > self.now.day.start {
-            *self = Self::new(self.series.clone(), self.day_start, upto);
+        if self.now.day.is_over_at(self.series.tick(upto).time, &self.days) {
+            *self = Self::new(self.series.clone(), self.days.clone(), upto);
         }
     }
 
@@ -123,7 +123,7 @@ impl DayFold {
         self.cursor.advance();
         let tick = self.cursor.tick();
         let day = self.now.day.start;
-        self.now.day.take(&tick, self.day_start);
+        self.now.day.take(&tick, &self.days);
         self.now.sequence = tick.sequence;
         if self.now.day.start > day {
             self.checkpoints = Checkpoints::beginning(self.now);

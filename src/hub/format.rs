@@ -2,7 +2,7 @@
 
 use crate::{
     history::Day,
-    tape::{Instrument, Series, TopOfBook},
+    tape::{Instrument, InstrumentStatus, Series, TopOfBook},
     tick::{Sequence, Symbol, Tick, Time},
 };
 
@@ -22,12 +22,14 @@ pub struct Quote {
     pub book: Option<TopOfBook>,
     /// The figures of the day.
     pub day: Day,
+    /// Whether the instrument trades; `None` when that is not known.
+    pub status: Option<InstrumentStatus>,
 }
 
 impl Quote {
-    /// The quote after a tick of a series, with the figures of the day up to there.
-    pub fn after(tick: &Tick, day: Day, series: &dyn Series) -> Self {
-        Self { book: series.top_of_book(tick), day }
+    /// The quote after a tick of a series, with the figures of the day up to there and the status at its time.
+    pub fn after(tick: &Tick, day: Day, instrument: &Instrument, series: &dyn Series) -> Self {
+        Self { book: series.top_of_book(tick), day, status: instrument.status_at(tick.time) }
     }
 }
 

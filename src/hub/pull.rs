@@ -124,8 +124,9 @@ impl State {
             let format = &mut *formats[at];
             let may_read = *reads > 0;
             let (sent, from_tape) = (&mut entry.sent, &mut from_tape);
-            match (SlotWriter { slot, state, watched, format, reads, out, sent, from_tape })
-                .write(*now, limits.max_lag)
+            let now = *now;
+            match (SlotWriter { slot, state, watched, format, now, reads, out, sent, from_tape })
+                .write(limits.max_lag)
             {
                 Written::All => Visit::Done,
                 Written::AllUntil(end) => {
@@ -163,6 +164,7 @@ struct SlotWriter<'a> {
     state: &'a mut SlotState,
     watched: &'a mut Watched,
     format: &'a mut dyn WireFormat,
+    now: Time,
     /// Number of ticks that may still be read from the tape.
     reads: &'a mut usize,
     out: &'a mut Vec<u8>,
@@ -189,22 +191,22 @@ impl From<bool> for Written {
 
 impl SlotWriter<'_> {
     /// Writes what the slot lacks, as its phase and its delivery say.
-    fn write(mut self, now: Time, max_lag: Duration) -> Written {
+    fn write(mut self, max_lag: Duration) -> Written {
         let written = match self.state.phase {
-            Phase::Fresh => self.snapshot(now).into(),
+            Phase::Fresh => self.snapshot().into(),
             Phase::CatchingUp => self.resumed().into(),
             Phase::Live if self.lacks_nothing() => Written::All,
-            Phase::Live if self.state.delivery.is_every_tick() => self.every_tick(now, max_lag).into(),
-            Phase::Live if self.state.not_before > now => self.mute(),
-            Phase::Live => self.latest(now, false).into(),
+            Phase::Live if self.state.delivery.is_every_tick() => self.every_tick(max_lag).into(),
+            Phase::Live if self.state.not_before > self.now => self.mute(),
+            Phase::Live => self.latest(false).into(),
         };
         self.slot.plain = self.state.phase == Phase::Live && self.state.delivery.min_interval().is_zero();
         written
     }
 
     /// Writes the last price. From then on the slot is live.
-    fn snapshot(&mut self, now: Time) -> bool {
-        let written = self.latest(now, true);
+    fn snapshot(&mut self) -> bool {
+        let written = self.latest(true);
         if written {
             self.state.phase = Phase::Live;
         }
@@ -230,11 +232,11 @@ impl SlotWriter<'_> {
     }
 
     /// Writes every tick that a live slot lacks, except those that are older than the largest lag.
-    fn every_tick(&mut self, now: Time, max_lag: Duration) -> bool {
+    fn every_tick(&mut self, max_lag: Duration) -> bool {
         if *self.reads == 0 {
             return false;
         }
-        self.skip_too_old(now.before(max_lag));
+        self.skip_too_old(self.now.before(max_lag));
         self.catch_up()
     }
 
@@ -256,14 +258,14 @@ impl SlotWriter<'_> {
 
     /// Writes the newest tick: as the snapshot, or in place of all that are lacking. False when its quote is not worked
     /// out yet.
-    fn latest(&mut self, now: Time, snapshot: bool) -> bool {
+    fn latest(&mut self, snapshot: bool) -> bool {
         if let Some(latest) = self.watched.latest {
             let conflated = if snapshot { 0 } else { latest.sequence.0.saturating_sub(self.slot.next) };
             if !self.tick(&latest, TickMeta { conflated, snapshot }) {
                 return false;
             }
         }
-        self.state.not_before = now + self.state.delivery.min_interval();
+        self.state.not_before = self.now + self.state.delivery.min_interval();
         true
     }
 
@@ -272,7 +274,12 @@ impl SlotWriter<'_> {
         let mut quote = None;
         if self.format.quotes() {
             let Some(day) = self.figures(tick.sequence) else { return false };
-            quote = Some(Quote::after(tick, day, &*self.watched.series));
+            let Watched { instrument, series, .. } = &*self.watched;
+            let mut after = Quote::after(tick, day, instrument, &**series);
+            if meta.snapshot {
+                after.status = instrument.status_at(self.now);
+            }
+            quote = Some(after);
         }
         self.format.tick(&self.watched.instrument, tick, meta, quote.as_ref(), self.out);
         self.slot.next = tick.sequence.next().0;
@@ -292,7 +299,7 @@ impl SlotWriter<'_> {
         if *self.reads == 0 {
             return None;
         }
-        let begin = || DayFold::new(series.clone(), instrument.day_start, sequence);
+        let begin = || DayFold::new(series.clone(), instrument.trading_days(), sequence);
         let has_fold = self.state.day.is_some() || newest && shared.is_some();
         if !has_fold {
             open(self.reads);

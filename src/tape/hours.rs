@@ -54,13 +54,13 @@ pub enum HoursError {
     Days(String),
 }
 
-/// A session: the market is open from `open` until just before `close`.
+/// One trading day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// When it opens.
-    pub open: Time,
-    /// When it closes.
-    pub close: Time,
+pub struct TradingDay {
+    /// When it begins.
+    pub start: Time,
+    /// When the next one begins.
+    pub end: Time,
 }
 
 /// Days of the week.
@@ -97,13 +97,19 @@ impl Hours {
         None
     }
 
-    /// The newest session that has opened by a time. It may be over. `None` before the first session since 1970. A session that
-    /// opened before 1970 counts from the first time there is.
-    pub fn session(&self, time: Time) -> Option<Session> {
+    /// The opening of the newest session at or before a time, and the opening of the next one after it: the trading day of that
+    /// time. The first trading day also has the time before it.
+    pub fn trading_day(&self, time: Time) -> TradingDay {
         let (day, minute) = place(time);
-        let (open, close) = self.sessions(day, -REACH..=1).take_while(|(open, _)| *open <= minute).last()?;
-        let [open, close] = [open, close].map(|minute| moment(time, minute));
-        (close > Time::default()).then_some(Session { open, close })
+        let (mut start, mut end) = (Time::default(), Time::MAX);
+        for (open, _) in self.sessions(day, -REACH..=REACH) {
+            if open > minute {
+                end = moment(time, open);
+                break;
+            }
+            start = moment(time, open);
+        }
+        TradingDay { start, end }
     }
 
     /// When the market is open on a day of UTC, in minutes of the day: start and end, from 0 to 1440, in the order of time and

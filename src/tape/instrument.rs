@@ -2,8 +2,8 @@
 
 use std::{any::Any, fmt, num::NonZeroU64, time::Duration};
 
-use super::Hours;
-use crate::tick::{Price, Symbol};
+use super::{Hours, TradingDays};
+use crate::tick::{Price, Symbol, Time};
 
 /// Reference data of one instrument.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,17 @@ pub struct Instrument {
     pub lease: Lease,
 }
 
+/// Whether an instrument trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstrumentStatus {
+    /// It trades.
+    Open,
+    /// Its market is closed.
+    Closed,
+    /// Its market is open, and its trading is interrupted.
+    Halted,
+}
+
 /// Runs code when an instrument is not used any more, by dropping a guard. The default has no guard.
 ///
 /// A clone of an instrument gets the default lease. All leases compare as equal, so that they do not affect the
@@ -47,6 +58,35 @@ impl Lease {
     /// A lease that drops `guard` when it ends.
     pub(super) fn new(guard: impl Send + Sync + 'static) -> Self {
         Self(Some(Box::new(guard)))
+    }
+}
+
+impl Instrument {
+    /// Whether it trades at a time; `None` when that is not known, as of a recorded instrument.
+    pub fn status_at(&self, time: Time) -> Option<InstrumentStatus> {
+        let is_known = !self.tick_interval.is_zero();
+        is_known.then(|| match self.session().is_none_or(|session| session.is_open(time)) {
+            true => InstrumentStatus::Open,
+            false => InstrumentStatus::Closed,
+        })
+    }
+
+    /// When its status changes next, after a time; `None` when it never does or that is not known.
+    pub fn next_status_change(&self, time: Time) -> Option<Time> {
+        self.session()?.next_change(time)
+    }
+
+    /// Its trading days.
+    pub fn trading_days(&self) -> TradingDays {
+        match self.session() {
+            Some(session) => TradingDays::Sessions(session.clone()),
+            None => TradingDays::Every24Hours(self.day_start),
+        }
+    }
+
+    /// The hours outside of which it does not trade.
+    fn session(&self) -> Option<&Hours> {
+        self.hours.as_ref().filter(|_| self.closes)
     }
 }
 
@@ -88,5 +128,51 @@ impl Instrument {
             closes: false,
             lease: Lease::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timestamp;
+
+    fn instrument(closes: bool) -> Instrument {
+        let hours = "09:15-15:30 Asia/Kolkata Mon-Fri".parse().ok();
+        let day_start = Duration::from_secs(3600);
+        Instrument { hours, closes, day_start, ..Instrument::named("A", Duration::from_millis(100)) }
+    }
+
+    fn time(text: &str) -> Time {
+        timestamp::parse(text).unwrap()
+    }
+
+    #[test]
+    fn an_instrument_that_closes_has_the_status_and_the_days_of_its_market() {
+        let closing = instrument(true);
+        let (noon, night) = (time("2026-11-20T06:30:00Z"), time("2026-11-20T20:00:00Z"));
+        assert_eq!(closing.status_at(noon), Some(InstrumentStatus::Open));
+        assert_eq!(closing.next_status_change(noon), Some(time("2026-11-20T10:00:00Z")));
+        assert_eq!(closing.status_at(night), Some(InstrumentStatus::Closed));
+        assert_eq!(closing.next_status_change(night), Some(time("2026-11-23T03:45:00Z")));
+        assert_eq!(closing.trading_days().day_of(night).start, time("2026-11-20T03:45:00Z"));
+    }
+
+    #[test]
+    fn an_instrument_that_does_not_close_is_open_at_night_and_has_days_of_24_hours() {
+        let night = time("2026-11-21T00:00:00Z");
+        for open in [instrument(false), Instrument { hours: None, ..instrument(true) }] {
+            assert_eq!(open.status_at(night), Some(InstrumentStatus::Open));
+            assert_eq!(open.next_status_change(night), None);
+            assert_eq!(open.trading_days().day_of(night).start, time("2026-11-20T01:00:00Z"));
+        }
+    }
+
+    #[test]
+    fn whether_a_recorded_instrument_trades_is_not_known() {
+        let recorded = Instrument { tick_interval: Duration::ZERO, ..instrument(false) };
+        assert_eq!(
+            (recorded.status_at(Time::MAX), recorded.next_status_change(Time::default())),
+            (None, None)
+        );
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ticker::{
     contract::v1::{
-        Delivery, Detail, Quote, Subscription, Tick, WatchRequest, ticker_stream_request::Verb,
-        ticker_stream_response::Event, watch_response,
+        Delivery, Detail, InstrumentStatus, Quote, Subscription, Tick, WatchRequest,
+        ticker_stream_request::Verb, ticker_stream_response::Event, watch_response,
     },
     history::Day,
     pacer::Clock,
@@ -46,17 +46,16 @@ impl Market {
 
     /// The quotes of all ticks from a sequence on, by folding them one by one.
     fn quotes_from(&self, first: u64) -> impl Iterator<Item = Quote> {
-        let begin = self
-            .series
-            .sequence_from(Day::start_of(self.series.tick(Sequence(first)).time, self.instrument.day_start));
+        let days = self.instrument.trading_days();
+        let begin = self.series.sequence_from(days.day_of(self.series.tick(Sequence(first)).time).start);
         let before = self.series.tick(Sequence(begin.0 - 1)).price;
-        let mut day = Day::open(&self.series.tick(begin), Some(before), self.instrument.day_start);
+        let mut day = Day::open(&self.series.tick(begin), Some(before), &days);
         let mut cursor = self.series.cursor(begin);
         let mut sequence = begin.0;
         std::iter::from_fn(move || {
             if sequence > begin.0 {
                 cursor.advance();
-                day.take(&cursor.tick(), self.instrument.day_start);
+                day.take(&cursor.tick(), &days);
             }
             sequence += 1;
             let book = self.series.top_of_book(&cursor.tick()).unwrap();
@@ -73,6 +72,7 @@ impl Market {
                 volume: day.volume,
                 previous_close_nanos: day.previous_close.map_or(0, Price::nanos),
                 change_percent: day.change_percent(),
+                status: InstrumentStatus::Open.into(),
             })
         })
         .skip((first - begin.0) as usize)

@@ -45,7 +45,7 @@ impl ReplayedSymbol {
             let mut quote = None;
             if format.quotes() {
                 let Some(day) = self.day_of(tick, reads) else { return false };
-                quote = Some(Quote::after(tick, day, &*self.series));
+                quote = Some(Quote::after(tick, day, &self.instrument, &*self.series));
             }
             let conflated = tick.sequence.0.saturating_sub(self.next.0);
             let meta = TickMeta { conflated, snapshot: false };
@@ -64,7 +64,7 @@ impl ReplayedSymbol {
             Some(day) => day,
             none => {
                 *reads = reads.saturating_sub(OPEN).max(1);
-                none.insert(DayFold::new(self.series.clone(), self.instrument.day_start, tick.sequence))
+                none.insert(DayFold::new(self.series.clone(), self.instrument.trading_days(), tick.sequence))
             }
         };
         day.reach(tick.sequence, reads)

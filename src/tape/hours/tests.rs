@@ -126,22 +126,24 @@ fn the_close_and_the_next_opening_are_known() {
 }
 
 #[test]
-fn the_session_of_a_time_is_the_newest_that_has_opened() {
-    let session = |text: &str, at: &str| {
-        let session = hours(text).session(time(at)).unwrap();
-        [session.open, session.close].map(timestamp::show)
+fn a_trading_day_begins_when_the_market_opens_and_lasts_until_it_opens_again() {
+    let day = |text: &str, time: Time| {
+        let day = hours(text).trading_day(time);
+        [day.start, day.end].map(timestamp::show)
     };
-    let friday = ["2026-11-20T03:45:00Z", "2026-11-20T10:00:00Z"];
-    assert_eq!(session(NSE, "2026-11-20T03:45:00Z"), friday);
-    assert_eq!(session(NSE, "2026-11-22T12:00:00Z"), friday);
-    assert_eq!(session(FX, "2026-11-20T22:00:00Z"), ["2026-11-19T22:00:00Z", "2026-11-20T22:00:00Z"]);
-    assert_eq!(session(ALWAYS, "2026-11-20T22:00:00Z"), ["2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"]);
-    // It was a Thursday in India when 1970 began, and no market was open.
-    assert_eq!(hours(NSE).session(Time::default()), None);
+    let friday = ["2026-11-20T03:45:00Z", "2026-11-23T03:45:00Z"];
+    assert_eq!(day(NSE, time("2026-11-20T03:45:00Z")), friday);
+    assert_eq!(day(NSE, time("2026-11-22T12:00:00Z")), friday);
+    assert_eq!(day(FX, time("2026-11-19T22:00:00Z")), ["2026-11-19T22:00:00Z", "2026-11-22T22:00:00Z"]);
+    assert_eq!(day(ALWAYS, time("2026-11-20T22:00:00Z")), ["2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"]);
+    let only_fridays = "09:00-17:00 Pacific/Apia Fri";
+    // Samoa went without 2011-12-30, a Friday.
     assert_eq!(
-        session("00:00-24:00 Asia/Kolkata Thu", "1970-01-01T00:00:00Z"),
-        ["1970-01-01T00:00:00Z", "1970-01-01T18:30:00Z"]
+        day(only_fridays, time("2011-12-30T22:00:00Z")),
+        ["2011-12-23T19:00:00Z", "2012-01-05T19:00:00Z"]
     );
+    assert_eq!(day(ALWAYS, Time::default())[0], "1970-01-01T00:00:00Z");
+    assert_eq!(day(ALWAYS, Time::MAX)[1], timestamp::show(Time::MAX));
 }
 
 #[test]
@@ -302,11 +304,13 @@ proptest! {
     }
 
     #[test]
-    fn a_session_has_opened_and_no_later_one_has(hours in any_hours(), minute in minutes()) {
+    fn a_trading_day_has_one_opening(hours in any_hours(), minute in minutes()) {
         let time = Time::from_nanos(minute * MINUTE);
-        let Some(session) = hours.session(time) else { return Ok(()) };
-        prop_assert!(session.open <= time && session.open < session.close);
-        prop_assert_eq!(hours.is_open(time), time < session.close);
-        prop_assert_eq!(hours.session(session.open), Some(session));
+        let day = hours.trading_day(time);
+        prop_assert!(day.start <= time && time < day.end);
+        prop_assert!(hours.is_open(day.end));
+        prop_assert!(day.start == Time::default() || hours.is_open(day.start));
+        prop_assert_eq!(hours.trading_day(day.start), day);
+        prop_assert_eq!(hours.trading_day(day.end).start, day.end);
     }
 }
