@@ -215,6 +215,63 @@ func (SymbolStatusCode) EnumDescriptor() ([]byte, []int) {
 	return file_ticker_v1_ticker_proto_rawDescGZIP(), []int{2}
 }
 
+// Whether an instrument trades.
+type InstrumentStatus int32
+
+const (
+	// Not known, as on a recorded tape.
+	InstrumentStatus_INSTRUMENT_STATUS_UNSPECIFIED InstrumentStatus = 0
+	// It trades.
+	InstrumentStatus_INSTRUMENT_STATUS_OPEN InstrumentStatus = 1
+	// Its market is closed.
+	InstrumentStatus_INSTRUMENT_STATUS_CLOSED InstrumentStatus = 2
+	// Its market is open, and its trading is interrupted.
+	InstrumentStatus_INSTRUMENT_STATUS_HALTED InstrumentStatus = 3
+)
+
+// Enum value maps for InstrumentStatus.
+var (
+	InstrumentStatus_name = map[int32]string{
+		0: "INSTRUMENT_STATUS_UNSPECIFIED",
+		1: "INSTRUMENT_STATUS_OPEN",
+		2: "INSTRUMENT_STATUS_CLOSED",
+		3: "INSTRUMENT_STATUS_HALTED",
+	}
+	InstrumentStatus_value = map[string]int32{
+		"INSTRUMENT_STATUS_UNSPECIFIED": 0,
+		"INSTRUMENT_STATUS_OPEN":        1,
+		"INSTRUMENT_STATUS_CLOSED":      2,
+		"INSTRUMENT_STATUS_HALTED":      3,
+	}
+)
+
+func (x InstrumentStatus) Enum() *InstrumentStatus {
+	p := new(InstrumentStatus)
+	*p = x
+	return p
+}
+
+func (x InstrumentStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (InstrumentStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_ticker_v1_ticker_proto_enumTypes[3].Descriptor()
+}
+
+func (InstrumentStatus) Type() protoreflect.EnumType {
+	return &file_ticker_v1_ticker_proto_enumTypes[3]
+}
+
+func (x InstrumentStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use InstrumentStatus.Descriptor instead.
+func (InstrumentStatus) EnumDescriptor() ([]byte, []int) {
+	return file_ticker_v1_ticker_proto_rawDescGZIP(), []int{3}
+}
+
 // Where the ticks of a tape come from.
 type TapeKind int32
 
@@ -252,11 +309,11 @@ func (x TapeKind) String() string {
 }
 
 func (TapeKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_ticker_v1_ticker_proto_enumTypes[3].Descriptor()
+	return file_ticker_v1_ticker_proto_enumTypes[4].Descriptor()
 }
 
 func (TapeKind) Type() protoreflect.EnumType {
-	return &file_ticker_v1_ticker_proto_enumTypes[3]
+	return &file_ticker_v1_ticker_proto_enumTypes[4]
 }
 
 func (x TapeKind) Number() protoreflect.EnumNumber {
@@ -265,7 +322,7 @@ func (x TapeKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TapeKind.Descriptor instead.
 func (TapeKind) EnumDescriptor() ([]byte, []int) {
-	return file_ticker_v1_ticker_proto_rawDescGZIP(), []int{3}
+	return file_ticker_v1_ticker_proto_rawDescGZIP(), []int{4}
 }
 
 // One request on a stream. Exactly one verb is set.
@@ -1044,7 +1101,8 @@ func (x *Tick) GetQuote() *Quote {
 	return nil
 }
 
-// The state of the market after a trade. It comes from the tape, so it is the same on every replica.
+// The state of the market after a trade. It comes from the tape, so it is the same on every replica; in a snapshot,
+// `status` also depends on the time.
 type Quote struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The best bid, in units of 1e-9 of the instrument's currency; zero when the tape knows no book, as a recorded
@@ -1056,7 +1114,7 @@ type Quote struct {
 	AskNanos int64 `protobuf:"varint,3,opt,name=ask_nanos,json=askNanos,proto3" json:"ask_nanos,omitempty"`
 	// How much is offered at that price, as `bid_quantity`.
 	AskQuantity uint64 `protobuf:"varint,4,opt,name=ask_quantity,json=askQuantity,proto3" json:"ask_quantity,omitempty"`
-	// When the day of this trade began; see `Instrument.day_start`.
+	// When the day of this trade began; see `Instrument.day_start` and `Instrument.closes`.
 	DayStartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=day_start_time,json=dayStartTime,proto3" json:"day_start_time,omitempty"`
 	// The first price of the day, in units of 1e-9 of the instrument's currency.
 	OpenNanos int64 `protobuf:"varint,6,opt,name=open_nanos,json=openNanos,proto3" json:"open_nanos,omitempty"`
@@ -1070,6 +1128,8 @@ type Quote struct {
 	PreviousCloseNanos int64 `protobuf:"varint,10,opt,name=previous_close_nanos,json=previousCloseNanos,proto3" json:"previous_close_nanos,omitempty"`
 	// The last traded price against the previous close, in percent: 1.5 is 1.5 % up. Unset without a previous close.
 	ChangePercent *float64 `protobuf:"fixed64,11,opt,name=change_percent,json=changePercent,proto3,oneof" json:"change_percent,omitempty"`
+	// Whether the instrument trades: at the time of the trade, or now if the tick is a `snapshot`.
+	Status        InstrumentStatus `protobuf:"varint,12,opt,name=status,proto3,enum=ticker.v1.InstrumentStatus" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1179,6 +1239,13 @@ func (x *Quote) GetChangePercent() float64 {
 		return *x.ChangePercent
 	}
 	return 0
+}
+
+func (x *Quote) GetStatus() InstrumentStatus {
+	if x != nil {
+		return x.Status
+	}
+	return InstrumentStatus_INSTRUMENT_STATUS_UNSPECIFIED
 }
 
 // The result of a request, per symbol.
@@ -2171,10 +2238,21 @@ type Instrument struct {
 	Currency string `protobuf:"bytes,8,opt,name=currency,proto3" json:"currency,omitempty"`
 	// The sort of instrument, for example `equity`, `index`, `currency` or `crypto`.
 	Kind string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
-	// When its day begins, after 00:00 UTC; unset for 00:00.
-	DayStart      *durationpb.Duration `protobuf:"bytes,10,opt,name=day_start,json=dayStart,proto3" json:"day_start,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// When its day begins, after 00:00 UTC; unset for 00:00. An instrument that `closes` has the days of its market instead:
+	// each begins when the market opens.
+	DayStart *durationpb.Duration `protobuf:"bytes,10,opt,name=day_start,json=dayStart,proto3" json:"day_start,omitempty"`
+	// The hours of its market: opening and closing time, time zone and days of the week, for example
+	// `09:15-15:30 Asia/Kolkata Mon-Fri`. A session that closes at or before the time at which it opens lasts until the next
+	// day. Empty when its market never closes, and on a recorded tape.
+	Hours string `protobuf:"bytes,11,opt,name=hours,proto3" json:"hours,omitempty"`
+	// True when it trades only within its `hours`. False when they only shape its day, and it trades around the clock.
+	Closes bool `protobuf:"varint,12,opt,name=closes,proto3" json:"closes,omitempty"`
+	// Whether it trades now, by the time on the tape.
+	Status InstrumentStatus `protobuf:"varint,13,opt,name=status,proto3,enum=ticker.v1.InstrumentStatus" json:"status,omitempty"`
+	// When `status` changes next; unset when it never does, or when that is not known.
+	NextStatusTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=next_status_time,json=nextStatusTime,proto3" json:"next_status_time,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Instrument) Reset() {
@@ -2273,6 +2351,34 @@ func (x *Instrument) GetKind() string {
 func (x *Instrument) GetDayStart() *durationpb.Duration {
 	if x != nil {
 		return x.DayStart
+	}
+	return nil
+}
+
+func (x *Instrument) GetHours() string {
+	if x != nil {
+		return x.Hours
+	}
+	return ""
+}
+
+func (x *Instrument) GetCloses() bool {
+	if x != nil {
+		return x.Closes
+	}
+	return false
+}
+
+func (x *Instrument) GetStatus() InstrumentStatus {
+	if x != nil {
+		return x.Status
+	}
+	return InstrumentStatus_INSTRUMENT_STATUS_UNSPECIFIED
+}
+
+func (x *Instrument) GetNextStatusTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextStatusTime
 	}
 	return nil
 }
@@ -3303,7 +3409,7 @@ const file_ticker_v1_ticker_proto_rawDesc = "" +
 	"\rlast_quantity\x18\x06 \x01(\x04R\flastQuantity\x12\x1c\n" +
 	"\tconflated\x18\a \x01(\x04R\tconflated\x12\x1a\n" +
 	"\bsnapshot\x18\b \x01(\bR\bsnapshot\x12&\n" +
-	"\x05quote\x18\t \x01(\v2\x10.ticker.v1.QuoteR\x05quote\"\xad\x03\n" +
+	"\x05quote\x18\t \x01(\v2\x10.ticker.v1.QuoteR\x05quote\"\xe2\x03\n" +
 	"\x05Quote\x12\x1b\n" +
 	"\tbid_nanos\x18\x01 \x01(\x03R\bbidNanos\x12!\n" +
 	"\fbid_quantity\x18\x02 \x01(\x04R\vbidQuantity\x12\x1b\n" +
@@ -3318,7 +3424,8 @@ const file_ticker_v1_ticker_proto_rawDesc = "" +
 	"\x06volume\x18\t \x01(\x04R\x06volume\x120\n" +
 	"\x14previous_close_nanos\x18\n" +
 	" \x01(\x03R\x12previousCloseNanos\x12*\n" +
-	"\x0echange_percent\x18\v \x01(\x01H\x00R\rchangePercent\x88\x01\x01B\x11\n" +
+	"\x0echange_percent\x18\v \x01(\x01H\x00R\rchangePercent\x88\x01\x01\x123\n" +
+	"\x06status\x18\f \x01(\x0e2\x1b.ticker.v1.InstrumentStatusR\x06statusB\x11\n" +
 	"\x0f_change_percent\"\x81\x01\n" +
 	"\x12SubscriptionResult\x12\x1d\n" +
 	"\n" +
@@ -3389,7 +3496,7 @@ const file_ticker_v1_ticker_proto_rawDesc = "" +
 	"\bquantity\x18\x04 \x01(\x04R\bquantity\"I\n" +
 	"\x0fPublishResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\x04R\baccepted\x12\x1a\n" +
-	"\brejected\x18\x02 \x01(\x04R\brejected\"\xaf\x03\n" +
+	"\brejected\x18\x02 \x01(\x04R\brejected\"\xd8\x04\n" +
 	"\n" +
 	"Instrument\x12\x16\n" +
 	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12\x12\n" +
@@ -3402,7 +3509,11 @@ const file_ticker_v1_ticker_proto_rawDesc = "" +
 	"\bcurrency\x18\b \x01(\tR\bcurrency\x12\x12\n" +
 	"\x04kind\x18\t \x01(\tR\x04kind\x126\n" +
 	"\tday_start\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\bdayStart\"l\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\bdayStart\x12\x14\n" +
+	"\x05hours\x18\v \x01(\tR\x05hours\x12\x16\n" +
+	"\x06closes\x18\f \x01(\bR\x06closes\x123\n" +
+	"\x06status\x18\r \x01(\x0e2\x1b.ticker.v1.InstrumentStatusR\x06status\x12D\n" +
+	"\x10next_status_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x0enextStatusTime\"l\n" +
 	"\x16ListInstrumentsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -3502,7 +3613,12 @@ const file_ticker_v1_ticker_proto_rawDesc = "" +
 	"#SYMBOL_STATUS_CODE_INVALID_ARGUMENT\x10\x05\x12%\n" +
 	"!SYMBOL_STATUS_CODE_LIMIT_EXCEEDED\x10\x06\x12#\n" +
 	"\x1fSYMBOL_STATUS_CODE_FOREIGN_TAPE\x10\a\x12$\n" +
-	" SYMBOL_STATUS_CODE_UNIMPLEMENTED\x10\b*V\n" +
+	" SYMBOL_STATUS_CODE_UNIMPLEMENTED\x10\b*\x8d\x01\n" +
+	"\x10InstrumentStatus\x12!\n" +
+	"\x1dINSTRUMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16INSTRUMENT_STATUS_OPEN\x10\x01\x12\x1c\n" +
+	"\x18INSTRUMENT_STATUS_CLOSED\x10\x02\x12\x1c\n" +
+	"\x18INSTRUMENT_STATUS_HALTED\x10\x03*V\n" +
 	"\bTapeKind\x12\x19\n" +
 	"\x15TAPE_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13TAPE_KIND_SIMULATED\x10\x01\x12\x16\n" +
@@ -3530,139 +3646,143 @@ func file_ticker_v1_ticker_proto_rawDescGZIP() []byte {
 	return file_ticker_v1_ticker_proto_rawDescData
 }
 
-var file_ticker_v1_ticker_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_ticker_v1_ticker_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_ticker_v1_ticker_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_ticker_v1_ticker_proto_goTypes = []any{
 	(Delivery)(0),                   // 0: ticker.v1.Delivery
 	(Detail)(0),                     // 1: ticker.v1.Detail
 	(SymbolStatusCode)(0),           // 2: ticker.v1.SymbolStatusCode
-	(TapeKind)(0),                   // 3: ticker.v1.TapeKind
-	(*TickerStreamRequest)(nil),     // 4: ticker.v1.TickerStreamRequest
-	(*Subscription)(nil),            // 5: ticker.v1.Subscription
-	(*Unsubscribe)(nil),             // 6: ticker.v1.Unsubscribe
-	(*ListSubscriptions)(nil),       // 7: ticker.v1.ListSubscriptions
-	(*Ping)(nil),                    // 8: ticker.v1.Ping
-	(*Authenticate)(nil),            // 9: ticker.v1.Authenticate
-	(*TickerStreamResponse)(nil),    // 10: ticker.v1.TickerStreamResponse
-	(*Tick)(nil),                    // 11: ticker.v1.Tick
-	(*Quote)(nil),                   // 12: ticker.v1.Quote
-	(*SubscriptionResult)(nil),      // 13: ticker.v1.SubscriptionResult
-	(*SymbolStatus)(nil),            // 14: ticker.v1.SymbolStatus
-	(*Heartbeat)(nil),               // 15: ticker.v1.Heartbeat
-	(*Gap)(nil),                     // 16: ticker.v1.Gap
-	(*CaughtUp)(nil),                // 17: ticker.v1.CaughtUp
-	(*Draining)(nil),                // 18: ticker.v1.Draining
-	(*TokenExpiring)(nil),           // 19: ticker.v1.TokenExpiring
-	(*AuthenticationResult)(nil),    // 20: ticker.v1.AuthenticationResult
-	(*Pong)(nil),                    // 21: ticker.v1.Pong
-	(*WatchRequest)(nil),            // 22: ticker.v1.WatchRequest
-	(*WatchResponse)(nil),           // 23: ticker.v1.WatchResponse
-	(*PublishRequest)(nil),          // 24: ticker.v1.PublishRequest
-	(*PublishResponse)(nil),         // 25: ticker.v1.PublishResponse
-	(*Instrument)(nil),              // 26: ticker.v1.Instrument
-	(*ListInstrumentsRequest)(nil),  // 27: ticker.v1.ListInstrumentsRequest
-	(*ListInstrumentsResponse)(nil), // 28: ticker.v1.ListInstrumentsResponse
-	(*GetLastPricesRequest)(nil),    // 29: ticker.v1.GetLastPricesRequest
-	(*GetLastPricesResponse)(nil),   // 30: ticker.v1.GetLastPricesResponse
-	(*ListTicksRequest)(nil),        // 31: ticker.v1.ListTicksRequest
-	(*ListTicksResponse)(nil),       // 32: ticker.v1.ListTicksResponse
-	(*ListCandlesRequest)(nil),      // 33: ticker.v1.ListCandlesRequest
-	(*ListCandlesResponse)(nil),     // 34: ticker.v1.ListCandlesResponse
-	(*Candle)(nil),                  // 35: ticker.v1.Candle
-	(*DigestTicksRequest)(nil),      // 36: ticker.v1.DigestTicksRequest
-	(*DigestTicksResponse)(nil),     // 37: ticker.v1.DigestTicksResponse
-	(*GetTapeRequest)(nil),          // 38: ticker.v1.GetTapeRequest
-	(*GetTapeResponse)(nil),         // 39: ticker.v1.GetTapeResponse
-	nil,                             // 40: ticker.v1.Subscription.AfterSequenceEntry
-	nil,                             // 41: ticker.v1.WatchRequest.AfterSequenceEntry
-	(*durationpb.Duration)(nil),     // 42: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 43: google.protobuf.Timestamp
+	(InstrumentStatus)(0),           // 3: ticker.v1.InstrumentStatus
+	(TapeKind)(0),                   // 4: ticker.v1.TapeKind
+	(*TickerStreamRequest)(nil),     // 5: ticker.v1.TickerStreamRequest
+	(*Subscription)(nil),            // 6: ticker.v1.Subscription
+	(*Unsubscribe)(nil),             // 7: ticker.v1.Unsubscribe
+	(*ListSubscriptions)(nil),       // 8: ticker.v1.ListSubscriptions
+	(*Ping)(nil),                    // 9: ticker.v1.Ping
+	(*Authenticate)(nil),            // 10: ticker.v1.Authenticate
+	(*TickerStreamResponse)(nil),    // 11: ticker.v1.TickerStreamResponse
+	(*Tick)(nil),                    // 12: ticker.v1.Tick
+	(*Quote)(nil),                   // 13: ticker.v1.Quote
+	(*SubscriptionResult)(nil),      // 14: ticker.v1.SubscriptionResult
+	(*SymbolStatus)(nil),            // 15: ticker.v1.SymbolStatus
+	(*Heartbeat)(nil),               // 16: ticker.v1.Heartbeat
+	(*Gap)(nil),                     // 17: ticker.v1.Gap
+	(*CaughtUp)(nil),                // 18: ticker.v1.CaughtUp
+	(*Draining)(nil),                // 19: ticker.v1.Draining
+	(*TokenExpiring)(nil),           // 20: ticker.v1.TokenExpiring
+	(*AuthenticationResult)(nil),    // 21: ticker.v1.AuthenticationResult
+	(*Pong)(nil),                    // 22: ticker.v1.Pong
+	(*WatchRequest)(nil),            // 23: ticker.v1.WatchRequest
+	(*WatchResponse)(nil),           // 24: ticker.v1.WatchResponse
+	(*PublishRequest)(nil),          // 25: ticker.v1.PublishRequest
+	(*PublishResponse)(nil),         // 26: ticker.v1.PublishResponse
+	(*Instrument)(nil),              // 27: ticker.v1.Instrument
+	(*ListInstrumentsRequest)(nil),  // 28: ticker.v1.ListInstrumentsRequest
+	(*ListInstrumentsResponse)(nil), // 29: ticker.v1.ListInstrumentsResponse
+	(*GetLastPricesRequest)(nil),    // 30: ticker.v1.GetLastPricesRequest
+	(*GetLastPricesResponse)(nil),   // 31: ticker.v1.GetLastPricesResponse
+	(*ListTicksRequest)(nil),        // 32: ticker.v1.ListTicksRequest
+	(*ListTicksResponse)(nil),       // 33: ticker.v1.ListTicksResponse
+	(*ListCandlesRequest)(nil),      // 34: ticker.v1.ListCandlesRequest
+	(*ListCandlesResponse)(nil),     // 35: ticker.v1.ListCandlesResponse
+	(*Candle)(nil),                  // 36: ticker.v1.Candle
+	(*DigestTicksRequest)(nil),      // 37: ticker.v1.DigestTicksRequest
+	(*DigestTicksResponse)(nil),     // 38: ticker.v1.DigestTicksResponse
+	(*GetTapeRequest)(nil),          // 39: ticker.v1.GetTapeRequest
+	(*GetTapeResponse)(nil),         // 40: ticker.v1.GetTapeResponse
+	nil,                             // 41: ticker.v1.Subscription.AfterSequenceEntry
+	nil,                             // 42: ticker.v1.WatchRequest.AfterSequenceEntry
+	(*durationpb.Duration)(nil),     // 43: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 44: google.protobuf.Timestamp
 }
 var file_ticker_v1_ticker_proto_depIdxs = []int32{
-	5,  // 0: ticker.v1.TickerStreamRequest.subscribe:type_name -> ticker.v1.Subscription
-	6,  // 1: ticker.v1.TickerStreamRequest.unsubscribe:type_name -> ticker.v1.Unsubscribe
-	5,  // 2: ticker.v1.TickerStreamRequest.set_subscriptions:type_name -> ticker.v1.Subscription
-	7,  // 3: ticker.v1.TickerStreamRequest.list_subscriptions:type_name -> ticker.v1.ListSubscriptions
-	8,  // 4: ticker.v1.TickerStreamRequest.ping:type_name -> ticker.v1.Ping
-	9,  // 5: ticker.v1.TickerStreamRequest.authenticate:type_name -> ticker.v1.Authenticate
+	6,  // 0: ticker.v1.TickerStreamRequest.subscribe:type_name -> ticker.v1.Subscription
+	7,  // 1: ticker.v1.TickerStreamRequest.unsubscribe:type_name -> ticker.v1.Unsubscribe
+	6,  // 2: ticker.v1.TickerStreamRequest.set_subscriptions:type_name -> ticker.v1.Subscription
+	8,  // 3: ticker.v1.TickerStreamRequest.list_subscriptions:type_name -> ticker.v1.ListSubscriptions
+	9,  // 4: ticker.v1.TickerStreamRequest.ping:type_name -> ticker.v1.Ping
+	10, // 5: ticker.v1.TickerStreamRequest.authenticate:type_name -> ticker.v1.Authenticate
 	0,  // 6: ticker.v1.Subscription.delivery:type_name -> ticker.v1.Delivery
-	42, // 7: ticker.v1.Subscription.min_interval:type_name -> google.protobuf.Duration
-	40, // 8: ticker.v1.Subscription.after_sequence:type_name -> ticker.v1.Subscription.AfterSequenceEntry
-	43, // 9: ticker.v1.Subscription.start_time:type_name -> google.protobuf.Timestamp
+	43, // 7: ticker.v1.Subscription.min_interval:type_name -> google.protobuf.Duration
+	41, // 8: ticker.v1.Subscription.after_sequence:type_name -> ticker.v1.Subscription.AfterSequenceEntry
+	44, // 9: ticker.v1.Subscription.start_time:type_name -> google.protobuf.Timestamp
 	1,  // 10: ticker.v1.Subscription.detail:type_name -> ticker.v1.Detail
-	11, // 11: ticker.v1.TickerStreamResponse.tick:type_name -> ticker.v1.Tick
-	13, // 12: ticker.v1.TickerStreamResponse.subscription_result:type_name -> ticker.v1.SubscriptionResult
-	15, // 13: ticker.v1.TickerStreamResponse.heartbeat:type_name -> ticker.v1.Heartbeat
-	16, // 14: ticker.v1.TickerStreamResponse.gap:type_name -> ticker.v1.Gap
-	17, // 15: ticker.v1.TickerStreamResponse.caught_up:type_name -> ticker.v1.CaughtUp
-	18, // 16: ticker.v1.TickerStreamResponse.draining:type_name -> ticker.v1.Draining
-	21, // 17: ticker.v1.TickerStreamResponse.pong:type_name -> ticker.v1.Pong
-	19, // 18: ticker.v1.TickerStreamResponse.token_expiring:type_name -> ticker.v1.TokenExpiring
-	20, // 19: ticker.v1.TickerStreamResponse.authentication_result:type_name -> ticker.v1.AuthenticationResult
-	43, // 20: ticker.v1.Tick.time:type_name -> google.protobuf.Timestamp
-	12, // 21: ticker.v1.Tick.quote:type_name -> ticker.v1.Quote
-	43, // 22: ticker.v1.Quote.day_start_time:type_name -> google.protobuf.Timestamp
-	14, // 23: ticker.v1.SubscriptionResult.statuses:type_name -> ticker.v1.SymbolStatus
-	2,  // 24: ticker.v1.SymbolStatus.code:type_name -> ticker.v1.SymbolStatusCode
-	0,  // 25: ticker.v1.SymbolStatus.delivery:type_name -> ticker.v1.Delivery
-	42, // 26: ticker.v1.SymbolStatus.min_interval:type_name -> google.protobuf.Duration
-	1,  // 27: ticker.v1.SymbolStatus.detail:type_name -> ticker.v1.Detail
-	43, // 28: ticker.v1.Heartbeat.time:type_name -> google.protobuf.Timestamp
-	43, // 29: ticker.v1.TokenExpiring.expire_time:type_name -> google.protobuf.Timestamp
-	43, // 30: ticker.v1.AuthenticationResult.expire_time:type_name -> google.protobuf.Timestamp
-	43, // 31: ticker.v1.Pong.time:type_name -> google.protobuf.Timestamp
-	0,  // 32: ticker.v1.WatchRequest.delivery:type_name -> ticker.v1.Delivery
-	42, // 33: ticker.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
-	41, // 34: ticker.v1.WatchRequest.after_sequence:type_name -> ticker.v1.WatchRequest.AfterSequenceEntry
-	43, // 35: ticker.v1.WatchRequest.start_time:type_name -> google.protobuf.Timestamp
-	1,  // 36: ticker.v1.WatchRequest.detail:type_name -> ticker.v1.Detail
-	43, // 37: ticker.v1.WatchRequest.end_time:type_name -> google.protobuf.Timestamp
-	11, // 38: ticker.v1.WatchResponse.tick:type_name -> ticker.v1.Tick
-	13, // 39: ticker.v1.WatchResponse.subscription_result:type_name -> ticker.v1.SubscriptionResult
-	15, // 40: ticker.v1.WatchResponse.heartbeat:type_name -> ticker.v1.Heartbeat
-	16, // 41: ticker.v1.WatchResponse.gap:type_name -> ticker.v1.Gap
-	17, // 42: ticker.v1.WatchResponse.caught_up:type_name -> ticker.v1.CaughtUp
-	18, // 43: ticker.v1.WatchResponse.draining:type_name -> ticker.v1.Draining
-	19, // 44: ticker.v1.WatchResponse.token_expiring:type_name -> ticker.v1.TokenExpiring
-	43, // 45: ticker.v1.PublishRequest.time:type_name -> google.protobuf.Timestamp
-	42, // 46: ticker.v1.Instrument.tick_interval:type_name -> google.protobuf.Duration
-	42, // 47: ticker.v1.Instrument.day_start:type_name -> google.protobuf.Duration
-	26, // 48: ticker.v1.ListInstrumentsResponse.instruments:type_name -> ticker.v1.Instrument
-	11, // 49: ticker.v1.GetLastPricesResponse.ticks:type_name -> ticker.v1.Tick
-	14, // 50: ticker.v1.GetLastPricesResponse.statuses:type_name -> ticker.v1.SymbolStatus
-	43, // 51: ticker.v1.ListTicksRequest.start_time:type_name -> google.protobuf.Timestamp
-	43, // 52: ticker.v1.ListTicksRequest.end_time:type_name -> google.protobuf.Timestamp
-	11, // 53: ticker.v1.ListTicksResponse.ticks:type_name -> ticker.v1.Tick
-	42, // 54: ticker.v1.ListCandlesRequest.interval:type_name -> google.protobuf.Duration
-	43, // 55: ticker.v1.ListCandlesRequest.start_time:type_name -> google.protobuf.Timestamp
-	43, // 56: ticker.v1.ListCandlesRequest.end_time:type_name -> google.protobuf.Timestamp
-	35, // 57: ticker.v1.ListCandlesResponse.candles:type_name -> ticker.v1.Candle
-	43, // 58: ticker.v1.Candle.open_time:type_name -> google.protobuf.Timestamp
-	43, // 59: ticker.v1.GetTapeResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 60: ticker.v1.GetTapeResponse.kind:type_name -> ticker.v1.TapeKind
-	4,  // 61: ticker.v1.TickerStreamService.TickerStream:input_type -> ticker.v1.TickerStreamRequest
-	22, // 62: ticker.v1.TickerStreamService.Watch:input_type -> ticker.v1.WatchRequest
-	24, // 63: ticker.v1.TickerStreamService.Publish:input_type -> ticker.v1.PublishRequest
-	27, // 64: ticker.v1.TickerStreamService.ListInstruments:input_type -> ticker.v1.ListInstrumentsRequest
-	29, // 65: ticker.v1.TickerStreamService.GetLastPrices:input_type -> ticker.v1.GetLastPricesRequest
-	31, // 66: ticker.v1.TickerStreamService.ListTicks:input_type -> ticker.v1.ListTicksRequest
-	33, // 67: ticker.v1.TickerStreamService.ListCandles:input_type -> ticker.v1.ListCandlesRequest
-	36, // 68: ticker.v1.TickerStreamService.DigestTicks:input_type -> ticker.v1.DigestTicksRequest
-	38, // 69: ticker.v1.TickerStreamService.GetTape:input_type -> ticker.v1.GetTapeRequest
-	10, // 70: ticker.v1.TickerStreamService.TickerStream:output_type -> ticker.v1.TickerStreamResponse
-	23, // 71: ticker.v1.TickerStreamService.Watch:output_type -> ticker.v1.WatchResponse
-	25, // 72: ticker.v1.TickerStreamService.Publish:output_type -> ticker.v1.PublishResponse
-	28, // 73: ticker.v1.TickerStreamService.ListInstruments:output_type -> ticker.v1.ListInstrumentsResponse
-	30, // 74: ticker.v1.TickerStreamService.GetLastPrices:output_type -> ticker.v1.GetLastPricesResponse
-	32, // 75: ticker.v1.TickerStreamService.ListTicks:output_type -> ticker.v1.ListTicksResponse
-	34, // 76: ticker.v1.TickerStreamService.ListCandles:output_type -> ticker.v1.ListCandlesResponse
-	37, // 77: ticker.v1.TickerStreamService.DigestTicks:output_type -> ticker.v1.DigestTicksResponse
-	39, // 78: ticker.v1.TickerStreamService.GetTape:output_type -> ticker.v1.GetTapeResponse
-	70, // [70:79] is the sub-list for method output_type
-	61, // [61:70] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	12, // 11: ticker.v1.TickerStreamResponse.tick:type_name -> ticker.v1.Tick
+	14, // 12: ticker.v1.TickerStreamResponse.subscription_result:type_name -> ticker.v1.SubscriptionResult
+	16, // 13: ticker.v1.TickerStreamResponse.heartbeat:type_name -> ticker.v1.Heartbeat
+	17, // 14: ticker.v1.TickerStreamResponse.gap:type_name -> ticker.v1.Gap
+	18, // 15: ticker.v1.TickerStreamResponse.caught_up:type_name -> ticker.v1.CaughtUp
+	19, // 16: ticker.v1.TickerStreamResponse.draining:type_name -> ticker.v1.Draining
+	22, // 17: ticker.v1.TickerStreamResponse.pong:type_name -> ticker.v1.Pong
+	20, // 18: ticker.v1.TickerStreamResponse.token_expiring:type_name -> ticker.v1.TokenExpiring
+	21, // 19: ticker.v1.TickerStreamResponse.authentication_result:type_name -> ticker.v1.AuthenticationResult
+	44, // 20: ticker.v1.Tick.time:type_name -> google.protobuf.Timestamp
+	13, // 21: ticker.v1.Tick.quote:type_name -> ticker.v1.Quote
+	44, // 22: ticker.v1.Quote.day_start_time:type_name -> google.protobuf.Timestamp
+	3,  // 23: ticker.v1.Quote.status:type_name -> ticker.v1.InstrumentStatus
+	15, // 24: ticker.v1.SubscriptionResult.statuses:type_name -> ticker.v1.SymbolStatus
+	2,  // 25: ticker.v1.SymbolStatus.code:type_name -> ticker.v1.SymbolStatusCode
+	0,  // 26: ticker.v1.SymbolStatus.delivery:type_name -> ticker.v1.Delivery
+	43, // 27: ticker.v1.SymbolStatus.min_interval:type_name -> google.protobuf.Duration
+	1,  // 28: ticker.v1.SymbolStatus.detail:type_name -> ticker.v1.Detail
+	44, // 29: ticker.v1.Heartbeat.time:type_name -> google.protobuf.Timestamp
+	44, // 30: ticker.v1.TokenExpiring.expire_time:type_name -> google.protobuf.Timestamp
+	44, // 31: ticker.v1.AuthenticationResult.expire_time:type_name -> google.protobuf.Timestamp
+	44, // 32: ticker.v1.Pong.time:type_name -> google.protobuf.Timestamp
+	0,  // 33: ticker.v1.WatchRequest.delivery:type_name -> ticker.v1.Delivery
+	43, // 34: ticker.v1.WatchRequest.min_interval:type_name -> google.protobuf.Duration
+	42, // 35: ticker.v1.WatchRequest.after_sequence:type_name -> ticker.v1.WatchRequest.AfterSequenceEntry
+	44, // 36: ticker.v1.WatchRequest.start_time:type_name -> google.protobuf.Timestamp
+	1,  // 37: ticker.v1.WatchRequest.detail:type_name -> ticker.v1.Detail
+	44, // 38: ticker.v1.WatchRequest.end_time:type_name -> google.protobuf.Timestamp
+	12, // 39: ticker.v1.WatchResponse.tick:type_name -> ticker.v1.Tick
+	14, // 40: ticker.v1.WatchResponse.subscription_result:type_name -> ticker.v1.SubscriptionResult
+	16, // 41: ticker.v1.WatchResponse.heartbeat:type_name -> ticker.v1.Heartbeat
+	17, // 42: ticker.v1.WatchResponse.gap:type_name -> ticker.v1.Gap
+	18, // 43: ticker.v1.WatchResponse.caught_up:type_name -> ticker.v1.CaughtUp
+	19, // 44: ticker.v1.WatchResponse.draining:type_name -> ticker.v1.Draining
+	20, // 45: ticker.v1.WatchResponse.token_expiring:type_name -> ticker.v1.TokenExpiring
+	44, // 46: ticker.v1.PublishRequest.time:type_name -> google.protobuf.Timestamp
+	43, // 47: ticker.v1.Instrument.tick_interval:type_name -> google.protobuf.Duration
+	43, // 48: ticker.v1.Instrument.day_start:type_name -> google.protobuf.Duration
+	3,  // 49: ticker.v1.Instrument.status:type_name -> ticker.v1.InstrumentStatus
+	44, // 50: ticker.v1.Instrument.next_status_time:type_name -> google.protobuf.Timestamp
+	27, // 51: ticker.v1.ListInstrumentsResponse.instruments:type_name -> ticker.v1.Instrument
+	12, // 52: ticker.v1.GetLastPricesResponse.ticks:type_name -> ticker.v1.Tick
+	15, // 53: ticker.v1.GetLastPricesResponse.statuses:type_name -> ticker.v1.SymbolStatus
+	44, // 54: ticker.v1.ListTicksRequest.start_time:type_name -> google.protobuf.Timestamp
+	44, // 55: ticker.v1.ListTicksRequest.end_time:type_name -> google.protobuf.Timestamp
+	12, // 56: ticker.v1.ListTicksResponse.ticks:type_name -> ticker.v1.Tick
+	43, // 57: ticker.v1.ListCandlesRequest.interval:type_name -> google.protobuf.Duration
+	44, // 58: ticker.v1.ListCandlesRequest.start_time:type_name -> google.protobuf.Timestamp
+	44, // 59: ticker.v1.ListCandlesRequest.end_time:type_name -> google.protobuf.Timestamp
+	36, // 60: ticker.v1.ListCandlesResponse.candles:type_name -> ticker.v1.Candle
+	44, // 61: ticker.v1.Candle.open_time:type_name -> google.protobuf.Timestamp
+	44, // 62: ticker.v1.GetTapeResponse.time:type_name -> google.protobuf.Timestamp
+	4,  // 63: ticker.v1.GetTapeResponse.kind:type_name -> ticker.v1.TapeKind
+	5,  // 64: ticker.v1.TickerStreamService.TickerStream:input_type -> ticker.v1.TickerStreamRequest
+	23, // 65: ticker.v1.TickerStreamService.Watch:input_type -> ticker.v1.WatchRequest
+	25, // 66: ticker.v1.TickerStreamService.Publish:input_type -> ticker.v1.PublishRequest
+	28, // 67: ticker.v1.TickerStreamService.ListInstruments:input_type -> ticker.v1.ListInstrumentsRequest
+	30, // 68: ticker.v1.TickerStreamService.GetLastPrices:input_type -> ticker.v1.GetLastPricesRequest
+	32, // 69: ticker.v1.TickerStreamService.ListTicks:input_type -> ticker.v1.ListTicksRequest
+	34, // 70: ticker.v1.TickerStreamService.ListCandles:input_type -> ticker.v1.ListCandlesRequest
+	37, // 71: ticker.v1.TickerStreamService.DigestTicks:input_type -> ticker.v1.DigestTicksRequest
+	39, // 72: ticker.v1.TickerStreamService.GetTape:input_type -> ticker.v1.GetTapeRequest
+	11, // 73: ticker.v1.TickerStreamService.TickerStream:output_type -> ticker.v1.TickerStreamResponse
+	24, // 74: ticker.v1.TickerStreamService.Watch:output_type -> ticker.v1.WatchResponse
+	26, // 75: ticker.v1.TickerStreamService.Publish:output_type -> ticker.v1.PublishResponse
+	29, // 76: ticker.v1.TickerStreamService.ListInstruments:output_type -> ticker.v1.ListInstrumentsResponse
+	31, // 77: ticker.v1.TickerStreamService.GetLastPrices:output_type -> ticker.v1.GetLastPricesResponse
+	33, // 78: ticker.v1.TickerStreamService.ListTicks:output_type -> ticker.v1.ListTicksResponse
+	35, // 79: ticker.v1.TickerStreamService.ListCandles:output_type -> ticker.v1.ListCandlesResponse
+	38, // 80: ticker.v1.TickerStreamService.DigestTicks:output_type -> ticker.v1.DigestTicksResponse
+	40, // 81: ticker.v1.TickerStreamService.GetTape:output_type -> ticker.v1.GetTapeResponse
+	73, // [73:82] is the sub-list for method output_type
+	64, // [64:73] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_ticker_v1_ticker_proto_init() }
@@ -3704,7 +3824,7 @@ func file_ticker_v1_ticker_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ticker_v1_ticker_proto_rawDesc), len(file_ticker_v1_ticker_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,

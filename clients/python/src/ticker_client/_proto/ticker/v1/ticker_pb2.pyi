@@ -35,6 +35,13 @@ class SymbolStatusCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SYMBOL_STATUS_CODE_FOREIGN_TAPE: _ClassVar[SymbolStatusCode]
     SYMBOL_STATUS_CODE_UNIMPLEMENTED: _ClassVar[SymbolStatusCode]
 
+class InstrumentStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INSTRUMENT_STATUS_UNSPECIFIED: _ClassVar[InstrumentStatus]
+    INSTRUMENT_STATUS_OPEN: _ClassVar[InstrumentStatus]
+    INSTRUMENT_STATUS_CLOSED: _ClassVar[InstrumentStatus]
+    INSTRUMENT_STATUS_HALTED: _ClassVar[InstrumentStatus]
+
 class TapeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TAPE_KIND_UNSPECIFIED: _ClassVar[TapeKind]
@@ -55,6 +62,10 @@ SYMBOL_STATUS_CODE_INVALID_ARGUMENT: SymbolStatusCode
 SYMBOL_STATUS_CODE_LIMIT_EXCEEDED: SymbolStatusCode
 SYMBOL_STATUS_CODE_FOREIGN_TAPE: SymbolStatusCode
 SYMBOL_STATUS_CODE_UNIMPLEMENTED: SymbolStatusCode
+INSTRUMENT_STATUS_UNSPECIFIED: InstrumentStatus
+INSTRUMENT_STATUS_OPEN: InstrumentStatus
+INSTRUMENT_STATUS_CLOSED: InstrumentStatus
+INSTRUMENT_STATUS_HALTED: InstrumentStatus
 TAPE_KIND_UNSPECIFIED: TapeKind
 TAPE_KIND_SIMULATED: TapeKind
 TAPE_KIND_RECORDED: TapeKind
@@ -167,7 +178,7 @@ class Tick(_message.Message):
     def __init__(self, symbol: _Optional[str] = ..., ltp: _Optional[float] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sequence: _Optional[int] = ..., ltp_nanos: _Optional[int] = ..., last_quantity: _Optional[int] = ..., conflated: _Optional[int] = ..., snapshot: bool = ..., quote: _Optional[_Union[Quote, _Mapping]] = ...) -> None: ...
 
 class Quote(_message.Message):
-    __slots__ = ("bid_nanos", "bid_quantity", "ask_nanos", "ask_quantity", "day_start_time", "open_nanos", "high_nanos", "low_nanos", "volume", "previous_close_nanos", "change_percent")
+    __slots__ = ("bid_nanos", "bid_quantity", "ask_nanos", "ask_quantity", "day_start_time", "open_nanos", "high_nanos", "low_nanos", "volume", "previous_close_nanos", "change_percent", "status")
     BID_NANOS_FIELD_NUMBER: _ClassVar[int]
     BID_QUANTITY_FIELD_NUMBER: _ClassVar[int]
     ASK_NANOS_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +190,7 @@ class Quote(_message.Message):
     VOLUME_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_CLOSE_NANOS_FIELD_NUMBER: _ClassVar[int]
     CHANGE_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     bid_nanos: int
     bid_quantity: int
     ask_nanos: int
@@ -190,7 +202,8 @@ class Quote(_message.Message):
     volume: int
     previous_close_nanos: int
     change_percent: float
-    def __init__(self, bid_nanos: _Optional[int] = ..., bid_quantity: _Optional[int] = ..., ask_nanos: _Optional[int] = ..., ask_quantity: _Optional[int] = ..., day_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open_nanos: _Optional[int] = ..., high_nanos: _Optional[int] = ..., low_nanos: _Optional[int] = ..., volume: _Optional[int] = ..., previous_close_nanos: _Optional[int] = ..., change_percent: _Optional[float] = ...) -> None: ...
+    status: InstrumentStatus
+    def __init__(self, bid_nanos: _Optional[int] = ..., bid_quantity: _Optional[int] = ..., ask_nanos: _Optional[int] = ..., ask_quantity: _Optional[int] = ..., day_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open_nanos: _Optional[int] = ..., high_nanos: _Optional[int] = ..., low_nanos: _Optional[int] = ..., volume: _Optional[int] = ..., previous_close_nanos: _Optional[int] = ..., change_percent: _Optional[float] = ..., status: _Optional[_Union[InstrumentStatus, str]] = ...) -> None: ...
 
 class SubscriptionResult(_message.Message):
     __slots__ = ("request_id", "tape_id", "statuses")
@@ -342,7 +355,7 @@ class PublishResponse(_message.Message):
     def __init__(self, accepted: _Optional[int] = ..., rejected: _Optional[int] = ...) -> None: ...
 
 class Instrument(_message.Message):
-    __slots__ = ("symbol", "name", "reference_price_nanos", "price_increment_nanos", "quantity_increment_nanos", "annual_volatility", "tick_interval", "currency", "kind", "day_start")
+    __slots__ = ("symbol", "name", "reference_price_nanos", "price_increment_nanos", "quantity_increment_nanos", "annual_volatility", "tick_interval", "currency", "kind", "day_start", "hours", "closes", "status", "next_status_time")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_PRICE_NANOS_FIELD_NUMBER: _ClassVar[int]
@@ -353,6 +366,10 @@ class Instrument(_message.Message):
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DAY_START_FIELD_NUMBER: _ClassVar[int]
+    HOURS_FIELD_NUMBER: _ClassVar[int]
+    CLOSES_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_STATUS_TIME_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     name: str
     reference_price_nanos: int
@@ -363,7 +380,11 @@ class Instrument(_message.Message):
     currency: str
     kind: str
     day_start: _duration_pb2.Duration
-    def __init__(self, symbol: _Optional[str] = ..., name: _Optional[str] = ..., reference_price_nanos: _Optional[int] = ..., price_increment_nanos: _Optional[int] = ..., quantity_increment_nanos: _Optional[int] = ..., annual_volatility: _Optional[float] = ..., tick_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., currency: _Optional[str] = ..., kind: _Optional[str] = ..., day_start: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    hours: str
+    closes: bool
+    status: InstrumentStatus
+    next_status_time: _timestamp_pb2.Timestamp
+    def __init__(self, symbol: _Optional[str] = ..., name: _Optional[str] = ..., reference_price_nanos: _Optional[int] = ..., price_increment_nanos: _Optional[int] = ..., quantity_increment_nanos: _Optional[int] = ..., annual_volatility: _Optional[float] = ..., tick_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., currency: _Optional[str] = ..., kind: _Optional[str] = ..., day_start: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hours: _Optional[str] = ..., closes: bool = ..., status: _Optional[_Union[InstrumentStatus, str]] = ..., next_status_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListInstrumentsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "search")
