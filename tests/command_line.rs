@@ -91,6 +91,37 @@ fn the_list_has_every_instrument_in_every_format() {
 }
 
 #[test]
+fn with_sessions_the_list_tells_which_instruments_close() {
+    let [around_the_clock, sessions] = [&[][..], &["--sessions"]].map(Server::start);
+    let closing = |server: &Server| -> Vec<String> {
+        let listed = objects(&server.client(&["list", "--output", "json"]).output().unwrap());
+        let closing = listed.into_iter().filter(|instrument| instrument["closes"] == true);
+        closing.map(|instrument| instrument["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(closing(&around_the_clock).is_empty());
+    let kinds = closing(&sessions);
+    assert!(kinds.len() >= 50 && kinds.iter().all(|kind| kind != "crypto"), "{kinds:?}");
+
+    let listed = objects(&sessions.client(&["list", "--output", "json"]).output().unwrap());
+    let of = |symbol: &str| listed.iter().find(|instrument| instrument["symbol"] == symbol).unwrap();
+    assert_eq!(of("RELIANCE")["hours"], "09:15-15:30 Asia/Kolkata Mon-Fri");
+    assert!(["open", "closed"].contains(&of("RELIANCE")["status"].as_str().unwrap()));
+    assert!(of("RELIANCE")["next_status_change"].as_str().unwrap().ends_with(":00Z"));
+    assert_eq!(
+        (&of("BTC-USD")["status"], &of("BTC-USD")["next_status_change"]),
+        (&"open".into(), &"".into())
+    );
+}
+
+#[test]
+fn sessions_are_not_for_a_recording() {
+    let output = ticker(&["serve", "--sessions", "--tape", "missing.csv"]).output().unwrap();
+    assert_eq!(code(&output), Some(1));
+    let told = "--tape plays a recording and --sessions makes prices: leave one of them out";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+}
+
+#[test]
 fn a_watch_in_a_pipe_begins_with_the_last_price_and_misses_no_tick() {
     let server = Server::start(&[]);
     let output = server.client(&["watch", "BTC-USD", "-n", "6", "--output", "json"]).output().unwrap();

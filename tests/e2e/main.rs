@@ -11,6 +11,7 @@ mod failover;
 mod gogen;
 mod growing;
 mod history;
+mod hours;
 mod http1;
 mod limits;
 mod logs;

@@ -26,6 +26,8 @@ fn instruments_that_are_accepted_are_sorted_and_have_ticks() {
         "annual_volatility = ",
         "tick_interval = ",
         "day_start = ",
+        "hours = ",
+        "session = ",
         "currency = ",
         "kind = ",
         "name = ",
