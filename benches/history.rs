@@ -7,7 +7,7 @@ use std::{error::Error, hint::black_box, sync::Arc, time::Duration};
 use criterion::{Criterion, Throughput};
 use ticker::{
     history::{CandleInterval, DayFold, Order, PastTicks},
-    tape::{Series, Simulated, Tape, Universe},
+    tape::{Series, Simulated, Tape, TradingDays, Universe},
     tick::{Sequence, Time},
 };
 
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     group.bench_function("the figures of a day", |bencher| {
         let last = Sequence(series.sequence_from(end).0 - 1);
         bencher.iter(|| {
-            let mut fold = DayFold::new(series.clone(), Duration::ZERO, last);
+            let mut fold = DayFold::new(series.clone(), TradingDays::Every24Hours(Duration::ZERO), last);
             black_box(fold.reach(last, &mut usize::MAX.clone()))
         });
     });

@@ -31,6 +31,7 @@ fn instruments_that_are_accepted_are_sorted_and_have_ticks() {
         "currency = ",
         "kind = ",
         "name = ",
+        "'09:15-15:30 Asia/Kolkata Mon-Fri'",
         "'24h'",
         "'1ns'",
         "1e308",
