@@ -200,9 +200,7 @@ fn the_rules_of_today_hold_on_all_later_days() {
 }
 
 #[test]
-fn every_zone_of_the_database_follows_a_yearly_rule_by_the_year_2100() {
-    let cycle = zone::tabled(u64::MAX).max(1);
-    assert!(cycle > 47_482);
+fn zones_with_exceptions_far_ahead_follow_a_yearly_rule_by_the_year_2100() {
     for name in ["Africa/Casablanca", "America/New_York", "Asia/Gaza", "Australia/Lord_Howe", "Europe/Dublin"]
     {
         let hours = hours(&format!("09:00-17:00 {name} Mon-Sun"));
