@@ -1,6 +1,6 @@
 //! The domain types: symbol, price, sequence, time and tick.
 
-use std::{fmt, num::NonZeroU64, ops::Add, str::FromStr, time::Duration};
+use std::{fmt, ops::Add, str::FromStr, time::Duration};
 
 use thiserror::Error;
 
@@ -41,7 +41,7 @@ pub struct Sequence(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Time(u64);
 
-/// One trade of one symbol.
+/// One trade of one symbol, or one value of an index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tick {
     /// Its number.
@@ -50,8 +50,8 @@ pub struct Tick {
     pub time: Time,
     /// The last traded price.
     pub price: Price,
-    /// The traded quantity, in the quantity increments of the instrument.
-    pub quantity: NonZeroU64,
+    /// The traded quantity, in the quantity increments of the instrument; 0 for an index, which is not traded itself.
+    pub quantity: u64,
 }
 
 impl Symbol {

@@ -1,6 +1,6 @@
 //! Converts the fields that several messages share to domain types and back.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::time::Duration;
 
 use crate::{
     contract::v1,
@@ -16,7 +16,7 @@ pub(super) fn tick(tick: &v1::Tick) -> Result<Tick, Malformed> {
         sequence: Sequence(tick.sequence),
         time: time(tick.time.as_ref())?,
         price: Price::from_nanos(tick.ltp_nanos).ok_or(Malformed("a tick without a positive price"))?,
-        quantity: NonZeroU64::new(tick.last_quantity).ok_or(Malformed("a tick without a quantity"))?,
+        quantity: tick.last_quantity,
     })
 }
 

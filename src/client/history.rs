@@ -53,7 +53,7 @@ pub struct Candle {
     pub low: Price,
     /// The last price.
     pub close: Price,
-    /// How much was traded, in the instrument's quantity increments.
+    /// How much was traded, in the instrument's quantity increments; 0 for an index.
     pub volume: u64,
     /// Number of trades.
     pub tick_count: u64,

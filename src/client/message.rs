@@ -96,8 +96,15 @@ mod tests {
         assert_eq!(live.symbol.as_str(), "RELIANCE");
         assert_eq!(live.tick.price.to_string(), "2930.55");
         assert_eq!(live.tick.time.nanos(), 1_700_000_000_123_456_789);
-        assert_eq!((live.tick.sequence, live.tick.quantity.get()), (Sequence(7), 3));
+        assert_eq!((live.tick.sequence, live.tick.quantity), (Sequence(7), 3));
         assert_eq!((live.conflated, live.snapshot), (2, true));
+    }
+
+    #[test]
+    fn a_tick_of_an_index_has_no_quantity() {
+        let index = v1::Tick { last_quantity: 0, ..tick() };
+        let Ok(Message::Tick(live)) = message(response::Event::Tick(index)) else { panic!("a tick") };
+        assert_eq!(live.tick.quantity, 0);
     }
 
     #[test]
@@ -108,7 +115,6 @@ mod tests {
             v1::Tick { time: None, ..tick() },
             v1::Tick { time: old, ..tick() },
             v1::Tick { ltp_nanos: 0, ..tick() },
-            v1::Tick { last_quantity: 0, ..tick() },
         ] {
             assert!(message(response::Event::Tick(broken)).is_err());
         }

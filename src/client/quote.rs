@@ -26,7 +26,7 @@ pub struct Quote {
     pub high: Price,
     /// The lowest price of the day so far.
     pub low: Price,
-    /// How much was traded on the day so far, in the instrument's quantity increments.
+    /// How much was traded on the day so far, in the instrument's quantity increments; 0 for an index.
     pub volume: u64,
     /// The last price before the day. `None` on the first day of a tape.
     pub previous_close: Option<Price>,
@@ -41,7 +41,7 @@ pub struct Quote {
 pub struct PriceLevel {
     /// The price.
     pub price: Price,
-    /// How much, in the instrument's quantity increments.
+    /// How much, in the instrument's quantity increments; 0 for an index.
     pub quantity: u64,
 }
 

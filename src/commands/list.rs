@@ -207,13 +207,15 @@ impl InstrumentRow {
         // Of a recorded instrument neither is known.
         let volatility =
             (!self.tick_interval.is_empty()).then(|| format!("{:.1} %", self.annual_volatility * 100.0));
+        // An index has no quantity that could be counted.
+        let quantity = (self.kind != "index").then(|| self.quantity_increment.to_string());
         [
             self.symbol.clone(),
             self.kind.clone(),
             self.currency.clone(),
             format!("{:.decimals$}", self.reference_price),
             increment,
-            self.quantity_increment.to_string(),
+            quantity.unwrap_or_default(),
             volatility.unwrap_or_default(),
             self.tick_interval.clone(),
             self.status.to_owned(),
@@ -330,6 +332,12 @@ mod tests {
         let cells = InstrumentRow::of(recorded("BTCUSDT")).cells();
         assert_eq!(cells[0], "BTCUSDT");
         assert_eq!([&cells[6], &cells[7], &cells[8]], ["", "", ""]);
+    }
+
+    #[test]
+    fn the_quantity_of_an_index_is_left_blank() {
+        let index = InstrumentInfo { kind: "index".to_owned(), ..recorded("NIFTY50") };
+        assert_eq!(InstrumentRow::of(index).cells()[5], "");
     }
 
     #[test]

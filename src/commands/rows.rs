@@ -78,7 +78,7 @@ impl<'a> TickRow<'a> {
             time,
             sequence: live.tick.sequence.0,
             ltp_nanos: live.tick.price.nanos(),
-            last_quantity: live.tick.quantity.get(),
+            last_quantity: live.tick.quantity,
             conflated: live.conflated,
             snapshot: live.snapshot,
         }
@@ -95,8 +95,6 @@ pub(super) fn io_error(error: csv::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU64;
-
     use super::*;
     use crate::tick::{Price, Sequence, Tick, Time};
 
@@ -107,7 +105,7 @@ mod tests {
                 sequence: Sequence(sequence),
                 time: Time::from_nanos(1_764_000_000_020_000_000),
                 price: Price::from_nanos(nanos).unwrap(),
-                quantity: NonZeroU64::new(12).unwrap(),
+                quantity: 12,
             },
             conflated: 3,
             snapshot: sequence == 1,

@@ -143,8 +143,6 @@ impl Expected {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU64;
-
     use tokio::time::{advance, timeout};
 
     use super::*;
@@ -159,12 +157,8 @@ mod tests {
     }
 
     fn tick(time: &str) -> Event {
-        let tick = Tick {
-            sequence: Sequence(1),
-            time: at(time),
-            price: Price::from_nanos(1).unwrap(),
-            quantity: NonZeroU64::MIN,
-        };
+        let tick =
+            Tick { sequence: Sequence(1), time: at(time), price: Price::from_nanos(1).unwrap(), quantity: 1 };
         Event::Tick(LiveTick::new("TCS".parse().unwrap(), tick))
     }
 

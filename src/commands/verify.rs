@@ -211,6 +211,7 @@ fn show(difference: &Difference, to: &mut impl Write) -> io::Result<()> {
         match tick {
             Some(Tick { time, price, quantity, .. }) => {
                 let time = timestamp::show_with_decimals(*time, 9);
+                let quantity = if *quantity == 0 { "-".to_owned() } else { quantity.to_string() };
                 writeln!(to, "  {endpoint}  tick {sequence}  {time}  {price}  {quantity}")?;
             }
             None => writeln!(to, "  {endpoint}  tick {sequence}  is not there")?,

@@ -60,7 +60,7 @@ pub(super) fn tick(symbol: &str, tick: &Tick) -> v1::Tick {
         time: Some(timestamp(tick.time)),
         sequence: tick.sequence.0,
         ltp_nanos: tick.price.nanos(),
-        last_quantity: tick.quantity.get(),
+        last_quantity: tick.quantity,
         conflated: 0,
         snapshot: false,
         quote: None,

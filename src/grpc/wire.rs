@@ -152,7 +152,7 @@ fn put_tick(instrument: &Instrument, tick: &Tick, meta: TickMeta, out: &mut Vec<
     });
     put_varint(4, tick.sequence.0, out);
     put_varint(5, tick.price.nanos() as u64, out);
-    put_varint(6, tick.quantity.get(), out);
+    put_varint(6, tick.quantity, out);
     put_varint(7, meta.conflated, out);
     put_varint(8, u64::from(meta.snapshot), out);
 }
@@ -194,8 +194,6 @@ fn put_varint(field: u8, value: u64, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU64;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -212,13 +210,13 @@ mod tests {
 
     prop_compose! {
         fn any_tick()(
-            sequence in any::<u64>(), nanos in any::<u64>(), price in 1..=i64::MAX, quantity in 1..=u64::MAX,
+            sequence in any::<u64>(), nanos in any::<u64>(), price in 1..=i64::MAX, quantity in prop_oneof![Just(0), any::<u64>()],
         ) -> Tick {
             Tick {
                 sequence: Sequence(sequence),
                 time: Time::from_nanos(nanos),
                 price: Price::from_nanos(price).unwrap(),
-                quantity: NonZeroU64::new(quantity).unwrap(),
+                quantity,
             }
         }
     }

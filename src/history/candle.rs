@@ -23,7 +23,7 @@ pub struct Candle {
     pub low: Price,
     /// The last price.
     pub close: Price,
-    /// Volume, in the instrument's quantity increments.
+    /// Volume, in the instrument's quantity increments; 0 for an index.
     pub volume: u64,
     /// Number of trades.
     pub tick_count: u64,
@@ -69,7 +69,7 @@ impl Candle {
             high: tick.price,
             low: tick.price,
             close: tick.price,
-            volume: tick.quantity.get(),
+            volume: tick.quantity,
             tick_count: 1,
         }
     }
@@ -80,7 +80,7 @@ impl Candle {
         self.high = self.high.max(tick.price);
         self.low = self.low.min(tick.price);
         self.close = tick.price;
-        self.volume = self.volume.saturating_add(tick.quantity.get());
+        self.volume = self.volume.saturating_add(tick.quantity);
         self.tick_count += 1;
     }
 }

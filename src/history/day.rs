@@ -18,7 +18,7 @@ pub struct Day {
     pub high: Price,
     /// The lowest price so far.
     pub low: Price,
-    /// Volume so far, in the instrument's quantity increments.
+    /// Volume so far, in the instrument's quantity increments; 0 for an index.
     pub volume: u64,
     /// The last price before the day; `None` on the first day of a tape.
     pub previous_close: Option<Price>,
@@ -36,7 +36,7 @@ impl Day {
             open: tick.price,
             high: tick.price,
             low: tick.price,
-            volume: tick.quantity.get(),
+            volume: tick.quantity,
             previous_close,
             last: tick.price,
         }
@@ -56,7 +56,7 @@ impl Day {
         }
         self.high = self.high.max(tick.price);
         self.low = self.low.min(tick.price);
-        self.volume = self.volume.saturating_add(tick.quantity.get());
+        self.volume = self.volume.saturating_add(tick.quantity);
         self.last = tick.price;
     }
 
@@ -69,7 +69,7 @@ impl Day {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroU64, time::Duration};
+    use std::time::Duration;
 
     use super::*;
     use crate::{tick::Sequence, timestamp};
@@ -83,7 +83,7 @@ mod tests {
             sequence: Sequence(0),
             time: Time::from_nanos(time),
             price: Price::from_nanos(price).unwrap(),
-            quantity: NonZeroU64::new(10).unwrap(),
+            quantity: 10,
         }
     }
 
@@ -122,10 +122,18 @@ mod tests {
 
     #[test]
     fn a_volume_that_is_too_large_to_count_stays_the_largest() {
-        let huge = Tick { quantity: NonZeroU64::MAX, ..tick(0, 1) };
+        let huge = Tick { quantity: u64::MAX, ..tick(0, 1) };
         let mut day = Day::open(&huge, None, &MIDNIGHT);
         day.take(&huge, &MIDNIGHT);
         assert_eq!(day.volume, u64::MAX);
+    }
+
+    #[test]
+    fn the_day_of_an_index_has_prices_and_no_volume() {
+        let value = |time, price| Tick { quantity: 0, ..tick(time, price) };
+        let mut day = Day::open(&value(0, 100), None, &MIDNIGHT);
+        day.take(&value(HOUR, 120), &MIDNIGHT);
+        assert_eq!((nanos(&day), day.volume), ([100, 120, 100, 120], 0));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl DigestFold {
 }
 
 fn bytes(tick: &Tick) -> [u8; 32] {
-    let fields = [tick.sequence.0, tick.time.nanos(), tick.price.nanos() as u64, tick.quantity.get()];
+    let fields = [tick.sequence.0, tick.time.nanos(), tick.price.nanos() as u64, tick.quantity];
     let mut bytes = [0; 32];
     for (bytes, field) in bytes.chunks_exact_mut(8).zip(fields) {
         bytes.copy_from_slice(&field.to_le_bytes());

@@ -1,6 +1,6 @@
 //! Every fold against the plain one over a list of ticks.
 
-use std::{collections::BTreeMap, num::NonZeroU64, ops::Range, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -90,7 +90,7 @@ impl Cursor for Metronome {
             sequence: Sequence(self.at),
             time: Time::from_nanos(self.at * self.interval),
             price: Price::from_nanos(1).unwrap(),
-            quantity: NonZeroU64::MIN,
+            quantity: 1,
         }
     }
 
@@ -112,7 +112,7 @@ fn ticks(most: usize) -> impl Strategy<Value = Arc<[Tick]>> {
                 sequence: Sequence(first + at as u64),
                 time: Time::from_nanos(time),
                 price: Price::from_nanos(price).unwrap(),
-                quantity: NonZeroU64::new(quantity).unwrap(),
+                quantity,
             }
         };
         trades.into_iter().enumerate().map(tick).collect()
@@ -138,7 +138,7 @@ fn days(ticks: &[Tick], days: &TradingDays) -> Vec<Day> {
             open: day[0].price,
             high: day.iter().map(|tick| tick.price).max().unwrap(),
             low: day.iter().map(|tick| tick.price).min().unwrap(),
-            volume: day.iter().fold(0u64, |sum, tick| sum.saturating_add(tick.quantity.get())),
+            volume: day.iter().fold(0u64, |sum, tick| sum.saturating_add(tick.quantity)),
             previous_close: first.checked_sub(1).map(|before| ticks[before].price),
             last: ticks[upto].price,
         }
@@ -168,7 +168,7 @@ fn candles(ticks: &[Tick], interval: CandleInterval, times: Range<Time>) -> Vec<
         high: ticks.iter().map(|tick| tick.price).max().unwrap(),
         low: ticks.iter().map(|tick| tick.price).min().unwrap(),
         close: ticks[ticks.len() - 1].price,
-        volume: ticks.iter().fold(0, |sum, tick| sum.saturating_add(tick.quantity.get())),
+        volume: ticks.iter().fold(0, |sum, tick| sum.saturating_add(tick.quantity)),
         tick_count: ticks.len() as u64,
     };
     let mut intervals: Vec<_> = intervals.into_iter().collect();
@@ -313,7 +313,7 @@ proptest! {
         for tick in taken_place(&ticks, now).iter().filter(|tick| range.contains(&tick.sequence)) {
             count += 1;
             for field in
-                [tick.sequence.0, tick.time.nanos(), tick.price.nanos() as u64, tick.quantity.get()]
+                [tick.sequence.0, tick.time.nanos(), tick.price.nanos() as u64, tick.quantity]
             {
                 expected.update(field.to_le_bytes());
             }
@@ -395,7 +395,7 @@ fn the_candle_in_which_time_ends_has_every_tick_to_the_last_moment_of_all() {
         sequence: Sequence(sequence),
         time: Time::from_nanos(u64::MAX - before),
         price: Price::from_nanos(1).unwrap(),
-        quantity: NonZeroU64::MIN,
+        quantity: 1,
     };
     let ticks: Arc<[Tick]> = [(0, 100 * HOUR), (1, HOUR), (2, 1), (3, 0), (4, 0)].map(tick).into();
     for seconds in [1, 60, 86_400] {

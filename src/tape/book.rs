@@ -7,10 +7,10 @@ use crate::tick::Price;
 pub struct TopOfBook {
     /// The best bid.
     pub bid: Price,
-    /// How much is bid for at that price.
+    /// How much is bid for at that price; 0 for an index.
     pub bid_quantity: u64,
     /// The best ask, above the best bid.
     pub ask: Price,
-    /// How much is offered at that price.
+    /// How much is offered at that price; 0 for an index.
     pub ask_quantity: u64,
 }

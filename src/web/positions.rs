@@ -229,7 +229,7 @@ mod tests {
                 sequence,
                 time: Time::from_nanos(self.times[(sequence.0 - self.first) as usize]),
                 price: Price::from_nanos(1).unwrap(),
-                quantity: NonZeroU64::MIN,
+                quantity: 1,
             }
         }
 

@@ -168,7 +168,7 @@ async fn a_quote_has_the_book_and_the_figures_of_the_day() {
     assert_eq!(Some(&quote.open), prices.first());
     assert_eq!(Some(&quote.high), prices.iter().max());
     assert_eq!(Some(&quote.low), prices.iter().min());
-    assert_eq!(quote.volume, day.iter().map(|tick| tick.quantity.get()).sum::<u64>());
+    assert_eq!(quote.volume, day.iter().map(|tick| tick.quantity).sum::<u64>());
     let before = TickRange::times(..quote.day_start).newest_first().with_page_size(1);
     let close = client.ticks("SLOW", before).next().await.unwrap().unwrap().price;
     assert_eq!(quote.previous_close, Some(close));
@@ -264,7 +264,7 @@ async fn a_candle_is_the_fold_of_its_ticks_and_the_last_one_is_not_complete() {
     let prices: Vec<Price> = ticks.iter().map(|tick| tick.price).collect();
     assert_eq!((Some(&candle.open), Some(&candle.close)), (prices.first(), prices.last()));
     assert_eq!((Some(&candle.high), Some(&candle.low)), (prices.iter().max(), prices.iter().min()));
-    assert_eq!(candle.volume, ticks.iter().map(|tick| tick.quantity.get()).sum::<u64>());
+    assert_eq!(candle.volume, ticks.iter().map(|tick| tick.quantity).sum::<u64>());
     assert_eq!(candle.tick_count, ticks.len() as u64);
 }
 

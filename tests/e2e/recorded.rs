@@ -87,7 +87,7 @@ fn is_of(tape: &Recorded, tick: &Tick) {
     let own = tape.series(&instrument).tick(Sequence(tick.sequence));
     let time = tick.time.unwrap();
     assert_eq!((time.seconds, time.nanos), own.time.parts());
-    assert_eq!((tick.ltp_nanos, tick.last_quantity), (own.price.nanos(), own.quantity.get()));
+    assert_eq!((tick.ltp_nanos, tick.last_quantity), (own.price.nanos(), own.quantity));
 }
 
 #[tokio::test]

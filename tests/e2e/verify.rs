@@ -1,7 +1,6 @@
 //! `ticker verify` against replicas that are the same, and against one that differs in a single tick.
 
 use std::{
-    num::NonZeroU64,
     process::{Command, Output},
     sync::Arc,
     time::Duration,
@@ -135,7 +134,7 @@ impl Series for AlteredSeries {
     fn tick(&self, sequence: Sequence) -> Tick {
         let mut tick = self.series.tick(sequence);
         if tick.sequence == self.at {
-            tick.quantity = tick.quantity.saturating_add(NonZeroU64::MIN.get());
+            tick.quantity = tick.quantity.saturating_add(1);
         }
         tick
     }

@@ -86,8 +86,7 @@ fn as_csv(tape: &Recorded) -> String {
         let series = tape.series(instrument);
         for sequence in (series.first().0..=series.last().0).map(Sequence) {
             let tick = series.tick(sequence);
-            let quantity =
-                u128::from(tick.quantity.get()) * u128::from(instrument.quantity_increment_nanos.get());
+            let quantity = u128::from(tick.quantity) * u128::from(instrument.quantity_increment_nanos.get());
             let (whole, nanos) = (quantity / 1_000_000_000, quantity % 1_000_000_000);
             let time = timestamp::show(tick.time);
             let line = format!("{time},{},{},{whole}.{nanos:09},{sequence}", instrument.symbol, tick.price);

@@ -52,8 +52,7 @@ fn ticks(tape: &Recorded) -> Vec<String> {
         let series = tape.series(instrument);
         for sequence in series.first().0..=series.last().0 {
             let tick = series.tick(Sequence(sequence));
-            let quantity =
-                tick.quantity.get() as f64 * instrument.quantity_increment_nanos.get() as f64 / 1e9;
+            let quantity = tick.quantity as f64 * instrument.quantity_increment_nanos.get() as f64 / 1e9;
             let time = timestamp::show(tick.time);
             lines.push(format!("{} {sequence} {time} {} {quantity}", instrument.symbol, tick.price));
         }

@@ -64,8 +64,8 @@ fn is_true_to(recording: &Recorded, source: &dyn Tape) {
             let (copy, tick) = (played.tick(sequence), series.tick(sequence));
             assert_eq!((copy.sequence, copy.time, copy.price), (tick.sequence, tick.time, tick.price));
             assert_eq!(
-                copy.quantity.get() * recorded.quantity_increment_nanos.get(),
-                tick.quantity.get() * instrument.quantity_increment_nanos.get()
+                copy.quantity * recorded.quantity_increment_nanos.get(),
+                tick.quantity * instrument.quantity_increment_nanos.get()
             );
         }
     }
@@ -85,12 +85,15 @@ fn a_recording_of_a_server_is_played_as_the_same_ticks() {
     let folder = tempfile::tempdir().unwrap();
     let first = folder.path().join("first.csv.gz");
     let simulated = Server::start(&["--seed", "7"]);
-    let output = simulated.record(&["TCS", "BTC-USD", "EUR-USD", "-n", "60"], &first).output().unwrap();
+    let output =
+        simulated.record(&["TCS", "BTC-USD", "EUR-USD", "NIFTY50", "-n", "60"], &first).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = format!("recorded 60 ticks of 3 symbols to {}\n", first.display());
+    let said = format!("recorded 60 ticks of 4 symbols to {}\n", first.display());
     assert_eq!(String::from_utf8_lossy(&output.stdout), said);
     let recording = read(&first).unwrap();
     assert_eq!(recording.extent().ticks, 60);
+    let index = recording.series(&recording.instrument(&"NIFTY50".parse().unwrap()).unwrap());
+    assert_eq!(index.tick(index.first()).quantity, 0);
     is_true_to(&recording, &Simulated::new(7, Universe::builtin().unwrap()));
 
     // Slower, so that most of it is yet to come when the recording begins.

@@ -160,7 +160,7 @@ fn more_is_traded_when_prices_move_more() {
         let before = cursor.tick().price.to_f64();
         let mut volume = 0.0;
         for _ in 0..240 {
-            volume += cursor.tick().quantity.get() as f64;
+            volume += cursor.tick().quantity as f64;
             cursor.advance();
         }
         volumes.push(libm::log(volume));

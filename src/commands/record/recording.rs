@@ -119,7 +119,7 @@ impl Recording {
             &timestamp::show(tick.time),
             symbol.as_str(),
             &tick.price.to_string(),
-            &decimal::show(tick.quantity.get().saturating_mul(increment)),
+            &decimal::show(tick.quantity.saturating_mul(increment)),
             &tick.sequence.to_string(),
         ];
         self.rows.write_record(row).map_err(io_error).context("cannot write the recording")?;
@@ -188,13 +188,17 @@ mod tests {
     use crate::tick::{Price, Tick, Time};
 
     fn tick(symbol: &str, sequence: u64) -> Event {
+        tick_of(symbol, sequence, 12)
+    }
+
+    fn tick_of(symbol: &str, sequence: u64, quantity: u64) -> Event {
         Event::Tick(LiveTick {
             symbol: symbol.parse().unwrap(),
             tick: Tick {
                 sequence: Sequence(sequence),
                 time: Time::from_nanos(1_764_000_000_020_000_000),
                 price: Price::from_nanos(2_930_550_000_000).unwrap(),
-                quantity: NonZeroU64::new(12).unwrap(),
+                quantity,
             },
             conflated: 0,
             snapshot: false,
@@ -222,6 +226,12 @@ mod tests {
         let (text, taken) = recorded(vec![tick("BTC-USD", 7), tick("ANY", 1)], None);
         assert_eq!(text, TWO);
         assert!(taken.unwrap());
+    }
+
+    #[test]
+    fn a_row_of_an_index_has_the_quantity_0() {
+        let (text, _) = recorded(vec![tick_of("NIFTY50", 7, 0)], None);
+        assert_eq!(text.lines().last(), Some("2025-11-24T16:00:00.02Z,NIFTY50,2930.55,0,7"));
     }
 
     #[test]

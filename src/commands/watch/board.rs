@@ -153,8 +153,6 @@ fn decimals(price: Price) -> usize {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::num::NonZeroU64;
-
     use super::*;
     use crate::tick::{Sequence, Tick};
 
@@ -170,7 +168,7 @@ pub(super) mod tests {
                 sequence: Sequence(1),
                 time: Time::from_nanos(1_764_000_000_000_000_000),
                 price: Price::from_nanos(nanos).unwrap(),
-                quantity: NonZeroU64::MIN,
+                quantity: 1,
             },
             conflated: 0,
             snapshot: false,

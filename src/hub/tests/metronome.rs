@@ -1,6 +1,6 @@
 //! A tape whose every tick is known without looking.
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     tape::{Cursor, Identity, Instrument, Kind, Missing, Series, Tape},
@@ -90,7 +90,7 @@ impl From<Beat> for Tick {
             sequence: Sequence(beat.at),
             time: Time::from_nanos(beat.at * beat.interval),
             price: Price::from_nanos(beat.at as i64 + 1).unwrap(),
-            quantity: NonZeroU64::MIN,
+            quantity: 1,
         }
     }
 }

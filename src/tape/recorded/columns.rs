@@ -1,7 +1,5 @@
 //! Where a row of comma-separated values has each part of a trade, and how the parts are read.
 
-use std::num::NonZeroU64;
-
 use csv::ByteRecord;
 
 use super::{
@@ -33,7 +31,7 @@ pub(super) enum SymbolSource {
 }
 
 /// The quantity of a trade whose file has no column for it, in units of 1e-9.
-const ONE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
+const ONE: u64 = 1_000_000_000;
 
 /// Longest field in bytes. No valid field is longer.
 const LONGEST: usize = 64;
@@ -53,33 +51,27 @@ impl Columns {
             let text = str::from_utf8(bytes).ok().filter(|_| is_short);
             text.ok_or_else(|| format!("{name}: this is no text of one line: {}", shown(bytes)))
         };
-        let positive = |name: &str, at: usize| {
+        let nanos = |name: &str, at: usize| {
             let text = field(name, at)?;
             let nanos = decimal::nanos(text).map_err(|error| format!("{name}: {error}"))?;
-            u64::try_from(nanos)
-                .ok()
-                .and_then(NonZeroU64::new)
-                .ok_or_else(|| format!("{name}: must be positive, got {text}"))
+            Ok::<_, String>((nanos, text))
         };
         let symbol = match &self.symbol {
             SymbolSource::Column(at) => field("symbol", *at)?,
             SymbolSource::FileName(symbol) => symbol,
         };
         let time = when::parse(field("time", self.time)?).map_err(|error| format!("time: {error}"))?;
-        let price = positive("price", self.price)?;
-        let quantity = self.quantity.map_or(Ok(ONE), |at| positive("quantity", at))?;
+        let (price, text) = nanos("price", self.price)?;
+        let price = Price::from_nanos(price).ok_or_else(|| format!("price: must be positive, got {text}"))?;
+        let quantity = self.quantity.map_or(Ok(ONE), |at| {
+            let (quantity, text) = nanos("quantity", at)?;
+            u64::try_from(quantity).map_err(|_| format!("quantity: must not be negative, got {text}"))
+        })?;
         let sequence = self.sequence.map(|at| {
             let text = field("sequence", at)?;
             text.parse().map(Sequence).map_err(|_| format!("sequence: must be a whole number, got {text}"))
         });
-        let row = Row {
-            symbol,
-            time,
-            // Decimals are read as signed numbers: a positive one is a price.
-            price: Price::from_nanos(price.get() as i64).ok_or("price: must be positive")?,
-            quantity,
-            sequence: sequence.transpose()?,
-        };
+        let row = Row { symbol, time, price, quantity, sequence: sequence.transpose()? };
         intake.take(&row).map_err(|error| error.to_string())
     }
 }

@@ -9,7 +9,6 @@
 use std::{
     collections::HashMap,
     io::{ErrorKind, Read},
-    num::NonZeroU64,
 };
 
 use jiff::{civil, tz::TimeZone};
@@ -192,8 +191,10 @@ impl Header {
                 Price::from_nanos(price).ok_or_else(|| format!("price: must be positive, got {price}e-9"))
             }
         }?;
-        let quantity = NonZeroU64::new(u64::from(trade.size) * 1_000_000_000);
-        let quantity = quantity.ok_or_else(|| "size: must be positive, got 0".to_owned())?;
+        if trade.size == 0 {
+            return Err("size: must be positive, got 0".to_owned());
+        }
+        let quantity = u64::from(trade.size) * 1_000_000_000;
         intake
             .take(&Row { symbol: &symbol.symbol, time, price, quantity, sequence: None })
             .map_err(|error| error.to_string())

@@ -1,6 +1,6 @@
 //! Collects the trades of a recording, whatever its format, and checks them against the rules of a tape.
 
-use std::{collections::HashMap, num::NonZeroU64, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -18,8 +18,8 @@ pub(super) struct Row<'a> {
     pub(super) symbol: &'a str,
     pub(super) time: Time,
     pub(super) price: Price,
-    /// In units of 1e-9.
-    pub(super) quantity: NonZeroU64,
+    /// In units of 1e-9; 0 for an index.
+    pub(super) quantity: u64,
     /// Its sequence, if the file has sequences; otherwise the ticks of a symbol are counted from one.
     pub(super) sequence: Option<Sequence>,
 }

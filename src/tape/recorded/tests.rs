@@ -1,7 +1,5 @@
 //! Holds the tape of a recording against a plain list of its ticks.
 
-use std::num::NonZeroU64;
-
 use proptest::prelude::*;
 
 use super::{
@@ -33,7 +31,7 @@ fn intake(trades: &[Trade], first: Option<u64>) -> Intake {
             symbol: SYMBOLS[trade.symbol],
             time: Time::from_nanos(trade.time),
             price: Price::from_nanos(trade.price).unwrap(),
-            quantity: NonZeroU64::new(trade.quantity).unwrap(),
+            quantity: trade.quantity,
             sequence,
         };
         intake.take(&row).unwrap();
@@ -60,7 +58,7 @@ fn model(trades: &[Trade], symbol: usize, first: u64, period: Option<u64>, passe
                 sequence: Sequence(first + ticks.len() as u64),
                 time: Time::from_nanos(trade.time + pass * period.unwrap_or_default()),
                 price: Price::from_nanos(trade.price).unwrap(),
-                quantity: NonZeroU64::new(trade.quantity / increment).unwrap(),
+                quantity: trade.quantity / increment,
             });
         }
     }
@@ -71,7 +69,7 @@ fn model(trades: &[Trade], symbol: usize, first: u64, period: Option<u64>, passe
 fn trades() -> impl Strategy<Value = Vec<Trade>> {
     let distance = prop_oneof![Just(0), 0..50u64, 0..10_000_000_000u64];
     let price = prop_oneof![1..=i64::MAX, (1..1_000_000i64).prop_map(|cents| cents * 10_000_000)];
-    let quantity = prop_oneof![1..=u64::MAX, (1..1_000u64).prop_map(|whole| whole * WHOLE)];
+    let quantity = prop_oneof![Just(0), 1..=u64::MAX, (1..1_000u64).prop_map(|whole| whole * WHOLE)];
     let trade = (0..SYMBOLS.len(), distance, price, quantity);
     let few = prop::collection::vec(trade.clone(), 1..12);
     let many = prop::collection::vec(trade, 2_000..3_000);
@@ -235,6 +233,6 @@ fn the_instruments_are_made_of_the_ticks_and_of_what_describes_them() {
     assert_eq!(increments(a), ("1".to_owned(), WHOLE), "at most one whole");
     assert_eq!(increments(b), ("0.01".to_owned(), 10_000_000));
     assert_eq!(b.reference_price.to_string(), "2930.55");
-    assert_eq!(tape.series(b).tick(Sequence(1)).quantity.get(), 250);
+    assert_eq!(tape.series(b).tick(Sequence(1)).quantity, 250);
     assert_eq!(tape.suggest("b").map(|symbol| symbol.to_string()).as_deref(), Some("B"));
 }

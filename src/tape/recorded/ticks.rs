@@ -67,7 +67,7 @@ impl Ticks {
             sequence: Sequence(self.first.0 + at as u64),
             time: Time::from_nanos(block.times.get(at_in_block)),
             price: Price::from_nanos(block.prices.get(at_in_block) as i64).unwrap_or(LEAST),
-            quantity: NonZeroU64::new(block.quantities.get(at_in_block)).unwrap_or(NonZeroU64::MIN),
+            quantity: block.quantities.get(at_in_block),
         }
     }
 
@@ -100,16 +100,10 @@ impl TicksBuilder {
     }
 
     /// Adds a tick, with its quantity in units of 1e-9. When a block is full, `full` is called with its unpacked columns.
-    pub(super) fn push(
-        &mut self,
-        time: Time,
-        price: Price,
-        quantity: NonZeroU64,
-        full: impl FnOnce([&[u64]; 3]),
-    ) {
+    pub(super) fn push(&mut self, time: Time, price: Price, quantity: u64, full: impl FnOnce([&[u64]; 3])) {
         self.times.push(time.nanos());
         self.prices.push(price.nanos().unsigned_abs());
-        self.quantities.push(quantity.get());
+        self.quantities.push(quantity);
         self.ticks.len += 1;
         if self.times.len() == Block::LEN {
             self.pack(full);

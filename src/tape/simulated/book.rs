@@ -54,7 +54,7 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroU64, time::Duration};
+    use std::time::Duration;
 
     use super::{super::keys::Keys, *};
     use crate::tick::{Sequence, Time};
@@ -69,7 +69,7 @@ mod tests {
         };
         let market = Market::new(&instrument, 100_000_000);
         let book = Book::new(Keys::new(7, &instrument.symbol).book, &instrument);
-        let trade = |n| Tick { sequence: Sequence(n), time: Time::MAX, price, quantity: NonZeroU64::MIN };
+        let trade = |n| Tick { sequence: Sequence(n), time: Time::MAX, price, quantity: 1 };
         (0..1_000).map(|n| book.after(&trade(n), &market)).collect()
     }
 

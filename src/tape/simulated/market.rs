@@ -1,7 +1,5 @@
 //! What is traded: the price and the quantity at a point of the path.
 
-use std::num::NonZeroU64;
-
 use super::path::Point;
 use crate::{tape::Instrument, tick::Price};
 
@@ -29,8 +27,10 @@ pub(super) struct Market {
     increment: Price,
     /// The greatest price, in increments.
     highest: i64,
-    /// The mean trade, in quantity increments.
+    /// The mean trade, in quantity increments; 0 for an index.
     trade: f64,
+    /// The least trade, in quantity increments; 0 for an index.
+    least: u64,
 }
 
 impl Market {
@@ -42,13 +42,15 @@ impl Market {
         let increment = instrument.price_increment;
         let reference = instrument.reference_price.nanos() as f64;
         let unit = instrument.quantity_increment_nanos.get() as f64 * 1e-9;
+        let is_index = instrument.kind == "index";
         Self {
             deviation: volatility * (interval as f64 / YEAR).sqrt(),
             reach: REACH * volatility,
             reference: reference / increment.nanos() as f64,
             increment,
             highest: i64::MAX / increment.nanos(),
-            trade: MEAN_TRADE / (reference * 1e-9 * unit),
+            trade: if is_index { 0.0 } else { MEAN_TRADE / (reference * 1e-9 * unit) },
+            least: u64::from(!is_index),
         }
     }
 
@@ -64,29 +66,29 @@ impl Market {
         Price::from_nanos(nanos).unwrap_or(self.increment)
     }
 
-    /// The quantity that a uniform number makes, at least one increment.
+    /// The quantity that a uniform number makes, at least one increment; 0 for an index, which is not traded itself.
     ///
     /// Volume grows with trading time, as volatility does (Clark, *A subordinated stochastic process model with
     /// finite variance for speculative prices*, 1973). Sizes have a power-law tail (Gopikrishnan, Plerou, Gabaix and
     /// Stanley, *Statistical properties of share volume traded in financial markets*, 2000): here the Lomax
     /// distribution `1/√u − 1`, whose mean is 1.
     #[inline]
-    pub(super) fn quantity(&self, point: Point, uniform: f64) -> NonZeroU64 {
+    pub(super) fn quantity(&self, point: Point, uniform: f64) -> u64 {
         let size = 1.0 / uniform.sqrt() - 1.0;
         let quantity = self.trade * point.activity * size;
         // It is never negative, and by way of a signed integer the conversion costs less.
-        NonZeroU64::new(quantity as i64 as u64).unwrap_or(NonZeroU64::MIN)
+        (quantity as i64 as u64).max(self.least)
     }
 
     /// How much a uniform number makes that is bid for or offered at the best price, with the same tail as trades.
     pub(super) fn depth(&self, uniform: f64) -> u64 {
-        self.quantity(Point { value: 0.0, activity: MEAN_DEPTH }, uniform).get()
+        self.quantity(Point { value: 0.0, activity: MEAN_DEPTH }, uniform)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{num::NonZeroU64, time::Duration};
 
     use super::*;
 
@@ -125,7 +127,7 @@ mod tests {
                     for value in [0.0, -0.0, 1e4, -1e4, 1e300, -1e300] {
                         let price = market.price(at(value)).nanos();
                         assert!(price > 0 && price % increment == 0);
-                        assert!(market.quantity(at(value), 0.5).get() > 0);
+                        assert!(market.quantity(at(value), 0.5) > 0);
                     }
                 }
             }
@@ -135,7 +137,16 @@ mod tests {
     #[test]
     fn volume_grows_with_activity() {
         let market = market(100_000_000_000, 10_000_000, 0.25);
-        let quantity = |activity| market.quantity(Point { value: 0.0, activity }, 0.25).get();
+        let quantity = |activity| market.quantity(Point { value: 0.0, activity }, 0.25);
         assert_eq!((quantity(1.0), quantity(3.0), quantity(0.0)), (1000, 3000, 1));
+    }
+
+    #[test]
+    fn an_index_has_no_quantity_and_no_depth() {
+        let index = Instrument { kind: "index".to_owned(), ..Instrument::named("A", Duration::from_secs(1)) };
+        let market = Market::new(&index, 1_000_000_000);
+        for uniform in [f64::MIN_POSITIVE, 0.25, 1.0] {
+            assert_eq!((market.quantity(at(1.0), uniform), market.depth(uniform)), (0, 0));
+        }
     }
 }

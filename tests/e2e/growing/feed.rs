@@ -107,7 +107,7 @@ impl FeedSeries {
                 sequence,
                 time: kept.ticks.back().map_or(time, |last| last.time.max(time)),
                 price: Price::from_nanos(sequence.0 as i64).unwrap(),
-                quantity: NonZeroU64::MIN,
+                quantity: 1,
             });
             if kept.ticks.len() > window {
                 kept.ticks.pop_front();

@@ -1,9 +1,6 @@
 //! Claims about what a subscription yields, against a model of replicas that lose, repeat and leave out messages.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    num::NonZeroU64,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::{collection::vec, prelude::*};
 
@@ -53,7 +50,7 @@ fn tick(symbol: &str, sequence: u64, conflated: u64, snapshot: bool) -> Message 
         sequence: Sequence(sequence),
         time: Time::from_nanos(time_of(symbol, sequence)),
         price: Price::from_nanos(1).unwrap(),
-        quantity: NonZeroU64::MIN,
+        quantity: 1,
     };
     Message::Tick(LiveTick { conflated, snapshot, ..LiveTick::new(symbol.parse().unwrap(), tick) })
 }
