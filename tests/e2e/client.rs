@@ -1,6 +1,6 @@
 //! The client library against a real server: streams, quotes and the calls that answer once or in pages.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ticker::{
     client::{
@@ -8,6 +8,7 @@ use ticker::{
         ReplayOptions, RpcCode, Settings, SubscribeOptions, Subscription, TapeKind, TickRange,
     },
     contract::v1::SymbolStatusCode as Code,
+    tape::{Simulated, Universe},
     tick::{Price, Sequence, Symbol, Tick, Time},
 };
 use tokio::time::timeout;
@@ -176,6 +177,32 @@ async fn a_quote_has_the_book_and_the_figures_of_the_day() {
     assert!((quote.change_percent.unwrap() - change).abs() < 1e-9);
 
     assert_eq!(quoted(Detail::Ltp).await.quote, None);
+}
+
+#[tokio::test]
+async fn an_index_has_prices_and_no_quantities() {
+    let universe = "[[instrument]]\nsymbol = 'NIFTY50'\nkind = 'index'\nreference_price = 24000";
+    let tape = Simulated::new(7, Universe::parse(universe, "test").unwrap());
+    let server = Server::start_with(|config| config.tape = Arc::new(tape));
+    let client = connect(&server).await;
+    let from = now(&client).await.before(Duration::from_secs(20)).unwrap();
+
+    let options = SubscribeOptions::new(["NIFTY50"]).with_detail(Detail::Quote);
+    let mut subscription = client.subscribe(options).await.unwrap();
+    let LiveTick { tick, quote, .. } = loop {
+        if let Event::Tick(live) = next(&mut subscription).await.unwrap().unwrap() {
+            break live;
+        }
+    };
+    let quote = quote.expect("a quote was asked for");
+    let (bid, ask) = (quote.bid.unwrap(), quote.ask.unwrap());
+    assert!(bid.price < ask.price);
+    assert_eq!((tick.quantity, quote.volume, bid.quantity, ask.quantity), (0, 0, 0, 0));
+
+    let ticks = list(&client, "NIFTY50", TickRange::times(from..=tick.time)).await;
+    assert!(!ticks.is_empty() && ticks.iter().all(|tick| tick.quantity == 0));
+    let candle = client.candles("NIFTY50", Duration::from_secs(5), from..).next().await.unwrap().unwrap();
+    assert!(candle.tick_count > 0 && candle.volume == 0, "{candle:?}");
 }
 
 #[tokio::test]

@@ -39,9 +39,9 @@ export function formatPercent(percent: number): string {
   return Number.isFinite(percent) ? `${formatSigned(percent, 2)}%` : NONE;
 }
 
-/** Large quantities in thousands, millions and so on. */
+/** Large quantities in thousands, millions and so on. An index has none: its quantities are zero. */
 export function formatQuantity(quantity: number): string {
-  return Number.isFinite(quantity) ? compact.format(quantity) : NONE;
+  return Number.isFinite(quantity) && quantity !== 0 ? compact.format(quantity) : NONE;
 }
 
 export function formatCount(count: number | bigint): string {

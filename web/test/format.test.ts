@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decimalsOf, formatAge, formatClock, formatDate, formatInterval, formatPercent, formatPrice, formatSigned, formatSpan, NONE } from "../src/format";
+import { decimalsOf, formatAge, formatClock, formatDate, formatInterval, formatPercent, formatPrice, formatQuantity, formatSigned, formatSpan, NONE } from "../src/format";
 import { formatRfc3339, fromSeconds, parseRfc3339, toSeconds } from "../src/time";
 import { ageAt, marks, placeOf } from "../src/time_scale";
 import { Spark } from "../src/spark";
@@ -19,6 +19,12 @@ test("changes have a sign unless they are zero as written", () => {
   assert.equal(formatSigned(-3, 0), "\u22123");
   assert.equal(formatPercent(-0.737), "\u22120.74%");
   assert.equal(formatPercent(NaN), NONE);
+});
+
+test("quantities are short, and an index has none", () => {
+  assert.equal(formatQuantity(4_254_312), "4.254M");
+  assert.equal(formatQuantity(0.0004), "0.0004");
+  assert.deepEqual([0, NaN].map(formatQuantity), [NONE, NONE]);
 });
 
 test("spans, ages and intervals", () => {

@@ -983,7 +983,7 @@ func (*TickerStreamResponse_TokenExpiring) isTickerStreamResponse_Event() {}
 
 func (*TickerStreamResponse_AuthenticationResult) isTickerStreamResponse_Event() {}
 
-// One trade of one symbol.
+// One trade of one symbol, or one value of an index.
 type Tick struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol that traded.
@@ -996,7 +996,7 @@ type Tick struct {
 	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The exact last traded price, in units of 1e-9 of the instrument's currency.
 	LtpNanos int64 `protobuf:"varint,5,opt,name=ltp_nanos,json=ltpNanos,proto3" json:"ltp_nanos,omitempty"`
-	// How much was traded, in units of the instrument's `quantity_increment_nanos`.
+	// How much was traded, in units of the instrument's `quantity_increment_nanos`; 0 for an index, which is not traded itself.
 	LastQuantity uint64 `protobuf:"varint,6,opt,name=last_quantity,json=lastQuantity,proto3" json:"last_quantity,omitempty"`
 	// How many ticks of this symbol were left out before this one, since the last one sent.
 	Conflated uint64 `protobuf:"varint,7,opt,name=conflated,proto3" json:"conflated,omitempty"`
@@ -1108,7 +1108,7 @@ type Quote struct {
 	// The best bid, in units of 1e-9 of the instrument's currency; zero when the tape knows no book, as a recorded
 	// one does not.
 	BidNanos int64 `protobuf:"varint,1,opt,name=bid_nanos,json=bidNanos,proto3" json:"bid_nanos,omitempty"`
-	// How much is bid for at that price, in units of the instrument's `quantity_increment_nanos`.
+	// How much is bid for at that price, in units of the instrument's `quantity_increment_nanos`; 0 for an index.
 	BidQuantity uint64 `protobuf:"varint,2,opt,name=bid_quantity,json=bidQuantity,proto3" json:"bid_quantity,omitempty"`
 	// The best ask, as `bid_nanos`.
 	AskNanos int64 `protobuf:"varint,3,opt,name=ask_nanos,json=askNanos,proto3" json:"ask_nanos,omitempty"`
@@ -1122,7 +1122,7 @@ type Quote struct {
 	HighNanos int64 `protobuf:"varint,7,opt,name=high_nanos,json=highNanos,proto3" json:"high_nanos,omitempty"`
 	// The lowest price of the day so far, in the same units.
 	LowNanos int64 `protobuf:"varint,8,opt,name=low_nanos,json=lowNanos,proto3" json:"low_nanos,omitempty"`
-	// How much was traded on the day so far, in units of the instrument's `quantity_increment_nanos`.
+	// How much was traded on the day so far, in units of the instrument's `quantity_increment_nanos`; 0 for an index.
 	Volume uint64 `protobuf:"varint,9,opt,name=volume,proto3" json:"volume,omitempty"`
 	// The last price before the day, in units of 1e-9; zero when the tape begins with this day.
 	PreviousCloseNanos int64 `protobuf:"varint,10,opt,name=previous_close_nanos,json=previousCloseNanos,proto3" json:"previous_close_nanos,omitempty"`
@@ -2098,7 +2098,7 @@ type PublishRequest struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// The price, in units of 1e-9 of the instrument's currency.
 	PriceNanos int64 `protobuf:"varint,3,opt,name=price_nanos,json=priceNanos,proto3" json:"price_nanos,omitempty"`
-	// How much was traded, in units of the instrument's `quantity_increment_nanos`.
+	// How much was traded, in units of the instrument's `quantity_increment_nanos`; 0 for an index.
 	Quantity      uint64 `protobuf:"varint,4,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2955,9 +2955,9 @@ type Candle struct {
 	LowNanos int64 `protobuf:"varint,4,opt,name=low_nanos,json=lowNanos,proto3" json:"low_nanos,omitempty"`
 	// The last price, in the same units.
 	CloseNanos int64 `protobuf:"varint,5,opt,name=close_nanos,json=closeNanos,proto3" json:"close_nanos,omitempty"`
-	// How much was traded, in units of the instrument's `quantity_increment_nanos`.
+	// How much was traded, in units of the instrument's `quantity_increment_nanos`; 0 for an index.
 	Volume uint64 `protobuf:"varint,6,opt,name=volume,proto3" json:"volume,omitempty"`
-	// How many trades there were.
+	// How many ticks there were.
 	TickCount uint64 `protobuf:"varint,7,opt,name=tick_count,json=tickCount,proto3" json:"tick_count,omitempty"`
 	// True when the interval is not over yet.
 	Open bool `protobuf:"varint,8,opt,name=open,proto3" json:"open,omitempty"`
