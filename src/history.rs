@@ -1,17 +1,23 @@
 //! What has been traded: pages of past ticks, candles, digests and the figures of a day, each a fold of ticks.
 
 mod candle;
+mod candle_cache;
+mod candle_fold;
 mod day;
 mod day_fold;
 mod digest;
 mod merge;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod tick_pages;
 
-pub use candle::{Candle, CandleError, CandleFold, CandleInterval, CandlePage};
+pub use candle::{Candle, CandleError, CandleInterval, CandlePage};
+pub use candle_cache::{CachedCandles, CandleCache};
+pub use candle_fold::CandleFold;
 pub use day::Day;
 pub use day_fold::DayFold;
 pub use digest::{DigestFold, TickDigest};
 pub use merge::Merge;
+pub use parts::Parts;
 pub use tick_pages::{Order, PastTicks, TickPage};

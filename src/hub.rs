@@ -38,6 +38,7 @@ pub use quota::{Quota, QuotaHold, StreamQuotas};
 pub use subscriber::{Full, Pulled, Subscribed, Subscriber};
 
 use crate::{
+    history::CandleCache,
     tape::{Instrument, Series},
     tick::{Sequence, Symbol, Tick, Time},
 };
@@ -153,6 +154,8 @@ struct State {
     quota: Arc<Quota>,
     departures: Departures,
     counters: Arc<Counters>,
+    /// Hours of the days of quotes.
+    cached: CandleCache,
 }
 
 /// An instrument that somebody watches.
@@ -253,8 +256,16 @@ impl Hub {
             quota,
             departures: Departures::default(),
             counters: Arc::default(),
+            cached: CandleCache::default(),
         };
         Self { state: Mutex::new(state), changed: Notify::new(), left: Notify::new() }
+    }
+
+    /// The same hub with a cache for the figures of quotes.
+    #[must_use]
+    pub fn with_cache(self, cached: CandleCache) -> Self {
+        self.lock().cached = cached;
+        self
     }
 
     /// The quota of all subscriptions of the server.

@@ -99,6 +99,11 @@ pub trait Series: Send + Sync {
     /// The sequence of the newest tick so far, which is the last of all if the tape is complete.
     fn last(&self) -> Sequence;
 
+    /// Whether its tape is complete. Then what was computed of its ticks may be kept for ever.
+    fn is_complete(&self) -> bool {
+        false
+    }
+
     /// The sequence of the newest available tick that took place at or before `time`; `None` when there is none. For the
     /// same time, the answer of a growing tape may rise, and become `None` when the window has moved past that time.
     fn sequence_at(&self, time: Time) -> Option<Sequence>;

@@ -4,6 +4,7 @@
 
 use std::{
     future::poll_fn,
+    sync::Arc,
     task::{Poll, ready},
 };
 
@@ -11,6 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     Caller, ConnectionContext, Limit, WorkerContext,
+    history_pool::Shared,
     status::Failure,
     unsent::{AnswerBudget, UnsentAnswer},
     usage::Usage,
@@ -61,9 +63,30 @@ impl Call {
         &self,
         work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
+        self.run_shared(work, None).await
+    }
+
+    /// As [`Self::run`], but threads that have no work of their own help.
+    ///
+    /// # Errors
+    /// Those of the work; too much work waits already; the server is stopping.
+    pub(super) async fn run_with_help<T: Send + 'static>(
+        &self,
+        work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
+        shared: Arc<dyn Shared>,
+    ) -> Result<T, Failure> {
+        self.run_shared(work, Some(shared)).await
+    }
+
+    async fn run_shared<T: Send + 'static>(
+        &self,
+        work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
+        shared: Option<Arc<dyn Shared>>,
+    ) -> Result<T, Failure> {
         let usage = self.caller.usage();
+        let caller = usage.history_caller(self.context.id());
         let done = match usage.wait_for_history() {
-            Some(_held) => self.worker.history.run(usage.history_caller(self.context.id()), work).await,
+            Some(_held) => self.worker.history.run(caller, work, shared).await,
             None => Err(Failure::TooMuchHistoryOfCaller(Usage::MAX_HISTORY)),
         };
         done.inspect_err(|failure| self.context.note_limit_of(failure))

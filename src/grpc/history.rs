@@ -9,6 +9,7 @@ use super::{
     WorkerContext,
     call::Call,
     convert,
+    history_pool::Shared,
     status::{Failure, cut},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
             ListTicksRequest, ListTicksResponse,
         },
     },
-    history::{CandleError, CandleInterval, CandlePage, Order, PastTicks},
+    history::{CandleError, CandleInterval, CandlePage, Order, Parts, PastTicks},
     tape::Instrument,
     tick::{Sequence, Time},
 };
@@ -66,6 +67,7 @@ pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Re
     let most = convert::page_size(request.page_size, LARGEST_PAGE);
     call.reserve(most * ENCODED_CANDLE).await?;
     let mut fold = past.candles(interval, times, most);
+    let parts = fold.parts();
     let response = move |page: CandlePage| {
         let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
         Encoded::of(&ListCandlesResponse {
@@ -74,7 +76,17 @@ pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Re
         })
     };
     let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
-    call.run(step).await
+    call.run_with_help(step, parts).await
+}
+
+impl Shared for Parts {
+    fn has_more(&self) -> bool {
+        Self::has_more(self)
+    }
+
+    fn help(&self) {
+        Self::help(self);
+    }
 }
 
 pub(super) async fn digest_ticks(
@@ -99,8 +111,9 @@ pub(super) async fn digest_ticks(
 fn past(worker: &WorkerContext, symbol: &str, now: Time) -> Result<(Arc<Instrument>, PastTicks), Failure> {
     let instrument =
         worker.instrument(symbol).map_err(|refusal| Failure::of_symbol(&*worker.tape, symbol, refusal))?;
-    let past = PastTicks::new(worker.tape.series(&instrument), now);
-    Ok((instrument, past))
+    let series = worker.tape.series(&instrument);
+    let cached = worker.history.cache().of(instrument.symbol, &*series);
+    Ok((instrument, PastTicks::new(series, now).with_cache(cached)))
 }
 
 impl From<CandleError> for Failure {

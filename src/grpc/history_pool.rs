@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::status::Failure;
-use crate::thread_priority;
+use crate::{history::CandleCache, thread_priority};
 
 mod cpu_time;
 mod fair_queue;
@@ -25,16 +25,28 @@ use fair_queue::{Capacity, FairQueue, JobId};
 /// Runs history work on as many threads as there are cores, at the lowest priority. Work is done in slices, and
 /// [`FairQueue`] decides whose slice is next, so that long work of one caller does not delay short work of another.
 ///
+/// A thread that has nothing else to do helps with work of others, if that can be [shared](Shared).
+///
 /// Clones share the threads. A thread is started when there is work for it, and ends after [`IDLE_TIMEOUT`] without work.
 /// All end when the last clone is dropped.
 #[derive(Clone)]
 pub struct HistoryPool {
     pool: Arc<Pool>,
     _open: Arc<Open>,
+    cache: CandleCache,
 }
 
 /// How long a thread waits for work. A thread that ends gives its memory back.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Work of which other threads can do a part.
+pub(super) trait Shared: Send + Sync {
+    /// Whether there is a part that no thread does.
+    fn has_more(&self) -> bool;
+
+    /// Does such a part, which takes less than a slice.
+    fn help(&self);
+}
 
 /// Ends the threads when it is dropped.
 struct Open(Arc<Pool>);
@@ -48,6 +60,8 @@ struct Pool {
 
 struct State {
     queue: FairQueue<Box<dyn Job>>,
+    /// Shared work that is under way.
+    shared: Vec<(JobId, CallerId, Arc<dyn Shared>)>,
     threads: usize,
     /// Number of threads that wait for work.
     idle: usize,
@@ -59,12 +73,16 @@ trait Job: Send {
     /// Does the next step of the work. True when the work is complete or its caller has gone.
     fn step(&mut self) -> bool;
 
+    /// The work, if other threads can do a part of it now.
+    fn shared(&self) -> Option<Arc<dyn Shared>>;
+
     /// Tells the caller that the work will not be done.
     fn refuse(self: Box<Self>, overload: Overload);
 }
 
 struct Task<T, W> {
     work: W,
+    shared: Option<Arc<dyn Shared>>,
     /// `None` after the result was sent.
     result: Option<oneshot::Sender<Answer<T>>>,
 }
@@ -97,9 +115,14 @@ impl HistoryPool {
 
     fn with_threads(most_threads: usize) -> Self {
         let queue = FairQueue::new(Self::CAPACITY, Self::SLICE.as_nanos() as u64);
-        let state = Mutex::new(State { queue, threads: 0, idle: 0, closed: false });
+        let state = Mutex::new(State { queue, shared: Vec::new(), threads: 0, idle: 0, closed: false });
         let pool = Arc::new(Pool { state, wake: Condvar::new(), most_threads });
-        Self { _open: Arc::new(Open(pool.clone())), pool }
+        Self { _open: Arc::new(Open(pool.clone())), pool, cache: CandleCache::default() }
+    }
+
+    /// The cache of candles, which all workers share.
+    pub(super) fn cache(&self) -> &CandleCache {
+        &self.cache
     }
 
     /// How many calls wait.
@@ -108,7 +131,7 @@ impl HistoryPool {
     }
 
     /// Runs work for a caller. `work` is called until it returns the result. Each call should take about 100 µs, a
-    /// small part of a slice.
+    /// small part of a slice. Threads without other work help with what is `shared`.
     ///
     /// # Errors
     /// The errors of the work; too much work waits already; the server is stopping.
@@ -119,9 +142,10 @@ impl HistoryPool {
         &self,
         caller: CallerId,
         work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
+        shared: Option<Arc<dyn Shared>>,
     ) -> Result<T, Failure> {
         let (result, answer) = oneshot::channel();
-        let job = self.pool.submit(caller, Box::new(Task { work, result: Some(result) }))?;
+        let job = self.pool.submit(caller, Box::new(Task { work, shared, result: Some(result) }))?;
         let mut waiting = Waiting { pool: &self.pool, caller, job: Some(job) };
         let answer = answer.await;
         waiting.job = None;
@@ -188,12 +212,21 @@ impl Pool {
     }
 
     /// Runs jobs until the pool is closed or there was none for [`IDLE_TIMEOUT`].
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         // Work on every core must not hold up the workers.
         thread_priority::lower(thread_priority::LOWEST);
         let mut state = self.state();
         while !state.closed {
-            let Some((caller, id, mut job)) = state.queue.pop() else {
+            if let Some((caller, id, job)) = state.queue.pop() {
+                state = self.run(state, caller, id, job);
+            } else if let Some((caller, shared)) = state.shared_with_more() {
+                state.queue.begin_help(caller);
+                drop(state);
+                let spent = help(&*shared);
+                drop(shared);
+                state = self.state();
+                state.queue.done(caller, spent, None);
+            } else {
                 state.idle += 1;
                 let waited = self.wake.wait_timeout(state, IDLE_TIMEOUT);
                 let (held, waited) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -202,18 +235,7 @@ impl Pool {
                 if waited.timed_out() && state.queue.waiting() == 0 {
                     break;
                 }
-                continue;
-            };
-            drop(state);
-            let (spent, done) = slice(&mut *job);
-            let left = if done {
-                drop(job);
-                None
-            } else {
-                Some((id, job))
-            };
-            state = self.state();
-            state.queue.done(caller, spent, left);
+            }
         }
         state.threads -= 1;
         let left = if state.closed { state.queue.drain() } else { Vec::new() };
@@ -221,10 +243,62 @@ impl Pool {
         drop(left);
     }
 
+    /// Runs a job for one slice.
+    fn run<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+        caller: CallerId,
+        id: JobId,
+        mut job: Box<dyn Job>,
+    ) -> MutexGuard<'a, State> {
+        let shared = job.shared();
+        let wake = shared.is_some() && state.idle > 0;
+        let start = shared.is_some() && state.idle == 0 && state.threads < self.most_threads;
+        if start {
+            state.threads += 1;
+        }
+        state.shared.extend(shared.map(|shared| (id, caller, shared)));
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+        if start {
+            self.start_thread();
+        }
+        let (spent, done) = slice(&mut *job);
+        let left = if done {
+            drop(job);
+            None
+        } else {
+            Some((id, job))
+        };
+        let mut state = self.state();
+        state.shared.retain(|(of, ..)| *of != id);
+        state.queue.done(caller, spent, left);
+        state
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while the lock is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// The shared work of the caller that has used the least time.
+    fn shared_with_more(&self) -> Option<(CallerId, Arc<dyn Shared>)> {
+        let with_more = self.shared.iter().filter(|(_, _, shared)| shared.has_more());
+        let (_, caller, shared) = with_more.min_by_key(|(_, caller, _)| self.queue.used(*caller))?;
+        Some((*caller, shared.clone()))
+    }
+}
+
+/// Helps with shared work. Returns the CPU time, in nanoseconds.
+fn help(shared: &dyn Shared) -> u64 {
+    let began = CpuTime::now();
+    // After a panic the part is not done. Whoever has the work does it, and reports the panic.
+    catch_unwind(AssertUnwindSafe(|| shared.help())).ok();
+    began.elapsed().as_nanos() as u64
 }
 
 /// Runs a job for one slice. Returns the CPU time, in nanoseconds, and whether the job is complete.
@@ -259,6 +333,10 @@ where
             result.send(answer).ok();
         }
         true
+    }
+
+    fn shared(&self) -> Option<Arc<dyn Shared>> {
+        self.shared.clone().filter(|shared| shared.has_more())
     }
 
     fn refuse(self: Box<Self>, overload: Overload) {
@@ -325,7 +403,7 @@ mod tests {
             left -= 1;
             (left == 0).then_some(Ok(left))
         };
-        assert_eq!(pool.run(CALLER, work).await.unwrap(), 0);
+        assert_eq!(pool.run(CALLER, work, None).await.unwrap(), 0);
     }
 
     #[cfg(target_os = "linux")]
@@ -333,7 +411,7 @@ mod tests {
     async fn work_has_the_lowest_priority_and_this_thread_keeps_its_own() {
         let own = || rustix::process::getpriority_process(None).unwrap();
         let before = own();
-        let of_work = HistoryPool::with_threads(1).run(CALLER, move || Some(Ok(own()))).await.unwrap();
+        let of_work = HistoryPool::with_threads(1).run(CALLER, move || Some(Ok(own())), None).await.unwrap();
         assert_eq!((of_work, own()), (19, before));
     }
 
@@ -341,11 +419,11 @@ mod tests {
     async fn short_work_is_done_while_long_work_of_others_goes_on() {
         let pool = HistoryPool::with_threads(1);
         let (long, work) = directed();
-        let mut running = pin!(pool.run(CALLER, work));
+        let mut running = pin!(pool.run(CALLER, work, None));
         assert!(poll(running.as_mut()).is_pending());
         long.has_begun();
         for caller in 2..50 {
-            assert_eq!(pool.run(CallerId(caller), move || Some(Ok(caller))).await.unwrap(), caller);
+            assert_eq!(pool.run(CallerId(caller), move || Some(Ok(caller)), None).await.unwrap(), caller);
         }
         long.done.send(7).unwrap();
         assert_eq!(running.await.unwrap(), 7);
@@ -355,12 +433,12 @@ mod tests {
     async fn work_whose_caller_has_gone_is_not_begun_and_ends_when_it_was() {
         let pool = HistoryPool::with_threads(1);
         let (begun, work) = directed();
-        let mut running = Box::pin(pool.run(CALLER, work));
+        let mut running = Box::pin(pool.run(CALLER, work, None));
         assert!(poll(running.as_mut()).is_pending());
         begun.has_begun();
         // The same caller's other work waits behind it.
         let (waiting, work) = directed();
-        let mut queued = Box::pin(pool.run(CALLER, work));
+        let mut queued = Box::pin(pool.run(CALLER, work, None));
         assert!(poll(queued.as_mut()).is_pending());
         drop(queued);
         assert!(waiting.steps.try_recv().is_err());
@@ -368,7 +446,7 @@ mod tests {
 
         drop(running);
         begun.has_gone();
-        assert_eq!(pool.run(CALLER, || Some(Ok(1))).await.unwrap(), 1);
+        assert_eq!(pool.run(CALLER, || Some(Ok(1)), None).await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -377,10 +455,10 @@ mod tests {
         for _ in 0..3 {
             let asking = pool.clone();
             let work = || -> Option<Result<(), Failure>> { panic!("on purpose") };
-            let panicked = tokio::spawn(async move { asking.run(CALLER, work).await }).await;
+            let panicked = tokio::spawn(async move { asking.run(CALLER, work, None).await }).await;
             let panic = panicked.unwrap_err().into_panic();
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
-            assert_eq!(pool.run(CALLER, || Some(Ok(1))).await.unwrap(), 1);
+            assert_eq!(pool.run(CALLER, || Some(Ok(1)), None).await.unwrap(), 1);
         }
     }
 
@@ -388,15 +466,16 @@ mod tests {
     async fn too_much_waiting_work_of_one_caller_is_refused() {
         let pool = HistoryPool::with_threads(1);
         let (begun, work) = directed();
-        let mut running = Box::pin(pool.run(CALLER, work));
+        let mut running = Box::pin(pool.run(CALLER, work, None));
         assert!(poll(running.as_mut()).is_pending());
         begun.has_begun();
-        let mut queued: Vec<_> = (0..101).map(|n| Box::pin(pool.run(CALLER, move || Some(Ok(n))))).collect();
+        let mut queued: Vec<_> =
+            (0..101).map(|n| Box::pin(pool.run(CALLER, move || Some(Ok(n)), None))).collect();
         let refused: Vec<_> = queued.iter_mut().map(|queued| poll(queued.as_mut())).collect();
         let Poll::Ready(Err(failure)) = &refused[100] else { panic!("it is one too many") };
         assert!(failure.to_string().contains("100 calls of this caller"), "{failure}");
         assert!(refused[..100].iter().all(Poll::is_pending));
-        assert_eq!(pool.run(CallerId(2), || Some(Ok(1))).await.unwrap(), 1);
+        assert_eq!(pool.run(CallerId(2), || Some(Ok(1)), None).await.unwrap(), 1);
     }
 
     #[test]
@@ -405,7 +484,7 @@ mod tests {
         let inner = Arc::downgrade(&pool.pool);
         drop(clone);
         let (begun, work) = directed();
-        let mut running = Box::pin(async move { pool.run(CALLER, work).await });
+        let mut running = Box::pin(async move { pool.run(CALLER, work, None).await });
         assert!(poll(running.as_mut()).is_pending());
         begun.has_begun();
         drop(running);
@@ -421,7 +500,7 @@ mod tests {
         let pool = HistoryPool::with_threads(1);
         let (begun, work) = directed();
         let asking = pool.clone();
-        let call = tokio::spawn(async move { asking.run(CALLER, work).await });
+        let call = tokio::spawn(async move { asking.run(CALLER, work, None).await });
         while begun.steps.try_recv().is_err() {
             yield_now().await;
         }

@@ -194,6 +194,7 @@ impl Replay {
             }
             self.merge.add(&*series, next);
             self.symbols.push(ReplayedSymbol {
+                cached: worker.history.cache().of(instrument.symbol, &*series),
                 instrument,
                 series,
                 next,
@@ -254,7 +255,7 @@ mod tests {
     use super::*;
     use crate::{
         grpc::HistoryPool,
-        history::DayFold,
+        history::{CachedCandles, DayFold},
         hub::{Delivery, Limits, Quota, Quote, TickMeta},
         tape::{Simulated, Universe},
     };
@@ -336,8 +337,14 @@ mod tests {
         while let Some((at, tick)) = merge.peek().filter(|(_, tick)| tick.time < end) {
             let (next, not_before, day) = &mut symbols[at];
             if tick.time >= *not_before {
-                let begin =
-                    || DayFold::new(series[at].clone(), instruments[at].trading_days(), tick.sequence);
+                let begin = || {
+                    DayFold::new(
+                        series[at].clone(),
+                        instruments[at].trading_days(),
+                        tick.sequence,
+                        CachedCandles::default(),
+                    )
+                };
                 let day =
                     day.get_or_insert_with(begin).reach(tick.sequence, &mut usize::MAX.clone()).unwrap();
                 let quote = format.quotes().then(|| Quote::after(tick, day, &instruments[at], &*series[at]));

@@ -44,7 +44,7 @@ impl WorkerContext {
         refusals: Arc<SymbolRefusals>,
     ) -> Self {
         let tape_id = &tape.identity().tape_id;
-        let hub = Arc::new(Hub::new(
+        let hub = Hub::new(
             limits,
             vec![
                 Box::new(wire::GogenFormat::default()),
@@ -52,7 +52,8 @@ impl WorkerContext {
                 Box::new(wire::V1Format::with_quotes(tape_id)),
             ],
             subscriptions,
-        ));
+        );
+        let hub = Arc::new(hub.with_cache(history.cache().clone()));
         Self { tape, hub, clock, history, turns: Turns::default(), refusals }
     }
 

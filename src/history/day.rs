@@ -1,7 +1,8 @@
 //! The figures of one trading day of one instrument.
 
+use super::candle::Candle;
 use crate::{
-    tape::TradingDays,
+    tape::{TradingDay, TradingDays},
     tick::{Price, Tick, Time},
 };
 
@@ -27,6 +28,28 @@ pub struct Day {
 }
 
 impl Day {
+    /// The day that begins with the ticks of a candle.
+    pub(super) fn of(day: TradingDay, first: &Candle, previous_close: Option<Price>) -> Self {
+        Self {
+            start: day.start,
+            end: day.end,
+            open: first.open,
+            high: first.high,
+            low: first.low,
+            volume: first.volume,
+            previous_close,
+            last: first.close,
+        }
+    }
+
+    /// Adds the ticks of a candle, which belong to this day.
+    pub(super) fn append(&mut self, next: &Candle) {
+        self.high = self.high.max(next.high);
+        self.low = self.low.min(next.low);
+        self.volume = self.volume.saturating_add(next.volume);
+        self.last = next.close;
+    }
+
     /// The day that begins with a tick.
     pub fn open(tick: &Tick, previous_close: Option<Price>, days: &TradingDays) -> Self {
         let day = days.day_of(tick.time);
@@ -54,6 +77,11 @@ impl Day {
             *self = Self::open(tick, Some(self.last), days);
             return;
         }
+        self.add(tick);
+    }
+
+    /// Adds the next tick, which belongs to this day.
+    pub(super) fn add(&mut self, tick: &Tick) {
         self.high = self.high.max(tick.price);
         self.low = self.low.min(tick.price);
         self.volume = self.volume.saturating_add(tick.quantity);

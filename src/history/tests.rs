@@ -30,6 +30,10 @@ impl Series for Written {
         self.0[self.0.len() - 1].sequence
     }
 
+    fn is_complete(&self) -> bool {
+        true
+    }
+
     fn sequence_at(&self, time: Time) -> Option<Sequence> {
         let after = self.0.partition_point(|tick| tick.time <= time);
         after.checked_sub(1).map(|at| self.0[at].sequence)
@@ -63,6 +67,10 @@ struct Metronome {
 }
 
 impl Series for Metronome {
+    fn is_complete(&self) -> bool {
+        true
+    }
+
     fn first(&self) -> Sequence {
         Sequence(0)
     }
@@ -188,27 +196,38 @@ proptest! {
     #[test]
     fn a_day_fold_has_the_figures_of_the_day_as_of_every_tick(
         ticks in ticks(60), trading_days in trading_days(), from: prop::sample::Index,
-        steps in prop::collection::vec((0usize..20, 0usize..8), 1..30),
+        steps in prop::collection::vec((0usize..20, 0usize..8), 1..30), back in prop::sample::Index::arbitrary(),
     ) {
         let days = days(&ticks, &trading_days);
         let first = ticks[0].sequence.0;
         let series: Arc<dyn Series> = Arc::new(Written(ticks.clone()));
         let start = from.index(ticks.len());
-        let mut fold = DayFold::new(series, trading_days, ticks[start].sequence);
-        let mut upto = start;
-        for (further, most) in steps {
-            upto = (upto + further).min(ticks.len() - 1);
-            let (before, wanted) = (fold.sequence(), ticks[upto].sequence);
-            let there = fold.advance(wanted, most);
-            prop_assert_eq!(there, fold.sequence() == wanted);
-            prop_assert!(fold.sequence() >= before);
-            prop_assert_eq!(*fold.day(), days[(fold.sequence().0 - first) as usize]);
-            // It took no more than it was allowed, or began another day.
-            prop_assert!(there || most == 0 || fold.sequence() > before);
+        let cached = CandleCache::default().of("A".parse().unwrap(), &*series);
+        // The first time no hour is cached, the second time some are.
+        for cached in [CachedCandles::default(), cached.clone(), cached] {
+            let mut fold = DayFold::new(series.clone(), trading_days.clone(), ticks[start].sequence, cached);
+            let mut upto = start;
+            for (further, most) in &steps {
+                upto = (upto + further).min(ticks.len() - 1);
+                let (before, wanted) = (fold.sequence(), ticks[upto].sequence);
+                let there = fold.reach(wanted, &mut most.clone()).is_some();
+                prop_assert_eq!(there, fold.sequence() == wanted);
+                prop_assert!(fold.sequence() >= before);
+                prop_assert_eq!(*fold.day(), days[(fold.sequence().0 - first) as usize]);
+                // It took no more than it was allowed, or began another day.
+                prop_assert!(there || *most == 0 || fold.sequence() > before);
+            }
+            let last = ticks[ticks.len() - 1].sequence;
+            prop_assert!(fold.reach(Sequence(u64::MAX), &mut usize::MAX.clone()).is_some());
+            prop_assert_eq!((fold.sequence(), fold.day()), (last, &days[days.len() - 1]));
+            // A fold that begins at an earlier tick goes on from there.
+            let back = back.index(ticks.len());
+            if let Some(mut earlier) = fold.at(ticks[back].sequence) {
+                let day = earlier.reach(ticks[back].sequence, &mut usize::MAX.clone());
+                prop_assert_eq!(day, Some(days[back]));
+                prop_assert_eq!(earlier.reach(last, &mut usize::MAX.clone()), Some(days[days.len() - 1]));
+            }
         }
-        let last = ticks[ticks.len() - 1].sequence;
-        prop_assert!(fold.advance(Sequence(u64::MAX), ticks.len()));
-        prop_assert_eq!((fold.sequence(), fold.day()), (last, &days[days.len() - 1]));
     }
 
     #[test]
@@ -267,6 +286,37 @@ proptest! {
             }
         }
         prop_assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn candles_with_a_cache_and_with_help_are_those_without(
+        ticks in ticks(60), requests in prop::collection::vec(
+            (times(), times(), times(), prop::sample::select(vec![1u64, 60, 900, 3600, 86_400]), 1usize..20, 0u64..99),
+            1..12,
+        ),
+        helps in prop::collection::vec(0usize..4, 1..10), steps in prop::collection::vec(0u64..40, 1..10),
+    ) {
+        let cached = CandleCache::default().of("A".parse().unwrap(), &Written(ticks.clone()));
+        for (now, start, end, interval, most, budget) in requests {
+            let interval = self::interval(interval);
+            let expected = past(&ticks, now).candles(interval, start..end, most).finish().unwrap();
+            let past = past(&ticks, now).with_cache(cached.clone());
+            let mut fold = past.candles(interval, start..end, most).with_budget(budget);
+            let parts = fold.parts();
+            let (mut helps, mut steps) = (helps.iter().cycle(), steps.iter().copied().chain([1]).cycle());
+            let page = loop {
+                if let Some(page) = fold.step(steps.next().unwrap()).unwrap() {
+                    break page;
+                }
+                for _ in 0..*helps.next().unwrap() {
+                    parts.help();
+                }
+            };
+            prop_assert_eq!(&page.candles, &expected.candles[..page.candles.len()]);
+            prop_assert_eq!(page.candles.is_empty(), expected.candles.is_empty());
+            let next = expected.candles.get(page.candles.len()).map(|candle| candle.open_time).or(expected.next);
+            prop_assert_eq!(page.next, next);
+        }
     }
 
     #[test]
@@ -334,16 +384,19 @@ fn a_day_fold_for_an_earlier_tick_of_the_day_begins_nearby() {
     let series: Arc<dyn Series> = Arc::new(SimulatedSeries::new(7, &instrument));
     let first = 4_320_000 * 3;
     let upto = Sequence(first + 2_500_000);
-    let mut fold = DayFold::new(series.clone(), TradingDays::Every24Hours(Duration::ZERO), upto);
+    let advance = |fold: &mut DayFold, upto, most: usize| fold.reach(upto, &mut most.clone()).is_some();
+    let days = TradingDays::Every24Hours(Duration::ZERO);
+    let begin = || DayFold::new(series.clone(), days.clone(), upto, CachedCandles::default());
+    let mut fold = begin();
     assert_eq!(fold.sequence().0, first);
-    assert!(!fold.advance(upto, 2_499_999) && fold.advance(upto, 1));
+    assert!(!advance(&mut fold, upto, 2_499_999) && advance(&mut fold, upto, 1));
 
-    let mut whole = DayFold::new(series, TradingDays::Every24Hours(Duration::ZERO), upto);
+    let mut whole = begin();
     for back in [2_499_999, 2_495_905, 2_000_000, 1_234_567, 4_095, 1, 0] {
         let earlier = Sequence(upto.0 - back);
         let mut second = fold.at(earlier).unwrap();
         assert!(earlier.0 - second.sequence().0 < 8_192);
-        assert!(second.advance(earlier, 8_192) && whole.advance(earlier, usize::MAX));
+        assert!(advance(&mut second, earlier, 8_192) && advance(&mut whole, earlier, usize::MAX));
         assert_eq!(second.day(), whole.day());
     }
     assert!(fold.at(Sequence(first - 1)).is_none());
@@ -361,18 +414,95 @@ fn candles_are_whole_seconds_that_divide_a_day() {
 }
 
 #[test]
-fn a_page_of_candles_ends_before_it_is_made_of_too_many_ticks_and_has_at_least_one() {
-    let past =
-        |interval| PastTicks::new(Arc::new(Metronome { interval, at: 0 }), Time::from_nanos(1000 * HOUR));
-    let from = |hour: u64| Time::from_nanos(hour * HOUR)..Time::MAX;
-    // 3,600,000 ticks an hour.
-    let page = past(1_000_000).candles(interval(3600), from(7), 100).finish().unwrap();
-    assert_eq!(page.candles.len(), 4);
-    assert_eq!(page.next, Some(Time::from_nanos(11 * HOUR)));
-    // 18,000,000 ticks an hour.
-    let page = past(200_000).candles(interval(3600), from(7), 100).finish().unwrap();
-    assert_eq!((page.candles[0].tick_count, page.candles.len()), (18_000_000, 1));
-    assert_eq!(page.next, Some(Time::from_nanos(8 * HOUR)));
+fn a_page_of_candles_ends_before_too_many_ticks_are_read_for_it_and_has_at_least_one() {
+    // A thousand ticks a second, and a cache.
+    let series: Arc<dyn Series> = Arc::new(Metronome { interval: 1_000_000, at: 0 });
+    let cached = CandleCache::default().of("A".parse().unwrap(), &*series);
+    let past = PastTicks::new(series, Time::from_nanos(100 * HOUR)).with_cache(cached);
+    let page = |second: u64, seconds: u64, budget| {
+        let from = Time::from_nanos(second * 1_000_000_000);
+        let page = past.candles(interval(seconds), from..Time::MAX, 9).with_budget(budget).finish().unwrap();
+        let next = page.next.map(|next| next.nanos() / 1_000_000_000);
+        (page.candles.len(), page.candles[0].tick_count, next)
+    };
+    assert_eq!(page(7, 1, 4_999), (4, 1_000, Some(11)));
+    assert_eq!(page(600, 60, 4_999), (1, 60_000, Some(660)));
+    // What is cached is not read.
+    assert_eq!(page(7, 1, 4_999), (8, 1_000, Some(15)));
+    assert_eq!(page(7, 1, 0), (8, 1_000, Some(15)));
+    assert_eq!(page(7, 1, 1_000), (9, 1_000, Some(16)));
+}
+
+#[test]
+fn a_candle_is_cached_once_it_has_all_its_ticks() {
+    let series: Arc<dyn Series> = Arc::new(Metronome { interval: 1_000_000, at: 0 });
+    let cached = CandleCache::default().of("A".parse().unwrap(), &*series);
+    for nanos in [1_500_000_000, 1_998_000_000, 1_998_999_999, 1_999_000_000, 2_000_000_000, 3_000_000_000] {
+        let past = PastTicks::new(series.clone(), Time::from_nanos(nanos)).with_cache(cached.clone());
+        let candles = past.candles(interval(1), Time::default()..Time::MAX, 9).finish().unwrap().candles;
+        let counts: u64 = candles.iter().map(|candle| candle.tick_count).sum();
+        assert_eq!(counts, nanos / 1_000_000 + 1);
+        assert_eq!(
+            cached.get(interval(1), Time::from_nanos(1_000_000_000)).is_some(),
+            nanos >= 1_999_000_000
+        );
+    }
+}
+
+#[test]
+fn nothing_is_cached_of_a_growing_tape() {
+    struct Growing(Metronome);
+    impl Series for Growing {
+        fn first(&self) -> Sequence {
+            self.0.first()
+        }
+        fn last(&self) -> Sequence {
+            self.0.last()
+        }
+        fn sequence_at(&self, time: Time) -> Option<Sequence> {
+            self.0.sequence_at(time)
+        }
+        fn tick(&self, sequence: Sequence) -> Tick {
+            Series::tick(&self.0, sequence)
+        }
+        fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
+            self.0.cursor(from)
+        }
+    }
+    let metronome = Metronome { interval: 1_000_000, at: 0 };
+    let (cache, symbol) = (CandleCache::default(), "A".parse().unwrap());
+    let series: Arc<dyn Series> = Arc::new(Growing(metronome));
+    let past = PastTicks::new(series.clone(), Time::from_nanos(HOUR)).with_cache(cache.of(symbol, &*series));
+    past.candles(interval(1), Time::default()..Time::MAX, 9).finish().unwrap();
+    assert_eq!(cache.of(symbol, &metronome).get(interval(1), Time::default()), None);
+}
+
+#[test]
+fn the_cache_is_bounded_and_keeps_what_took_longest_and_what_is_asked_for() {
+    let cache = CandleCache::default();
+    let cached = cache.of("A".parse().unwrap(), &Metronome { interval: 1, at: 0 });
+    let candle = |second: u64, tick_count| {
+        let price = Price::from_nanos(1).unwrap();
+        let open_time = Time::from_nanos(second * 1_000_000_000);
+        Candle { open_time, open: price, high: price, low: price, close: price, volume: 1, tick_count }
+    };
+    let (minute, second) = (interval(60), interval(1));
+    let has =
+        |interval, second: u64| cached.get(interval, Time::from_nanos(second * 1_000_000_000)).is_some();
+    cached.keep(minute, &candle(60, 600));
+    cached.keep(minute, &candle(0, 600));
+    let most = CandleCache::MOST as u64;
+    for at in 0..9 * most {
+        cached.keep(second, &candle(at, 100));
+        if at % 1_000 == 0 {
+            assert!(has(minute, 60));
+        }
+        // The other one is worth six times as much as a second.
+        if at == 5 * most || at == 8 * most {
+            assert_eq!(cache.holds(minute, 0), at == 5 * most);
+        }
+    }
+    assert!(cache.len() == CandleCache::MOST && has(second, 9 * most - 1) && !has(second, 7 * most));
 }
 
 #[test]

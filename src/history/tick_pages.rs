@@ -2,6 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use super::candle_cache::CachedCandles;
 use crate::{
     tape::Series,
     tick::{Sequence, Tick, Time},
@@ -11,6 +12,7 @@ use crate::{
 pub struct PastTicks {
     pub(super) series: Arc<dyn Series>,
     pub(super) ticks: Range<Sequence>,
+    pub(super) cached: CachedCandles,
 }
 
 /// The order of a listing.
@@ -36,7 +38,13 @@ impl PastTicks {
     pub fn new(series: Arc<dyn Series>, now: Time) -> Self {
         let first = series.first();
         let end = series.sequence_at(now).map_or(first, Sequence::next);
-        Self { series, ticks: first..end }
+        Self { series, ticks: first..end, cached: CachedCandles::default() }
+    }
+
+    /// Takes candles from a cache of this series, and adds those that it makes.
+    #[must_use]
+    pub fn with_cache(self, cached: CachedCandles) -> Self {
+        Self { cached, ..self }
     }
 
     /// The sequences of a range of times, including ticks that have not taken place.

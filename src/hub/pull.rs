@@ -8,7 +8,7 @@ use super::{
     interest::{Phase, Slot, SlotState},
 };
 use crate::{
-    history::{Day, DayFold},
+    history::{CandleCache, Day, DayFold},
     tick::{Sequence, Tick, Time},
 };
 
@@ -93,6 +93,7 @@ impl State {
             now,
             limits,
             counters,
+            cached,
             ..
         } = self;
         let Some(entry) = subscribers.get_mut(subscriber as usize).and_then(Option::as_mut) else {
@@ -125,7 +126,7 @@ impl State {
             let may_read = *reads > 0;
             let (sent, from_tape) = (&mut entry.sent, &mut from_tape);
             let now = *now;
-            match (SlotWriter { slot, state, watched, format, now, reads, out, sent, from_tape })
+            match (SlotWriter { slot, state, watched, format, now, cached, reads, out, sent, from_tape })
                 .write(limits.max_lag)
             {
                 Written::All => Visit::Done,
@@ -165,6 +166,7 @@ struct SlotWriter<'a> {
     watched: &'a mut Watched,
     format: &'a mut dyn WireFormat,
     now: Time,
+    cached: &'a CandleCache,
     /// Number of ticks that may still be read from the tape.
     reads: &'a mut usize,
     out: &'a mut Vec<u8>,
@@ -299,7 +301,10 @@ impl SlotWriter<'_> {
         if *self.reads == 0 {
             return None;
         }
-        let begin = || DayFold::new(series.clone(), instrument.trading_days(), sequence);
+        let begin = || {
+            let cached = self.cached.of(instrument.symbol, &**series);
+            DayFold::new(series.clone(), instrument.trading_days(), sequence, cached)
+        };
         let has_fold = self.state.day.is_some() || newest && shared.is_some();
         if !has_fold {
             open(self.reads);

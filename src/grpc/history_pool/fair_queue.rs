@@ -126,6 +126,25 @@ impl<J> FairQueue<J> {
         Some((caller, id, job))
     }
 
+    /// Charges one more slice to a caller that has a job under way, because another thread helps with it. [`Self::done`] must
+    /// be called when that slice is over.
+    pub(super) fn begin_help(&mut self, caller: CallerId) {
+        let slice = self.slice;
+        let at = self.callers.entry(caller).or_insert_with(|| Caller::new(self.reached));
+        if let Some(place) = at.place.take() {
+            self.next.remove(&(at.used, place, caller));
+        }
+        at.under_way += 1;
+        at.used = at.used.saturating_add(slice);
+        self.under_way += 1;
+        self.line_up(caller);
+    }
+
+    /// The virtual time of a caller, in nanoseconds.
+    pub(super) fn used(&self, caller: CallerId) -> u64 {
+        self.callers.get(&caller).map_or(self.reached, |caller| caller.used)
+    }
+
     /// Charges a caller for the slice of a job, in nanoseconds. A job that is not complete goes back to the front of its
     /// caller's queue.
     pub(super) fn done(&mut self, caller: CallerId, spent: u64, left: Option<(JobId, J)>) {
@@ -366,6 +385,7 @@ mod tests {
         Push(u64),
         Pop,
         Done { cost: u64, left: bool, which: prop::sample::Index },
+        Help { cost: u64, which: prop::sample::Index },
         Cancel(prop::sample::Index),
     }
 
@@ -375,6 +395,7 @@ mod tests {
             4 => (0u64..6).prop_map(Act::Push),
             3 => Just(Act::Pop),
             3 => done.prop_map(|(cost, left, which)| Act::Done { cost, left, which }),
+            1 => (0u64..30, any::<prop::sample::Index>()).prop_map(|(cost, which)| Act::Help { cost, which }),
             1 => any::<prop::sample::Index>().prop_map(Act::Cancel),
         ];
         prop::collection::vec(act, 1..200)
@@ -429,6 +450,14 @@ mod tests {
                         if left {
                             model.get_mut(&caller).unwrap().insert(0, id);
                         }
+                    },
+                    Act::Help { cost, which } => if !under_way.is_empty() {
+                        let (caller, ..) = under_way[which.index(under_way.len())];
+                        let before = queue.used(caller);
+                        queue.begin_help(caller);
+                        prop_assert_eq!(queue.used(caller), before + SLICE);
+                        queue.done(caller, cost, None);
+                        prop_assert_eq!(queue.used(caller), before + cost);
                     },
                     Act::Cancel(which) => {
                         let all: Vec<_> =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     grpc::wire::V1Format,
-    history::{Day, DayFold},
+    history::{CachedCandles, Day, DayFold},
     hub::{Interest, Quote, Sent, TickMeta, WireFormat},
     tape::{Cursor, Instrument, Series},
     tick::{Sequence, Tick, Time},
@@ -14,6 +14,8 @@ use crate::{
 pub(super) struct ReplayedSymbol {
     pub(super) instrument: Arc<Instrument>,
     pub(super) series: Arc<dyn Series>,
+    /// Hours of the days of its quotes.
+    pub(super) cached: CachedCandles,
     /// The first sequence that is not sent.
     pub(super) next: Sequence,
     /// With a minimum interval: the least time of the next tick.
@@ -64,7 +66,8 @@ impl ReplayedSymbol {
             Some(day) => day,
             none => {
                 *reads = reads.saturating_sub(OPEN).max(1);
-                none.insert(DayFold::new(self.series.clone(), self.instrument.trading_days(), tick.sequence))
+                let (series, cached) = (self.series.clone(), self.cached.clone());
+                none.insert(DayFold::new(series, self.instrument.trading_days(), tick.sequence, cached))
             }
         };
         day.reach(tick.sequence, reads)

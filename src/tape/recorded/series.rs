@@ -80,6 +80,10 @@ impl Series for RecordedSeries {
         self.last
     }
 
+    fn is_complete(&self) -> bool {
+        true
+    }
+
     fn sequence_at(&self, time: Time) -> Option<Sequence> {
         let (passes, time) = match self.looped {
             Some(Loop { start, period }) => {

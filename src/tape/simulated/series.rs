@@ -48,6 +48,10 @@ impl Series for SimulatedSeries {
         Sequence(u64::MAX)
     }
 
+    fn is_complete(&self) -> bool {
+        true
+    }
+
     fn sequence_at(&self, time: Time) -> Option<Sequence> {
         self.slots.newest_at(time)
     }
