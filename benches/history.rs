@@ -2,11 +2,20 @@
 
 #![allow(missing_docs)]
 
-use std::{error::Error, hint::black_box, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use criterion::{Criterion, Throughput};
 use ticker::{
-    history::{CandleInterval, DayFold, Order, PastTicks},
+    history::{CachedCandles, CandleCache, CandleInterval, DayFold, Order, PastTicks},
     tape::{Series, Simulated, Tape, TradingDays, Universe},
     tick::{Sequence, Time},
 };
@@ -22,11 +31,74 @@ fn series() -> Result<Arc<dyn Series>, Box<dyn Error>> {
     Ok(tape.series(&reliance))
 }
 
+/// Lists candles page by page, on this thread and as many others. Returns how many pages and candles there were.
+fn list(
+    past: &PastTicks,
+    interval: CandleInterval,
+    start: Time,
+    end: Time,
+    helpers: usize,
+) -> (usize, usize) {
+    let (mut from, mut pages, mut count) = (Some(start), 0, 0);
+    while let Some(start) = from {
+        let mut fold = past.candles(interval, start..end, 10_000);
+        let (parts, is_done) = (fold.parts(), AtomicBool::new(false));
+        let page = thread::scope(|scope| {
+            for _ in 0..helpers {
+                scope.spawn(|| {
+                    while !is_done.load(Relaxed) {
+                        if !parts.help() {
+                            thread::yield_now();
+                        }
+                    }
+                });
+            }
+            // As in the history pool, a call that is short is not helped.
+            let page = loop {
+                match fold.step(2_048) {
+                    Ok(None) => {}
+                    Ok(Some(page)) => break Some(page),
+                    Err(_) => break None,
+                }
+            };
+            is_done.store(true, Relaxed);
+            page
+        });
+        let page = page.unwrap_or_default();
+        (from, pages, count) = (page.next, pages + 1, count + page.candles.len());
+    }
+    (pages, count)
+}
+
+/// Five years of days, as a client lists them the first time and again.
+fn five_years(series: &Arc<dyn Series>, end: Time) -> Result<(), Box<dyn Error>> {
+    let day = CandleInterval::new(DAY).ok_or("it is a day")?;
+    let start = end.before(1_826 * DAY).ok_or("it is after 1970")?;
+    for helpers in [0, 1] {
+        let cached = CandleCache::default().of("RELIANCE".parse()?, &**series);
+        let past = PastTicks::new(series.clone(), end).with_cache(cached);
+        for time in ["first", "second"] {
+            let began = Instant::now();
+            let (pages, candles) = list(&past, day, start, end, helpers);
+            println!(
+                "five years of days, {} threads, the {time} time: {:?} for {candles} candles in {pages} pages",
+                1 + helpers,
+                began.elapsed()
+            );
+        }
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let series = series()?;
     let (start, end) = (Time::from_nanos(TODAY), Time::from_nanos(TODAY) + DAY);
     let past = PastTicks::new(series.clone(), end);
     let Sequence(first) = series.sequence_from(start);
+    // Not when it is only tested that this runs.
+    if std::env::args().any(|argument| argument == "--bench") {
+        five_years(&series, start)?;
+    }
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("history");
 
@@ -40,7 +112,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     group.bench_function("the figures of a day", |bencher| {
         let last = Sequence(series.sequence_from(end).0 - 1);
         bencher.iter(|| {
-            let mut fold = DayFold::new(series.clone(), TradingDays::Every24Hours(Duration::ZERO), last);
+            let mut fold = DayFold::new(
+                series.clone(),
+                TradingDays::Every24Hours(Duration::ZERO),
+                last,
+                CachedCandles::default(),
+            );
+            black_box(fold.reach(last, &mut usize::MAX.clone()))
+        });
+    });
+    group.bench_function("the figures of a day whose hours are cached", |bencher| {
+        let last = Sequence(series.sequence_from(end).0 - 1);
+        let cache = CandleCache::default();
+        bencher.iter(|| {
+            let cached = cache.of("RELIANCE".parse().ok()?, &*series);
+            let mut fold =
+                DayFold::new(series.clone(), TradingDays::Every24Hours(Duration::ZERO), last, cached);
             black_box(fold.reach(last, &mut usize::MAX.clone()))
         });
     });

@@ -351,7 +351,10 @@ mod tests {
     use std::{
         future::Future,
         pin::pin,
-        sync::mpsc,
+        sync::{
+            atomic::{AtomicUsize, Ordering::Relaxed},
+            mpsc,
+        },
         task::{Context, Poll, Waker},
     };
 
@@ -476,6 +479,80 @@ mod tests {
         assert!(failure.to_string().contains("100 calls of this caller"), "{failure}");
         assert!(refused[..100].iter().all(Poll::is_pending));
         assert_eq!(pool.run(CallerId(2), || Some(Ok(1)), None).await.unwrap(), 1);
+    }
+
+    /// Work with parts, each of which is reported with the thread that does it.
+    struct Parts {
+        left: AtomicUsize,
+        helped: mpsc::Sender<thread::ThreadId>,
+        panics: bool,
+    }
+
+    impl Parts {
+        fn shared(
+            parts: usize,
+            panics: bool,
+        ) -> (mpsc::Receiver<thread::ThreadId>, Arc<Self>, Option<Arc<dyn Shared>>) {
+            let (helped, helpers) = mpsc::channel();
+            let parts = Arc::new(Self { left: AtomicUsize::new(parts), helped, panics });
+            (helpers, parts.clone(), Some(parts))
+        }
+    }
+
+    impl Shared for Parts {
+        fn has_more(&self) -> bool {
+            self.left.load(Relaxed) > 0
+        }
+
+        fn help(&self) {
+            let took = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+            if took.is_ok() {
+                self.helped.send(thread::current().id()).ok();
+                assert!(!self.panics, "on purpose");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thread_without_work_helps_with_the_work_of_another() {
+        for panics in [false, true] {
+            let pool = HistoryPool::with_threads(2);
+            let (long, work) = directed();
+            let (helpers, parts, shared) = Parts::shared(100, panics);
+            let mut running = pin!(pool.run(CALLER, work, shared));
+            assert!(poll(running.as_mut()).is_pending());
+            let helper = helpers.recv().unwrap();
+            assert!((1..100).all(|_| helpers.recv().unwrap() == helper));
+            assert!(!parts.has_more());
+            long.done.send(7).unwrap();
+            assert_eq!(running.await.unwrap(), 7);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_single_thread_does_its_work_without_help() {
+        let pool = HistoryPool::with_threads(1);
+        let (helpers, _, shared) = Parts::shared(100, false);
+        assert_eq!(pool.run(CALLER, || Some(Ok(1)), shared).await.unwrap(), 1);
+        assert!(helpers.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_helps_does_the_work_of_others_first_and_stops_when_the_caller_has_gone() {
+        let pool = HistoryPool::with_threads(2);
+        let (long, work) = directed();
+        let (helpers, parts, shared) = Parts::shared(usize::MAX, false);
+        let mut running = Box::pin(pool.run(CALLER, work, shared));
+        assert!(poll(running.as_mut()).is_pending());
+        helpers.recv().unwrap();
+        for caller in 2..50 {
+            assert_eq!(pool.run(CallerId(caller), move || Some(Ok(caller)), None).await.unwrap(), caller);
+        }
+        drop(running);
+        long.has_gone();
+        while Arc::strong_count(&parts) > 1 {
+            thread::yield_now();
+        }
     }
 
     #[test]

@@ -118,6 +118,7 @@ impl DayFold {
 
     fn from(series: Arc<dyn Series>, days: TradingDays, now: DayAfterTick, cached: CachedCandles) -> Self {
         let cursor = series.cursor(now.sequence);
+        // The tick under the cursor may be one of a later day when the window of a growing tape has moved.
         let boundary = boundary_after(cursor.tick().time, now.day.end);
         Self {
             series,

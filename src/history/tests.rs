@@ -404,6 +404,32 @@ fn a_day_fold_for_an_earlier_tick_of_the_day_begins_nearby() {
 }
 
 #[test]
+fn the_figures_of_a_day_are_made_of_the_hours_that_are_cached() {
+    // 86,400 ticks a day, from 03:45 UTC.
+    let days = TradingDays::Every24Hours(Duration::from_secs(3 * 3600 + 45 * 60));
+    let series: Arc<dyn Series> = Arc::new(Metronome { interval: 1_000_000_000, at: 0 });
+    let cached = CandleCache::default().of("A".parse().unwrap(), &*series);
+    let figures = |cached: &CachedCandles, upto: u64, mut left: usize| {
+        let upto = Sequence(3 * 86_400 + upto);
+        DayFold::new(series.clone(), days.clone(), upto, cached.clone()).reach(upto, &mut left)
+    };
+    let upto = 23 * 3600 + 5 * 60;
+    assert_eq!(figures(&cached, upto, 60_000), None);
+    let whole = figures(&CachedCandles::default(), upto, usize::MAX);
+    assert!(whole.is_some_and(|day| day.volume == 19 * 3600 + 20 * 60 + 1));
+    assert_eq!(figures(&cached, upto, usize::MAX), whole);
+    // The quarter before the first hour, the hours, and the minutes of the last one.
+    assert_eq!(figures(&cached, upto, 20 * 60 + 20 * 16), whole);
+    // A candle of an hour that was listed serves as well.
+    let past = PastTicks::new(series.clone(), Time::MAX).with_cache(cached.clone());
+    let times = Time::from_nanos(3 * 24 * HOUR)..Time::from_nanos(5 * 24 * HOUR);
+    past.candles(interval(3600), times, 100).finish().unwrap();
+    let upto = 27 * 3600;
+    let whole = figures(&CachedCandles::default(), upto, usize::MAX);
+    assert_eq!(figures(&cached, upto, 15 * 60 + 25 * 16), whole);
+}
+
+#[test]
 fn candles_are_whole_seconds_that_divide_a_day() {
     for seconds in [1, 2, 60, 86_400] {
         assert!(CandleInterval::new(Duration::from_secs(seconds)).is_some(), "{seconds}");
