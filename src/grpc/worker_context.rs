@@ -107,3 +107,52 @@ impl WorkerContext {
         DayFold::is_feasible(&*series, &instrument.trading_days(), self.clock.now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        hub::{Delivery, Start},
+        tape::{Simulated, Universe},
+        tick::Time,
+    };
+
+    /// A worker at 20:00 UTC of a day with one tick a second.
+    fn worker(history: &HistoryPool) -> WorkerContext {
+        let instruments = "[[instrument]]\nsymbol = \"A\"\nreference_price = 10\ntick_interval = \"1s\"";
+        let tape = Arc::new(Simulated::new(7, Universe::parse(instruments, "test").unwrap()));
+        let time = Time::from_nanos((20_000 * 24 + 20) * 3_600_000_000_000);
+        let clock = Clock::From { time, instant: Instant::now() };
+        let quota = Quota::unlimited();
+        let worker =
+            WorkerContext::new(tape, clock, Limits::default(), quota, history.clone(), Arc::default());
+        worker.hub.begin_flush().finish(time);
+        worker
+    }
+
+    /// How many ticks are read for the first quote of a reader.
+    fn reads_for_a_quote(worker: &WorkerContext) -> usize {
+        let format = Format::V1WithQuotes as u8;
+        let now = worker.clock.now();
+        let reader = Subscriber::join(worker.hub.clone(), format, Quota::unlimited().into(), now);
+        let interest = Interest { delivery: Delivery::default(), format, unnamed: false };
+        let instrument = worker.instrument("A").unwrap();
+        reader.subscribe(&*worker.tape, &instrument, interest, Start::Snapshot, now);
+        let (mut left, mut out) = (usize::MAX, Vec::new());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(reader.poll_pull(&mut cx, 10_000, &mut left, &mut out).is_ready() && !out.is_empty());
+        usize::MAX - left
+    }
+
+    #[tokio::test]
+    async fn the_first_quote_on_a_worker_needs_only_a_part_of_the_day_that_another_worker_has_read() {
+        let history = HistoryPool::default();
+        assert!(reads_for_a_quote(&worker(&history)) >= 20 * 3_600 - 1);
+        let reads = reads_for_a_quote(&worker(&history));
+        assert!(reads <= 3_600 + 20 * 16, "{reads}");
+    }
+}
