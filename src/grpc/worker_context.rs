@@ -140,7 +140,7 @@ mod tests {
         let now = worker.clock.now();
         let reader = Subscriber::join(worker.hub.clone(), format, Quota::unlimited().into(), now);
         let interest = Interest { delivery: Delivery::default(), format, unnamed: false };
-        let instrument = worker.instrument("A").unwrap();
+        let instrument = worker.listed("A").unwrap();
         reader.subscribe(&*worker.tape, &instrument, interest, Start::Snapshot, now);
         let (mut left, mut out) = (usize::MAX, Vec::new());
         let mut cx = Context::from_waker(Waker::noop());

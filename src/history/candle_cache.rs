@@ -55,8 +55,8 @@ struct Rank {
 }
 
 impl CandleCache {
-    /// Largest number of candles. They take 8 MB.
-    pub const MOST: usize = 32_768;
+    /// Largest number of candles. They take about 8 MB.
+    pub const MOST: usize = 28_000;
 
     /// The cached candles of the series of a symbol. Nothing is cached of a growing tape, because its ticks may leave its
     /// window.
