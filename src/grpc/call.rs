@@ -62,25 +62,6 @@ impl Call {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
-    ) -> Result<T, Failure> {
-        self.run_shared(work, None).await
-    }
-
-    /// As [`Self::run`], but threads that have no work of their own help.
-    ///
-    /// # Errors
-    /// Those of the work; too much work waits already; the server is stopping.
-    pub(super) async fn run_with_help<T: Send + 'static>(
-        &self,
-        work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
-        shared: Arc<dyn Shared>,
-    ) -> Result<T, Failure> {
-        self.run_shared(work, Some(shared)).await
-    }
-
-    async fn run_shared<T: Send + 'static>(
-        &self,
-        work: impl FnMut() -> Option<Result<T, Failure>> + Send + 'static,
         shared: Option<Arc<dyn Shared>>,
     ) -> Result<T, Failure> {
         let usage = self.caller.usage();

@@ -50,7 +50,7 @@ pub(super) async fn list_ticks(call: &Call, request: ListTicksRequest) -> Result
             next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
         })
     };
-    call.run(move || Some(Ok(page()))).await
+    call.run(move || Some(Ok(page())), None).await
 }
 
 pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Result<Encoded, Failure> {
@@ -76,17 +76,7 @@ pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Re
         })
     };
     let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
-    call.run_with_help(step, parts).await
-}
-
-impl Shared for Parts {
-    fn has_more(&self) -> bool {
-        Self::has_more(self)
-    }
-
-    fn help(&self) {
-        Self::help(self);
-    }
+    call.run(step, Some(parts)).await
 }
 
 pub(super) async fn digest_ticks(
@@ -98,7 +88,7 @@ pub(super) async fn digest_ticks(
     let range = sequences(request.start_sequence, request.end_sequence)?;
     call.reserve(ENCODED_TICK).await?;
     let mut fold = past.digest(range);
-    let digest = call.run(move || fold.step(STEP).map(Ok)).await?;
+    let digest = call.run(move || fold.step(STEP).map(Ok), None).await?;
     Ok(DigestTicksResponse {
         tape_id: worker.tape.identity().tape_id.clone(),
         start_sequence: digest.range.start.0,
@@ -114,6 +104,16 @@ fn past(worker: &WorkerContext, symbol: &str, now: Time) -> Result<(Arc<Instrume
     let series = worker.tape.series(&instrument);
     let cached = worker.history.cache().of(instrument.symbol, &*series);
     Ok((instrument, PastTicks::new(series, now).with_cache(cached)))
+}
+
+impl Shared for Parts {
+    fn has_more(&self) -> bool {
+        Self::has_more(self)
+    }
+
+    fn help(&self) {
+        Self::help(self);
+    }
 }
 
 impl From<CandleError> for Failure {

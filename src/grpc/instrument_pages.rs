@@ -45,14 +45,14 @@ pub(super) async fn search(call: &Call, text: &str, size: u32, token: &str) -> R
     }
     let (text, all) = (text.to_lowercase(), call.worker().tape.instruments());
     let (mut searched, mut found) = (start(&all, token)?, Vec::new());
-    call.run(move || {
+    let search = move || {
         let step = all.iter().skip(searched).take(STEP);
         searched += STEP;
         found.extend(step.filter(|instrument| contains(instrument, &text)).cloned());
         let is_over = found.len() > size_of(size) || searched >= all.len();
         is_over.then(|| Ok(cut_page(std::mem::take(&mut found), size)))
-    })
-    .await
+    };
+    call.run(search, None).await
 }
 
 /// The place of the first instrument after the page with a token.

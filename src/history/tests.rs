@@ -1,6 +1,15 @@
 //! Every fold against the plain one over a list of ticks.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -457,6 +466,36 @@ fn a_page_of_candles_ends_before_too_many_ticks_are_read_for_it_and_has_at_least
     assert_eq!(page(7, 1, 4_999), (8, 1_000, Some(15)));
     assert_eq!(page(7, 1, 0), (8, 1_000, Some(15)));
     assert_eq!(page(7, 1, 1_000), (9, 1_000, Some(16)));
+}
+
+#[test]
+fn candles_made_by_several_threads_are_those_of_one() {
+    let instrument = Instrument {
+        reference_price: Price::from_nanos(1_000_000).unwrap(),
+        ..Instrument::named("A", Duration::from_millis(100))
+    };
+    let series: Arc<dyn Series> = Arc::new(SimulatedSeries::new(7, &instrument));
+    let past = PastTicks::new(series, Time::from_nanos(1_000 * HOUR + HOUR / 7));
+    for (seconds, hours) in [(1, 1), (60, 2), (3_600, 5), (86_400, 9)] {
+        let times = Time::from_nanos((1_000 - hours) * HOUR)..Time::MAX;
+        let fold = || past.candles(interval(seconds), times.clone(), 100);
+        let expected = fold().finish().unwrap();
+        let mut shared = fold();
+        let (parts, is_done) = (shared.parts(), AtomicBool::new(false));
+        let page = thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !is_done.load(Relaxed) {
+                        parts.help();
+                    }
+                });
+            }
+            let page = (0..).find_map(|_| shared.step(100).unwrap());
+            is_done.store(true, Relaxed);
+            page
+        });
+        assert_eq!(page, Some(expected));
+    }
 }
 
 #[test]
