@@ -73,8 +73,8 @@ enum Planned {
 
 impl PastTicks {
     /// Largest number of ticks that are read for the candles of a page, unless the page has one candle. Ticks of candles that
-    /// are cached are not read. One thread reads them in less than two seconds.
-    const TICKS_OF_A_PAGE: u64 = 1 << 26;
+    /// are cached are not read. One thread reads them in about a second.
+    const TICKS_OF_A_PAGE: u64 = 1 << 25;
 
     /// The candles that begin in a range of times, at most `most` and fewer when many ticks have to be read. The first candle is
     /// the one that contains the start of the range. An interval without ticks has no candle. A candle has only the ticks that

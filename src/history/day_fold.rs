@@ -143,7 +143,7 @@ impl DayFold {
         }
     }
 
-    /// Adds the next tick, or the whole hour that it begins if that is cached and not longer than `upto`. Returns the cost, in
+    /// Adds the next tick, or the whole hour that it begins if that is cached and ends by `upto`. Returns the cost, in
     /// ticks read.
     fn take_next(&mut self, upto: Sequence) -> usize {
         self.cursor.advance();
