@@ -1,10 +1,11 @@
-//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify` and `health`, and `certs` and
-//! `token`, which make certificates and tokens.
+//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify` and `health`, `market-report`, which
+//! measures a tape, and `certs` and `token`, which make certificates and tokens.
 
 pub mod certs;
 mod endpoint_args;
 pub mod health;
 pub mod list;
+pub mod market_report;
 mod output;
 mod output_files;
 mod phrases;

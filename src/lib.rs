@@ -37,6 +37,7 @@
 //! - [`grpc`] answers the RPCs: requests, streams, history, errors.
 //! - [`web`] answers browsers and `curl`: gRPC-Web, JSON, event streams and the board, as calls of gRPC.
 //! - [`server`] accepts connections and runs the worker threads.
+//! - [`facts`] measures how much a tape is like a market.
 //! - [`history`] reads the past: pages of ticks, candles, digests, the figures of a day.
 //!
 //! The client and what both sides share:
@@ -48,7 +49,7 @@
 //!
 //! The command, with the feature `cli`:
 //!
-//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `list`, `verify`, `health`, `certs` and `token`, and
+//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `list`, `verify`, `health`, `market-report`, `certs` and `token`, and
 //!   [`config`] has the options of `ticker serve`.
 //! - [`telemetry`] sets up logs, and [`shutdown`] waits for signals.
 
@@ -67,6 +68,8 @@ pub mod config;
 pub mod contract;
 pub mod decimal;
 pub mod duration;
+#[cfg(feature = "server")]
+pub mod facts;
 #[cfg(feature = "server")]
 pub mod grpc;
 #[cfg(feature = "server")]

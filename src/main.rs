@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use ticker::{
     cli::{Bar, Cli, Command, unknown_variables},
-    commands::{certs, health, list, record, token, verify, watch},
+    commands::{certs, health, list, market_report, record, token, verify, watch},
     config::{ExampleFlags, Playback, ServeArgs},
     server::{self, Bound, ServerError},
     shutdown::Signals,
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         }),
         Command::List(args) => on_this_thread(list::run(args)),
         Command::Verify(args) => on_this_thread(verify::run(args)),
+        Command::MarketReport(args) => market_report::run(&args),
         Command::Health(args) => on_this_thread(health::run(args)),
         Command::Certs(args) => certs::run(args),
         Command::Token(args) => token::run(args),

@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tape", &["tick", "duration", "decimal", "timestamp"]),
     ("access", &["tick", "tape"]),
     ("history", &["tick", "tape"]),
+    ("facts", &["tick", "tape"]),
     ("pacer", &["tick", "tape", "decimal"]),
     ("hub", &["tick", "tape", "history", "jitter", "metrics"]),
     (
@@ -70,7 +71,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["tick", "contract", "causes"]),
-    ("commands", &["tick", "duration", "decimal", "timestamp", "contract", "client", "access"]),
+    (
+        "commands",
+        &["tick", "duration", "decimal", "timestamp", "contract", "client", "access", "tape", "facts"],
+    ),
     ("config", &["tick", "duration", "timestamp", "pacer", "access", "server", "tape", "telemetry"]),
     ("memory", &[]),
     ("shutdown", &[]),
