@@ -9,17 +9,21 @@ mod quoted;
 mod single;
 mod sources;
 pub mod statistics;
+#[cfg(test)]
+mod tests;
 mod ticks;
+mod together;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use fact::{Bound, Fact, Section};
-pub use sources::SOURCES;
+pub use sources::cited;
 
 use self::{
     minutes::{DAY_MINUTES, MINUTE, Minutes},
     single::Years,
     ticks::Ticks,
+    together::Member,
 };
 use crate::{
     tape::{Instrument, Kind, Series, Tape},
@@ -79,6 +83,15 @@ pub fn of_instrument(tape: &dyn Tape, instrument: &Instrument, span: Span) -> Re
             single::sizes(instrument, &minutes, &mut ticks),
         ],
     }
+}
+
+/// Measures several instruments of a tape against each other.
+pub fn of_instruments(tape: &dyn Tape, instruments: &[Arc<Instrument>], span: Span) -> Vec<Section> {
+    let members: Vec<Member> =
+        instruments.iter().map(|instrument| Member::read(tape, instrument, span)).collect();
+    let sections =
+        [together::correlations(&members), together::indices(&members), together::relations(&members)];
+    sections.into_iter().filter(|section| !section.facts.is_empty() || !section.notes.is_empty()).collect()
 }
 
 /// Reads a price for each quarter of all years that time has.

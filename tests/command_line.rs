@@ -595,3 +595,47 @@ fn a_token_is_two_lines_and_only_a_directory_keeps_its_key() {
     names.sort();
     assert_eq!(names, ["jwks.json", "me.token", "signing-key.pem"]);
 }
+
+#[test]
+fn a_report_on_a_market_needs_no_server_and_has_what_is_asked_beside_what_is_found() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recorded/ticks.csv");
+    let output = ticker(&["market-report", "RELIANCE", "--tape", file]).output().unwrap();
+    assert_eq!((code(&output), stderr(&output)), (Some(0), ""));
+    for part in ["RELIANCE", "Arrivals", "Returns", "The book", "Sizes and prices", "Roll 1984", "MISSED"] {
+        assert!(stdout(&output).contains(part), "{part}: {}", stdout(&output));
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let instruments = folder.path().join("instruments.toml");
+    let pairs = ["EUR-USD", "USD-INR", "EUR-INR"].map(|symbol| {
+        format!("[[instrument]]\nsymbol = '{symbol}'\nkind = 'currency'\nreference_price = 100\ntick_interval = '10s'\n")
+    });
+    std::fs::write(&instruments, pairs.concat()).unwrap();
+    let flags = ["--instruments", instruments.to_str().unwrap(), "--from", "2026-01-05", "--days", "2"];
+    let report = |symbols: &[&str]| ticker(&[&["market-report"], symbols, &flags].concat()).output().unwrap();
+    let output = report(&["EUR-USD"]);
+    assert!(stdout(&output).contains("2 days from 2026-01-05T00:00:00Z"), "{}", stdout(&output));
+    let output = report(&["*"]);
+    assert!(stdout(&output).contains("EUR-USD × USD-INR / EUR-INR"), "{}", stdout(&output));
+    let output = report(&["EUR-UST"]);
+    assert_eq!(code(&output), Some(1));
+    assert!(stderr(&output).contains("there is no EUR-UST: did you mean EUR-USD?"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_report_on_a_market_that_cannot_be_made_says_why() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recorded/ticks.csv");
+    for arguments in [
+        &["TCS", "--from", "yesterday"][..],
+        &["TCS", "--days", "0"],
+        &["TCS", "--tape", file, "--seed", "7"],
+        &[],
+    ] {
+        let output = ticker(&[&["market-report"], arguments].concat()).output().unwrap();
+        assert_eq!(code(&output), Some(2), "{arguments:?}");
+    }
+    let late =
+        ticker(&["market-report", "RELIANCE", "--tape", file, "--from", "2025-02-01"]).output().unwrap();
+    assert_eq!(code(&late), Some(1));
+    assert!(stderr(&late).contains("the tape ends at 2025-01-02T09:15:01Z"), "{}", stderr(&late));
+}

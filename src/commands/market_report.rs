@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::{output, phrases::counted, usage};
 use crate::{
-    facts::{self, Fact, SOURCES, Section, Span},
+    facts::{self, Fact, Section, Span},
     tape::{Instrument, Recorded, Simulated, Tape, Universe},
     tick::{Symbol, Time},
     timestamp,
@@ -24,7 +24,7 @@ const FROM: Time = Time::from_nanos(1_735_689_600_000_000_000);
 /// The flags of `ticker market-report`.
 #[derive(Args, Debug)]
 pub struct MarketReportArgs {
-    /// Symbols to measure, separated by spaces; several are compared with each other; '*' stands for every instrument
+    /// Symbols to measure, separated by spaces; several are measured against each other; '*' stands for every instrument
     #[arg(required = true, value_name = "SYMBOL", value_parser = usage::parse_symbol)]
     pub symbols: Vec<String>,
 
@@ -128,7 +128,7 @@ fn write(
         }
         _ => {
             writeln!(to, "{} instruments, {} days from {from}", instruments.len(), rounded(days))?;
-            Vec::new()
+            facts::of_instruments(tape, instruments, span)
         }
     };
     write_sections(&sections, &mut to)?;
@@ -158,8 +158,11 @@ fn write_sections(sections: &[Section], to: &mut impl Write) -> io::Result<()> {
     let verdicts = || sections.iter().flat_map(|section| &section.facts).filter_map(Fact::is_met);
     let missed = verdicts().filter(|is_met| !is_met).count() as u64;
     writeln!(to, "\n{} with a bound, {missed} MISSED", counted(verdicts().count() as u64, "fact"))?;
-    writeln!(to, "\nSources")?;
-    SOURCES.iter().try_for_each(|source| writeln!(to, "  {source}"))
+    for (n, (name, title)) in facts::cited(sections).enumerate() {
+        let heading = if n == 0 { "\nsources\n" } else { "" };
+        writeln!(to, "{heading}  {name}: {title}")?;
+    }
+    Ok(())
 }
 
 fn line(fact: &Fact, width: usize) -> String {

@@ -38,21 +38,18 @@ impl Minutes {
             spreads: Vec::new(),
             closed: Vec::new(),
         };
-        let sequence_at = |minute: usize| series.sequence_at(start + MINUTE * minute as u32);
-        // The number of ticks so far, counted from the first available one.
-        let ticks = |sequence: Option<Sequence>| {
-            sequence.map_or(0, |sequence| (sequence.0 - series.first().0).saturating_add(1))
-        };
-        let mut sequence = sequence_at(0);
-        let mut quoted = Quoted::at(series, sequence.unwrap_or(series.first()));
+        // The tick before a boundary, or at the start of the tape the first one.
+        let before = |next: Sequence| Quoted::at(series, next.previous().max(series.first()));
+        let mut next = series.sequence_from(start);
+        let mut quoted = before(next);
         read.push(&quoted);
         for minute in 1..=minutes {
-            let next = sequence_at(minute);
-            read.counts.push((ticks(next) - ticks(sequence)) as f64);
-            if let Some(next) = next.filter(|next| Some(*next) != sequence) {
-                quoted = Quoted::at(series, next);
+            let from = next;
+            next = series.sequence_from(start + MINUTE * minute as u32);
+            read.counts.push((next.0 - from.0) as f64);
+            if next != from {
+                quoted = before(next);
             }
-            sequence = next;
             read.push(&quoted);
         }
         read.closed = closed(&read.counts);
@@ -143,13 +140,13 @@ impl Minutes {
 }
 
 /// How many minutes before each boundary the market was closed. A tape does not say when it is: half an hour without a tick
-/// counts as closed, unless the instrument often has minutes without one.
+/// counts as closed, unless most minutes have no tick or such silence is frequent.
 fn closed(counts: &[f64]) -> Vec<usize> {
     const LEAST: usize = 30;
     let silent: Vec<(usize, usize)> = silences(counts).filter(|(from, to)| to - from >= LEAST).collect();
-    let silent_minutes: usize = silent.iter().map(|(from, to)| to - from).sum();
+    let others = counts.len() - silent.iter().map(|(from, to)| to - from).sum::<usize>();
     let ticking = counts.iter().filter(|count| **count > 0.0).count();
-    let is_busy = ticking * 2 >= counts.len() - silent_minutes;
+    let is_busy = 2 * ticking >= others && others >= LEAST * silent.len();
     let mut is_closed = vec![false; counts.len()];
     for (from, to) in silent.into_iter().filter(|_| is_busy) {
         is_closed[from..to].fill(true);
@@ -178,9 +175,10 @@ mod tests {
 
     #[test]
     fn a_night_without_ticks_is_closed_and_a_quiet_minute_is_not() {
-        let counts = [[5.0, 0.0, 5.0].as_slice(), &[0.0; 60], &[5.0, 5.0]].concat();
+        let counts =
+            [[5.0; 40].as_slice(), &[0.0; 20], &[0.0; 40], &[5.0; 20], &[0.0; 5], &[5.0; 30]].concat();
         let closed = closed(&counts);
-        assert_eq!((closed[0], closed[3], closed[63], closed[65]), (0, 0, 60, 60));
+        assert_eq!([0, 40, 100, 155].map(|minute| closed[minute]), [0, 0, 60, 60]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn arrivals(instrument: &Instrument, minutes: &Minutes, ticks: &Ticks
         lagged(60).asked(Bound::Positive),
         lagged(240).asked(Bound::Positive),
         Fact::new("correlation of ticks and |return| of a minute", correlation(&beside, &returns))
-            .real("positive (Gopikrishnan 2000, Cont 2001)")
+            .real("positive (Gopikrishnan 2000; Cont 2001)")
             .asked(Bound::AtLeast(0.4)),
         Fact::new("gaps: coefficient of variation", gaps.variation())
             .real("over 1 (Bauwens 2005); clustered (Engle and Russell 1998)")

@@ -254,21 +254,20 @@ fn burst(recent: &mut VecDeque<Time>, tick: &Tick) -> usize {
 
 /// One hour of each of many days, evenly spread: each hour of the day equally often.
 fn hours(minutes: usize) -> Vec<(usize, usize)> {
-    let hours = (minutes / HOUR_MINUTES).min(SAMPLED_DAYS * 24);
+    let hours = (minutes / HOUR_MINUTES).clamp(1, SAMPLED_DAYS * 24);
     let days = (minutes / DAY_MINUTES).max(1);
     let span = |n: usize| {
         let from = (n * days / hours * DAY_MINUTES) + n % 24 * HOUR_MINUTES;
-        (from, from + HOUR_MINUTES)
+        (from, (from + HOUR_MINUTES).min(minutes))
     };
-    (0..hours).map(span).filter(|(_, to)| *to <= minutes).collect()
+    (0..hours).map(span).filter(|(from, to)| from < to).collect()
 }
 
 /// The first and the last tick between two minutes.
 fn sequences(series: &dyn Series, minutes: &Minutes, from: usize, to: usize) -> Option<(Sequence, Sequence)> {
     let boundary = |minute: usize| minutes.start + MINUTE * minute as u32;
-    let last = series.sequence_at(boundary(to))?;
-    let first = series.sequence_at(boundary(from)).map_or(series.first(), Sequence::next);
-    (first <= last).then_some((first, last))
+    let (first, end) = (series.sequence_from(boundary(from)), series.sequence_from(boundary(to)));
+    (first < end).then(|| (first, end.previous()))
 }
 
 /// The minutes with the most ticks.
@@ -308,6 +307,7 @@ mod tests {
             let of_day = hours.iter().filter(|(from, _)| from % DAY_MINUTES == hour * HOUR_MINUTES);
             assert_eq!(of_day.count(), SAMPLED_DAYS);
         }
+        assert_eq!(super::hours(5), [(0, 5)]);
     }
 
     #[test]
