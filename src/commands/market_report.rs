@@ -29,23 +29,23 @@ pub struct MarketReportArgs {
     pub symbols: Vec<String>,
 
     /// Number that the simulated prices are made from
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(long, env = "TICKER_SEED", value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
 
     /// TOML file of instruments instead of the built-in ones; with --tape it names those of the tape
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TICKER_INSTRUMENTS", value_name = "FILE")]
     pub instruments: Option<PathBuf>,
 
     /// Measure recorded ticks instead of a simulated tape
-    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    #[arg(long, env = "TICKER_TAPE", value_name = "FILE", conflicts_with = "seed")]
     pub tape: Option<PathBuf>,
 
     /// Day or time to begin at, such as 2025-01-01 or 2025-01-02T09:15:00Z [default: 2025-01-01, or the first tick of --tape]
-    #[arg(long, value_name = "TIME", value_parser = parse_from)]
+    #[arg(long, env = "TICKER_FROM", value_name = "TIME", value_parser = parse_from)]
     pub from: Option<Time>,
 
     /// Number of days, or fewer when the recording ends
-    #[arg(long, value_name = "NUMBER", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    #[arg(long, env = "TICKER_REPORT_DAYS", value_name = "NUMBER", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,
 }
 
@@ -107,7 +107,7 @@ fn write(
     span: Span,
     mut to: impl Write,
 ) -> anyhow::Result<()> {
-    let days = span.minutes as f64 / 1440.0;
+    let length = length(span);
     let from = timestamp::show(span.from);
     let identity = tape.identity();
     writeln!(to, "tape {} (engine {})", identity.tape_id, identity.engine_version)?;
@@ -119,15 +119,13 @@ fn write(
             writeln!(to, "{symbol}  {name}  {}", described.trim())?;
             writeln!(
                 to,
-                "{} days from {from}: {:.0} ticks, of which {:.0} were read one by one",
-                rounded(days),
-                report.ticks,
-                report.read
+                "{length} from {from}: {:.0} ticks, of which {:.0} were read one by one",
+                report.ticks, report.read
             )?;
             report.sections
         }
         _ => {
-            writeln!(to, "{} instruments, {} days from {from}", instruments.len(), rounded(days))?;
+            writeln!(to, "{} instruments, {length} from {from}", instruments.len())?;
             facts::of_instruments(tape, instruments, span)
         }
     };
@@ -171,7 +169,11 @@ fn line(fact: &Fact, width: usize) -> String {
     format!("{:<width$}  {:>11}  {asked:<12}  {verdict:<6}  {}", fact.name, fact.shown(), fact.real)
 }
 
-/// A number with two decimals at most.
-fn rounded(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
+/// Whole days, or else minutes.
+fn length(span: Span) -> String {
+    const DAY: u64 = 1440;
+    match span.minutes as u64 {
+        minutes if minutes.is_multiple_of(DAY) => counted(minutes / DAY, "day"),
+        minutes => counted(minutes, "minute"),
+    }
 }

@@ -12,6 +12,9 @@ use crate::tape::{Instrument, Kind};
 
 const MINUTES_A_YEAR: f64 = 365.0 * 1440.0;
 
+/// With fewer returns than this, kurtosis and autocorrelations say nothing.
+const FEWEST_RETURNS: usize = 30;
+
 pub(super) fn arrivals(instrument: &Instrument, minutes: &Minutes, ticks: &Ticks) -> Section {
     let counts = minutes.open_counts();
     let per_minute = mean(&counts);
@@ -20,7 +23,10 @@ pub(super) fn arrivals(instrument: &Instrument, minutes: &Minutes, ticks: &Ticks
     let most = counts.iter().copied().reduce(f64::max);
     let busiest = most.zip(per_minute).map(|(most, mean)| most / mean);
     let lagged = |lag: usize| {
-        Fact::new(format!("autocorrelation of ticks a minute, {lag} min"), autocorrelation(&counts, lag))
+        Fact::new(
+            format!("autocorrelation of ticks a minute, {lag} min"),
+            autocorrelation(enough(&counts, lag), lag),
+        )
     };
     let returns: Vec<f64> = minutes.returns(&minutes.trades, 1).iter().map(|value| value.abs()).collect();
     let beside: Vec<f64> = minutes.stretches(1).map(|minute| minutes.counts[minute]).collect();
@@ -142,7 +148,7 @@ pub(super) fn returns(instrument: &Instrument, kind: Kind, minutes: &Minutes, ye
         facts.push(Fact::new("lowest price of all years over the reference", years.lowest));
     }
     for (span, returns, _) in &spans {
-        let fact = Fact::new(format!("excess kurtosis, {span}"), excess_kurtosis(returns));
+        let fact = Fact::new(format!("excess kurtosis, {span}"), excess_kurtosis(enough(returns, 0)));
         facts.push(match *span {
             "1 day" => fact.real("heavy tails (Cont 2001)").asked(Bound::Between(1.0, 5.0)),
             "1 min" => fact.real("18.5 of 5 min (Andersen and Bollerslev 1997)"),
@@ -150,14 +156,17 @@ pub(super) fn returns(instrument: &Instrument, kind: Kind, minutes: &Minutes, ye
         });
     }
     for (span, returns, _) in &spans {
-        let fact = Fact::new(format!("autocorrelation of returns, {span}"), autocorrelation(returns, 1));
+        let fact =
+            Fact::new(format!("autocorrelation of returns, {span}"), autocorrelation(enough(returns, 1), 1));
         facts.push(fact.real("insignificant above 20 min (Cont 2001)"));
     }
     let absolute = |returns: &[f64]| returns.iter().map(|value| value.abs()).collect::<Vec<f64>>();
     let (of_minutes, of_days) = (absolute(&spans[0].1), absolute(&spans[2].1));
     for lag in [1, 10, 60] {
-        let fact =
-            Fact::new(format!("autocorrelation of |return|, {lag} min"), autocorrelation(&of_minutes, lag));
+        let fact = Fact::new(
+            format!("autocorrelation of |return|, {lag} min"),
+            autocorrelation(enough(&of_minutes, lag), lag),
+        );
         facts.push(match lag {
             1 => fact.real("0.31 of 5 min at lag 1 (Andersen and Bollerslev 1997)"),
             10 => fact.real("0.26 of 5 min at lag 2 (Andersen and Bollerslev 1997)"),
@@ -165,7 +174,7 @@ pub(super) fn returns(instrument: &Instrument, kind: Kind, minutes: &Minutes, ye
         });
     }
     for (lag, asked) in [(1, Some(0.1)), (5, None), (10, Some(0.05))] {
-        let found = autocorrelation(&of_days, lag);
+        let found = autocorrelation(enough(&of_days, lag), lag);
         let name = format!("autocorrelation of |return|, {lag} day{}", if lag == 1 { "" } else { "s" });
         let fact = Fact::new(name, found).real("positive over days (Cont 2001)");
         facts.push(match asked {
@@ -174,6 +183,11 @@ pub(super) fn returns(instrument: &Instrument, kind: Kind, minutes: &Minutes, ye
         });
     }
     Section::new("Returns", facts)
+}
+
+/// The values, or none where they are too few for an autocorrelation at a lag.
+fn enough(values: &[f64], lag: usize) -> &[f64] {
+    if values.len() < FEWEST_RETURNS + lag { &[] } else { values }
 }
 
 /// What shows only over many years of a simulated tape.
