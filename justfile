@@ -64,6 +64,10 @@ soak minutes="30": prepare release
 image-check: prepare release
     {{ venv }}/pytest tests/interop/test_image.py
 
+# Compares the tape on AArch64, under qemu, with the golden vectors and with a server of this machine.
+aarch64-check: prepare release
+    {{ venv }}/pytest tests/interop/test_aarch64.py
+
 # Renders the Kubernetes manifests and checks them without a cluster.
 k8s-check: prepare
     {{ venv }}/pytest tests/interop/test_k8s.py
