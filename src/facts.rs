@@ -69,7 +69,7 @@ pub fn of_instrument(tape: &dyn Tape, instrument: &Instrument, span: Span) -> Re
     let series = tape.series(instrument);
     let series = series.as_ref();
     let kind = tape.identity().kind;
-    let minutes = Minutes::read(series, span.from, span.minutes);
+    let minutes = Minutes::read(series, instrument, span.from, span.minutes);
     let mut ticks = Ticks::read(series, instrument, &minutes);
     let years = if kind == Kind::Simulated { years(series, instrument) } else { Years::default() };
     Report {

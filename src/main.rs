@@ -14,7 +14,7 @@ use ticker::{
     config::{ExampleFlags, Playback, ServeArgs},
     server::{self, Bound, ServerError},
     shutdown::Signals,
-    tape::{Identity, Tape},
+    tape::{Identity, Tape, all_but_tests},
     telemetry::{self, LogFormat},
 };
 use tokio_util::sync::CancellationToken;
@@ -166,13 +166,14 @@ fn banner(
     let admin =
         bound.admin_addr().map(|admin| format!("metrics http://{admin}/metrics\n")).unwrap_or_default();
     let Identity { tape_id, seed, engine_version, .. } = tape.identity();
-    let count = tape.instruments().len();
+    let listed = tape.instruments();
+    let count = all_but_tests(&listed).count();
     let origin = match playback {
         Some(playback) => format!("({engine_version})\n{playback}"),
         None => format!("(seed {seed}, engine {engine_version})"),
     };
     let symbol =
-        tape.instruments().first().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
+        all_but_tests(&listed).next().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
     let ExampleFlags { scheme, grpcurl, watch } = example;
     let board = if has_board { format!("board {scheme}://{address}/\n") } else { String::new() };
     let grpcurl = grpcurl.map(|flags| {

@@ -192,7 +192,7 @@ mod tests {
     const FLUSH: Duration = Duration::from_millis(10);
     const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
 
-    /// The sequences that come when a clock of this speed goes on by so much real time, and all that are due.
+    /// The sequences that come when a clock of this speed jumps to so much real time after the next tick, and all that are due.
     fn handed_out(speed: &str, real: Duration) -> (Vec<u64>, Vec<u64>) {
         let speed: Speed = speed.parse().unwrap();
         let instrument = Instrument::named("A", Duration::from_millis(100));
@@ -202,7 +202,8 @@ mod tests {
         let from = series.sequence_at(start).unwrap().next();
         pacer.watch(0, series.clone(), from);
         let mut handed_out = Vec::new();
-        let boundary = pacer.advance(START + speed.of(real), |_, tick| handed_out.push(tick.sequence.0));
+        let late = series.tick(from).time + speed.of(real);
+        let boundary = pacer.advance(late, |_, tick| handed_out.push(tick.sequence.0));
         (handed_out, (from.0..=series.sequence_at(boundary).unwrap().0).collect())
     }
 

@@ -50,7 +50,7 @@ use crate::{
     },
     hub::{Limits, Quota},
     pacer::Clock,
-    tape::Tape,
+    tape::{Tape, all_but_tests},
     watched_files::WatchedFiles,
     web::Web,
 };
@@ -231,7 +231,7 @@ impl Bound {
             address = %listener.local_addr(),
             admin = admin.as_ref().map(|admin| display(admin.local_addr())),
             tape_id = config.tape.identity().tape_id,
-            instruments = config.tape.instruments().len(),
+            instruments = all_but_tests(&config.tape.instruments()).count(),
             workers = config.workers,
             max_connections = config.max_connections,
             version = env!("CARGO_PKG_VERSION"),

@@ -39,14 +39,16 @@ mod hours;
 mod instrument;
 mod recorded;
 mod simulated;
+mod test_symbol;
 mod trading_days;
 mod universe;
 
 pub use book::TopOfBook;
 pub use hours::{Hours, HoursError, TZDB_VERSION, TradingDay};
-pub use instrument::{Instrument, InstrumentStatus, Lease};
+pub use instrument::{Instrument, InstrumentStatus, Lease, MOST_FACTORS, all_but_tests};
 pub use recorded::{Compression, Extent, LoadProgress, Place, Recorded, RecordedError, RecordedSeries};
 pub use simulated::{ENGINE_VERSION, Simulated, SimulatedSeries};
+pub use test_symbol::TestSymbol;
 pub use trading_days::TradingDays;
 pub use universe::{Universe, UniverseError, nearest};
 
@@ -55,7 +57,7 @@ pub trait Tape: Send + Sync {
     /// Tells this tape from all others. It does not change.
     fn identity(&self) -> &Identity;
 
-    /// The instruments that the tape lists now, ordered by symbol.
+    /// The instruments that the tape lists now, ordered by symbol, with the [symbols for tests](TestSymbol) if it has them.
     ///
     /// A snapshot: the returned list does not change. While no instrument appears, every call returns the same `Arc`. Later
     /// lists contain all instruments of earlier lists.
@@ -137,6 +139,11 @@ pub trait Cursor: Send {
     /// Moves to the next tick, or to the oldest available one if that is later. Stays where it is when there is no later
     /// tick so far.
     fn advance(&mut self);
+
+    /// The best bid and ask after the tick under the cursor; `None` when the tape knows no book.
+    fn top_of_book(&self) -> Option<TopOfBook> {
+        None
+    }
 
     /// Wakes `waker` once, from any thread, when [`advance`](Self::advance) has a tick to move to; at once if it has one.
     ///

@@ -33,7 +33,7 @@ pub enum SymbolError {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Price(i64);
 
-/// The number of a tick on the tape of its symbol. Slot *n* of an instrument holds its tick *n*.
+/// The number of a tick on the tape of its symbol.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Sequence(pub u64);
 

@@ -93,6 +93,16 @@ mod tests {
     }
 
     #[test]
+    fn the_symbols_for_tests_have_scopes_like_others() {
+        let tape = view("ticker:read:TEST.*", Universe::builtin().unwrap());
+        let listed = tape.instruments();
+        assert!(!listed.is_empty() && listed.iter().all(|instrument| instrument.is_for_tests()));
+        let others = view("ticker:read:T*", Universe::builtin().unwrap());
+        assert!(others.instruments().iter().any(|instrument| !instrument.is_for_tests()));
+        assert!(view("ticker:read:TCS", Universe::builtin().unwrap()).instrument(&listed[0].symbol).is_err());
+    }
+
+    #[test]
     fn no_instrument_is_invented_for_a_symbol_that_is_not_covered() {
         let tape = view("ticker:read:X*", Universe::builtin().unwrap().with_any_symbol(1));
         for hidden in ["A1", "A2", "A3"] {

@@ -16,7 +16,7 @@ pub struct InstrumentInfo {
     pub symbol: Symbol,
     /// The full name.
     pub name: String,
-    /// The kind of instrument, for example `equity`, `index`, `currency` or `crypto`.
+    /// The kind of instrument, for example `equity`, `index`, `currency` or `crypto`. `test` for a symbol for tests.
     pub kind: String,
     /// The currency of its prices, for example `INR`; empty when it has none, as an index does.
     pub currency: String,
@@ -28,7 +28,7 @@ pub struct InstrumentInfo {
     pub quantity_increment_nanos: NonZeroU64,
     /// Annualised standard deviation of the log returns of a day or less: 0.25 is 25 %. Zero on a recorded tape.
     pub annual_volatility: f64,
-    /// One tick takes place in each such interval. `None` on a recorded tape.
+    /// Mean time between two ticks while it trades. `None` on a recorded tape.
     pub tick_interval: Option<Duration>,
     /// When its trading day begins, after 00:00 UTC.
     pub day_start: Duration,
@@ -52,6 +52,13 @@ pub enum InstrumentStatus {
     Closed,
     /// Its market is open, and its trading is interrupted.
     Halted,
+}
+
+impl InstrumentInfo {
+    /// Whether it is one of the symbols for tests, which `*` leaves out.
+    pub fn is_for_tests(&self) -> bool {
+        self.kind == "test"
+    }
 }
 
 impl InstrumentStatus {

@@ -13,7 +13,7 @@ use clap::Args;
 use super::{output, phrases::counted, usage};
 use crate::{
     facts::{self, Fact, Section, Span},
-    tape::{Instrument, Recorded, Simulated, Tape, Universe},
+    tape::{Instrument, Recorded, Simulated, Tape, Universe, all_but_tests},
     tick::{Symbol, Time},
     timestamp,
 };
@@ -88,7 +88,7 @@ fn parse_from(text: &str) -> Result<Time, String> {
 
 fn instruments(tape: &dyn Tape, symbols: &[String]) -> anyhow::Result<Vec<Arc<Instrument>>> {
     if symbols.iter().any(|symbol| symbol == "*") {
-        return Ok(tape.instruments().to_vec());
+        return Ok(all_but_tests(&tape.instruments()).cloned().collect());
     }
     let find = |text: &String| {
         let symbol: Symbol = text.parse().with_context(|| format!("cannot measure {text:?}"))?;

@@ -189,7 +189,10 @@ async fn listed(
     }
     let mut lists = Vec::new();
     for Replica { client, .. } in replicas {
-        let symbols = client.instruments().map(|instrument| Ok(instrument?.symbol.to_string()));
+        let symbols = client.instruments().filter_map(|instrument| match instrument {
+            Ok(instrument) if instrument.is_for_tests() => None,
+            instrument => Some(instrument.map(|instrument| instrument.symbol.to_string())),
+        });
         let list: BTreeSet<String> = symbols.collect::<Result<_, ClientError>>().await?;
         lists.push((client.endpoint(), list));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::quoted::{Quoted, middle, spread};
 use crate::{
-    tape::Series,
+    tape::{Instrument, InstrumentStatus, Series},
     tick::{Sequence, Time},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Minutes {
 
 impl Minutes {
     /// Reads this many minutes.
-    pub(super) fn read(series: &dyn Series, start: Time, minutes: usize) -> Self {
+    pub(super) fn read(series: &dyn Series, instrument: &Instrument, start: Time, minutes: usize) -> Self {
         let mut read = Self {
             start,
             counts: Vec::with_capacity(minutes),
@@ -52,7 +52,11 @@ impl Minutes {
             }
             read.push(&quoted);
         }
-        read.closed = closed(&read.counts);
+        let status = |minute: usize| instrument.status_at(start + MINUTE * minute as u32);
+        read.closed = before_each(match status(0) {
+            Some(_) => (0..minutes).map(|minute| status(minute) != Some(InstrumentStatus::Open)).collect(),
+            None => silent(&read.counts),
+        });
         read
     }
 
@@ -139,9 +143,9 @@ impl Minutes {
     }
 }
 
-/// How many minutes before each boundary the market was closed. A tape does not say when it is: half an hour without a tick
-/// counts as closed, unless most minutes have no tick or such silence is frequent.
-fn closed(counts: &[f64]) -> Vec<usize> {
+/// In which minutes the market was closed, for a recording, which does not say it: half an hour without a tick counts as closed,
+/// unless most minutes have no tick or such silence is frequent.
+fn silent(counts: &[f64]) -> Vec<bool> {
     const LEAST: usize = 30;
     let silent: Vec<(usize, usize)> = silences(counts).filter(|(from, to)| to - from >= LEAST).collect();
     let others = counts.len() - silent.iter().map(|(from, to)| to - from).sum::<usize>();
@@ -151,6 +155,11 @@ fn closed(counts: &[f64]) -> Vec<usize> {
     for (from, to) in silent.into_iter().filter(|_| is_busy) {
         is_closed[from..to].fill(true);
     }
+    is_closed
+}
+
+/// How many minutes before each boundary the market was closed.
+fn before_each(is_closed: Vec<bool>) -> Vec<usize> {
     let mut before = 0;
     let sums = is_closed.into_iter().map(|closed| {
         before += usize::from(closed);
@@ -177,13 +186,13 @@ mod tests {
     fn a_night_without_ticks_is_closed_and_a_quiet_minute_is_not() {
         let counts =
             [[5.0; 40].as_slice(), &[0.0; 20], &[0.0; 40], &[5.0; 20], &[0.0; 5], &[5.0; 30]].concat();
-        let closed = closed(&counts);
+        let closed = before_each(silent(&counts));
         assert_eq!([0, 40, 100, 155].map(|minute| closed[minute]), [0, 0, 60, 60]);
     }
 
     #[test]
     fn an_instrument_with_a_tick_an_hour_is_never_closed() {
         let counts: Vec<f64> = (0..600).map(|minute| if minute % 60 == 0 { 1.0 } else { 0.0 }).collect();
-        assert_eq!(closed(&counts)[600], 0);
+        assert!(!silent(&counts).contains(&true));
     }
 }

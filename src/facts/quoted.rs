@@ -25,7 +25,7 @@ pub(super) fn each(series: &dyn Series, first: Sequence, last: Sequence, mut tak
     let mut cursor = series.cursor(first);
     for _ in first.0..=last.0 {
         let tick = cursor.tick();
-        take(Quoted { tick, book: series.top_of_book(&tick) });
+        take(Quoted { tick, book: cursor.top_of_book() });
         cursor.advance();
     }
 }

@@ -68,6 +68,10 @@ impl Cursor for ListedCursor {
     fn advance(&mut self) {
         self.at += 1;
     }
+
+    fn top_of_book(&self) -> Option<TopOfBook> {
+        self.series.top_of_book(&self.tick())
+    }
 }
 
 fn price_of(units: i64) -> Price {
@@ -80,7 +84,8 @@ fn instrument() -> Instrument {
 }
 
 fn read(series: &Listed, minutes: usize) -> (Minutes, Ticks) {
-    let minutes = Minutes::read(series, Time::default(), minutes);
+    let recorded = Instrument { tick_interval: Duration::ZERO, ..instrument() };
+    let minutes = Minutes::read(series, &recorded, Time::default(), minutes);
     let ticks = Ticks::read(series, &instrument(), &minutes);
     (minutes, ticks)
 }
@@ -188,6 +193,21 @@ fn a_market_with_hours_is_measured_while_it_is_open() {
     assert_eq!(minutes.daily_returns(&minutes.trades).len(), 9);
     let day = single::day(&minutes);
     assert!(is_found(&day, "deviation of returns over a closed market, over that of a day"));
+}
+
+#[test]
+fn an_instrument_that_has_sessions_is_closed_outside_of_them_and_never_within() {
+    let hours = "01:00-07:00 UTC Mon-Sun".parse().ok();
+    let instrument = Instrument { hours, closes: true, ..instrument() };
+    // A tick in each minute of the first half of the session, and none in the second.
+    let mut series = Listed::default();
+    (60..240).for_each(|minute| series.trade(minute * 60 * SECOND, 100, 1, None));
+    let minutes = Minutes::read(&series, &instrument, Time::default(), 1440);
+    assert_eq!(
+        [0, 59, 60, 239, 300, 419, 420, 1439].map(|minute| minutes.is_open(minute)),
+        [false, false, true, true, true, true, false, false]
+    );
+    assert_eq!(minutes.open_counts().len(), 360);
 }
 
 #[test]

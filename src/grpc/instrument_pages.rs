@@ -23,13 +23,18 @@ const LONGEST_SEARCH: usize = 100;
 /// Instruments that are compared with the text of a search in one step: about 100 µs.
 const STEP: usize = 512;
 
-/// A page of all instruments.
+/// A page of the instruments that `keep` chooses.
 ///
 /// # Errors
 /// The token is none of ours.
-pub(super) fn page(worker: &WorkerContext, size: u32, token: &str) -> Result<Page, Failure> {
+pub(super) fn page(
+    worker: &WorkerContext,
+    size: u32,
+    token: &str,
+    keep: fn(&Instrument) -> bool,
+) -> Result<Page, Failure> {
     let all = worker.tape.instruments();
-    let rest = all.iter().skip(start(&all, token)?);
+    let rest = all.iter().skip(start(&all, token)?).filter(|instrument| keep(instrument));
     Ok(cut_page(rest.take(size_of(size) + 1).cloned().collect(), size))
 }
 

@@ -257,7 +257,7 @@ mod tests {
         grpc::HistoryPool,
         history::{CachedCandles, DayFold},
         hub::{Delivery, Limits, Quota, Quote, TickMeta},
-        tape::{Simulated, Universe},
+        tape::{Simulated, Universe, all_but_tests},
     };
 
     const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
@@ -287,6 +287,10 @@ mod tests {
             HistoryPool::default(),
             Arc::default(),
         )
+    }
+
+    fn instruments(worker: &WorkerContext) -> Vec<Arc<Instrument>> {
+        all_but_tests(&worker.tape.instruments()).cloned().collect()
     }
 
     fn options(min_interval: Duration, quotes: bool) -> CheckedOptions {
@@ -328,7 +332,7 @@ mod tests {
         } else {
             V1Format::new(&worker.tape.identity().tape_id)
         };
-        let instruments = worker.tape.instruments();
+        let instruments = instruments(worker);
         let series: Vec<_> = instruments.iter().map(|instrument| worker.tape.series(instrument)).collect();
         let mut merge = Merge::new(series.iter().map(|series| (&**series, series.sequence_from(start))));
         let mut symbols: Vec<_> =
@@ -347,7 +351,8 @@ mod tests {
                 };
                 let day =
                     day.get_or_insert_with(begin).reach(tick.sequence, &mut usize::MAX.clone()).unwrap();
-                let quote = format.quotes().then(|| Quote::after(tick, day, &instruments[at], &*series[at]));
+                let book = series[at].top_of_book(tick);
+                let quote = format.quotes().then(|| Quote::after(tick, &instruments[at], (day, book)));
                 let meta = TickMeta { conflated: tick.sequence.0 - next.0, snapshot: false };
                 format.tick(&instruments[at], tick, meta, quote.as_ref(), &mut out);
                 (*next, *not_before) = (tick.sequence.next(), tick.time + options.interest.min_interval());
@@ -374,16 +379,16 @@ mod tests {
             let options = || options(Duration::from_millis(min_interval), quotes);
             let span = |end| ReplaySpan { start, end, speed: None };
             let worker = worker(end + Duration::from_secs(1_000));
-            let instruments = || worker.tape.instruments().to_vec();
+            let all = || instruments(&worker);
             let expected = naive(&worker, start, end, &options());
-            let mut replay = Replay::new(&worker, span(Some(end)), options(), instruments());
+            let mut replay = Replay::new(&worker, span(Some(end)), options(), all());
             let (found, came_to, _) = read(&worker, &mut replay, budget, reads);
             prop_assert_eq!((found, came_to), (expected, Replayed::End));
 
             // Without an end it reaches the present with the same ticks, and each symbol goes on from there.
             let present = self::worker(end);
             let after = end + Duration::from_nanos(1);
-            let mut replay = Replay::new(&present, span(None), options(), instruments());
+            let mut replay = Replay::new(&present, span(None), options(), all());
             let (found, came_to, _) = read(&present, &mut replay, budget, reads);
             let expected = naive(&present, start, after, &options());
             // The clock goes on while it reads: no tick of it is lost, and a few more may have come.
@@ -400,7 +405,7 @@ mod tests {
         let (days, day) = (300, Duration::from_secs(86_400));
         let worker = worker(START + days * day);
         let span = ReplaySpan { start: START, end: Some(START + days * day), speed: None };
-        let mut replay = Replay::new(&worker, span, options(day, false), worker.tape.instruments().to_vec());
+        let mut replay = Replay::new(&worker, span, options(day, false), instruments(&worker));
         let (_, _, used) = read(&worker, &mut replay, 100_000, 256);
         assert!(used < 3 * (days as usize + 2) * (OPEN + 2), "{used} reads for {days} days of three symbols");
     }
@@ -409,7 +414,7 @@ mod tests {
     fn a_replay_without_room_for_its_symbols_does_not_go_live() {
         let worker = worker(START);
         let span = ReplaySpan { start: START, end: None, speed: None };
-        let instruments = worker.tape.instruments().to_vec();
+        let instruments = instruments(&worker);
         let mut replay = Replay::new(&worker, span, options(Duration::ZERO, false), instruments);
         assert_eq!(read(&worker, &mut replay, 100, 100).1, Replayed::Present);
         let subscriber = Subscriber::join(worker.hub.clone(), Format::V1 as u8, Quota::new(2).into(), START);
@@ -420,7 +425,7 @@ mod tests {
     fn a_replay_is_freed_in_pieces() {
         let worker = worker(START);
         let span = ReplaySpan { start: START, end: None, speed: None };
-        let instruments = worker.tape.instruments().to_vec();
+        let instruments = instruments(&worker);
         let mut replay = Replay::new(&worker, span, options(Duration::ZERO, false), instruments);
         read(&worker, &mut replay, 100, 100);
         drop(replay);

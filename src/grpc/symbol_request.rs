@@ -15,7 +15,7 @@ use super::{
 use crate::{
     contract::v1::{ALL_INSTRUMENTS, Subscription, SymbolStatusCode as Code},
     hub::Interest,
-    tape::Instrument,
+    tape::{Instrument, all_but_tests},
     tick::Symbol,
 };
 
@@ -379,13 +379,13 @@ impl SymbolRequest {
         let listed = worker.tape.instruments();
         let mut has_all = self.replays_all;
         let done = self.each(turn, |statuses, symbol| match symbol {
-            ALL_INSTRUMENTS if listed.len() > MAX_SYMBOLS_PER_STREAM => {
+            ALL_INSTRUMENTS if all_but_tests(&listed).count() > MAX_SYMBOLS_PER_STREAM => {
                 statuses.push(refused(symbol, Code::LimitExceeded, TOO_MANY_TO_REPLAY));
             }
             ALL_INSTRUMENTS => {
                 if !std::mem::replace(&mut has_all, true) {
-                    let listed = listed.iter().map(|instrument| (instrument.symbol, instrument.clone()));
-                    instruments.extend(listed);
+                    let all = all_but_tests(&listed);
+                    instruments.extend(all.map(|instrument| (instrument.symbol, instrument.clone())));
                 }
                 statuses.push(subscribed(symbol, options.interest, worker.clock));
             }

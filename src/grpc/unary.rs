@@ -31,7 +31,7 @@ impl TickerStreamService for Unary {
         let call = call(&request)?;
         let ListInstrumentsRequest { page_size, page_token, search } = request.into_inner();
         let (page, next_page_token) = match search.as_str() {
-            "" => instrument_pages::page(call.worker(), page_size, &page_token)?,
+            "" => instrument_pages::page(call.worker(), page_size, &page_token, |_| true)?,
             text => instrument_pages::search(&call, text, page_size, &page_token).await?,
         };
         let now = call.worker().clock.now();
@@ -51,7 +51,8 @@ impl TickerStreamService for Unary {
         }
         let mut response = GetLastPricesResponse::default();
         if symbols.is_empty() {
-            let (page, next_page_token) = instrument_pages::page(worker, page_size, &page_token)?;
+            let is_in_all = |instrument: &Instrument| !instrument.is_for_tests();
+            let (page, next_page_token) = instrument_pages::page(worker, page_size, &page_token, is_in_all)?;
             response.ticks = page.iter().filter_map(|instrument| last_price(worker, instrument)).collect();
             response.next_page_token = next_page_token;
         }

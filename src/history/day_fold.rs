@@ -8,7 +8,7 @@ use super::{
     day::Day,
 };
 use crate::{
-    tape::{Cursor, Series, TradingDay, TradingDays},
+    tape::{Cursor, Series, TopOfBook, TradingDay, TradingDays},
     tick::{Sequence, Tick, Time},
 };
 
@@ -104,6 +104,11 @@ impl DayFold {
     #[cfg(test)]
     pub(super) fn day(&self) -> &Day {
         &self.now.day
+    }
+
+    /// The best bid and ask after the last tick that was added.
+    pub fn top_of_book(&self) -> Option<TopOfBook> {
+        self.cursor.top_of_book()
     }
 
     /// The last tick that was added.

@@ -385,13 +385,16 @@ proptest! {
 
 #[test]
 fn a_day_fold_for_an_earlier_tick_of_the_day_begins_nearby() {
-    // 4,320,000 ticks a day: more than 512 times 4,096.
+    // 4,320,000 ticks a day on average: more than 512 times 4,096.
     let instrument = Instrument {
         reference_price: Price::from_nanos(1_000_000).unwrap(),
         ..Instrument::named("A", Duration::from_millis(20))
     };
     let series: Arc<dyn Series> = Arc::new(SimulatedSeries::new(7, &instrument));
-    let first = 4_320_000 * 3;
+    let days = (3..).map(|day| day * 24 * HOUR..(day + 1) * 24 * HOUR);
+    let sequences =
+        |day: Range<u64>| [day.start, day.end].map(|nanos| series.sequence_from(Time::from_nanos(nanos)).0);
+    let [first, _] = days.map(sequences).find(|[first, next]| next - first > 2_500_000).unwrap();
     let upto = Sequence(first + 2_500_000);
     let advance = |fold: &mut DayFold, upto, most: usize| fold.reach(upto, &mut most.clone()).is_some();
     let days = TradingDays::Every24Hours(Duration::ZERO);

@@ -4,14 +4,18 @@ use std::collections::VecDeque;
 
 use crate::{
     history::{Day, DayFold},
+    tape::TopOfBook,
     tick::Sequence,
 };
+
+/// What a quote after a tick tells: the figures of the day, and the best bid and ask.
+pub(super) type Figures = (Day, Option<TopOfBook>);
 
 /// Follows a day, and remembers its figures after the last few ticks for readers who are a moment behind.
 pub(super) struct DayTracker {
     fold: DayFold,
     /// Of ticks that follow each other, up to the fold's own.
-    recent: VecDeque<(Sequence, Day)>,
+    recent: VecDeque<(Sequence, Figures)>,
 }
 
 impl DayTracker {
@@ -27,7 +31,7 @@ impl DayTracker {
     }
 
     /// Takes in the tick that follows; `None` when the fold has not got to the one before it.
-    pub(super) fn follow(&mut self, sequence: Sequence) -> Option<Day> {
+    pub(super) fn follow(&mut self, sequence: Sequence) -> Option<Figures> {
         if self.sequence().next() != sequence {
             return None;
         }
@@ -36,8 +40,8 @@ impl DayTracker {
 
     /// The figures after a tick, for which at most `left` ticks are taken in, and counted off; `None` when that was too
     /// few.
-    pub(super) fn reach(&mut self, sequence: Sequence, left: &mut usize) -> Option<Day> {
-        let day = self.fold.reach(sequence, left)?;
+    pub(super) fn reach(&mut self, sequence: Sequence, left: &mut usize) -> Option<Figures> {
+        let figures = (self.fold.reach(sequence, left)?, self.fold.top_of_book());
         let newest = self.recent.back().map(|(newest, _)| *newest);
         if newest != Some(sequence) {
             if newest.map(Sequence::next) != Some(sequence) {
@@ -46,16 +50,16 @@ impl DayTracker {
             if self.recent.len() == Self::RECENT {
                 self.recent.pop_front();
             }
-            self.recent.push_back((sequence, day));
+            self.recent.push_back((sequence, figures));
         }
-        Some(day)
+        Some(figures)
     }
 
     /// The figures after a tick, if it is one of the last few.
-    pub(super) fn recall(&self, sequence: Sequence) -> Option<Day> {
+    pub(super) fn recall(&self, sequence: Sequence) -> Option<Figures> {
         let (oldest, _) = self.recent.front()?;
         let at = usize::try_from(sequence.0.checked_sub(oldest.0)?).ok()?;
-        self.recent.get(at).map(|(_, day)| *day)
+        self.recent.get(at).map(|(_, figures)| *figures)
     }
 
     /// A fold that is at a tick before this one, or on the way to it; `None` when that is too long ago.

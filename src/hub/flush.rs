@@ -72,8 +72,8 @@ impl<'hub> Flush<'hub> {
 impl Watched {
     /// The quote of the tick that follows the newest one; `None` while nobody has the figures of the day up to there.
     fn next_quote(&mut self, tick: &Tick) -> Option<Quote> {
-        let day = self.figures.as_mut()?.follow(tick.sequence)?;
-        Some(Quote::after(tick, day, &self.instrument, &*self.series))
+        let figures = self.figures.as_mut()?.follow(tick.sequence)?;
+        Some(Quote::after(tick, &self.instrument, figures))
     }
 }
 

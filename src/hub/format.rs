@@ -2,7 +2,7 @@
 
 use crate::{
     history::Day,
-    tape::{Instrument, InstrumentStatus, Series, TopOfBook},
+    tape::{Instrument, InstrumentStatus, TopOfBook},
     tick::{Sequence, Symbol, Tick, Time},
 };
 
@@ -27,9 +27,9 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// The quote after a tick of a series, with the figures of the day up to there and the status at its time.
-    pub fn after(tick: &Tick, day: Day, instrument: &Instrument, series: &dyn Series) -> Self {
-        Self { book: series.top_of_book(tick), day, status: instrument.status_at(tick.time) }
+    /// The quote after a tick, with the figures of the day up to there, the best bid and ask, and the status at its time.
+    pub fn after(tick: &Tick, instrument: &Instrument, (day, book): (Day, Option<TopOfBook>)) -> Self {
+        Self { book, day, status: instrument.status_at(tick.time) }
     }
 }
 

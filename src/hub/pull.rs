@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{
     DayTracker, Quote, State, TickMeta, Watched, WireFormat,
+    day_tracker::Figures,
     dirty::Visit,
     interest::{Phase, Slot, SlotState},
 };
 use crate::{
-    history::{CandleCache, Day, DayFold},
+    history::{CandleCache, DayFold},
     tick::{Sequence, Tick, Time},
 };
 
@@ -275,9 +276,9 @@ impl SlotWriter<'_> {
     fn tick(&mut self, tick: &Tick, meta: TickMeta) -> bool {
         let mut quote = None;
         if self.format.quotes() {
-            let Some(day) = self.figures(tick.sequence) else { return false };
-            let Watched { instrument, series, .. } = &*self.watched;
-            let mut after = Quote::after(tick, day, instrument, &**series);
+            let Some(figures) = self.figures(tick.sequence) else { return false };
+            let instrument = &self.watched.instrument;
+            let mut after = Quote::after(tick, instrument, figures);
             if meta.snapshot {
                 after.status = instrument.status_at(self.now);
             }
@@ -289,14 +290,14 @@ impl SlotWriter<'_> {
         true
     }
 
-    /// The figures of the day as of a tick: those that all share for the newest ones, the slot's own while it is behind.
+    /// The figures of a quote as of a tick: those that all share for the newest ones, the slot's own while it is behind.
     /// `None` when that takes more work than is left for this pull.
-    fn figures(&mut self, sequence: Sequence) -> Option<Day> {
+    fn figures(&mut self, sequence: Sequence) -> Option<Figures> {
         let newest = self.watched.latest.is_some_and(|latest| latest.sequence == sequence);
         let Watched { series, instrument, figures: shared, .. } = &mut *self.watched;
-        if let Some(day) = shared.as_ref().and_then(|shared| shared.recall(sequence)) {
+        if let Some(figures) = shared.as_ref().and_then(|shared| shared.recall(sequence)) {
             self.state.day = None;
-            return Some(day);
+            return Some(figures);
         }
         if *self.reads == 0 {
             return None;
@@ -317,14 +318,14 @@ impl SlotWriter<'_> {
         self.state.day.take_if(|own| own.sequence() > sequence);
         let nearby = || shared.as_ref().and_then(|shared| shared.fold_at(sequence)).unwrap_or_else(begin);
         let own = self.state.day.get_or_insert_with(|| Box::new(nearby()));
-        let day = own.reach(sequence, self.reads)?;
+        let figures = (own.reach(sequence, self.reads)?, own.top_of_book());
         if newest && let Some(own) = self.state.day.take() {
             // The first reader at the newest tick has done the work for all.
             if shared.as_ref().is_none_or(|shared| shared.sequence() < sequence) {
                 *shared = Some(Box::new(DayTracker::new(*own)));
             }
         }
-        Some(day)
+        Some(figures)
     }
 
     /// Announces the ticks before `next` as a gap.

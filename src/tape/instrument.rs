@@ -1,9 +1,12 @@
 //! What is known of an instrument besides its ticks.
 
-use std::{any::Any, fmt, num::NonZeroU64, time::Duration};
+use std::{any::Any, fmt, num::NonZeroU64, sync::Arc, time::Duration};
 
-use super::{Hours, TradingDays};
+use super::{Hours, TestSymbol, TradingDays};
 use crate::tick::{Price, Symbol, Time};
+
+/// Most factors of an instrument.
+pub const MOST_FACTORS: usize = 3;
 
 /// Reference data of one instrument.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +15,8 @@ pub struct Instrument {
     pub symbol: Symbol,
     /// Its full name.
     pub name: String,
-    /// Its kind: `equity`, `index`, `currency`, `crypto`, or what the instruments file says.
+    /// Its kind: `equity`, `index`, `currency`, `crypto`, `test` for a [symbol for tests](TestSymbol), or what the
+    /// instruments file says.
     pub kind: String,
     /// The currency of its prices; empty when it has none.
     pub currency: String,
@@ -24,7 +28,16 @@ pub struct Instrument {
     pub quantity_increment_nanos: NonZeroU64,
     /// Annualised standard deviation of the log returns of a day or less: 0.25 is 25 %.
     pub annual_volatility: f64,
-    /// One tick takes place in each such interval; zero for a recorded instrument.
+    /// The quantity that is traded on a mean day of a simulated tape, in shares or coins; 0 when it is not known.
+    pub daily_volume: f64,
+    /// Drift of the log price in a year: 0.08 is 8 %.
+    pub annual_drift: f64,
+    /// What moves a simulated price together with others: the names of factors, each with the correlation with it, from −1 to 1. The
+    /// sum of their squares is at most 1.
+    pub factors: Vec<(String, f64)>,
+    /// The instruments whose log prices add up to that of this one; empty if it has a path of its own.
+    pub follows: Vec<Symbol>,
+    /// Mean time between two ticks while it trades; zero for a recorded instrument.
     pub tick_interval: Duration,
     /// When its day begins, after 00:00 UTC. An instrument that closes has the days of its sessions instead.
     pub day_start: Duration,
@@ -65,15 +78,31 @@ impl Instrument {
     /// Whether it trades at a time; `None` when that is not known, as of a recorded instrument.
     pub fn status_at(&self, time: Time) -> Option<InstrumentStatus> {
         let is_known = !self.tick_interval.is_zero();
-        is_known.then(|| match self.session().is_none_or(|session| session.is_open(time)) {
-            true => InstrumentStatus::Open,
-            false => InstrumentStatus::Closed,
+        let is_halted = self.test_symbol().is_some_and(|test| test.is_halted(time));
+        let is_open = self.session().is_none_or(|session| session.is_open(time));
+        is_known.then_some(match (is_halted, is_open) {
+            (true, _) => InstrumentStatus::Halted,
+            (false, true) => InstrumentStatus::Open,
+            (false, false) => InstrumentStatus::Closed,
         })
     }
 
     /// When its status changes next, after a time; `None` when it never does or that is not known.
     pub fn next_status_change(&self, time: Time) -> Option<Time> {
-        self.session()?.next_change(time)
+        match self.test_symbol() {
+            Some(test) => test.next_change(time),
+            None => self.session()?.next_change(time),
+        }
+    }
+
+    /// Which of the symbols for tests it is.
+    pub fn test_symbol(&self) -> Option<TestSymbol> {
+        if self.is_for_tests() { TestSymbol::named(&self.symbol) } else { None }
+    }
+
+    /// Whether it is one of the symbols for tests, which `*` leaves out.
+    pub fn is_for_tests(&self) -> bool {
+        self.kind == TestSymbol::KIND
     }
 
     /// Its trading days.
@@ -88,6 +117,15 @@ impl Instrument {
     fn session(&self) -> Option<&Hours> {
         self.hours.as_ref().filter(|_| self.closes)
     }
+}
+
+/// The instruments of a list that `*` stands for: all but the symbols for tests. The list is ordered by symbol. Counting them
+/// takes no longer for a long list.
+pub fn all_but_tests(listed: &[Arc<Instrument>]) -> impl Iterator<Item = &Arc<Instrument>> {
+    let (before, rest) =
+        listed.split_at(listed.partition_point(|instrument| instrument.symbol.as_str() < TestSymbol::PREFIX));
+    let tests = rest.iter().take_while(|instrument| instrument.is_for_tests()).count();
+    before.iter().chain(rest.get(tests..).unwrap_or_default())
 }
 
 impl Clone for Lease {
@@ -122,6 +160,10 @@ impl Instrument {
             price_increment: least,
             quantity_increment_nanos: NonZeroU64::MIN,
             annual_volatility: 0.1,
+            daily_volume: 0.0,
+            annual_drift: 0.0,
+            factors: Vec::new(),
+            follows: Vec::new(),
             tick_interval,
             day_start: Duration::ZERO,
             hours: None,

@@ -1,15 +1,17 @@
 //! The tape of a simulated market: a pure function of seed, symbol and sequence.
 //!
-//! `keys` makes random bits that can be read in any order. `slots` says when trades take place. `path` is the logarithm of the
-//! price, and `walk` reads it tick by tick. `market` turns the path into prices and quantities, and `book` adds a bid and an
-//! ask. `series` puts them together. `docs/TAPE.md` explains the construction.
+//! `calendar` halves the clock, and `rhythm` says how busy a market is at each time. `tree` is one descent from years to a fraction of
+//! a second that finds when ticks take place and what the efficient price is; `walk` goes along it tick by tick. `market` puts quotes
+//! about the efficient price, trades at them, and draws sizes. `series` puts all together, and `keys` makes random bits that can be
+//! read in any order. `test_series` has the ticks of the symbols for tests. `docs/TAPE.md` explains the construction.
 
-mod book;
+mod calendar;
 mod keys;
 mod market;
-mod path;
+mod rhythm;
 mod series;
-mod slots;
+mod test_series;
+mod tree;
 mod walk;
 
 use std::sync::Arc;
@@ -18,17 +20,19 @@ use sha2::{Digest, Sha256};
 
 pub use series::SimulatedSeries;
 
+use self::{rhythm::Rhythms, test_series::TestSeries};
 use super::{Identity, Instrument, Kind, Missing, Series, Tape, Universe, tape_id};
 use crate::tick::Symbol;
 
 /// Version of the construction. It changes whenever any tick of any tape changes, and so do the golden vectors.
-pub const ENGINE_VERSION: &str = "1";
+pub const ENGINE_VERSION: &str = "2";
 
 /// The tape of a seed and a universe.
 #[derive(Debug)]
 pub struct Simulated {
     universe: Universe,
     identity: Identity,
+    rhythms: Rhythms,
 }
 
 impl Simulated {
@@ -41,8 +45,13 @@ impl Simulated {
         digest.update(seed.to_le_bytes());
         universe.digest_into(&mut digest);
         let tape_id = tape_id(digest);
+        let rhythms = Rhythms::default();
+        for instrument in universe.listed().iter() {
+            rhythms.of(instrument);
+        }
         Self {
-            universe,
+            universe: universe.with_test_symbols(),
+            rhythms,
             identity: Identity { tape_id, kind: Kind::Simulated, seed, engine_version: ENGINE_VERSION },
         }
     }
@@ -66,7 +75,12 @@ impl Tape for Simulated {
     }
 
     fn series(&self, instrument: &Instrument) -> Arc<dyn Series> {
-        Arc::new(SimulatedSeries::new(self.identity.seed, instrument))
+        if let Some(test) = instrument.test_symbol() {
+            return Arc::new(TestSeries(test));
+        }
+        let legs: Vec<_> =
+            instrument.follows.iter().filter_map(|leg| self.universe.instrument(leg).ok()).collect();
+        Arc::new(SimulatedSeries::following(self.identity.seed, instrument, &legs, &self.rhythms))
     }
 }
 

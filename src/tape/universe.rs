@@ -8,12 +8,13 @@ use self::{
     file::{Listed, Source},
     invented::Invented,
 };
-use super::{Instrument, Missing};
-use crate::tick::Symbol;
+use super::{Instrument, Missing, TestSymbol};
+use crate::tick::{Price, Symbol};
 
 mod error;
 mod fields;
 mod file;
+mod for_tests;
 mod invented;
 mod nearest;
 
@@ -79,6 +80,14 @@ impl Universe {
             let problem = format!("{symbol} is on line {line} already; list each symbol once");
             return Err(source.fault(second.at, "symbol", problem));
         }
+        for at in 0..listed.len() {
+            let Listed { instrument, at: place } = &listed[at];
+            if let Some(price) = followed_price(&listed, instrument)
+                .map_err(|(key, problem)| source.fault(*place, key, problem))?
+            {
+                listed[at].instrument.reference_price = price;
+            }
+        }
         let listed = listed.into_iter().map(|Listed { instrument, .. }| Arc::new(instrument)).collect();
         Ok(Self { listed, invented: None })
     }
@@ -106,6 +115,14 @@ impl Universe {
         Self { listed: closing.collect(), ..self }
     }
 
+    /// The same instruments and the symbols for tests.
+    #[must_use]
+    pub(super) fn with_test_symbols(self) -> Self {
+        let mut listed = [&self.listed, for_tests::instruments().as_slice()].concat();
+        listed.sort_by_key(|instrument| instrument.symbol);
+        Self { listed: listed.into(), ..self }
+    }
+
     /// The instruments that are listed, sorted by symbol.
     pub fn listed(&self) -> &Arc<[Arc<Instrument>]> {
         &self.listed
@@ -118,6 +135,8 @@ impl Universe {
     pub fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         match self.listed.binary_search_by_key(symbol, |instrument| instrument.symbol) {
             Ok(at) => self.listed.get(at).cloned().ok_or(Missing::Unknown),
+            // A misspelt symbol for tests must not become a market.
+            Err(_) if symbol.as_str().starts_with(TestSymbol::PREFIX) => Err(Missing::Unknown),
             Err(_) => self.invented.as_ref().ok_or(Missing::Unknown)?.instrument(symbol),
         }
     }
@@ -141,6 +160,10 @@ impl Universe {
                 price_increment,
                 quantity_increment_nanos,
                 annual_volatility,
+                daily_volume,
+                annual_drift,
+                factors,
+                follows,
                 tick_interval,
                 day_start,
                 hours,
@@ -160,12 +183,54 @@ impl Universe {
             if !day_start.is_zero() {
                 digest.update(day_start.as_nanos().to_le_bytes());
             }
+            digest.update(daily_volume.to_bits().to_le_bytes());
+            digest.update(annual_drift.to_bits().to_le_bytes());
+            digest.update((factors.len() as u64).to_le_bytes());
+            for (name, correlation) in factors {
+                digest.update((name.len() as u64).to_le_bytes());
+                digest.update(name);
+                digest.update(correlation.to_bits().to_le_bytes());
+            }
+            digest.update((follows.len() as u64).to_le_bytes());
+            for symbol in follows {
+                digest.update((symbol.as_str().len() as u64).to_le_bytes());
+                digest.update(symbol.as_str());
+            }
             if let Some(hours) = hours {
                 digest.update(if *closes { b"session\0" } else { b"hours\0\0\0" });
                 hours.digest_into(digest);
             }
         }
     }
+}
+
+/// Checks what an instrument follows among those that are listed by symbol. A product has the product of the reference prices.
+fn followed_price(
+    listed: &[Listed],
+    instrument: &Instrument,
+) -> Result<Option<Price>, (&'static str, String)> {
+    let key = if instrument.follows.len() == 1 { "tracks" } else { "product" };
+    let mut product = 1.0;
+    for symbol in &instrument.follows {
+        let found = listed.binary_search_by_key(symbol, |listed| listed.instrument.symbol);
+        let found = found.ok().and_then(|at| listed.get(at)).map(|listed| &listed.instrument);
+        let found = found.ok_or_else(|| (key, format!("{symbol} is not listed; add it to the file")))?;
+        if !found.follows.is_empty() {
+            return Err((key, format!("{symbol} follows others itself; name those")));
+        }
+        product *= found.reference_price.to_f64();
+    }
+    if instrument.follows.len() < 2 {
+        return Ok(None);
+    }
+    let given = instrument.reference_price.to_f64();
+    if (product / given - 1.0).abs() > 0.01 {
+        return Err((
+            "reference_price",
+            format!("must be {product:.6}, the product of the two, or within 1 % of it; got {given}"),
+        ));
+    }
+    Ok(Price::from_nanos((product * 1e9 + 0.5) as i64))
 }
 
 #[cfg(test)]
@@ -200,7 +265,12 @@ mod tests {
         }
         for instrument in universe.listed().iter() {
             let (price, increment) = (instrument.reference_price.nanos(), instrument.price_increment.nanos());
-            assert_eq!(price % increment, 0, "{} trades at multiples of its increment", instrument.symbol);
+            let is_product = instrument.follows.len() > 1;
+            assert!(
+                is_product || price % increment == 0,
+                "{} trades at multiples of its increment",
+                instrument.symbol
+            );
             assert!(price / increment > 1000, "the price of {} can move", instrument.symbol);
             assert_eq!(instrument.currency.is_empty(), instrument.kind == "index", "{}", instrument.symbol);
         }
@@ -260,6 +330,64 @@ mod tests {
         );
     }
 
+    /// What is wrong with the table of C, where A costs 2 and B costs 3.
+    fn problem(table: &str) -> String {
+        let text = format!(
+            "[[instrument]]\nsymbol = 'C'\n{table}\n\n\
+             [[instrument]]\nsymbol = 'A'\nreference_price = 2\n\n\
+             [[instrument]]\nsymbol = 'B'\nreference_price = 3\n\n\
+             [[instrument]]\nsymbol = 'LIKE-B'\nreference_price = 1\ntracks = 'B'\n"
+        );
+        Universe::parse(&text, "my.toml").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_instrument_follows_listed_ones_that_follow_nobody() {
+        for (table, told) in [
+            ("reference_price = 1\ntracks = 'X'", "tracks: X is not listed; add it to the file"),
+            ("reference_price = 1\ntracks = 'C'", "tracks: C follows others itself; name those"),
+            ("reference_price = 1\ntracks = 'LIKE-B'", "tracks: LIKE-B follows others itself; name those"),
+            ("reference_price = 6\nproduct = ['A', 'X']", "product: X is not listed; add it to the file"),
+            (
+                "reference_price = 2\nproduct = ['A', 'LIKE-B']",
+                "product: LIKE-B follows others itself; name those",
+            ),
+        ] {
+            assert_eq!(problem(table), format!("my.toml:1: {told}"));
+        }
+    }
+
+    #[test]
+    fn a_product_costs_the_product_of_its_two_and_its_own_price_may_be_one_percent_off() {
+        let listed = |price: &str| {
+            let text = format!(
+                "{TWO}\n[[instrument]]\nsymbol = 'C'\nreference_price = {price}\nproduct = ['A', 'B']"
+            );
+            let universe = Universe::parse(&text, "test").unwrap();
+            universe.instrument(&symbol("C")).unwrap().reference_price.to_string()
+        };
+        assert_eq!(["1.981", "2", "2.02"].map(listed), ["2"; 3]);
+        for price in ["5.94", "6.07"] {
+            assert_eq!(
+                problem(&format!("reference_price = {price}\nproduct = ['A', 'B']")),
+                format!(
+                    "my.toml:1: reference_price: must be 6.000000, the product of the two, or within 1 % of it; got {price}"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn one_that_tracks_another_keeps_its_own_price() {
+        let text = format!("{TWO}tracks = 'B'");
+        let universe = Universe::parse(&text, "test").unwrap();
+        let tracker = universe.instrument(&symbol("A")).unwrap();
+        assert_eq!(
+            (tracker.reference_price.to_string().as_str(), &tracker.follows[..]),
+            ("1", &[symbol("B")][..])
+        );
+    }
+
     #[test]
     fn a_list_without_instruments_is_refused() {
         for text in ["", "# nothing\n"] {
@@ -303,6 +431,16 @@ mod tests {
             format!("{TWO}hours = '09:15-15:30 Asia/Kolkata Mon-Fri'"),
             format!("{TWO}hours = '09:15-15:30 Asia/Kolkata Mon-Sat'"),
             format!("{TWO}session = '09:15-15:30 Asia/Kolkata Mon-Fri'"),
+            format!("{TWO}annual_drift = 0.05"),
+            format!("{TWO}annual_drift = -0.05"),
+            format!("{TWO}factors = {{ world = 0.5 }}"),
+            format!("{TWO}factors = {{ world = -0.5 }}"),
+            format!("{TWO}factors = {{ india = 0.5 }}"),
+            format!("{TWO}factors = {{ india = 0.5, world = 0.5 }}"),
+            format!("{TWO}tracks = 'B'"),
+            format!("{TWO}\n[[instrument]]\nsymbol = 'C'\nreference_price = 2\nproduct = ['A', 'B']"),
+            format!("{TWO}\n[[instrument]]\nsymbol = 'C'\nreference_price = 2\nproduct = ['B', 'A']"),
+            format!("{TWO}\n[[instrument]]\nsymbol = 'C'\nreference_price = 2"),
             format!("{TWO}name = 'x'\nkind = 'yz'"),
             format!("{TWO}name = 'xy'\nkind = 'z'"),
         ];

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::{
     contract::v1::{ALL_INSTRUMENTS, WatchRequest},
     grpc::{MAX_SYMBOLS_PER_MESSAGE, convert, cut},
-    tape::{Series, Tape},
+    tape::{Series, Tape, all_but_tests},
     tick::{Sequence, Symbol, Time},
 };
 
@@ -159,7 +159,9 @@ pub(super) fn series_of<S: AsRef<str>>(
     for symbol in symbols.into_iter().take(MAX_SYMBOLS_PER_MESSAGE) {
         if symbol.as_ref() == ALL_INSTRUMENTS {
             let listed = tape.instruments();
-            series.extend(listed.iter().map(|instrument| (instrument.symbol, tape.series(instrument))));
+            series.extend(
+                all_but_tests(&listed).map(|instrument| (instrument.symbol, tape.series(instrument))),
+            );
         } else if let Ok(symbol) = symbol.as_ref().parse()
             && let Ok(instrument) = tape.instrument(&symbol)
         {

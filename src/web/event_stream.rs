@@ -142,7 +142,7 @@ impl EventStream {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use proptest::prelude::*;
     use prost::Message;
@@ -154,6 +154,9 @@ mod tests {
         tape::{Simulated, Tape, Universe},
         tick::Time,
     };
+
+    /// When the streams begin.
+    const BEGAN: Time = Time::from_nanos(1_000_000_000_000);
 
     const INSTRUMENTS: &str = r#"
         [[instrument]]
@@ -176,6 +179,12 @@ mod tests {
         let (seconds, nanos) = tick.time.parts();
         let time = Some(Timestamp { seconds, nanos });
         Event::Tick(Tick { symbol: symbol.to_owned(), sequence, time, ..Tick::default() })
+    }
+
+    /// The newest tick of a symbol at a time.
+    fn newest(symbol: &str, time: Time) -> u64 {
+        let instrument = tape().instrument(&symbol.parse().unwrap()).unwrap();
+        tape().series(&instrument).sequence_at(time).unwrap().0
     }
 
     fn result(statuses: &[(&str, SymbolStatusCode)]) -> Event {
@@ -202,7 +211,7 @@ mod tests {
     }
 
     fn events(request: &WatchRequest) -> EventStream {
-        EventStream::new(Positions::new(tape(), Time::from_nanos(1_000_000_000_000), request, None))
+        EventStream::new(Positions::new(tape(), BEGAN, request, None))
     }
 
     fn written(events: &mut EventStream, body: &[u8], piece: usize) -> String {
@@ -216,11 +225,19 @@ mod tests {
     #[test]
     fn each_message_is_an_event_and_has_an_id_if_it_says_what_was_sent() {
         let subscribed = SymbolStatusCode::Subscribed;
+        let [a, m] = ["A", "M&M"].map(|symbol| newest(symbol, BEGAN));
+        // To a time at which another tick of the other one is due.
+        let gap = a + 1..=newest("A", BEGAN + Duration::from_secs(60));
+        assert!(newest("M&M", BEGAN + Duration::from_secs(30)) > m);
         let sent = [
             result(&[("A", subscribed), ("M&M", subscribed), ("X", SymbolStatusCode::UnknownSymbol)]),
-            tick("A", 999),
-            tick("M&M", 999),
-            Event::Gap(Gap { symbol: "A".to_owned(), first_sequence: 1_000, last_sequence: 1_004 }),
+            tick("A", a),
+            tick("M&M", m),
+            Event::Gap(Gap {
+                symbol: "A".to_owned(),
+                first_sequence: *gap.start(),
+                last_sequence: *gap.end(),
+            }),
             Event::Draining(Draining {}),
         ];
         let mut events = events(&WatchRequest::default());
@@ -238,11 +255,14 @@ mod tests {
         // The first prices are still to come.
         assert_eq!(blocks[0][0], format!("{began}~"));
         assert!(blocks[0][1].starts_with(r#"data: {"subscriptionResult":{"statuses":[{"symbol":"A","#));
-        assert_eq!(blocks[1][0], format!("{began},M&M~998"));
+        assert_eq!(blocks[1][0], format!("{began},M&M~{}", m - 1));
         assert!(blocks[1][1].starts_with(r#"data: {"tick":{"symbol":"A","#), "{}", blocks[1][1]);
         assert_eq!(blocks[2][0], began);
-        assert!(blocks[3][0].ends_with(",M&M~999"), "{}", blocks[3][0]);
-        assert_eq!(blocks[3][1], r#"data: {"gap":{"symbol":"A","firstSequence":1000,"lastSequence":1004}}"#);
+        assert!(blocks[3][0].ends_with(&format!(",M&M~{m}")), "{}", blocks[3][0]);
+        let (first, last) = (gap.start(), gap.end());
+        let told =
+            format!(r#"data: {{"gap":{{"symbol":"A","firstSequence":{first},"lastSequence":{last}}}}}"#);
+        assert_eq!(blocks[3][1], told);
         assert_eq!(blocks[4][0], r#"data: {"draining":{}}"#);
     }
 
@@ -250,13 +270,16 @@ mod tests {
     fn ticks_that_arrive_together_are_sent_in_the_order_of_their_times() {
         let mut events = events(&WatchRequest::default());
         let subscribed = result(&[("*", SymbolStatusCode::Subscribed)]);
-        written(&mut events, &body([subscribed, tick("A", 999), tick("M&M", 999)]), 10_000);
-        // Each symbol has a tick in each second, sometimes the one first and sometimes the other.
-        let sequences = 1_000..1_100u64;
-        let sent = sequences.clone().flat_map(|second| [tick("M&M", second), tick("A", second)]);
+        let snapshots = ["M&M", "A"].map(|symbol| tick(symbol, newest(symbol, BEGAN)));
+        written(&mut events, &body([subscribed].into_iter().chain(snapshots)), 10_000);
+        // All ticks of the one, and then those of the other.
+        let until = BEGAN + Duration::from_secs(100);
+        let of = |symbol| (newest(symbol, BEGAN) + 1..=newest(symbol, until)).map(move |at| tick(symbol, at));
+        let sent: Vec<_> = of("M&M").chain(of("A")).collect();
+        let count = sent.len();
         let text = written(&mut events, &body(sent), usize::MAX);
         let ids: Vec<_> = text.lines().filter(|line| line.starts_with("id: ")).collect();
-        assert!(ids.len() == 2 * sequences.count() && ids.is_sorted(), "{text}");
+        assert!(ids.len() == count && ids.is_sorted(), "{text}");
         assert!(ids.iter().all(|id| !id.contains('~')), "{text}");
         let symbols =
             text.lines().filter(|line| line.starts_with("data: ")).map(|line| line.contains(r#""A""#));

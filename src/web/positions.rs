@@ -178,6 +178,10 @@ mod tests {
             price_increment: Price::from_nanos(1).unwrap(),
             quantity_increment_nanos: NonZeroU64::MIN,
             annual_volatility: 0.0,
+            daily_volume: 0.0,
+            annual_drift: 0.0,
+            factors: Vec::new(),
+            follows: Vec::new(),
             tick_interval: Duration::ZERO,
             day_start: Duration::ZERO,
             hours: None,
@@ -391,11 +395,16 @@ mod tests {
         let tape: Arc<dyn Tape> = Arc::new(Simulated::new(7, Universe::parse(&universe, "test").unwrap()));
         let request = WatchRequest { symbols: vec!["*".to_owned()], ..WatchRequest::default() };
         let now = Time::from_nanos(1_700_000_000_000_000_000);
-        let mut positions = Positions::new(tape, now, &request, None);
+        let newest = |symbol: &str| {
+            let instrument = tape.instrument(&symbol.parse().unwrap()).unwrap();
+            tape.series(&instrument).sequence_at(now).unwrap()
+        };
+        let mut positions = Positions::new(tape.clone(), now, &request, None);
         positions.subscribed("*");
         let lengths: Vec<_> = (0..1_000)
             .map(|n| {
-                positions.sent(&format!("S{n}"), Sequence(1_700_000_000));
+                let symbol = format!("S{n}");
+                positions.sent(&symbol, newest(&symbol));
                 positions.id(MAX_ID).map(|id| id.len())
             })
             .collect();

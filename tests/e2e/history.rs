@@ -10,14 +10,14 @@ use ticker::{
         ticker_stream_request::Verb, ticker_stream_service_client::TickerStreamServiceClient,
     },
     pacer::Clock,
-    tape::{Simulated, Universe},
-    tick::Time,
+    tape::{Simulated, Tape, Universe},
+    tick::{Sequence, Time},
 };
 use tokio::time::Instant;
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
-use crate::support::server::{Server, symbols, tape};
+use crate::support::server::{Server, intervals_in, sequences, series, symbols, tape, ticks_in};
 
 type Client = TickerStreamServiceClient<Channel>;
 
@@ -125,18 +125,18 @@ fn fold(ticks: &[Tick], interval: i64, now: i64) -> Vec<Candle> {
 async fn a_candle_is_the_fold_of_the_ticks_of_its_interval() {
     let (one, other) = (start(), start());
     let mut clients = [one.client().await, other.client().await];
-    for (symbol, interval, start, end, count) in [
-        ("FAST", 1, NOW - 20, None, 20),
-        ("FAST", 60, NOW - 91, None, 3),
-        ("INFY", 5, NOW - 1_001, at(NOW - 499), 102),
-        ("TCS", 300, NOW - 600, at(NOW + 5), 3),
-        ("TCS", 3_600, DAY, at(DAY + 1), 1),
+    for (symbol, interval, start, end) in [
+        ("FAST", 1, NOW - 20, None),
+        ("FAST", 60, NOW - 91, None),
+        ("INFY", 5, NOW - 1_001, at(NOW - 499)),
+        ("TCS", 300, NOW - 600, at(NOW + 5)),
+        ("TCS", 3_600, DAY, at(DAY + 1)),
         // Once an hour: nearly all intervals are empty.
-        ("SLOW", 1, NOW - 10 * DAY, at(NOW), 240),
-        ("SLOW", 3_600, NOW - 2 * DAY, None, 48),
-        ("SLOW", 14_400, NOW - 2 * DAY, None, 13),
-        ("SLOW", 86_400, NOW - 30 * DAY, None, 31),
-        ("SLOW", 86_400, -DAY, at(3 * DAY + 1), 4),
+        ("SLOW", 1, NOW - 10 * DAY, at(NOW)),
+        ("SLOW", 3_600, NOW - 2 * DAY, None),
+        ("SLOW", 14_400, NOW - 2 * DAY, None),
+        ("SLOW", 86_400, NOW - 30 * DAY, None),
+        ("SLOW", 86_400, -DAY, at(3 * DAY + 1)),
     ] {
         let request = ListCandlesRequest { end_time: end, ..candles_of(symbol, interval, start) };
         let candles = all_candles(&mut clients, request.clone(), &[7, 1, 500]).await;
@@ -145,15 +145,13 @@ async fn a_candle_is_the_fold_of_the_ticks_of_its_interval() {
 
         // All ticks of the intervals that the candles are of.
         let end = end.map_or(NOW + 1, |end| (end.seconds + interval - 1) / interval * interval);
-        let range = ListTicksRequest {
-            start_time: at(start.div_euclid(interval) * interval),
-            end_time: at(end),
-            ..ticks_of(symbol)
-        };
+        let start = start.div_euclid(interval) * interval;
+        let range = ListTicksRequest { start_time: at(start), end_time: at(end), ..ticks_of(symbol) };
         let ticks = all_ticks(&mut clients, range, &[10_000]).await;
         assert_eq!(candles, fold(&ticks, interval, NOW), "{symbol} {interval}");
-        let off = candles.len().abs_diff(count);
-        assert!(off <= usize::from(symbol == "SLOW"), "{symbol} {interval}: {} candles", candles.len());
+        let count = intervals_in(symbol, interval, start.max(0)..end.min(NOW));
+        assert!(count > 0);
+        assert_eq!(candles.len(), count, "{symbol} {interval}");
     }
 }
 
@@ -164,9 +162,10 @@ async fn the_candle_of_now_is_marked_as_open() {
     let candles = all_candles(&mut [server.client().await], request, &[10]).await;
     let open: Vec<_> = candles.iter().map(|candle| candle.open).collect();
     assert_eq!(open, [false, false, true]);
-    // Half of the minute is over, at 20 ticks a second.
-    let count: Vec<_> = candles.iter().map(|candle| candle.tick_count).collect();
-    assert_eq!(count, [1_200, 1_200, 600]);
+    // Half of the minute is over.
+    let count: Vec<_> = candles.iter().map(|candle| candle.tick_count as usize).collect();
+    let minutes = [NOW - 150..NOW - 90, NOW - 90..NOW - 30, NOW - 30..NOW];
+    assert_eq!(count, minutes.map(|minute| ticks_in("TCS", minute)));
 }
 
 #[tokio::test]
@@ -175,14 +174,14 @@ async fn pages_from_any_replica_in_either_order_have_each_tick_once() {
     let mut clients = [one.client().await, other.client().await];
     let minute = ListTicksRequest { start_time: at(NOW - 60), ..ticks_of("TCS") };
     let mut whole = all_ticks(&mut clients[..1], minute.clone(), &[10_000]).await;
-    assert_eq!(whole.len(), 1_200);
+    assert_eq!(whole.len(), ticks_in("TCS", NOW - 60..NOW));
     assert!(whole.windows(2).all(|pair| pair[1].sequence == pair[0].sequence + 1));
     assert!(whole.iter().all(|tick| nanos(tick.time) >= (NOW - 60) * 1_000_000_000));
-    assert!(nanos(whole[1_199].time) <= NOW * 1_000_000_000);
+    assert!(nanos(whole[whole.len() - 1].time) <= NOW * 1_000_000_000);
 
     let sizes = [1, 50, 3, 200];
     assert_eq!(all_ticks(&mut clients, minute.clone(), &sizes).await, whole);
-    let (first, last) = (whole[0].sequence, whole[1_199].sequence);
+    let (first, last) = (whole[0].sequence, whole[whole.len() - 1].sequence);
     let by_sequence = ListTicksRequest { start_sequence: first, end_sequence: last + 1, ..ticks_of("TCS") };
     assert_eq!(all_ticks(&mut clients, by_sequence.clone(), &sizes).await, whole);
     whole.reverse();
@@ -194,12 +193,14 @@ async fn pages_from_any_replica_in_either_order_have_each_tick_once() {
 
 #[tokio::test]
 async fn a_replica_whose_clock_is_behind_goes_on_from_a_page_with_what_it_knows() {
-    let (ahead, behind) = (start(), start_at(NOW - 1));
+    let (ahead, behind) = (start(), start_at(NOW - 10));
     let (mut ahead, mut behind) = (ahead.client().await, behind.client().await);
-    for (age, left) in [(2, 10), (1, 0)] {
+    let left = ticks_in("TCS", NOW - 20..NOW - 10).checked_sub(10).unwrap();
+    assert!(left > 0 && ticks_in("TCS", NOW - 10..NOW) > 10);
+    for (age, left) in [(20, left), (10, 0)] {
         let range = ListTicksRequest { start_time: at(NOW - age), page_size: 10, ..ticks_of("TCS") };
         let page = ahead.list_ticks(range.clone()).await.unwrap().into_inner();
-        let rest = ListTicksRequest { page_token: page.next_page_token, page_size: 100, ..range };
+        let rest = ListTicksRequest { page_token: page.next_page_token, page_size: 10_000, ..range };
         let page = behind.list_ticks(rest).await.unwrap().into_inner();
         assert_eq!((page.ticks.len(), page.next_page_token.as_str()), (left, ""));
     }
@@ -215,8 +216,8 @@ async fn a_listing_without_a_range_begins_at_an_end_of_the_tape() {
     let request = ListTicksRequest { newest_first: true, page_size: 20_000, ..ticks_of("TCS") };
     let newest = client.list_ticks(request).await.unwrap().into_inner();
     assert_eq!(newest.ticks.len(), 10_000);
-    let age = NOW * 1_000_000_000 - nanos(newest.ticks[0].time);
-    assert!((0..100_000_000).contains(&age), "{age}");
+    let now = Time::from_nanos(NOW as u64 * 1_000_000_000);
+    assert_eq!(Some(Sequence(newest.ticks[0].sequence)), series("TCS").sequence_at(now));
 }
 
 #[tokio::test]
@@ -354,20 +355,26 @@ async fn what_a_client_may_get_wrong_is_told() {
 
 #[tokio::test]
 async fn candles_of_too_many_ticks_are_refused_with_an_interval_that_would_do() {
-    let server = Server::start_with(|config| {
-        let quick = "[[instrument]]\nsymbol = 'QUICK'\nreference_price = 1\ntick_interval = '100us'";
-        config.tape = Arc::new(Simulated::new(7, Universe::parse(quick, "quick").unwrap()));
-    });
+    let quick = "[[instrument]]\nsymbol = 'QUICK'\nreference_price = 1\ntick_interval = '100us'";
+    let tape = Arc::new(Simulated::new(7, Universe::parse(quick, "quick").unwrap()));
+    let series = tape.series(&tape.instruments()[0]);
+    let server = Server::start_with(|config| config.tape = tape);
     let mut client = server.client().await;
     let status = client.list_candles(candles_of("QUICK", 86_400, 0)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
+    let ticks = sequences(&*series, 0..DAY).count() as i64;
+    let would_do = |seconds: &i64| DAY % seconds == 0 && ticks * seconds / DAY <= 100_000_000;
+    let longest = (1..DAY).rev().find(would_do).unwrap();
     assert_eq!(
         status.message(),
-        "interval is too long: a candle would be made of 864000000 ticks and the most are 100000000: ask for \
-         candles of 9600s or less"
+        format!(
+            "interval is too long: a candle would be made of {ticks} ticks and the most are 100000000: ask for \
+             candles of {longest}s or less"
+        )
     );
     let request = ListCandlesRequest { page_size: 1, ..candles_of("QUICK", 1, 0) };
-    assert_eq!(client.list_candles(request).await.unwrap().into_inner().candles[0].tick_count, 10_000);
+    let candle = client.list_candles(request).await.unwrap().into_inner().candles[0];
+    assert_eq!((candle.open_time, candle.tick_count), (at(0), sequences(&*series, 0..1).count() as u64));
 }
 
 #[tokio::test]
@@ -398,8 +405,11 @@ async fn replicas_of_a_tape_have_the_same_digests_and_others_do_not() {
         ListTicksRequest { start_time: at(NOW - 1), ..ticks_of("TCS") },
         &[100],
     )
-    .await[19]
-        .sequence;
+    .await
+    .last()
+    .unwrap()
+    .sequence;
+    assert_eq!(Some(newest), sequences(&*series("TCS"), NOW - 1..NOW).last());
     let upto_now = digest(&one, newest - 5, 0).await;
     assert_eq!((upto_now.start_sequence, upto_now.end_sequence), (newest - 5, newest + 1));
     let future = digest(&one, u64::MAX, 0).await;
@@ -425,6 +435,7 @@ async fn live_ticks_go_on_while_a_candle_is_made() {
             candle = &mut candle => break candle.unwrap(),
         }
     };
-    assert_eq!(candle.candles[0].tick_count, 4_320_000);
+    let open_time = candle.candles[0].open_time.unwrap().seconds;
+    assert_eq!(candle.candles[0].tick_count as usize, ticks_in("FAST", open_time..open_time + DAY / 4));
     assert!(ticks > 5, "{ticks}");
 }

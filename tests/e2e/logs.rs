@@ -210,7 +210,7 @@ async fn a_replay_and_a_thinned_stream_count_what_they_leave_out() {
         ..WatchRequest::default()
     });
     let (code, ticks, conflated) = read_to_end(&mut replay).await;
-    // Both symbols have a tick every 100 ms, of which one in a second is sent.
+    // Both symbols have ten ticks a second on average, of which one is sent.
     assert!(code == Code::Ok && ticks > 100 && conflated > ticks, "{code} {ticks} {conflated}");
     let line = server.line("stream ended").await;
     assert_eq!(

@@ -25,6 +25,7 @@ mod sets;
 mod shutdown;
 mod streams;
 mod support;
+mod test_symbols;
 mod turns;
 mod unary;
 mod verify;

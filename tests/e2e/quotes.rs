@@ -14,9 +14,9 @@ use ticker::{
 };
 use tokio_stream::StreamExt;
 
-use crate::support::server::{Server, symbols};
+use crate::support::server::{Server, sequences, symbols};
 
-/// A tape with one instrument, `TCS` at 100 ms, whose day began some minutes ago.
+/// A tape with one instrument, `TCS` with ten ticks a second on average, whose day began some minutes ago.
 struct Market {
     tape: Arc<Simulated>,
     instrument: Arc<Instrument>,
@@ -82,7 +82,10 @@ impl Market {
         for (tick, quote) in ticks.iter().zip(self.quotes_from(ticks[0].sequence)) {
             assert_eq!(tick.quote, Some(quote), "of tick {}", tick.sequence);
             assert!(quote.low_nanos <= tick.ltp_nanos && tick.ltp_nanos <= quote.high_nanos);
-            assert!([quote.bid_nanos, quote.ask_nanos].contains(&tick.ltp_nanos));
+        }
+        for two in ticks.windows(2) {
+            let before = two[0].quote.unwrap();
+            assert!([before.bid_nanos, before.ask_nanos].contains(&two[1].ltp_nanos), "{two:?}");
         }
     }
 }
@@ -139,12 +142,13 @@ async fn a_resume_with_quotes_goes_through_the_beginning_of_a_day() {
 async fn a_replay_has_the_same_quotes() {
     let market = Market::with_a_day_that_began(10);
     let server = market.serve();
-    let at = |time: Time| Some(prost_types::Timestamp { seconds: time.parts().0, nanos: time.parts().1 });
+    let start = market.day_start.parts().0;
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
     let request = WatchRequest {
         symbols: vec!["TCS".to_owned()],
         detail: Detail::Quote.into(),
-        start_time: at(Time::from_nanos(market.day_start.nanos() - 20_000_000_000)),
-        end_time: at(Time::from_nanos(market.day_start.nanos() + 20_000_000_000)),
+        start_time: at(start - 20),
+        end_time: at(start + 20),
         ..WatchRequest::default()
     };
     let mut stream = server.client().await.watch(request).await.unwrap().into_inner();
@@ -154,7 +158,7 @@ async fn a_replay_has_the_same_quotes() {
             ticks.push(tick);
         }
     }
-    assert_eq!(ticks.len(), 400);
+    assert_eq!(ticks.len(), sequences(&*market.series, start - 20..start + 20).count());
     market.check(&ticks);
 }
 

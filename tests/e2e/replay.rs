@@ -6,13 +6,16 @@ use std::{
 };
 
 use prost_types::Timestamp;
-use ticker::contract::v1::{
-    Delivery, GetTapeRequest, SymbolStatusCode, Tick, WatchRequest, WatchResponse, watch_response::Event,
+use ticker::{
+    contract::v1::{
+        Delivery, GetTapeRequest, SymbolStatusCode, Tick, WatchRequest, WatchResponse, watch_response::Event,
+    },
+    tick::Sequence,
 };
 use tokio_stream::StreamExt;
 use tonic::{Code, Streaming};
 
-use crate::support::server::Server;
+use crate::support::server::{Server, sequences, series, ticks_apart, ticks_in};
 
 /// Seconds of the tape, so that ranges are whole.
 async fn now(server: &Server) -> i64 {
@@ -62,8 +65,8 @@ async fn a_bounded_replay_has_every_tick_in_the_order_of_time_and_ends_with_ok()
         ..watch(&["TCS", "FAST", "INFY", "TCS"])
     };
     let ticks = all(&mut begin(&server, request.clone()).await).await;
-    // 60 seconds of 200, 20 and 20 ticks.
-    assert_eq!(ticks.len(), 60 * 240);
+    let expected = ["TCS", "FAST", "INFY"].map(|symbol| ticks_in(symbol, end - 60..end));
+    assert_eq!(ticks.len(), expected.iter().sum::<usize>());
     assert!(ticks.is_sorted_by_key(|tick| nanos(tick.time)));
     let bounds = (end - 60) * 1_000_000_000..end * 1_000_000_000;
     assert!(ticks.iter().all(|tick| bounds.contains(&nanos(tick.time))));
@@ -124,7 +127,7 @@ async fn a_replay_keeps_its_pace() {
             assert!(began.elapsed() >= due, "tick {ticks} came before it was due");
         }
     }
-    assert_eq!(ticks, 200);
+    assert_eq!(ticks, ticks_in("TCS", end - 10..end));
 }
 
 #[tokio::test]
@@ -139,11 +142,11 @@ async fn ten_replays_at_different_times_and_paces_run_side_by_side() {
         let request =
             WatchRequest { start_time: at(end - length), end_time: at(end), speed, ..watch(&["TCS"]) };
         let mut stream = begin(&server, request).await;
-        replays.spawn(async move { (length, all(&mut stream).await.len()) });
+        replays.spawn(async move { (end - length..end, all(&mut stream).await.len()) });
     }
     while let Some(replay) = replays.join_next().await {
-        let (length, ticks) = replay.unwrap();
-        assert_eq!(ticks as i64, length * 20);
+        let (seconds, ticks) = replay.unwrap();
+        assert_eq!(ticks, ticks_in("TCS", seconds));
     }
 }
 
@@ -162,7 +165,7 @@ async fn a_replay_that_ends_in_the_future_follows_the_clock_to_its_end() {
             _ => {}
         }
     }
-    assert_eq!((ticks, caught_up), (7 * 20, 1));
+    assert_eq!((ticks, caught_up), (ticks_in("TCS", now - 5..now + 2), 1));
     assert!(crate::replay::now(&server).await > now);
 }
 
@@ -174,7 +177,9 @@ async fn a_minimum_interval_thins_a_replay() {
     let request =
         WatchRequest { start_time: at(end - 100), end_time: at(end), min_interval, ..watch(&["FAST"]) };
     let ticks = all(&mut begin(&server, request).await).await;
-    assert!((99..=100).contains(&ticks.len()), "{}", ticks.len());
+    let series = series("FAST");
+    let expected = ticks_apart(&*series, sequences(&*series, end - 100..end), Duration::from_secs(1));
+    assert_eq!(ticks.len(), expected);
     for pair in ticks.windows(2) {
         assert_eq!(pair[0].sequence + pair[1].conflated + 1, pair[1].sequence);
         assert!(nanos(pair[1].time) - nanos(pair[0].time) >= 1_000_000_000);
@@ -188,6 +193,7 @@ async fn a_thinned_replay_keeps_its_distance_when_it_becomes_live() {
     let min_interval = Some(prost_types::Duration { seconds: 0, nanos: 700_000_000 });
     let mut stream =
         begin(&server, WatchRequest { start_time: at(start), min_interval, ..watch(&["FAST"]) }).await;
+    let series = series("FAST");
     let mut before: Option<Tick> = None;
     let mut live = 0;
     let mut caught_up = false;
@@ -196,8 +202,10 @@ async fn a_thinned_replay_keeps_its_distance_when_it_becomes_live() {
             Event::Tick(tick) => {
                 if let Some(before) = before {
                     assert_eq!(before.sequence + tick.conflated + 1, tick.sequence);
-                    // Live ticks are apart by when they are sent, a flush or two after they took place.
-                    assert!(nanos(tick.time) - nanos(before.time) >= 650_000_000);
+                    // Live ticks are apart by when they are sent: a flush or two after they took place, and before the
+                    // next one does.
+                    let next = series.tick(Sequence(tick.sequence + 1)).time.nanos() as i64;
+                    assert!(next - nanos(before.time) >= 650_000_000);
                 }
                 before = Some(tick);
                 live += u32::from(caught_up);
@@ -216,10 +224,11 @@ async fn a_replay_that_broke_goes_on_after_the_last_tick_of_each_symbol() {
     let request = WatchRequest { start_time: at(end - 60), end_time: at(end), ..watch(&["TCS", "INFY"]) };
     let ticks = all(&mut begin(&server, request.clone()).await).await;
     let mut after_sequence = HashMap::new();
-    let (before, after) = ticks.split_at(1_000);
+    let (before, after) = ticks.split_at(ticks.len() / 2);
     for tick in before {
         after_sequence.insert(tick.symbol.clone(), tick.sequence);
     }
+    assert_eq!(after_sequence.len(), 2);
     let after_sequence = after_sequence.into_iter().collect();
     let rest = all(&mut begin(&server, WatchRequest { after_sequence, ..request }).await).await;
     assert_eq!(rest, after);
@@ -231,14 +240,18 @@ async fn a_replay_leaves_out_a_symbol_whose_sequence_is_too_far_ahead() {
     let end = now(&server).await - 3600;
     let after_sequence = [("FAST".to_owned(), u64::MAX - 1), ("TCS".to_owned(), u64::MAX)].into();
     let request =
-        WatchRequest { start_time: at(end - 1), end_time: at(end), after_sequence, ..watch(&["*", "TCS"]) };
+        WatchRequest { start_time: at(end - 60), end_time: at(end), after_sequence, ..watch(&["*", "TCS"]) };
     let mut stream = begin(&server, request).await;
     let Event::SubscriptionResult(result) = event(&mut stream).await else { panic!("no result") };
     let told: Vec<_> = result.statuses.iter().map(|status| (status.symbol.as_str(), status.code())).collect();
     let refused = SymbolStatusCode::InvalidArgument;
     assert_eq!(told, [("*", SymbolStatusCode::Subscribed), ("TCS", refused), ("FAST", refused)]);
     let ticks = all(&mut stream).await;
-    assert!(ticks.len() >= 20 && !ticks.iter().any(|tick| ["FAST", "TCS"].contains(&tick.symbol.as_str())));
+    assert_eq!(
+        ticks.len(),
+        ["INFY", "SLOW"].map(|symbol| ticks_in(symbol, end - 60..end)).iter().sum::<usize>()
+    );
+    assert!(!ticks.iter().any(|tick| ["FAST", "TCS"].contains(&tick.symbol.as_str())));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use ticker::{
     tick::{Sequence, Symbol, Time},
 };
 
-use crate::support::server::{Server, Talk, symbols, tape};
+use crate::support::server::{Server, Talk, series, symbols, ticks_apart};
 
 type Stream = Talk<TickerStreamRequest, TickerStreamResponse>;
 
@@ -134,8 +134,9 @@ async fn a_start_time_begins_with_the_first_tick_at_or_after_it() {
     stream.ask(1, Verb::Subscribe(wanted));
     let first = stream.tick().await;
     let time = first.time.unwrap();
-    // One tick takes place in each 50 ms.
-    assert!(time.seconds == hour_ago.seconds && time.nanos < 100_000_000, "{time:?}");
+    let start = Time::from_nanos(hour_ago.seconds as u64 * 1_000_000_000);
+    assert_eq!(first.sequence, series("TCS").sequence_from(start).0);
+    assert!(time.seconds >= hour_ago.seconds, "{time:?}");
     read_on(&mut stream, "TCS", first.sequence).await;
 }
 
@@ -149,6 +150,7 @@ async fn with_a_minimum_interval_the_missed_ticks_are_as_far_apart_as_live_ones(
         1,
         Verb::Subscribe(after(&[("FAST", last)], Subscription { min_interval, ..symbols(&["FAST"]) })),
     );
+    let first = last + 1;
     let mut received = 0;
     let mut before: Option<f64> = None;
     loop {
@@ -168,8 +170,8 @@ async fn with_a_minimum_interval_the_missed_ticks_are_as_far_apart_as_live_ones(
             other => panic!("{other:?}"),
         }
     }
-    // Fifty seconds were missed.
-    assert!((49..=51).contains(&received), "{received}");
+    assert!(received > 5, "{received}");
+    assert_eq!(received, ticks_apart(&*series("FAST"), first..last + 1, Duration::from_secs(1)));
 }
 
 #[tokio::test]
@@ -189,24 +191,18 @@ fn quiet(series: &dyn Series, later: Duration) -> Time {
     hours.into_iter().find(|time| is_quiet(*time) && is_quiet(*time + later)).unwrap()
 }
 
-fn slow() -> Arc<dyn Series> {
-    let tape = tape(7);
-    tape.series(&tape.instrument(&"SLOW".parse().unwrap()).unwrap())
-}
-
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::test]
 async fn a_sequence_is_waited_for_at_most_a_day_of_real_time() {
-    let slow = slow();
+    let slow = series("SLOW");
     for speed in [1, 10] {
         let time = quiet(&*slow, speed * DAY);
         let clock =
             Clock::Played { tape: time, wall: Clock::Wall.now(), speed: speed.to_string().parse().unwrap() };
         let newest = slow.sequence_at(time).unwrap().0;
         let furthest = slow.sequence_at(time + speed * DAY).unwrap().0;
-        // About one tick an hour.
-        assert!((23 * speed..=25 * speed).contains(&((furthest - newest) as u32)), "{newest} {furthest}");
+        assert!(furthest > newest + 2, "{newest} {furthest}");
         let server = Server::start_with(|config| config.clock = clock);
         let mut stream = server.stream().await;
         for last in [newest - 1, newest, newest + 1, furthest - 1, furthest] {

@@ -84,6 +84,19 @@ def serve(binary):
 
 
 @pytest.fixture(scope="session")
+def busy(tmp_path_factory):
+    """A file of instruments that trade often: even in a lull they have some ticks a second."""
+    file = tmp_path_factory.mktemp("busy") / "instruments.toml"
+    file.write_text(
+        "".join(
+            f'[[instrument]]\nsymbol = "{symbol}"\nreference_price = 100\ntick_interval = "20ms"\n'
+            for symbol in ("RELIANCE", "TCS", "BTC-USD")
+        )
+    )
+    return str(file)
+
+
+@pytest.fixture(scope="session")
 def server(binary):
     """One server for all tests that leave it as it was. It must be alive and well at the end."""
     server = Server([binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--seed", "7", "--heartbeat-interval", "500ms"])

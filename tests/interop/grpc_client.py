@@ -71,6 +71,17 @@ class Client:
         return Stream(self, service, method, **options)
 
 
+def past_ticks(client, symbol, **within):
+    """All past ticks of a symbol within a range, in the names of `ListTicks`."""
+    found, token = [], ""
+    while not found or token:
+        page = client.call(V1, "ListTicks", {"symbol": symbol, "pageSize": 10_000, "pageToken": token, **within})
+        assert page.ticks, f"no tick of {symbol} within {within}"
+        found += page.ticks
+        token = page.next_page_token
+    return found
+
+
 class Stream:
     """A bidirectional stream: requests are sent at will, responses are awaited one by one."""
 
@@ -165,17 +176,20 @@ class Record:
 
 
 def record(addresses, symbols, count=60):
-    """Watches several servers at the same time, for `count` ticks each."""
+    """Watches several servers of one tape at the same time: for `count` ticks each, after the last one has begun."""
     clients = [Client(address) for address in addresses]
     streams = [client.stream(V1, "TickerStream") for client in clients]
     request = {"subscribe": {"symbols": symbols, "delivery": "DELIVERY_EVERY_TICK"}}
     records = [Record(stream.ask(request).tape_id, {}) for stream in streams]
-    for stream, found in zip(streams, records):
-        for _ in range(count):
+    begun = {}
+    for stream, found in reversed(list(zip(streams, records))):
+        left = count
+        while left:
             tick = stream.until("tick")[1]
             # The last price on subscribing is marked as such; it is the same tick all the same.
             tick.snapshot = False
             found.ticks[tick.symbol, tick.sequence] = tick.SerializeToString(deterministic=True)
+            left -= tick.sequence >= begun.setdefault(tick.symbol, tick.sequence)
     for client in clients:
         client.channel.close()
     return records

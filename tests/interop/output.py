@@ -14,7 +14,7 @@ OPTIONAL = {"conflated", "changePercent"}
 MASKS = [
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:]+(\.\d+)?Z"), "<time>"),
     (re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{12,}\b"), "<hex>"),
-    (re.compile(r"[+-]?\b(\d{1,3}(,\d{3})+|\d+)(\.\d+)?( ?[mun]?s\b)?"), "<number>"),
+    (re.compile(r"[+-]?\b(\d{1,3}(,\d{3})+\b|\d+)(\.\d+)?( ?[mun]?s\b)?"), "<number>"),
     (re.compile(r"[ \t]+"), " "),
 ]
 

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from grpc_client import past_ticks
 from processes import Process, Server
 from typewriter import Typewriter
 
@@ -162,18 +163,23 @@ def test_a_live_table_gives_the_terminal_back_with_its_last_state_on_it(table, s
 
 
 @pytest.mark.parametrize(
-    ("arguments", "ticks"),
+    ("arguments", "within"),
     [
-        (["-n", "5"], "5 ticks"),
-        (["--from", "2026-01-01T09:15:00Z", "--to", "2026-01-01T09:15:02Z", "--speed", "0"], "20 ticks"),
+        (["-n", "5"], None),
+        (
+            ["--from", "2026-01-01T09:15:00Z", "--to", "2026-01-01T09:15:02Z", "--speed", "0"],
+            {"startTime": "2026-01-01T09:15:00Z", "endTime": "2026-01-01T09:15:02Z"},
+        ),
     ],
+    ids=["after a number of ticks", "after a replay"],
 )
-def test_a_table_that_ends_by_itself_leaves_its_last_state(table, server, arguments, ticks):
+def test_a_table_that_ends_by_itself_leaves_its_last_state(table, server, client, arguments, within):
+    ticks = len(past_ticks(client, "TCS", **within)) if within else 5
     user, _, watching = table("TCS", *arguments, "--endpoint", f"http://{server.address}")
     heading, tcs, totals, began, prompt = left_by(user, watching)
     assert watching.returncode == 0, user.shown
     assert heading.startswith("SYMBOL ") and tcs.startswith("TCS ")
-    assert ticks in totals and began.startswith("CHANGE since 20") and prompt == ""
+    assert f" {ticks} ticks " in totals and began.startswith("CHANGE since 20") and prompt == ""
 
 
 def test_the_r_key_is_offered_while_a_table_reconnects(binary, table, serve):

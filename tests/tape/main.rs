@@ -14,6 +14,7 @@ use ticker::{
 mod book;
 mod golden;
 mod market;
+mod test_symbols;
 
 /// Instruments of all sorts, by symbol.
 const INSTRUMENTS: &str = include_str!("../data/instruments.toml");
@@ -34,21 +35,38 @@ fn instruments() -> impl Strategy<Value = Instrument> {
     let nanos = || prop_oneof![1..=i64::MAX, 1i64..1_000_000_000_000, Just(1), Just(i64::MAX)];
     let volatility = prop_oneof![0.0..2.0, any::<f64>()];
     let interval = prop_oneof![Just(100_000_000), 100_000u64..10_000_000_000, any::<u64>()];
-    (nanos(), nanos(), 1u64.., volatility, interval).prop_map(
-        |(reference, increment, unit, annual_volatility, interval)| Instrument {
-            symbol: "RELIANCE".parse().unwrap(),
-            name: "Reliance Industries".to_owned(),
-            kind: "equity".to_owned(),
-            currency: "INR".to_owned(),
-            reference_price: Price::from_nanos(reference).unwrap(),
-            price_increment: Price::from_nanos(increment).unwrap(),
-            quantity_increment_nanos: NonZeroU64::new(unit).unwrap(),
-            annual_volatility,
-            tick_interval: Duration::from_nanos(interval),
-            day_start: Duration::ZERO,
-            hours: None,
-            closes: false,
-            lease: Lease::default(),
+    let hours = prop_oneof![
+        Just(None),
+        Just(Some("09:15-15:30 Asia/Kolkata Mon-Fri")),
+        Just(Some("17:00-17:00 America/New_York Sun-Thu")),
+        Just(Some("10:00-16:00 Australia/Sydney Mon-Fri")),
+    ];
+    let factors = prop_oneof![
+        Just(Vec::new()),
+        Just(vec![("a".to_owned(), 0.5), ("b".to_owned(), -0.6)]),
+        Just(vec![("a".to_owned(), f64::NAN), ("b".to_owned(), 9.0)]),
+    ];
+    (nanos(), nanos(), 1u64.., volatility, interval, hours, any::<bool>(), factors, -0.5..0.5f64).prop_map(
+        |(reference, increment, unit, annual_volatility, interval, hours, closes, factors, annual_drift)| {
+            Instrument {
+                symbol: "RELIANCE".parse().unwrap(),
+                name: "Reliance Industries".to_owned(),
+                kind: "equity".to_owned(),
+                currency: "INR".to_owned(),
+                reference_price: Price::from_nanos(reference).unwrap(),
+                price_increment: Price::from_nanos(increment).unwrap(),
+                quantity_increment_nanos: NonZeroU64::new(unit).unwrap(),
+                annual_volatility,
+                daily_volume: 0.0,
+                annual_drift,
+                factors,
+                follows: Vec::new(),
+                tick_interval: Duration::from_nanos(interval),
+                day_start: Duration::ZERO,
+                hours: hours.map(|hours| hours.parse().unwrap()),
+                closes,
+                lease: Lease::default(),
+            }
         },
     )
 }
@@ -72,6 +90,7 @@ proptest! {
             let sequence = Sequence(from.saturating_add(step));
             prop_assert_eq!(cursor.tick(), series.tick(sequence));
             prop_assert_eq!(cursor.tick().sequence, sequence);
+            prop_assert_eq!(cursor.top_of_book(), series.top_of_book(&cursor.tick()));
             cursor.advance();
         }
     }
@@ -95,17 +114,35 @@ proptest! {
 
 #[test]
 fn a_cursor_crosses_every_sort_of_seam() {
+    const DAY: u64 = 86_400_000_000_000;
     for symbol in ["RELIANCE", "FAST", "SLOW"] {
         let (_, series) = series(7, symbol);
-        for level in [12, 13, 20, 26, 30, 36, 63] {
-            let from = (1u64 << level) - 3;
+        // Blocks begin at multiples of 1,024 days, and the spans within them at halves of halves.
+        for halvings in 0..34 {
+            let seam = 19 * 1_024 * DAY + ((1_024 * DAY) >> halvings);
+            let from = series.sequence_at(Time::from_nanos(seam)).unwrap().0 - 3;
             let mut cursor = series.cursor(Sequence(from));
-            for n in from..from + 6 {
-                assert_eq!(cursor.tick(), series.tick(Sequence(n)), "{symbol} 2^{level}");
+            for n in from..from + 8 {
+                assert_eq!(cursor.tick(), series.tick(Sequence(n)), "{symbol} {halvings}");
+                assert_eq!(cursor.top_of_book(), series.top_of_book(&cursor.tick()));
                 cursor.advance();
             }
         }
     }
+}
+
+#[test]
+fn the_ticks_after_the_end_of_time_trade_at_the_last_quote() {
+    let (_, series) = series(7, "SLOW");
+    let end = Time::from_nanos(u64::MAX);
+    let first = series.sequence_from(end);
+    assert!(series.tick(Sequence(first.0 - 1)).time < end);
+    let mut cursor = series.cursor(Sequence(first.0 - 2));
+    for n in first.0 - 2..first.0 + 20 {
+        assert_eq!(cursor.tick(), series.tick(Sequence(n)));
+        cursor.advance();
+    }
+    assert_eq!(series.tick(Sequence(u64::MAX / 2)).time, end);
 }
 
 #[test]

@@ -1,188 +1,164 @@
-//! The simulated market behaves like a market. Every figure is of fixed seeds; `--nocapture` shows it.
+//! The simulated market behaves like a market over years and across instruments. `--nocapture` shows the figures. The tests of
+//! `ticker market-report` hold those of minutes and of trades.
+
+use std::sync::Arc;
 
 use ticker::{
-    tape::{Instrument, Series, Universe},
+    facts::statistics,
+    tape::{Instrument, Series, Simulated, Tape, Universe, all_but_tests},
     tick::{Sequence, Time},
 };
 
-use super::series;
+const DAY: u64 = 86_400_000_000_000;
 
-const SECOND: u64 = 1_000_000_000;
-const DAY: u64 = 86_400 * SECOND;
-const YEAR: u64 = 365 * DAY;
-
-/// Some day of 2026.
-const TODAY: u64 = 20_770 * DAY;
-
-const SEEDS: [u64; 4] = [1, 2, 3, 4];
-
-/// The logarithms of the last prices at so many times, one after the other.
-fn logs(series: &dyn Series, from: u64, step: u64, count: u64) -> Vec<f64> {
-    let last = |time| series.tick(series.sequence_at(Time::from_nanos(time)).unwrap()).price.to_f64();
-    (0..count).map(|n| libm::log(last(from + n * step))).collect()
+fn builtin(seed: u64) -> Simulated {
+    Simulated::new(seed, Universe::builtin().unwrap())
 }
 
-fn returns(logs: &[f64]) -> Vec<f64> {
-    logs.windows(2).map(|pair| pair[1] - pair[0]).collect()
-}
-
-fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
-    let (count, sum) = values.into_iter().fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
-    sum / count
-}
-
-fn variance(values: &[f64]) -> f64 {
-    let mean_value = mean(values.iter().copied());
-    mean(values.iter().map(|value| (value - mean_value) * (value - mean_value)))
-}
-
-fn excess_kurtosis(values: &[f64]) -> f64 {
-    let (mean_value, variance) = (mean(values.iter().copied()), variance(values));
-    let square = |value: &f64| (value - mean_value) * (value - mean_value);
-    mean(values.iter().map(|value| square(value) * square(value))) / (variance * variance) - 3.0
-}
-
-fn correlation(a: &[f64], b: &[f64]) -> f64 {
-    let (mean_a, mean_b) = (mean(a.iter().copied()), mean(b.iter().copied()));
-    let covariance = mean(a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)));
-    covariance / (variance(a) * variance(b)).sqrt()
-}
-
-fn autocorrelation(values: &[f64], lag: usize) -> f64 {
-    correlation(&values[..values.len() - lag], &values[lag..])
+fn instrument(tape: &Simulated, symbol: &str) -> Arc<Instrument> {
+    tape.instrument(&symbol.parse().unwrap()).unwrap()
 }
 
 #[test]
-fn a_week_of_minutes_has_the_volatility_the_fat_tails_and_the_clusters_of_a_market() {
-    let mut rho = Vec::new();
-    for symbol in ["RELIANCE", "BTC-USD", "EUR/USD", "FAST"] {
-        for seed in SEEDS {
-            let (instrument, series) = series(seed, symbol);
-            let minutes = returns(&logs(series.as_ref(), TODAY, 60 * SECOND, 7 * 1440 + 1));
-            let absolute: Vec<f64> = minutes.iter().map(|value| value.abs()).collect();
-
-            let volatility = (variance(&minutes) * 365.0 * 1440.0).sqrt() / instrument.annual_volatility;
-            let (tails, clusters) = (excess_kurtosis(&minutes), autocorrelation(&absolute, 10));
-            let next = autocorrelation(&minutes, 1);
-            println!(
-                "{symbol} seed {seed}: volatility {volatility:.3} of what is asked, excess kurtosis {tails:.2}, \
-                 autocorrelation {next:.4}, of absolute returns at lag 10 {clusters:.3}, at lag 60 {:.3}",
-                autocorrelation(&absolute, 60)
-            );
-            assert!((volatility - 1.0).abs() < 0.1);
-            assert!(tails > 1.0);
-            assert!(clusters > 0.05);
-            rho.push(next);
+fn days_have_fat_tails_and_are_calm_or_stormy_for_weeks() {
+    for symbol in ["RELIANCE", "EUR-USD", "BTC-USD"] {
+        let (mut kurtosis, mut correlations) = (0.0, [0.0; 2]);
+        let seeds = 16;
+        for seed in 1..=seeds {
+            let tape = builtin(seed);
+            let series = tape.series(&instrument(&tape, symbol));
+            let price =
+                |day| series.tick(series.sequence_at(Time::from_nanos(day * DAY)).unwrap()).price.to_f64();
+            let logs: Vec<f64> = (18_432..18_432 + 2_048).map(|day| libm::log(price(day))).collect();
+            let returns: Vec<f64> = logs.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let sizes: Vec<f64> = returns.iter().map(|one| one.abs()).collect();
+            kurtosis += statistics::excess_kurtosis(&returns).unwrap() / seeds as f64;
+            for (correlation, lag) in correlations.iter_mut().zip([1, 10]) {
+                *correlation += statistics::autocorrelation(&sizes, lag).unwrap() / seeds as f64;
+            }
         }
-    }
-    // One week tells it to within 0.015 only, so the weeks are taken together.
-    let rho = mean(rho);
-    println!("autocorrelation of all weeks {rho:.4}");
-    assert!(rho.abs() < 0.03);
-}
-
-#[test]
-fn volatility_is_the_same_for_an_hour_and_for_a_month() {
-    for symbol in ["RELIANCE", "FAST", "SLOW"] {
-        for (name, step) in [("hour", DAY / 24), ("day", DAY), ("month", 30 * DAY)] {
-            let all: Vec<f64> = SEEDS
-                .iter()
-                .flat_map(|seed| returns(&logs(series(*seed, symbol).1.as_ref(), YEAR, step, 1000)))
-                .collect();
-            let asked = series(1, symbol).0.annual_volatility;
-            let ratio = (variance(&all) * (YEAR as f64 / step as f64)).sqrt() / asked;
-            println!("{symbol}: over one {name} the volatility is {ratio:.3} of what is asked");
-            assert!((ratio - 1.0).abs() < 0.1);
-        }
+        println!(
+            "{symbol}: kurtosis of days {kurtosis:.2}, autocorrelation of sizes {correlations:.3?} at 1 and 10 days"
+        );
+        assert!((1.0..5.0).contains(&kurtosis));
+        assert!(correlations[0] > 0.1 && correlations[1] > 0.05);
     }
 }
 
 #[test]
-fn no_seam_shows_where_spans_meet() {
-    // The finest increment, so that rounding plays no part.
-    let (instrument, series) = series(7, "FAST");
-    let years = instrument.tick_interval.as_nanos() as f64 / YEAR as f64;
-    let tick_variance = instrument.annual_volatility * instrument.annual_volatility * years;
-    let log = |n| libm::log(series.tick(Sequence(n)).price.to_f64());
-    // The seams of seconds, of days, of quarters, and no seam; far enough apart to be of different days.
-    let places: [(&str, &dyn Fn(u64) -> u64); 4] = [
-        ("anywhere", &|n| n * 1_000_000_007),
-        ("at multiples of 2^12", &|n| (n * 1_000_003) << 12),
-        ("at multiples of 2^30", &|n| n << 30),
-        ("at multiples of 2^36", &|n| n << 36),
-    ];
-    for (name, place) in places {
-        for width in [2, 600] {
-            let paths: Vec<[f64; 3]> =
-                (1..=5000).map(place).map(|n| [log(n - width / 2), log(n), log(n + width / 2)]).collect();
-            let across: Vec<f64> = paths.iter().map(|path| path[2] - path[0]).collect();
-            let before: Vec<f64> = paths.iter().map(|path| path[1] - path[0]).collect();
-            let after: Vec<f64> = paths.iter().map(|path| path[2] - path[1]).collect();
-            let ratio = variance(&across) / (tick_variance * width as f64);
-            let next = correlation(&before, &after);
-            println!(
-                "{name}, {width} ticks: variance {ratio:.3} of a tick's, correlation of the halves {next:.3}"
-            );
-            assert!((ratio - 1.0).abs() < 0.2);
-            assert!(next.abs() < 0.1);
-        }
-    }
-}
-
-#[test]
-fn prices_stay_near_the_reference_for_ever() {
-    let count = 40_000;
-    for symbol in ["RELIANCE", "BTC-USD", "SLOW"] {
-        let (instrument, series) = series(7, symbol);
-        let reference = libm::log(instrument.reference_price.to_f64());
-        let away: Vec<f64> = logs(series.as_ref(), DAY, 580 * YEAR / count, count)
-            .iter()
-            .map(|log| (log - reference) / instrument.annual_volatility)
-            .collect();
-        let furthest = away.iter().fold(0.0, |furthest: f64, away| furthest.max(away.abs()));
-        println!("{symbol} from 1970 to 2549: {furthest:.2} yearly deviations away at most");
-        for part in away.chunks(away.len() / 4) {
-            let (centre, spread) = (mean(part.iter().copied()), variance(part).sqrt());
-            println!("  mean {centre:.3}, deviation {spread:.3}");
-            assert!(centre.abs() < 0.15);
-            assert!((0.25..0.5).contains(&spread));
-        }
-        assert!(furthest < 2.5);
-    }
-}
-
-#[test]
-fn more_is_traded_when_prices_move_more() {
-    let (_, series) = series(7, "EUR/USD");
-    let mut cursor = series.cursor(series.sequence_at(Time::from_nanos(TODAY)).unwrap());
-    let (mut volumes, mut moves) = (Vec::new(), Vec::new());
-    for _ in 0..700 {
-        let before = cursor.tick().price.to_f64();
-        let mut volume = 0.0;
-        for _ in 0..240 {
-            volume += cursor.tick().quantity as f64;
-            cursor.advance();
-        }
-        volumes.push(libm::log(volume));
-        moves.push(libm::log(cursor.tick().price.to_f64() / before).abs());
-    }
-    let together = correlation(&volumes, &moves);
-    println!("correlation of a minute's volume with its absolute return {together:.2}");
-    assert!(together > 0.2);
-}
-
-#[test]
-fn the_instruments_that_are_built_in_have_the_volatility_they_state() {
-    let universe = Universe::builtin().unwrap();
+fn the_volatility_of_each_year_is_the_one_asked_for() {
     let mut ratios = Vec::new();
-    for instrument in universe.listed().iter() {
-        let instrument: &Instrument = instrument;
-        let series = ticker::tape::SimulatedSeries::new(7, instrument);
-        let hours = returns(&logs(&series, TODAY, DAY / 24, 24 * 29));
-        let ratio = (variance(&hours) * 365.0 * 24.0).sqrt() / instrument.annual_volatility;
-        assert!((ratio - 1.0).abs() < 0.3, "{}: {ratio}", instrument.symbol);
-        ratios.push(ratio);
+    for seed in 1..=3 {
+        let tape = builtin(seed);
+        for instrument in all_but_tests(&tape.instruments()) {
+            let series = tape.series(instrument);
+            for year in 0..3 {
+                let from = (17_532 + 365 * year) * DAY;
+                let price = |hour: u64| {
+                    let time = Time::from_nanos(from + hour * DAY / 24);
+                    libm::log(series.tick(series.sequence_at(time).unwrap()).price.to_f64())
+                };
+                let logs: Vec<f64> = (0..=365 * 4).map(|n| price(6 * n)).collect();
+                let squares: f64 =
+                    logs.windows(2).map(|pair| (pair[1] - pair[0]) * (pair[1] - pair[0])).sum();
+                // What follows others has their volatility.
+                if instrument.follows.is_empty() {
+                    ratios.push(squares.sqrt() / instrument.annual_volatility);
+                }
+            }
+        }
     }
-    println!("{} instruments: {:.3} on average", ratios.len(), mean(ratios.iter().copied()));
-    assert!((mean(ratios) - 1.0).abs() < 0.03);
+    ratios.sort_by(f64::total_cmp);
+    let (least, most) = (ratios[ratios.len() / 50], ratios[ratios.len() * 49 / 50]);
+    let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+    println!(
+        "volatility of a year over the asked one: mean {mean:.3}, 2 to 98 percent {least:.3} … {most:.3}"
+    );
+    assert!((mean - 1.0).abs() < 0.03 && least > 0.85 && most < 1.15);
+}
+
+#[test]
+fn with_sessions_ticks_take_place_while_the_market_is_open_and_at_the_asked_rate() {
+    let tape = Simulated::new(7, Universe::builtin().unwrap().with_sessions());
+    for symbol in ["RELIANCE", "AAPL", "EUR-USD", "DJI"] {
+        let instrument = instrument(&tape, symbol);
+        let hours = instrument.hours.clone().unwrap();
+        let series = tape.series(&instrument);
+        let mut counted = 0;
+        let mut open = Time::from_nanos(0);
+        for day in 20_770..20_770 + 28 {
+            // The clocks of the United States change in November: two days of the report are before.
+            let (first, end) = (at(&*series, day), at(&*series, day + 1));
+            counted += end - first;
+            for n in (first..end).step_by(997) {
+                let time = series.tick(Sequence(n)).time;
+                assert!(hours.is_open(time), "{symbol} {n}");
+            }
+            let minutes: u64 = hours.open_in(day).iter().map(|(from, to)| u64::from(to - from)).sum();
+            open = Time::from_nanos(open.nanos() + minutes * 60_000_000_000);
+        }
+        let asked = open.nanos() as f64 / instrument.tick_interval.as_nanos() as f64;
+        println!("{symbol}: {counted} ticks in four weeks, asked {asked:.0}");
+        assert!((0.4..2.5).contains(&(counted as f64 / asked)));
+    }
+}
+
+/// The first tick of a day.
+fn at(series: &dyn Series, day: u64) -> u64 {
+    series.sequence_from(Time::from_nanos(day * DAY)).0
+}
+
+#[test]
+fn the_first_trade_of_a_session_is_away_from_the_last_one_before() {
+    let tape = Simulated::new(7, Universe::builtin().unwrap().with_sessions());
+    let series = tape.series(&instrument(&tape, "RELIANCE"));
+    let price = |n: u64| libm::log(series.tick(Sequence(n)).price.to_f64());
+    let mut gaps: Vec<f64> = (20_400..20_760)
+        .map(|day| (at(&*series, day), at(&*series, day + 1)))
+        .filter(|(first, end)| first < end)
+        .map(|(first, _)| (price(first) - price(first - 1)).abs())
+        .collect();
+    gaps.sort_by(f64::total_cmp);
+    println!("opening gaps: median {:.4}", gaps[gaps.len() / 2]);
+    assert!((0.002..0.02).contains(&gaps[gaps.len() / 2]));
+}
+
+#[test]
+fn a_product_is_the_product_and_a_tracker_follows_at_every_instant() {
+    let tape = builtin(7);
+    let middle = |symbol: &str| {
+        let series = tape.series(&instrument(&tape, symbol));
+        move |time| {
+            let book = series.top_of_book(&series.tick(series.sequence_at(time).unwrap())).unwrap();
+            (book.bid.to_f64() + book.ask.to_f64()) / 2.0
+        }
+    };
+    let [index, fund, eur_usd, usd_inr, eur_inr] =
+        ["SPX", "SPY", "EUR-USD", "USD-INR", "EUR-INR"].map(middle);
+    let (mut fund_off, mut cross_off) = (0.0_f64, 0.0_f64);
+    for n in 0..5_000 {
+        let time = Time::from_nanos(20_000 * DAY + n * 7_919_000_000_003);
+        fund_off = fund_off.max((fund(time) / index(time) * (6_720.30 / 670.90) - 1.0).abs());
+        cross_off = cross_off.max((eur_usd(time) * usd_inr(time) / eur_inr(time) - 1.0).abs());
+    }
+    println!("SPY off SPX by {:.2} basis points at most, EUR-INR by {:.2}", fund_off * 1e4, cross_off * 1e4);
+    assert!(fund_off < 0.001 && cross_off < 0.0002);
+}
+
+#[test]
+fn prices_return_to_the_reference_over_some_years_for_ever() {
+    let tape = builtin(7);
+    for symbol in ["RELIANCE", "DOGE-USD"] {
+        let instrument = instrument(&tape, symbol);
+        let series = tape.series(&instrument);
+        let reference = libm::log(instrument.reference_price.to_f64());
+        let away: Vec<f64> = (1..5_800)
+            .map(|n| series.tick(series.sequence_at(Time::from_nanos(n * 36 * DAY)).unwrap()).price.to_f64())
+            .map(|price| (libm::log(price) - reference) / instrument.annual_volatility)
+            .collect();
+        let most = away.iter().fold(0.0_f64, |most, away| most.max(away.abs()));
+        let deviation = (away.iter().map(|away| away * away).sum::<f64>() / away.len() as f64).sqrt();
+        println!("{symbol}, 1970 to 2541: deviation {deviation:.2}, at most {most:.2} of a year's");
+        assert!((0.8..1.6).contains(&deviation) && most <= 5.1);
+    }
 }

@@ -156,12 +156,14 @@ export class Board {
   /** The names and decimals of what is watched, and at first what to watch. */
   private async readInstruments(symbols: Address["symbols"]): Promise<void> {
     const { instruments, isAll } = await this.catalog.instruments(symbols);
+    // What `*` stands for.
+    const all = instruments.filter(({ kind }) => kind !== "test").map(({ symbol }) => symbol);
     if (symbols === undefined) {
-      const isSmall = isAll && instruments.length <= SMALL_TAPE;
-      this.setSymbols(instruments.slice(0, isSmall ? SMALL_TAPE : DOZEN).map(({ symbol }) => symbol));
+      const isSmall = isAll && all.length <= SMALL_TAPE;
+      this.setSymbols(all.slice(0, isSmall ? SMALL_TAPE : DOZEN));
     } else if (symbols === "*") {
       this.isAll = true;
-      this.setSymbols(instruments.map(({ symbol }) => symbol));
+      this.setSymbols(all);
     }
     for (const instrument of instruments) this.market.rows.get(instrument.symbol)?.setInstrument(instrument);
     paint();
@@ -294,6 +296,8 @@ export class Board {
       if (this.market.symbols.length >= MOST_SYMBOLS) {
         return this.notify(`A list has at most ${MOST_SYMBOLS} symbols. Search for nothing and choose “Watch all instruments” to see them all.`);
       }
+      // A symbol for tests is not part of `*`.
+      this.isAll = false;
       this.setSymbols([...this.market.symbols, symbol]);
       this.market.row(symbol).setInstrument(instrument);
       this.watchedChanged();

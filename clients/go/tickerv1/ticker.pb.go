@@ -496,7 +496,7 @@ func (*TickerStreamRequest_Authenticate) isTickerStreamRequest_Verb() {}
 // Symbols and how to deliver them.
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Symbols, at most 1,000 a message and 10,000 a stream. `*` stands for every listed instrument and counts
+	// Symbols, at most 1,000 a message and 10,000 a stream. `*` stands for every instrument that is not of kind `test`, and counts
 	// as one. The server also limits the subscriptions of a connection (100,000 by default) and of all
 	// connections (1,000,000 by default), for which `*` counts as many as there are listed instruments. A symbol
 	// past a limit is refused with SYMBOL_STATUS_CODE_LIMIT_EXCEEDED. When there is no room for all of `*`, the stream
@@ -1798,7 +1798,7 @@ func (x *Pong) GetTime() *timestamppb.Timestamp {
 // Symbols to watch and how to deliver them; the fields are those of `Subscription`.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Symbols, at most 1,000. `*` stands for every listed instrument; in a replay it is refused with
+	// Symbols, at most 1,000. `*` stands for every instrument that is not of kind `test`; in a replay it is refused with
 	// SYMBOL_STATUS_CODE_LIMIT_EXCEEDED when more than 10,000 are listed.
 	Symbols []string `protobuf:"bytes,1,rep,name=symbols,proto3" json:"symbols,omitempty"`
 	// What to send when the reader falls behind.
@@ -2232,11 +2232,11 @@ type Instrument struct {
 	QuantityIncrementNanos int64 `protobuf:"varint,5,opt,name=quantity_increment_nanos,json=quantityIncrementNanos,proto3" json:"quantity_increment_nanos,omitempty"`
 	// Annualised standard deviation of the log returns of a day or less: 0.25 is 25 %. Zero on a recorded tape.
 	AnnualVolatility float64 `protobuf:"fixed64,6,opt,name=annual_volatility,json=annualVolatility,proto3" json:"annual_volatility,omitempty"`
-	// One tick takes place in each such interval. Unset on a recorded tape.
+	// Mean time between two ticks while it trades. Unset on a recorded tape.
 	TickInterval *durationpb.Duration `protobuf:"bytes,7,opt,name=tick_interval,json=tickInterval,proto3" json:"tick_interval,omitempty"`
 	// The currency of its prices, for example `INR`; empty when it has none, as an index does.
 	Currency string `protobuf:"bytes,8,opt,name=currency,proto3" json:"currency,omitempty"`
-	// The sort of instrument, for example `equity`, `index`, `currency` or `crypto`.
+	// The sort of instrument, for example `equity`, `index`, `currency` or `crypto`; `test` for a symbol for tests.
 	Kind string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
 	// When its day begins, after 00:00 UTC; unset for 00:00. An instrument that `closes` has the days of its market instead:
 	// each begins when the market opens.
@@ -2505,7 +2505,7 @@ func (x *ListInstrumentsResponse) GetNextPageToken() string {
 // Which prices to return.
 type GetLastPricesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Symbols, at most 1,000; empty for every instrument.
+	// Symbols, at most 1,000; empty for all that `*` stands for.
 	Symbols []string `protobuf:"bytes,1,rep,name=symbols,proto3" json:"symbols,omitempty"`
 	// When `symbols` is empty: at most this many ticks; zero means 1,000, and more is taken as 1,000.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`

@@ -86,7 +86,7 @@ type TickerStreamServiceClient interface {
 	// history of the connection, or 4,000 of the server, wait already; DEADLINE_EXCEEDED when the client's own deadline is
 	// over.
 	ListInstruments(ctx context.Context, in *ListInstrumentsRequest, opts ...grpc.CallOption) (*ListInstrumentsResponse, error)
-	// Returns the last traded price of each symbol asked for, or of every instrument. A symbol that is
+	// Returns the last traded price of each symbol asked for, or of all that `*` stands for. A symbol that is
 	// unknown or malformed is reported in `statuses`; the others are answered.
 	//
 	// Errors: those of `ListInstruments`, and RESOURCE_EXHAUSTED for more than 1,000 symbols or a request over 128 KiB.
@@ -280,7 +280,7 @@ type TickerStreamServiceServer interface {
 	// history of the connection, or 4,000 of the server, wait already; DEADLINE_EXCEEDED when the client's own deadline is
 	// over.
 	ListInstruments(context.Context, *ListInstrumentsRequest) (*ListInstrumentsResponse, error)
-	// Returns the last traded price of each symbol asked for, or of every instrument. A symbol that is
+	// Returns the last traded price of each symbol asked for, or of all that `*` stands for. A symbol that is
 	// unknown or malformed is reported in `statuses`; the others are answered.
 	//
 	// Errors: those of `ListInstruments`, and RESOURCE_EXHAUSTED for more than 1,000 symbols or a request over 128 KiB.

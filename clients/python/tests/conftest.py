@@ -180,11 +180,11 @@ class Watch:
 
 @pytest.fixture(params=["sync", "async"])
 def watch(request: pytest.FixtureRequest) -> Iterator[Callable[..., Watch]]:
-    """Watches with `Client`, then with `AsyncClient`."""
+    """Watches with `Client`, then with `AsyncClient`. One symbol has ten ticks a second."""
     watches: list[Watch] = []
 
     def start(*servers: Server, options: Any = None, **arguments: Any) -> Watch:
-        arguments = {"symbols": ["RELIANCE", "TCS"], **arguments}
+        arguments = {"symbols": ["RELIANCE", "TEST.SQUARE"], **arguments}
         endpoints = [server.endpoint for server in servers]
         watches.append(Watch(request.param, endpoints, arguments, options or {}))
         return watches[-1]

@@ -86,11 +86,15 @@ def test_a_watch_begins_with_the_last_prices_and_goes_on_live(client):
         case Connected(endpoint, tape_id):
             assert (endpoint, len(tape_id)) == (first.endpoint, 32)
     assert [tick.snapshot for tick in ticks] == [True] * 2 + [False] * 7
+    before = {}
     for tick in ticks:
         match tick:
             case Tick("RELIANCE" | "TCS", _, ltp, ltp_nanos, quote=Quote() as quote):
                 assert ltp == ltp_nanos / 1e9
-                assert quote.bid <= ltp <= quote.ask
+                # A trade is at the bid or the ask that stood before it.
+                if last := before.get(tick.symbol):
+                    assert ltp in (last.bid, last.ask)
+                before[tick.symbol] = quote
                 assert quote.low_nanos <= ltp_nanos <= quote.high_nanos
             case _:
                 pytest.fail(f"{tick}")
@@ -143,20 +147,26 @@ def test_a_watch_of_a_server_that_is_down_ends_with_its_timeout(connect):
 def test_a_replay_has_every_tick_in_the_order_of_time(client):
     events = list(client.replay(["TCS", "BTC-USD"], START, "2026-11-20T09:16:00Z"))
     ticks = [event for event in events if isinstance(event, Tick)]
-    assert len(ticks) == len(events) - 1 == 1200
+    counts = [
+        len(client.ticks(symbol, start=START, end="2026-11-20T09:16:00Z"))
+        for symbol in ("TCS", "BTC-USD")
+    ]
+    assert len(ticks) == len(events) - 1 == sum(counts)
     assert ticks == sorted(ticks, key=lambda tick: tick.time_ns)
     assert {tick.symbol for tick in ticks} == {"TCS", "BTC-USD"}
 
 
 def test_a_replay_has_a_speed(client):
     began = time.monotonic()
-    assert len(list(client.replay("TCS", START, "2026-11-20T09:15:10Z", speed=10))) == 101
+    assert len(list(client.replay("TEST.SQUARE", START, "2026-11-20T09:15:10Z", speed=10))) == 101
     assert 0.8 < time.monotonic() - began < 3
 
 
 def test_ticks_by_time_and_by_sequence_are_the_same(client):
     ticks = client.ticks("TCS", start=START, end="2026-11-20T09:45:00Z")
-    assert len(ticks) == 18_000, "two pages"
+    assert len(ticks) > 10_000, "two pages"
+    seconds = ticks.index.strftime("%H:%M:%S")
+    assert (seconds[0], seconds[-1]) == ("09:15:00", "09:44:59")
     assert str(ticks.index.dtype) == "datetime64[ns, UTC]"
     assert ticks.index.name == "time"
     assert list(ticks.columns) == ["sequence", "ltp", "ltp_nanos", "quantity"]
@@ -209,7 +219,7 @@ def test_candles_are_made_of_ticks(client):
 
 
 def test_all_pages_of_candles(client):
-    candles = client.candles("TCS", interval="1s", start=START, end="2026-11-20T13:15:00Z")
+    candles = client.candles("TEST.SQUARE", interval="1s", start=START, end="2026-11-20T13:15:00Z")
     assert len(candles) == 4 * 3600
     assert (candles.index.to_series().diff().dropna() == timedelta(seconds=1)).all()
 
@@ -234,14 +244,18 @@ def test_a_candle_that_is_not_over_is_marked(client):
 
 def test_instruments_and_last_prices(client):
     instruments = client.instruments()
-    assert len(instruments) == 60
+    market = instruments[instruments.kind != "test"]
+    assert (len(instruments), len(market)) == (67, 60)
     assert instruments.loc["RELIANCE", "currency"] == "INR"
     assert instruments.loc["RELIANCE", "tick_interval"] == timedelta(milliseconds=100)
     assert instruments.loc["RELIANCE", "price_increment"] == 0.05
     prices = client.last_prices()
-    assert list(prices.index) == list(instruments.index)
+    assert list(prices.index) == list(market.index)
     assert list(prices.columns) == ["time", "sequence", "ltp", "ltp_nanos", "quantity"]
-    assert abs((client.tape().time - prices.time).max()) < timedelta(seconds=30)
+    # The longest lulls are hundreds of times as long as the mean interval.
+    ages = client.tape().time - prices.time
+    assert (ages < 300 * market.tick_interval).all()
+    assert ages.min() > timedelta(seconds=-5)
 
 
 def test_a_symbol_without_a_last_price_is_warned_of(client):
@@ -318,7 +332,7 @@ def test_two_threads_share_a_client(server):
         counts = []
 
         def count():
-            counts.append(len(list(client.replay("TCS", START, "2026-11-20T09:20:00Z"))))
+            counts.append(len(list(client.replay("TEST.SQUARE", START, "2026-11-20T09:20:00Z"))))
 
         threads = [threading.Thread(target=count) for _ in range(4)]
         for thread in threads:
@@ -331,7 +345,7 @@ def test_two_threads_share_a_client(server):
 def test_the_blocking_client_works_where_an_event_loop_runs_as_in_a_notebook(server):
     async def cell():
         with Client(server.endpoint) as client:
-            ticks = client.ticks("TCS", start=START, end="2026-11-20T09:15:01Z")
+            ticks = client.ticks("TEST.SQUARE", start=START, end="2026-11-20T09:15:01Z")
             return len(ticks), next(client.watch("TCS"))
 
     count, event = asyncio.run(cell())

@@ -24,7 +24,8 @@ def run(*arguments):
 
 
 def test_it_prints_candles_and_ticks(server):
-    done = run("--endpoints", server.endpoint, "--seconds", "1")
+    symbols = ["--symbols", "RELIANCE,TEST.SQUARE"]
+    done = run("--endpoints", server.endpoint, "--seconds", "2", *symbols)
     assert (done.returncode, done.stderr) == (0, "")
     time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"
     endpoint = re.escape(server.endpoint)
@@ -34,12 +35,12 @@ def test_it_prints_candles_and_ticks(server):
         rf"event       symbol      open_time                      "
         rf"open        high        low         close       volume\n"
         rf"(candle      RELIANCE    {time}( +\d+\.\d+){{4}} +\d+\n){{5,6}}"
-        rf"(candle      TCS         {time}( +\d+\.\d+){{4}} +\d+\n){{5,6}}"
+        rf"(candle      TEST.SQUARE {time}( +\d+\.\d+){{4}} +\d+\n){{5,6}}"
         rf"event       endpoint    tape_id\n"
         rf"connected   {endpoint} [0-9a-f]{{32}}\n"
         rf"event       symbol      sequence    ltp         time                           "
         rf"bid         ask         snapshot\n"
-        rf"(tick        (RELIANCE|TCS     )    \d{{11}} \d+\.\d+ +{time}"
+        rf"(tick        (RELIANCE   |TEST.SQUARE) \d{{11}} \d+\.\d+ +{time}"
         rf"( \d+\.\d+ +){{2}}(true|false)\n){{12,}}",
         done.stdout,
     )

@@ -110,7 +110,11 @@ def test_a_silent_stream_is_left(serve, watch, monkeypatch):
         monkeypatch.setattr(module, "SILENCE", 0.5)
     servers = [serve(), serve()]
     # The stream waits for a tick of the future, and a heartbeat comes after 5 s.
-    watching = watch(*servers, symbols="TCS", after_sequence={"TCS": int(time.time() * 10) + 9000})
+    watching = watch(
+        *servers,
+        symbols="TEST.SQUARE",
+        after_sequence={"TEST.SQUARE": int(time.time() * 10) + 9000},
+    )
     watching.wait_for(lambda _: len(watching.of(Connected)) == 2)
     (left,) = watching.of(Disconnected)
     assert left == Disconnected(servers[0].endpoint, "no message for 0.5 s")
@@ -156,7 +160,7 @@ def test_an_endpoint_that_is_down_at_the_start_costs_next_to_nothing(serve, watc
 
 def test_refused_symbols_are_reported_once(serve, watch):
     servers = [serve(), serve()]
-    watching = watch(*servers, symbols=["RELIANCE", "RELAINCE", "not well formed"])
+    watching = watch(*servers, symbols=["TEST.SQUARE", "RELAINCE", "not well formed"])
     watching.wait_for_ticks(5)
     servers[0].end()
     watching.wait_for_ticks(5)

@@ -6,7 +6,7 @@ use crate::{
     grpc::wire::V1Format,
     history::{CachedCandles, Day, DayFold},
     hub::{Interest, Quote, Sent, TickMeta, WireFormat},
-    tape::{Cursor, Instrument, Series},
+    tape::{Cursor, Instrument, Series, TopOfBook},
     tick::{Sequence, Tick, Time},
 };
 
@@ -46,8 +46,8 @@ impl ReplayedSymbol {
             }
             let mut quote = None;
             if format.quotes() {
-                let Some(day) = self.day_of(tick, reads) else { return false };
-                quote = Some(Quote::after(tick, day, &self.instrument, &*self.series));
+                let Some(figures) = self.figures(tick, reads) else { return false };
+                quote = Some(Quote::after(tick, &self.instrument, figures));
             }
             let conflated = tick.sequence.0.saturating_sub(self.next.0);
             let meta = TickMeta { conflated, snapshot: false };
@@ -60,8 +60,8 @@ impl ReplayedSymbol {
         true
     }
 
-    /// The figures of the day after a tick; `None` when more has to be read for them.
-    fn day_of(&mut self, tick: &Tick, reads: &mut usize) -> Option<Day> {
+    /// The figures of the day and the book after a tick; `None` when more has to be read for them.
+    fn figures(&mut self, tick: &Tick, reads: &mut usize) -> Option<(Day, Option<TopOfBook>)> {
         let day = match &mut self.day {
             Some(day) => day,
             none => {
@@ -70,7 +70,7 @@ impl ReplayedSymbol {
                 none.insert(DayFold::new(series, self.instrument.trading_days(), tick.sequence, cached))
             }
         };
-        day.reach(tick.sequence, reads)
+        Some((day.reach(tick.sequence, reads)?, day.top_of_book()))
     }
 
     /// A cursor at the next tick that the minimum interval does not leave out; `None` when that is `next` itself. It is

@@ -14,7 +14,7 @@ use crate::{
     hub::{Counters, Quota, Sent},
     metrics::HistogramCounts,
     server::{admission::Admission, flush_metrics::FlushMetrics, log::ConnectionEnd},
-    tape::Tape,
+    tape::{Tape, all_but_tests},
     web::{Protocol, WebRequests},
 };
 
@@ -75,7 +75,12 @@ impl Collector {
             "The tape that is served. All replicas must have the same tape_id.",
             [(tape, 1)],
         )?;
-        gauge(out, "ticker_instruments", "Listed instruments.", self.tape.instruments().len() as u64)?;
+        gauge(
+            out,
+            "ticker_instruments",
+            "Listed instruments, without the symbols for tests.",
+            all_but_tests(&self.tape.instruments()).count() as u64,
+        )?;
         gauge(out, "ticker_workers", "Threads that serve connections.", self.flushes.len() as u64)?;
         gauge(
             out,

@@ -8,12 +8,14 @@ use crate::tick::Symbol;
 /// The keys of one series.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keys {
-    /// Of the path of the price.
+    /// Of the instrument's own part of the price.
     pub(super) path: Key,
-    /// Of the slots: when in its slot a trade takes place, and its size.
-    pub(super) slots: Key,
-    /// Of the book: spread, side and sizes.
-    pub(super) book: Key,
+    /// Of how many ticks each half of a span has.
+    pub(super) arrivals: Key,
+    /// Of each tick: its place in its leaf, its side and its size.
+    pub(super) trades: Key,
+    /// Of the sizes of the best bid and ask.
+    pub(super) depth: Key,
 }
 
 /// Picks one function from counters to bits.
@@ -24,25 +26,35 @@ pub(super) struct Key {
 }
 
 /// 64 random bits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Draw(u64);
 
 impl Keys {
-    /// The keys of a symbol on the tape of a seed. They come from `ChaCha8Rng`, whose numbers `rand` promises never
-    /// to change.
+    /// The keys of a symbol on the tape of a seed.
     pub(super) fn new(seed: u64, symbol: &Symbol) -> Self {
-        let digest = Sha256::new()
-            .chain_update(b"ticker/simulated/series\0")
-            .chain_update(seed.to_be_bytes())
-            .chain_update(symbol.as_str())
-            .finalize();
-        let mut source = ChaCha8Rng::from_seed(digest.into());
-        let mut key = || Key { start: source.next_u64(), twist: source.next_u64() };
-        Self { path: key(), slots: key(), book: key() }
+        let mut source = source(b"ticker/simulated/series\0", seed, symbol.as_str());
+        let mut key = || Key::from(&mut source);
+        Self { path: key(), arrivals: key(), trades: key(), depth: key() }
     }
 }
 
+/// Random bits of a name on the tape of a seed. They come from `ChaCha8Rng`, whose numbers `rand` promises never to
+/// change.
+fn source(purpose: &[u8], seed: u64, name: &str) -> ChaCha8Rng {
+    let digest = Sha256::new_with_prefix(purpose).chain_update(seed.to_be_bytes()).chain_update(name);
+    ChaCha8Rng::from_seed(digest.finalize().into())
+}
+
 impl Key {
+    /// The key of a factor: the same for every instrument that it moves.
+    pub(super) fn of_factor(seed: u64, name: &str) -> Self {
+        Self::from(&mut source(b"ticker/simulated/factor\0", seed, name))
+    }
+
+    fn from(source: &mut ChaCha8Rng) -> Self {
+        Self { start: source.next_u64(), twist: source.next_u64() }
+    }
+
     /// The bits of a counter: the generator SplitMix64 as a function of its counter (Steele, Lea and Flood, *Fast
     /// splittable pseudorandom number generators*, 2014), which needs no state between draws. The twist keeps two
     /// series apart whose starts happen to lie near each other.
@@ -62,37 +74,43 @@ impl Draw {
         self.0
     }
 
-    /// The draw itself for side 0. For side 1 its mirror image: the normal number changes its sign, and the share is
-    /// one minus the share, both exactly.
-    #[inline]
-    pub(super) fn mirrored(self, side: u64) -> Self {
-        Self(self.0 ^ side.wrapping_neg())
-    }
-
-    /// A standard normal number, of the low 48 bits.
+    /// A standard normal number, of the low 36 bits.
     ///
     /// The sum of three uniform numbers (the Irwin-Hall distribution) is nearly normal. An odd polynomial, fitted by
     /// least squares to the normal quantiles of that sum, brings the distribution within 0.0005 of the normal one:
     /// variance 1, kurtosis 2.999, never beyond ±4.36. It takes no table, no branch and no logarithm.
     #[inline]
     pub(super) fn normal(self) -> f64 {
-        // The integers below are 2^17 times what the polynomial was fitted to.
-        const UNIT: f64 = 1.0 / 131_072.0;
+        // The integers below are 2^13 times what the polynomial was fitted to.
+        const UNIT: f64 = 1.0 / 8_192.0;
         const CUBE: f64 = UNIT * UNIT * UNIT;
         const C1: f64 = 1.885_710_345_644_26 * UNIT;
         const C3: f64 = 0.228_822_260_979_241_05 * CUBE;
         const C5: f64 = -0.226_947_582_239_275_83 * (CUBE * UNIT * UNIT);
         const C7: f64 = 0.145_225_197_789_324_08 * (CUBE * CUBE * UNIT);
-        let sum = (self.0 & 0xffff) + (self.0 >> 16 & 0xffff) + (self.0 >> 32 & 0xffff);
-        let x = f64::from(2 * sum as i32 - 3 * 65_535);
+        let sum = (self.0 & 0xfff) + (self.0 >> 12 & 0xfff) + (self.0 >> 24 & 0xfff);
+        let x = f64::from(2 * sum as i32 - 3 * 4_095);
         let square = x * x;
         x * (C1 + square * (C3 + square * (C5 + square * C7)))
     }
 
-    /// A uniform number in (¼, ¾), of the high 16 bits.
+    /// A uniform number in (−1, 1) for each half of a span: of bits 36 to 49 for the left one, side 0, and 50 to 63 for the right one.
     #[inline]
-    pub(super) fn share(self) -> f64 {
-        f64::from(2 * (self.0 >> 48) as i32 + 65_537) * (1.0 / 262_144.0)
+    pub(super) fn even(self, side: u64) -> f64 {
+        let bits = self.0 >> (36 + 14 * side) & 0x3fff;
+        f64::from(2 * bits as i32 - 16_383) * (1.0 / 16_384.0)
+    }
+
+    /// A uniform number in (−1, 1) for each half of a span, of the low 32 bits for the left one and the high ones for the right one.
+    #[inline]
+    pub(super) fn noise(self, side: u64) -> f64 {
+        f64::from((self.0 >> (32 * side)) as u32 as i32) * (1.0 / 2_147_483_648.0)
+    }
+
+    /// A uniform number in [0, 1), of the high 32 bits.
+    #[inline]
+    pub(super) fn fraction(self) -> f64 {
+        (self.0 >> 32) as f64 * (1.0 / 4_294_967_296.0)
     }
 }
 
@@ -109,12 +127,13 @@ mod tests {
         let draw = |key: Key| key.draw(7).bits();
         let mut draws = Vec::new();
         for (seed, symbol) in [(1, "A"), (2, "A"), (1, "B"), (1, "AB")] {
-            let Keys { path, slots, book } = keys(seed, symbol);
-            draws.extend([path, slots, book].map(draw));
+            let Keys { path, arrivals, trades, depth } = keys(seed, symbol);
+            draws.extend([path, arrivals, trades, depth, Key::of_factor(seed, symbol)].map(draw));
         }
         let drawn = draws.len();
         draws.sort_unstable();
         draws.dedup();
+        // The factors of two equal seeds and names are the same.
         assert_eq!(draws.len(), drawn);
         assert_eq!(draw(keys(1, "A").path), draw(keys(1, "A").path));
     }
@@ -124,31 +143,37 @@ mod tests {
         let key = keys(7, "A").path;
         let count = 400_000;
         let mut moments = [0.0; 4];
-        let mut with_share = 0.0;
+        let mut with_even = 0.0;
         for n in 0..count {
-            let (normal, share) = (key.draw(n).normal(), key.draw(n).share());
-            assert!(normal.abs() < 4.36 && share > 0.25 && share < 0.75);
+            let (normal, even) = (key.draw(n).normal(), key.draw(n).even(n & 1));
+            assert!(normal.abs() < 4.36 && even.abs() < 1.0);
             let mut power = 1.0;
             for moment in &mut moments {
                 power *= normal;
                 *moment += power / count as f64;
             }
-            with_share += normal * normal * (share - 0.5) / count as f64;
+            with_even += normal * normal * even / count as f64;
         }
         // Four deviations of each mean.
-        let off = [moments[0], moments[1] - 1.0, moments[2], moments[3] - 3.0, with_share];
-        let within = [0.0064, 0.009, 0.025, 0.063, 0.0016];
+        let off = [moments[0], moments[1] - 1.0, moments[2], moments[3] - 3.0, with_even];
+        let within = [0.0064, 0.009, 0.025, 0.063, 0.0064];
         assert!(off.iter().zip(within).all(|(off, within)| off.abs() < within), "{off:?}");
     }
 
     #[test]
-    fn the_mirror_of_a_draw_is_exact() {
-        let key = keys(7, "A").path;
-        for n in 0..1000 {
-            let (draw, mirror) = (key.draw(n), key.draw(n).mirrored(1));
-            assert_eq!(mirror.normal(), -draw.normal());
-            assert_eq!(mirror.share(), 1.0 - draw.share());
-            assert_eq!(draw.mirrored(0).bits(), draw.bits());
+    fn uniform_numbers_of_both_halves_are_even_and_independent() {
+        let key = keys(7, "A").arrivals;
+        let count = 100_000;
+        let (mut sums, mut together) = ([0.0; 4], [0.0; 2]);
+        for draw in (0..count).map(|n| key.draw(n)) {
+            let drawn = [draw.even(0), draw.even(1), draw.noise(0), draw.noise(1)];
+            for (sum, drawn) in sums.iter_mut().zip(drawn) {
+                *sum += drawn * drawn / f64::from(count as u32);
+            }
+            together[0] += drawn[0] * drawn[1] / f64::from(count as u32);
+            together[1] += drawn[2] * drawn[3] / f64::from(count as u32);
         }
+        assert!(sums.iter().all(|square| (square - 1.0 / 3.0).abs() < 0.004), "{sums:?}");
+        assert!(together.iter().all(|product| product.abs() < 0.0045), "{together:?}");
     }
 }

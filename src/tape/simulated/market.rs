@@ -1,152 +1,186 @@
-//! What is traded: the price and the quantity at a point of the path.
+//! What is traded: quotes about the efficient price, trades at the quotes, and their sizes.
 
-use super::path::Point;
-use crate::{tape::Instrument, tick::Price};
+use super::{calendar, keys::Draw};
+use crate::{
+    tape::{Instrument, TopOfBook},
+    tick::{Price, Time},
+};
 
-const YEAR: f64 = 365.0 * 86_400e9;
+const YEAR: f64 = 365.0 * calendar::DAY_NANOS as f64;
 
-/// A price never leaves `reference × e^(±2.5 × volatility)`. That is about six deviations of the path, where it hardly
+/// The efficient price never leaves `reference × e^(±5 × volatility)`. That is about four deviations of the path, where it hardly
 /// ever gets: the bound is a promise and not a part of the model.
-const REACH: f64 = 2.5;
+const REACH: f64 = 5.0;
 
-/// The mean trade, in units of the instrument's currency at its reference price.
+/// The day of the reference prices, 2025-12-31, and how many years before and after it a drift goes on.
+const REFERENCE_DAY: f64 = 20_453.0 * calendar::DAY_NANOS as f64;
+const DRIFT_YEARS: f64 = 20.0;
+
+/// Distance of bid and ask at the mean volatility, for a volatility of 1.
+const SPREAD: f64 = 3.2e-4;
+/// The spread follows the volatility of the moment between these multiples.
+const CALM: f64 = 0.5;
+const STORMY: f64 = 4.0;
+
+/// Prices of shares gather at multiples of so many increments (Harris, *Stock price clustering and discreteness*, 1991).
+const ROUND: f64 = 10.0;
+/// How far from such a multiple a price is drawn onto it.
+const DRAWN: f64 = 0.5;
+
+/// How much of the side of a trade is the order flow, and how much chance.
+const PERSISTENCE: f64 = 0.45;
+
+/// The mean trade when the daily volume is not known, in units of the instrument's currency at its reference price.
 const MEAN_TRADE: f64 = 100_000.0;
-
 /// How many mean trades the best bid or ask is good for, on average.
 const MEAN_DEPTH: f64 = 4.0;
 
-/// What turns the path of one instrument into prices and quantities.
+/// What turns the path of one instrument into quotes and trades.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Market {
-    /// The deviation of the log return over one tick.
-    deviation: f64,
     /// How far the log price may be from the reference.
     reach: f64,
+    /// Rise of the log price in a nanosecond.
+    drift: f64,
     /// The reference price, in increments.
     reference: f64,
     increment: Price,
     /// The greatest price, in increments.
     highest: i64,
-    /// The mean trade, in quantity increments; 0 for an index.
+    /// Half of the mean spread, as a share of the price.
+    half_spread: f64,
+    /// One over the mean variance of a leaf.
+    per_variance: f64,
+    /// Whether prices gather at round ones.
+    clusters: bool,
+    /// The mean trade and the least one, in quantity increments: none of an index.
     trade: f64,
-    /// The least trade, in quantity increments; 0 for an index.
     least: u64,
 }
 
+/// The best bid and ask, in price increments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Quote {
+    pub(super) bid: i64,
+    pub(super) ask: i64,
+}
+
 impl Market {
-    /// The market of an instrument whose ticks are `interval` nanoseconds apart.
-    pub(super) fn new(instrument: &Instrument, interval: u64) -> Self {
-        // What is no volatility counts as none. Above 10,000 % a year the reach would not fit a double.
+    /// The market of an instrument whose path is drawn in steps of `leaf` nanoseconds, and which has so many ticks on a mean day. Who makes a market in an instrument that
+    /// follows others has to trade those, so its spread is at least that of their volatilities together.
+    pub(super) fn new(instrument: &Instrument, leaf: f64, ticks_a_day: f64, leg_volatility: f64) -> Self {
         let volatility =
             if instrument.annual_volatility > 0.0 { instrument.annual_volatility.min(100.0) } else { 0.0 };
         let increment = instrument.price_increment;
         let reference = instrument.reference_price.nanos() as f64;
         let unit = instrument.quantity_increment_nanos.get() as f64 * 1e-9;
-        let is_index = instrument.kind == "index";
+        let variance = volatility * volatility * (leaf / YEAR);
+        let is_traded = instrument.kind != "index";
+        let trade = match instrument.daily_volume {
+            volume if volume > 0.0 => volume / ticks_a_day,
+            _ => MEAN_TRADE / (reference * 1e-9),
+        };
         Self {
-            deviation: volatility * (interval as f64 / YEAR).sqrt(),
             reach: REACH * volatility,
+            drift: instrument.annual_drift / YEAR,
             reference: reference / increment.nanos() as f64,
             increment,
             highest: i64::MAX / increment.nanos(),
-            trade: if is_index { 0.0 } else { MEAN_TRADE / (reference * 1e-9 * unit) },
-            least: u64::from(!is_index),
+            half_spread: 0.5 * SPREAD * volatility.max(leg_volatility),
+            per_variance: if variance > 0.0 { 1.0 / variance } else { 0.0 },
+            clusters: instrument.kind == "equity",
+            trade: if is_traded { trade / unit } else { 0.0 },
+            least: u64::from(is_traded),
         }
     }
 
-    /// The price: log-normal about the reference (Osborne, *Brownian motion in the stock market*, 1959; Black and
-    /// Scholes, 1973), rounded to the nearest increment, at least one.
+    /// The quote about an efficient price, whose logarithm has a distance from the reference.
     #[inline]
-    pub(super) fn price(&self, point: Point) -> Price {
-        let log = (point.value * self.deviation).min(self.reach).max(-self.reach);
-        // The conversion cuts off the fraction and stops at the greatest integer.
-        let increments = (self.reference * libm::exp(log) + 0.5) as i64;
-        // Not `clamp`, which would panic if the highest price were below one increment.
-        let nanos = increments.min(self.highest).max(1) * self.increment.nanos();
-        Price::from_nanos(nanos).unwrap_or(self.increment)
+    pub(super) fn quote(&self, value: f64, variance: f64, time: Time) -> Quote {
+        let mut log = value.min(self.reach).max(-self.reach);
+        if self.drift != 0.0 {
+            let since = (time.nanos() as f64 - REFERENCE_DAY).clamp(-DRIFT_YEARS * YEAR, DRIFT_YEARS * YEAR);
+            log += self.drift * since;
+        }
+        let efficient = self.reference * libm::exp(log);
+        let activity = (variance * self.per_variance).sqrt().clamp(CALM, STORMY);
+        let half = efficient * self.half_spread * activity;
+        let bid = (self.gathered(efficient - half) + 0.5) as i64;
+        let ask = (self.gathered(efficient + half) + 0.5) as i64;
+        // Not `clamp`, which would panic if there were no two prices. With less than two, both are the same.
+        let bid = bid.min(self.highest - 1).max(1);
+        Quote { bid, ask: ask.min(self.highest).max(bid + 1) }
     }
 
-    /// The quantity that a uniform number makes, at least one increment; 0 for an index, which is not traded itself.
+    #[inline]
+    fn gathered(&self, price: f64) -> f64 {
+        if !self.clusters {
+            return price;
+        }
+        let nearest = ((price * (1.0 / ROUND) + 0.5) as i64) as f64 * ROUND;
+        let away = price - nearest;
+        let left = (away.abs() - DRAWN).max(0.0) * ((0.5 * ROUND) / (0.5 * ROUND - DRAWN));
+        nearest + if away < 0.0 { -left } else { left }
+    }
+
+    /// The price of a trade at one of two quotes.
+    #[inline]
+    pub(super) fn price(&self, quote: Quote, flow: f64, draw: Draw) -> Price {
+        let chance = f64::from((draw.bits() >> 16 & 0xffff) as i32 - 32_768) * (1.0 / 32_768.0);
+        let buy = flow * PERSISTENCE + chance > 0.0;
+        self.of(if buy { quote.ask } else { quote.bid })
+    }
+
+    pub(super) fn of(&self, increments: i64) -> Price {
+        increments.checked_mul(self.increment.nanos()).and_then(Price::from_nanos).unwrap_or(self.increment)
+    }
+
+    /// The quantity of a trade.
     ///
-    /// Volume grows with trading time, as volatility does (Clark, *A subordinated stochastic process model with
-    /// finite variance for speculative prices*, 1973). Sizes have a power-law tail (Gopikrishnan, Plerou, Gabaix and
-    /// Stanley, *Statistical properties of share volume traded in financial markets*, 2000): here the Lomax
-    /// distribution `1/√u − 1`, whose mean is 1.
+    /// Sizes have a power-law tail (Gopikrishnan, Plerou, Gabaix and Stanley, *Statistical properties of share volume
+    /// traded in financial markets*, 2000): here the Lomax distribution `1/√u − 1`, whose mean is 1. People prefer round
+    /// sizes: every second is cut to its first digit.
     #[inline]
-    pub(super) fn quantity(&self, point: Point, uniform: f64) -> u64 {
-        let size = 1.0 / uniform.sqrt() - 1.0;
-        let quantity = self.trade * point.activity * size;
-        // It is never negative, and by way of a signed integer the conversion costs less.
-        (quantity as i64 as u64).max(self.least)
+    pub(super) fn quantity(&self, draw: Draw) -> u64 {
+        self.size(draw.bits() as u16, self.trade)
     }
 
-    /// How much a uniform number makes that is bid for or offered at the best price, with the same tail as trades.
-    pub(super) fn depth(&self, uniform: f64) -> u64 {
-        self.quantity(Point { value: 0.0, activity: MEAN_DEPTH }, uniform)
+    #[inline]
+    fn size(&self, bits: u16, mean: f64) -> u64 {
+        let uniform = f64::from(2 * i32::from(bits >> 2) + 1) * (1.0 / 32_768.0);
+        let quantity = (mean * (1.0 / uniform.sqrt() - 1.0) + 0.5) as i64 as u64;
+        let quantity = quantity.max(self.least);
+        if bits & 1 == 0 { quantity } else { round(quantity) }
+    }
+
+    /// The book of a quote; `None` when there are no two prices in 64 bits of nanos, which takes an increment that no instruments
+    /// file may have.
+    pub(super) fn book(&self, quote: Quote, draw: Draw) -> Option<TopOfBook> {
+        if self.highest < 2 {
+            return None;
+        }
+        let depth = |bits: u64| self.size(bits as u16, self.trade * MEAN_DEPTH);
+        Some(TopOfBook {
+            bid: self.of(quote.bid),
+            bid_quantity: depth(draw.bits()),
+            ask: self.of(quote.ask),
+            ask_quantity: depth(draw.bits() >> 16),
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::{num::NonZeroU64, time::Duration};
-
-    use super::*;
-
-    fn market(reference: i64, increment: i64, volatility: f64) -> Market {
-        let instrument = Instrument {
-            reference_price: Price::from_nanos(reference).unwrap(),
-            price_increment: Price::from_nanos(increment).unwrap(),
-            quantity_increment_nanos: NonZeroU64::new(1_000_000_000).unwrap(),
-            annual_volatility: volatility,
-            ..Instrument::named("A", Duration::from_millis(100))
-        };
-        Market::new(&instrument, 100_000_000)
-    }
-
-    fn at(value: f64) -> Point {
-        Point { value, activity: 1.0 }
-    }
-
-    #[test]
-    fn a_price_is_the_nearest_multiple_of_the_increment() {
-        let market = market(2_930_550_000_000, 50_000_000, 0.25);
-        assert_eq!(market.price(at(0.0)).nanos(), 2_930_550_000_000);
-        // A move of one increment is log(1 + 0.05 / 2930.55); 0.4 of it is not enough and 0.6 is.
-        let increment = 0.05 / 2930.55 / market.deviation;
-        assert_eq!(market.price(at(0.4 * increment)).nanos(), 2_930_550_000_000);
-        assert_eq!(market.price(at(0.6 * increment)).nanos(), 2_930_600_000_000);
-        assert_eq!(market.price(at(-0.6 * increment)).nanos(), 2_930_500_000_000);
-    }
-
-    #[test]
-    fn no_instrument_however_odd_has_a_price_that_is_not_one() {
-        for reference in [1, 1_000_000_000, i64::MAX] {
-            for increment in [1, 3, 1_000_000_000, i64::MAX] {
-                for volatility in [0.0, 0.3, 1e9, f64::INFINITY, f64::NAN, -1.0] {
-                    let market = market(reference, increment, volatility);
-                    for value in [0.0, -0.0, 1e4, -1e4, 1e300, -1e300] {
-                        let price = market.price(at(value)).nanos();
-                        assert!(price > 0 && price % increment == 0);
-                        assert!(market.quantity(at(value), 0.5) > 0);
-                    }
-                }
-            }
+/// Cuts a number to its first digit.
+#[inline]
+fn round(number: u64) -> u64 {
+    const POWERS: [u64; 20] = {
+        let mut powers = [1; 20];
+        let mut at = 1;
+        while at < 20 {
+            powers[at] = powers[at - 1] * 10;
+            at += 1;
         }
-    }
-
-    #[test]
-    fn volume_grows_with_activity() {
-        let market = market(100_000_000_000, 10_000_000, 0.25);
-        let quantity = |activity| market.quantity(Point { value: 0.0, activity }, 0.25);
-        assert_eq!((quantity(1.0), quantity(3.0), quantity(0.0)), (1000, 3000, 1));
-    }
-
-    #[test]
-    fn an_index_has_no_quantity_and_no_depth() {
-        let index = Instrument { kind: "index".to_owned(), ..Instrument::named("A", Duration::from_secs(1)) };
-        let market = Market::new(&index, 1_000_000_000);
-        for uniform in [f64::MIN_POSITIVE, 0.25, 1.0] {
-            assert_eq!((market.quantity(at(1.0), uniform), market.depth(uniform)), (0, 0));
-        }
-    }
+        powers
+    };
+    let power = POWERS[number.checked_ilog10().unwrap_or(0) as usize];
+    number - number % power
 }

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use crate::{
     decimal, duration,
-    tape::{Hours, HoursError, Instrument, Lease},
+    tape::{Hours, HoursError, Instrument, Lease, MOST_FACTORS, TestSymbol},
     tick::{Price, Symbol, SymbolError},
 };
 
@@ -26,10 +26,15 @@ pub(super) struct Fields {
     day_start: Option<Duration>,
     hours: Option<Hours>,
     session: Option<Hours>,
+    daily_volume: Option<f64>,
+    annual_drift: Option<f64>,
+    factors: Vec<(String, f64)>,
+    tracks: Option<Symbol>,
+    product: Vec<Symbol>,
 }
 
 const KEYS: &str = "symbol, reference_price, name, kind, currency, price_increment, quantity_increment, \
-                    annual_volatility, tick_interval, day_start, hours and session";
+                    daily_volume, annual_volatility, annual_drift, tick_interval, day_start, hours, session, factors, tracks and product";
 
 const DEFAULT_KIND: &str = "equity";
 const DEFAULT_PRICE_INCREMENT: Price = Price::from_nanos(10_000_000).unwrap();
@@ -40,6 +45,8 @@ const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 /// A price may move far from its reference, and must still fit into 64 bits of nanos.
 const HIGHEST_PRICE: Price = Price::from_nanos(100_000_000 * 1_000_000_000).unwrap();
 const VOLATILITIES: RangeInclusive<f64> = 0.0..=5.0;
+const MOST_VOLUME: f64 = 1e15;
+const DRIFTS: RangeInclusive<f64> = -0.5..=0.5;
 const INTERVALS: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_secs(3600);
 const LONGEST_TEXT: usize = 100;
 
@@ -53,7 +60,7 @@ impl Fields {
             "symbol" => self.symbol = Some(symbol(value)?),
             "reference_price" => self.reference_price = Some(price(value)?),
             "name" => self.name = Some(line(value)?),
-            "kind" => self.kind = Some(line(value)?),
+            "kind" => self.kind = Some(kind(value)?),
             "currency" => self.currency = Some(line(value)?),
             "price_increment" => self.price_increment = Some(price(value)?),
             "quantity_increment" => self.quantity_increment = Some(quantity(value)?),
@@ -62,6 +69,11 @@ impl Fields {
             "day_start" => self.day_start = Some(time_of_day(value)?),
             "hours" => self.hours = Some(hours(value)?),
             "session" => self.session = Some(hours(value)?),
+            "daily_volume" => self.daily_volume = Some(volume(value)?),
+            "annual_drift" => self.annual_drift = Some(drift(value)?),
+            "factors" => self.factors = factors(value)?,
+            "tracks" => self.tracks = Some(symbol(value)?),
+            "product" => self.product = product(value)?,
             _ => return Err(format!("unknown key; the keys of an instrument are {KEYS}")),
         }
         Ok(())
@@ -90,6 +102,12 @@ impl Fields {
                 "the day begins when the session opens; leave day_start out".to_owned(),
             ));
         }
+        if self.tracks.is_some() && !self.product.is_empty() {
+            return Err((
+                "tracks",
+                "product says already what moves the price; leave one of them out".to_owned(),
+            ));
+        }
         Ok(Instrument {
             lease: Lease::default(),
             symbol,
@@ -100,6 +118,10 @@ impl Fields {
             price_increment,
             quantity_increment_nanos: self.quantity_increment.unwrap_or(DEFAULT_QUANTITY_INCREMENT),
             annual_volatility: self.annual_volatility.unwrap_or(DEFAULT_VOLATILITY),
+            daily_volume: self.daily_volume.unwrap_or_default(),
+            annual_drift: self.annual_drift.unwrap_or_default(),
+            factors: self.factors,
+            follows: self.tracks.into_iter().chain(self.product).collect(),
             tick_interval: self.tick_interval.unwrap_or(DEFAULT_INTERVAL),
             day_start: self.day_start.unwrap_or_default(),
             closes: self.session.is_some(),
@@ -109,7 +131,22 @@ impl Fields {
 }
 
 fn symbol(value: &DeValue) -> Result<Symbol, String> {
-    text(value)?.parse().map_err(|error: SymbolError| error.to_string())
+    let text = text(value)?;
+    if text.starts_with(TestSymbol::PREFIX) {
+        let prefix = TestSymbol::PREFIX;
+        return Err(format!(
+            "symbols that begin with {prefix} are the built-in ones for tests; choose another one than {text}"
+        ));
+    }
+    text.parse().map_err(|error: SymbolError| error.to_string())
+}
+
+fn kind(value: &DeValue) -> Result<String, String> {
+    let kind = line(value)?;
+    if kind == TestSymbol::KIND {
+        return Err(format!("{kind} is the kind of the built-in symbols for tests; choose another one"));
+    }
+    Ok(kind)
 }
 
 /// A text of one line without control characters.
@@ -143,6 +180,51 @@ fn volatility(value: &DeValue) -> Result<f64, String> {
     let volatility = text.parse().ok().filter(|volatility| VOLATILITIES.contains(volatility));
     let (least, most) = VOLATILITIES.into_inner();
     volatility.ok_or_else(|| format!("must be from {least} to {most}, where 0.25 is 25 %, got {text}"))
+}
+
+fn volume(value: &DeValue) -> Result<f64, String> {
+    let text = number(value)?;
+    let volume = text.parse().ok().filter(|volume| (0.0..=MOST_VOLUME).contains(volume));
+    volume.ok_or_else(|| format!("must be from 0 to {MOST_VOLUME:e}, in shares or coins, got {text}"))
+}
+
+fn drift(value: &DeValue) -> Result<f64, String> {
+    let text = number(value)?;
+    let drift = text.parse().ok().filter(|drift| DRIFTS.contains(drift));
+    let (least, most) = DRIFTS.into_inner();
+    drift.ok_or_else(|| format!("must be from {least} to {most}, where 0.08 is 8 % a year, got {text}"))
+}
+
+/// A table of names and correlations, such as `{ world = 0.4, india = 0.5 }`.
+fn factors(value: &DeValue) -> Result<Vec<(String, f64)>, String> {
+    let example = "such as { world = 0.4, india = 0.5 }";
+    let table =
+        value.as_table().ok_or_else(|| format!("must be a table, {example}, got {}", shown(value)))?;
+    let mut factors = Vec::new();
+    for (name, value) in table {
+        let (name, text) = (name.get_ref(), number(value.get_ref())?);
+        let correlation = text.parse().ok().filter(|correlation| (-1.0..=1.0).contains(correlation));
+        let correlation = correlation
+            .ok_or_else(|| format!("the correlation with {name} must be from -1 to 1, got {text}"))?;
+        factors.push((name.to_string(), correlation));
+    }
+    // The order of the text makes no other tape.
+    factors.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let variance =
+        factors.iter().fold(0.0, |sum, (_, correlation): &(String, f64)| sum + correlation * correlation);
+    if factors.len() > MOST_FACTORS || variance > 1.0 {
+        return Err(format!(
+            "must be at most {MOST_FACTORS}, and the squares of their correlations at most 1 together, got {} with {variance:.2}",
+            factors.len()
+        ));
+    }
+    Ok(factors)
+}
+
+fn product(value: &DeValue) -> Result<Vec<Symbol>, String> {
+    let example = "must be two symbols, such as [\"EUR-USD\", \"USD-INR\"]";
+    let values = value.as_array().filter(|values| values.len() == 2).ok_or(example)?;
+    values.iter().map(|value| symbol(value.get_ref())).collect()
 }
 
 fn interval(value: &DeValue) -> Result<Duration, String> {
@@ -205,12 +287,20 @@ mod tests {
         Fields::default().set(key, value.get_ref()).unwrap_err()
     }
 
-    fn instrument(pairs: &[(&str, &str)]) -> Instrument {
+    fn read(pairs: &[(&str, &str)]) -> Result<Instrument, (&'static str, String)> {
         let mut fields = Fields::default();
         for (key, value) in [("symbol", "'A'"), ("reference_price", "100")].iter().chain(pairs) {
             fields.set(key, DeValue::parse(value).unwrap().get_ref()).unwrap();
         }
-        fields.instrument().unwrap()
+        fields.instrument()
+    }
+
+    fn instrument(pairs: &[(&str, &str)]) -> Instrument {
+        read(pairs).unwrap()
+    }
+
+    fn symbols(instrument: &Instrument) -> Vec<&str> {
+        instrument.follows.iter().map(Symbol::as_str).collect()
     }
 
     #[test]
@@ -225,6 +315,8 @@ mod tests {
         assert_eq!(instrument.tick_interval, Duration::from_millis(100));
         assert_eq!(instrument.day_start, Duration::ZERO);
         assert_eq!((instrument.hours, instrument.closes), (None, false));
+        assert_eq!(instrument.annual_drift, 0.0);
+        assert!(instrument.factors.is_empty() && instrument.follows.is_empty());
     }
 
     #[test]
@@ -247,18 +339,41 @@ mod tests {
 
     #[test]
     fn a_session_says_the_hours_and_when_the_day_begins() {
-        let refusal = |pairs: &[(&str, &str)]| {
-            let mut fields = Fields::default();
-            for (key, value) in [("symbol", "'A'"), ("reference_price", "100")].iter().chain(pairs) {
-                fields.set(key, DeValue::parse(value).unwrap().get_ref()).unwrap();
-            }
-            fields.instrument().unwrap_err()
-        };
         let session = ("session", "'09:15-15:30 Asia/Kolkata Mon-Fri'");
-        let (key, problem) = refusal(&[session, ("hours", session.1)]);
+        let (key, problem) = read(&[session, ("hours", session.1)]).unwrap_err();
         assert_eq!((key, problem.contains("leave one of them out")), ("hours", true));
-        let (key, problem) = refusal(&[session, ("day_start", "'03:45'")]);
+        let (key, problem) = read(&[session, ("day_start", "'03:45'")]).unwrap_err();
         assert_eq!((key, problem.contains("leave day_start out")), ("day_start", true));
+    }
+
+    #[test]
+    fn factors_are_the_same_in_any_order_and_may_make_up_the_whole_variance() {
+        let factors = |written| instrument(&[("factors", written)]).factors;
+        let expected = [("india/it".to_owned(), -0.6), ("world".to_owned(), 0.8)];
+        assert_eq!(factors("{ world = 0.8, 'india/it' = -0.6 }"), expected);
+        assert_eq!(factors("{ 'india/it' = '-0.60', world = 8e-1 }"), expected);
+        assert_eq!(factors("{ a = 1 }"), [("a".to_owned(), 1.0)]);
+        assert_eq!(factors("{ a = -1, b = 0, c = 0.0 }").len(), MOST_FACTORS);
+        assert!(factors("{}").is_empty());
+    }
+
+    #[test]
+    fn an_instrument_follows_what_it_tracks_or_the_two_of_a_product() {
+        assert_eq!(symbols(&instrument(&[("tracks", "'SPX'")])), ["SPX"]);
+        let product = ("product", "['EUR-USD', 'USD-INR']");
+        assert_eq!(symbols(&instrument(&[product])), ["EUR-USD", "USD-INR"]);
+        let (key, problem) = read(&[("tracks", "'SPX'"), product]).unwrap_err();
+        assert_eq!(
+            (key, problem.as_str()),
+            ("tracks", "product says already what moves the price; leave one of them out")
+        );
+    }
+
+    #[test]
+    fn a_drift_may_be_up_to_half_in_either_direction() {
+        for (written, drift) in [("-0.5", -0.5), ("0.5", 0.5), ("'8e-2'", 0.08), ("0", 0.0)] {
+            assert_eq!(instrument(&[("annual_drift", written)]).annual_drift, drift, "{written}");
+        }
     }
 
     #[test]
@@ -275,6 +390,8 @@ mod tests {
         for (key, value, problem) in [
             ("symbol", "'NIFTY 50'", "' ' at position 6"),
             ("symbol", "''", "must not be empty"),
+            ("symbol", "'TEST.MINE'", "begin with TEST. are the built-in ones for tests; choose another"),
+            ("kind", "'test'", "the kind of the built-in symbols for tests; choose another"),
             ("name", "1", "must be a string, got integer 1"),
             ("name", "\"a\\u001bb\"", "on one line"),
             ("price_increment", "-1", "must be positive, got -1"),
@@ -306,6 +423,32 @@ mod tests {
             ("hours", "1", "must be a string, got integer 1"),
             ("hours", "'09:15-15:30'", "such as \"09:15-15:30 Asia/Kolkata Mon-Fri\", got"),
             ("session", "'09:15-15:30 IST Mon-Fri'", "such as Asia/Kolkata or America/New_York, got \"IST\""),
+            ("annual_drift", "0.51", "from -0.5 to 0.5, where 0.08 is 8 % a year, got 0.51"),
+            ("annual_drift", "-0.51", "got -0.51"),
+            ("annual_drift", "nan", "from -0.5 to 0.5"),
+            ("annual_drift", "true", "must be a decimal number, got boolean true"),
+            ("factors", "0.35", "must be a table, such as { world = 0.4, india = 0.5 }, got float 0.35"),
+            ("factors", "['world']", "must be a table, such as { world = 0.4, india = 0.5 }, got array"),
+            ("factors", "{ world = 2 }", "the correlation with world must be from -1 to 1, got 2"),
+            ("factors", "{ world = -1.01 }", "the correlation with world must be from -1 to 1, got -1.01"),
+            ("factors", "{ world = nan }", "the correlation with world must be from -1 to 1, got nan"),
+            ("factors", "{ world = 'much' }", "the correlation with world must be from -1 to 1, got much"),
+            ("factors", "{ world = [] }", "must be a decimal number, got array"),
+            ("factors", "{ a = 0.1, b = 0.1, c = 0.1, d = 0.1 }", "must be at most 3, "),
+            ("factors", "{ a = 0.1, b = 0.1, c = 0.1, d = 0.1 }", "got 4 with 0.04"),
+            (
+                "factors",
+                "{ a = 0.8, b = 0.7 }",
+                "squares of their correlations at most 1 together, got 2 with 1.13",
+            ),
+            ("tracks", "['SPX']", "must be a string, got array"),
+            ("tracks", "'S P X'", "' ' at position 2"),
+            ("product", "'EUR-USD'", "must be two symbols, such as [\"EUR-USD\", \"USD-INR\"]"),
+            ("product", "[]", "must be two symbols"),
+            ("product", "['EUR-USD']", "must be two symbols"),
+            ("product", "['A', 'B', 'C']", "must be two symbols"),
+            ("product", "['A', 2]", "must be a string, got integer 2"),
+            ("product", "['A', '']", "must not be empty"),
             ("ltp", "1", "unknown key; the keys of an instrument are symbol,"),
         ] {
             let told = fault(key, value);

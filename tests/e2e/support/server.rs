@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     num::NonZeroUsize,
+    ops::Range,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -19,14 +20,15 @@ use ticker::{
     },
     pacer::Clock,
     server::{Bound, Config, Drain, ServerError, Timeouts},
-    tape::{Simulated, Tape, Universe},
+    tape::{Series, Simulated, Tape, Universe},
+    tick::{Sequence, Time},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming, transport::Channel};
 
-/// `FAST` ticks every 5 ms, `TCS` and `INFY` every 50 ms, `SLOW` once an hour.
+/// `FAST` ticks every 5 ms on average, `TCS` and `INFY` every 50 ms, `SLOW` once an hour.
 pub(crate) const INSTRUMENTS: &str = r#"
     [[instrument]]
     symbol = "FAST"
@@ -51,6 +53,47 @@ pub(crate) const INSTRUMENTS: &str = r#"
 /// The tape of [`INSTRUMENTS`] and a seed.
 pub(crate) fn tape(seed: u64) -> Arc<dyn Tape> {
     Arc::new(Simulated::new(seed, Universe::parse(INSTRUMENTS, "instruments").unwrap()))
+}
+
+/// The ticks of a symbol of [`INSTRUMENTS`], as a server has them whose tape no test has changed.
+pub(crate) fn series(symbol: &str) -> Arc<dyn Series> {
+    let tape = tape(7);
+    tape.series(&tape.instrument(&symbol.parse().unwrap()).unwrap())
+}
+
+/// The sequences of the ticks of a range of seconds.
+pub(crate) fn sequences(series: &dyn Series, seconds: Range<i64>) -> Range<u64> {
+    let from = |seconds: i64| series.sequence_from(Time::from_nanos(seconds as u64 * 1_000_000_000)).0;
+    from(seconds.start)..from(seconds.end)
+}
+
+/// How many ticks a symbol of [`INSTRUMENTS`] has in a range of seconds.
+pub(crate) fn ticks_in(symbol: &str, seconds: Range<i64>) -> usize {
+    sequences(&*series(symbol), seconds).count()
+}
+
+/// How many intervals of this many seconds have a tick of a symbol of [`INSTRUMENTS`], in a range of seconds.
+pub(crate) fn intervals_in(symbol: &str, interval: i64, seconds: Range<i64>) -> usize {
+    let series = series(symbol);
+    let mut left = sequences(&*series, seconds);
+    let mut count = 0;
+    while !left.is_empty() {
+        let time = series.tick(Sequence(left.start)).time.parts().0;
+        left.start = sequences(&*series, 0..time / interval * interval + interval).end;
+        count += 1;
+    }
+    count
+}
+
+/// How many of some ticks are left when each is the first that is so long after the one before it.
+pub(crate) fn ticks_apart(series: &dyn Series, sequences: Range<u64>, least: Duration) -> usize {
+    let mut left = 0;
+    let mut next = sequences.start;
+    while next < sequences.end {
+        left += 1;
+        next = series.sequence_from(series.tick(Sequence(next)).time + least).0.max(next + 1);
+    }
+    left
 }
 
 /// The settings of a server that a test does not change.

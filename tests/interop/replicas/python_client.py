@@ -16,7 +16,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 SERVICE = "/ticker.v1.TickerStreamService/"
-SYMBOLS = ["RELIANCE", "TCS"]
+SYMBOLS = ["RELIANCE", "TEST.SQUARE"]
 
 
 class Report:

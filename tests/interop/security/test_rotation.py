@@ -42,7 +42,7 @@ def test_a_certificate_and_a_ca_are_rotated_under_500_streams(serve_secure, auth
     client, fresh = authority.client("fleet.example"), authority.server()
     mount(tmp_path / "mounted", "1", server_pair, authority)
     server = serve_secure(*tls_flags_of(tmp_path / "mounted"))
-    flags = [f"-target={server.address}", f"-service-config={ROOT / 'docs' / 'service-config.json'}", "-symbols=TCS"]
+    flags = [f"-target={server.address}", f"-service-config={ROOT / 'docs' / 'service-config.json'}", "-symbols=TEST.SQUARE"]
     load = [f"-streams={STREAMS}", f"-channels={CONNECTIONS}", "-calls=false"]
     secured = [f"-ca={authority.file}", f"-cert={client.cert}", f"-key={client.key}"]
     fleet = Fleet("grpc-go", [go, *flags, *load, *secured])

@@ -5,7 +5,7 @@ import time
 import grpc
 import pytest
 
-from grpc_client import GOGEN, V1, codes, failure
+from grpc_client import GOGEN, V1, codes, failure, past_ticks
 from security.conftest import INSTRUMENTS
 
 FORBIDDEN = grpc.StatusCode.PERMISSION_DENIED
@@ -21,7 +21,8 @@ def reader(guarded, issuer, connect):
 
 def listed(client):
     """The symbols that a client sees, by each way to list them."""
-    listed = [instrument.symbol for instrument in client.call(V1, "ListInstruments", timeout=5).instruments]
+    instruments = client.call(V1, "ListInstruments", timeout=5).instruments
+    listed = [instrument.symbol for instrument in instruments if instrument.kind != "test"]
     assert [tick.symbol for tick in client.call(V1, "GetLastPrices", timeout=5).ticks] == listed
     with client.stream(V1, "TickerStream") as stream:
         assert codes(stream.ask({"subscribe": {"symbols": ["*"]}})) == ["SUBSCRIBED"]
@@ -174,13 +175,11 @@ def test_history_and_replays_of_a_visible_symbol_are_answered(reader):
     candles = reader.call(
         V1, "ListCandles", {"symbol": "TCS", "interval": "1s", "startTime": start, "endTime": end}, timeout=5
     )
-    assert len(candles.candles) == 10
+    within = past_ticks(reader, "TCS", startTime=start, endTime=end)
+    assert {candle.open_time.seconds for candle in candles.candles} == {tick.time.seconds for tick in within}
     replay = list(reader.call(V1, "Watch", {"symbols": ["*"], "startTime": start, "endTime": end}, timeout=5))
     assert [status.symbol for status in replay[0].subscription_result.statuses] == ["*"]
-    events = [response.WhichOneof("event") for response in replay]
-    assert events.count("tick") == 500 and {
-        response.tick.symbol for response in replay if response.WhichOneof("event") == "tick"
-    } == {"TCS"}
+    assert [response.tick for response in replay if response.WhichOneof("event") == "tick"] == within
 
 
 @pytest.mark.parametrize(

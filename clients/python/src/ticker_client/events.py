@@ -45,7 +45,8 @@ class Tick:
         ltp: Last traded price.
         ltp_nanos: The same, exact, in units of 1e-9 of the instrument's currency.
         time_ns: When the trade took place, in nanoseconds since the Unix epoch.
-        quantity: How much was traded, in units of the instrument's quantity increment; 0 for an index.
+        quantity: How much was traded, in units of the instrument's quantity increment; 0 for an
+            index.
         conflated: How many ticks of the symbol were left out before this one, as `every_tick=False`
             allows.
         snapshot: Whether this is the last price from before the watch.

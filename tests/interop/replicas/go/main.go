@@ -50,7 +50,7 @@ type stream struct {
 func main() {
 	target := flag.String("target", "", "what to dial")
 	config := flag.String("service-config", "", "file of the service config")
-	symbols := flag.String("symbols", "RELIANCE,TCS", "symbols of each stream")
+	symbols := flag.String("symbols", "RELIANCE,TEST.SQUARE", "symbols of each stream")
 	streams := flag.Int("streams", 1, "number of streams")
 	channels := flag.Int("channels", 1, "number of channels")
 	contract := flag.String("contract", "v1", "v1 or gogen")

@@ -18,7 +18,7 @@ const options = {
   // Otherwise channels to one target share their connections.
   "grpc.use_local_subchannel_pool": 1,
 };
-const SYMBOLS = ["RELIANCE", "TCS"];
+const SYMBOLS = ["RELIANCE", "TEST.SQUARE"];
 const report = {
   streams: 0, ticks: 0, missing: 0, twice: 0, out_of_order: 0, silences: [], codes: {}, calls: 0, failed_calls: {},
 };
