@@ -117,14 +117,14 @@ export class History {
     for (const { symbol, tickInterval } of rows) groups.set(tickInterval, [...(groups.get(tickInterval) ?? []), symbol]);
     await Promise.all(
       [...groups].map(([interval, symbols]) => {
-        // One tick takes place in each interval, so there is one in any two of them.
-        const back = interval > 0 ? 2n * fromSeconds(interval) : LOOK_BACK;
+        // There is a tick in most stretches of twenty mean intervals.
+        const back = interval > 0 ? 20n * fromSeconds(interval) : LOOK_BACK;
         const request = { symbols, detail, startTime: toTimestamp(instant > back ? instant - back : 0n) };
         return this.replay(request, instant, take, statuses, signal);
       }),
     );
     const refused = new Set(statuses.filter(({ message }) => message !== "").map(({ symbol }) => symbol));
-    const without = rows.filter((row) => row.tickInterval === 0 && !ticks.has(row.symbol) && !refused.has(row.symbol));
+    const without = rows.filter((row) => !ticks.has(row.symbol) && !refused.has(row.symbol));
     const afterSequence: Record<string, bigint> = {};
     for (const { symbol } of without) {
       const tick = await this.lastTickBefore(symbol, instant + 1n, signal);
