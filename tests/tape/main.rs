@@ -40,6 +40,7 @@ fn instruments() -> impl Strategy<Value = Instrument> {
         Just(Some("09:15-15:30 Asia/Kolkata Mon-Fri")),
         Just(Some("17:00-17:00 America/New_York Sun-Thu")),
         Just(Some("10:00-16:00 Australia/Sydney Mon-Fri")),
+        Just(Some("00:00-24:00 UTC Mon-Sun")),
     ];
     let factors = prop_oneof![
         Just(Vec::new()),

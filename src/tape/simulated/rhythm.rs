@@ -120,7 +120,7 @@ impl Rhythm {
             return block.saturating_mul(BLOCK_DAYS * DAY_NANOS);
         }
         let minutes = self.open.get(block as usize).or(self.open.last()).copied().unwrap_or(0);
-        u64::from(minutes) * MINUTE
+        u64::from(minutes).saturating_mul(MINUTE)
     }
 
     /// How long the market is open on a mean day on which it opens, in nanoseconds.
