@@ -14,7 +14,8 @@ FEW_DAYS = re.compile(r"(1 day|1 days|5 days|10 days) ")
 def report(binary, *arguments):
     ran = subprocess.run([binary, "market-report", *arguments], capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
-    return ran.stdout.splitlines()
+    # Facts are indented; other lines count them and name sources.
+    return [line for line in ran.stdout.splitlines() if line.startswith("  ")]
 
 
 @pytest.mark.parametrize(
