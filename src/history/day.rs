@@ -52,17 +52,7 @@ impl Day {
 
     /// The day that begins with a tick.
     pub fn open(tick: &Tick, previous_close: Option<Price>, days: &TradingDays) -> Self {
-        let day = days.day_of(tick.time);
-        Self {
-            start: day.start,
-            end: day.end,
-            open: tick.price,
-            high: tick.price,
-            low: tick.price,
-            volume: tick.quantity,
-            previous_close,
-            last: tick.price,
-        }
+        Self::of(days.day_of(tick.time), &Candle::open(tick.time, tick), previous_close)
     }
 
     /// Whether a later day contains a time.

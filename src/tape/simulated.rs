@@ -1,13 +1,14 @@
 //! The tape of a simulated market: a pure function of seed, symbol and sequence.
 //!
 //! `calendar` halves the clock, and `rhythm` says how busy a market is at each time. `tree` is one descent from years to a fraction of
-//! a second that finds when ticks take place and what the efficient price is; `walk` goes along it tick by tick. `market` puts quotes
+//! a second that finds when ticks take place and what the efficient price is, the sum of `parts`; `walk` goes along it tick by tick. `market` puts quotes
 //! about the efficient price, trades at them, and draws sizes. `series` puts all together, and `keys` makes random bits that can be
 //! read in any order. `test_series` has the ticks of the symbols for tests. `docs/TAPE.md` explains the construction.
 
 mod calendar;
 mod keys;
 mod market;
+mod parts;
 mod rhythm;
 mod series;
 mod test_series;
@@ -45,6 +46,7 @@ impl Simulated {
         digest.update(seed.to_le_bytes());
         universe.digest_into(&mut digest);
         let tape_id = tape_id(digest);
+        // Those of markets that close take some milliseconds each, for which no worker should wait.
         let rhythms = Rhythms::default();
         for instrument in universe.listed().iter() {
             rhythms.of(instrument);

@@ -171,8 +171,7 @@ impl Universe {
                 lease: _,
             } = instrument.as_ref();
             for text in [symbol.as_str(), name, kind, currency] {
-                digest.update((text.len() as u64).to_le_bytes());
-                digest.update(text);
+                text_into(text, digest);
             }
             digest.update(reference_price.nanos().to_le_bytes());
             digest.update(price_increment.nanos().to_le_bytes());
@@ -187,14 +186,12 @@ impl Universe {
             digest.update(annual_drift.to_bits().to_le_bytes());
             digest.update((factors.len() as u64).to_le_bytes());
             for (name, correlation) in factors {
-                digest.update((name.len() as u64).to_le_bytes());
-                digest.update(name);
+                text_into(name, digest);
                 digest.update(correlation.to_bits().to_le_bytes());
             }
             digest.update((follows.len() as u64).to_le_bytes());
             for symbol in follows {
-                digest.update((symbol.as_str().len() as u64).to_le_bytes());
-                digest.update(symbol.as_str());
+                text_into(symbol.as_str(), digest);
             }
             if let Some(hours) = hours {
                 digest.update(if *closes { b"session\0" } else { b"hours\0\0\0" });
@@ -202,6 +199,12 @@ impl Universe {
             }
         }
     }
+}
+
+/// Adds a text to a digest, with its length, so that it is told from what follows.
+fn text_into(text: &str, digest: &mut Sha256) {
+    digest.update((text.len() as u64).to_le_bytes());
+    digest.update(text);
 }
 
 /// Checks what an instrument follows among those that are listed by symbol. A product has the product of the reference prices.

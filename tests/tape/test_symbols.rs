@@ -140,14 +140,7 @@ proptest! {
         test in select(&TestSymbol::ALL[..]), from in sequences(),
     ) {
         let (_, series) = series(7, test.as_str());
-        let mut cursor = series.cursor(Sequence(from));
-        for step in 0..150 {
-            let sequence = Sequence(from.saturating_add(step));
-            prop_assert_eq!(cursor.tick(), series.tick(sequence));
-            prop_assert_eq!(cursor.tick().sequence, sequence);
-            prop_assert_eq!(cursor.top_of_book(), series.top_of_book(&cursor.tick()));
-            cursor.advance();
-        }
+        check_cursor(&*series, from)?;
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub(super) const TOP: u32 = 42;
 pub(super) const BLOCKS: u64 = 209;
 /// Length of a day in nanoseconds.
 pub(super) const DAY_NANOS: u64 = 86_400_000_000_000;
+/// Length of a year in nanoseconds.
+pub(super) const YEAR: f64 = 365.0 * DAY_NANOS as f64;
 /// Length of a day in minutes.
 pub(super) const DAY_MINUTES: u32 = 1_440;
 /// Nanoseconds of 2^16 units. It is a whole number, which a unit is not.

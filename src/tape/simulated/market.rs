@@ -1,19 +1,21 @@
 //! What is traded: quotes about the efficient price, trades at the quotes, and their sizes.
 
-use super::{calendar, keys::Draw};
+use super::{
+    calendar::{DAY_NANOS, YEAR},
+    keys::Draw,
+    parts::{variance, volatility},
+};
 use crate::{
     tape::{Instrument, TopOfBook},
     tick::{Price, Time},
 };
-
-const YEAR: f64 = 365.0 * calendar::DAY_NANOS as f64;
 
 /// The efficient price never leaves `reference × e^(±5 × volatility)`. That is about four deviations of the path, where it hardly
 /// ever gets: the bound is a promise and not a part of the model.
 const REACH: f64 = 5.0;
 
 /// The day of the reference prices, 2025-12-31, and how many years before and after it a drift goes on.
-const REFERENCE_DAY: f64 = 20_453.0 * calendar::DAY_NANOS as f64;
+const REFERENCE_DAY: f64 = 20_453.0 * DAY_NANOS as f64;
 const DRIFT_YEARS: f64 = 20.0;
 
 /// Distance of bid and ask at the mean volatility, for a volatility of 1.
@@ -53,28 +55,28 @@ pub(super) struct Market {
     per_variance: f64,
     /// Whether prices gather at round ones.
     clusters: bool,
-    /// The mean trade and the least one, in quantity increments: none of an index.
+    /// The mean quantity of a trade, in quantity increments; 0 for an index.
     trade: f64,
+    /// The least one: 0 for an index, else 1.
     least: u64,
 }
 
 /// The best bid and ask, in price increments.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quote {
     pub(super) bid: i64,
     pub(super) ask: i64,
 }
 
 impl Market {
-    /// The market of an instrument whose path is drawn in steps of `leaf` nanoseconds, and which has so many ticks on a mean day. Who makes a market in an instrument that
-    /// follows others has to trade those, so its spread is at least that of their volatilities together.
+    /// The market of an instrument whose path is drawn in steps of `leaf` nanoseconds, and which has so many ticks on a mean day.
+    /// Who makes a market in an instrument that follows others has to trade those, so its spread is at least that of their
+    /// volatilities together.
     pub(super) fn new(instrument: &Instrument, leaf: f64, ticks_a_day: f64, leg_volatility: f64) -> Self {
-        let volatility =
-            if instrument.annual_volatility > 0.0 { instrument.annual_volatility.min(100.0) } else { 0.0 };
+        let (volatility, variance) = (volatility(instrument), variance(instrument, leaf));
         let increment = instrument.price_increment;
         let reference = instrument.reference_price.nanos() as f64;
         let unit = instrument.quantity_increment_nanos.get() as f64 * 1e-9;
-        let variance = volatility * volatility * (leaf / YEAR);
         let is_traded = instrument.kind != "index";
         let trade = match instrument.daily_volume {
             volume if volume > 0.0 => volume / ticks_a_day,
@@ -112,6 +114,7 @@ impl Market {
         Quote { bid, ask: ask.min(self.highest).max(bid + 1) }
     }
 
+    /// A price that is drawn to the next round one. It never falls when the price rises.
     #[inline]
     fn gathered(&self, price: f64) -> f64 {
         if !self.clusters {
@@ -128,10 +131,10 @@ impl Market {
     pub(super) fn price(&self, quote: Quote, flow: f64, draw: Draw) -> Price {
         let chance = f64::from((draw.bits() >> 16 & 0xffff) as i32 - 32_768) * (1.0 / 32_768.0);
         let buy = flow * PERSISTENCE + chance > 0.0;
-        self.of(if buy { quote.ask } else { quote.bid })
+        self.price_of(if buy { quote.ask } else { quote.bid })
     }
 
-    pub(super) fn of(&self, increments: i64) -> Price {
+    fn price_of(&self, increments: i64) -> Price {
         increments.checked_mul(self.increment.nanos()).and_then(Price::from_nanos).unwrap_or(self.increment)
     }
 
@@ -145,12 +148,13 @@ impl Market {
         self.size(draw.bits() as u16, self.trade)
     }
 
+    /// A quantity of a distribution with a mean, made of 16 random bits.
     #[inline]
     fn size(&self, bits: u16, mean: f64) -> u64 {
         let uniform = f64::from(2 * i32::from(bits >> 2) + 1) * (1.0 / 32_768.0);
         let quantity = (mean * (1.0 / uniform.sqrt() - 1.0) + 0.5) as i64 as u64;
         let quantity = quantity.max(self.least);
-        if bits & 1 == 0 { quantity } else { round(quantity) }
+        if bits & 1 == 0 { quantity } else { first_digit(quantity) }
     }
 
     /// The book of a quote; `None` when there are no two prices in 64 bits of nanos, which takes an increment that no instruments
@@ -161,9 +165,9 @@ impl Market {
         }
         let depth = |bits: u64| self.size(bits as u16, self.trade * MEAN_DEPTH);
         Some(TopOfBook {
-            bid: self.of(quote.bid),
+            bid: self.price_of(quote.bid),
             bid_quantity: depth(draw.bits()),
-            ask: self.of(quote.ask),
+            ask: self.price_of(quote.ask),
             ask_quantity: depth(draw.bits() >> 16),
         })
     }
@@ -171,7 +175,7 @@ impl Market {
 
 /// Cuts a number to its first digit.
 #[inline]
-fn round(number: u64) -> u64 {
+fn first_digit(number: u64) -> u64 {
     const POWERS: [u64; 20] = {
         let mut powers = [1; 20];
         let mut at = 1;
@@ -183,4 +187,102 @@ fn round(number: u64) -> u64 {
     };
     let power = POWERS[number.checked_ilog10().unwrap_or(0) as usize];
     number - number % power
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroU64, time::Duration};
+
+    use super::*;
+
+    const HOUR: f64 = 3.6e12;
+
+    fn instrument(kind: &str, reference: i64, increment: i64, annual_volatility: f64) -> Instrument {
+        Instrument {
+            kind: kind.to_owned(),
+            reference_price: Price::from_nanos(reference).unwrap(),
+            price_increment: Price::from_nanos(increment).unwrap(),
+            quantity_increment_nanos: NonZeroU64::new(1_000_000_000).unwrap(),
+            annual_volatility,
+            ..Instrument::named("A", Duration::from_millis(100))
+        }
+    }
+
+    #[test]
+    fn no_instrument_however_odd_has_a_price_that_is_not_one() {
+        for reference in [1, 1_000_000_000, i64::MAX] {
+            for increment in [1, 3, 1_000_000_000, i64::MAX] {
+                for volatility in [0.0, 0.3, 1e9, f64::INFINITY, f64::NAN, -1.0] {
+                    let instrument = instrument("equity", reference, increment, volatility);
+                    let market = Market::new(&instrument, HOUR, 24.0, 0.0);
+                    for value in [0.0, -0.0, 1e4, -1e4, 1e300, -1e300] {
+                        let quote = market.quote(value, market.reach, Time::MAX);
+                        for price in [quote.bid, quote.ask].map(|at| market.price_of(at).nanos()) {
+                            assert!(price > 0 && price % increment == 0);
+                        }
+                        assert_eq!(market.book(quote, Draw::default()).is_some(), increment <= i64::MAX / 2);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_quote_stands_around_the_efficient_price_and_widens_with_volatility() {
+        let market = Market::new(&instrument("crypto", 60_000_000_000_000, 10_000_000, 0.6), HOUR, 24.0, 0.0);
+        let mean = variance(&instrument("crypto", 1, 1, 0.6), HOUR);
+        let spread = |variance| {
+            let Quote { bid, ask } = market.quote(0.0, variance, Time::default());
+            assert!((bid + ask - 2 * 6_000_000).abs() <= 1);
+            ask - bid
+        };
+        // 3.2 basis points of 60,000.00 times 0.6; half and four times that are the limits.
+        assert_eq!([1.0, 4.0, 0.0, 1e9].map(|times| spread(times * mean)), [1_152, 2_304, 576, 4_608]);
+    }
+
+    #[test]
+    fn prices_of_shares_gather_at_round_ones_and_keep_their_order() {
+        let market =
+            |kind| Market::new(&instrument(kind, 100_000_000_000, 10_000_000, 0.25), HOUR, 24.0, 0.0);
+        let prices: Vec<f64> = (0..20_000).map(|n| 9_990.0 + f64::from(n) / 1_000.0).collect();
+        let round = |kind| {
+            let gathered: Vec<f64> = prices.iter().map(|price| market(kind).gathered(*price)).collect();
+            assert!(gathered.is_sorted());
+            let round = gathered.iter().filter(|price| (*price + 0.5) as i64 % 10 == 0);
+            round.count()
+        };
+        assert_eq!((round("crypto"), round("equity")), (2_000, 3_800));
+    }
+
+    #[test]
+    fn an_index_has_no_quantity_and_no_depth() {
+        let sizes = |kind| {
+            let market = Market::new(&instrument(kind, 100_000_000_000, 10_000_000, 0.25), HOUR, 24.0, 0.0);
+            let book = market.book(Quote { bid: 1, ask: 2 }, Draw::default()).unwrap();
+            [market.quantity(Draw::default()), book.bid_quantity, book.ask_quantity]
+        };
+        assert_eq!(sizes("index"), [0; 3]);
+        assert!(sizes("equity").iter().all(|size| *size > 0));
+    }
+
+    #[test]
+    fn a_round_size_is_the_first_digit() {
+        assert_eq!([0, 7, 10, 19, 987, 12_345].map(first_digit), [0, 7, 10, 10, 900, 10_000]);
+        assert_eq!(first_digit(u64::MAX), 10_000_000_000_000_000_000);
+    }
+
+    #[test]
+    fn a_drift_raises_prices_for_twenty_years() {
+        let drifting = Instrument { annual_drift: 0.1, ..instrument("crypto", 100_000_000_000, 10_000, 0.0) };
+        let market = Market::new(&drifting, HOUR, 24.0, 0.0);
+        let bid = |years: f64| {
+            let quote = market.quote(0.0, 0.0, Time::from_nanos((REFERENCE_DAY + years * YEAR) as u64));
+            market.price_of(quote.bid).to_f64()
+        };
+        for (years, price) in
+            [(0.0, 100.0), (1.0, 110.517_09), (-1.0, 90.483_74), (20.0, 738.905_61), (90.0, 738.905_61)]
+        {
+            assert!((bid(years) - price).abs() < 0.01, "{years}: {}", bid(years));
+        }
+    }
 }

@@ -252,6 +252,34 @@ fn shares(count: usize, until: impl Fn(usize) -> u64) -> impl Iterator<Item = f3
     })
 }
 
+/// The share of the left half of a span in the variance of a factor: less happens at weekends.
+#[inline(always)]
+pub(super) fn factor_share(start: Position, below: u32) -> f64 {
+    let days = below.wrapping_sub(DAY) as usize;
+    OF_FACTORS.get(days).map_or(0.5, |of_weekday| of_weekday[((start >> DAY) % 7) as usize])
+}
+
+/// The same for halves of 2^k days, by the day of the week with which the span begins, from Thursday on: 1970 began on a Thursday.
+const OF_FACTORS: [[f64; 7]; (TOP - DAY) as usize] = {
+    const BEFORE: [u64; 7] = [0, 10, 20, 27, 34, 44, 54];
+    const fn before(day: u64) -> u64 {
+        day / 7 * 64 + BEFORE[(day % 7) as usize]
+    }
+    let mut shares = [[0.5; 7]; (TOP - DAY) as usize];
+    let mut level = 0;
+    while level < shares.len() {
+        let days = 1 << level;
+        let mut first = 0;
+        while first < 7 {
+            let [start, middle, end] = [before(first), before(first + days), before(first + 2 * days)];
+            shares[level][first as usize] = (middle - start) as f64 / (end - start) as f64;
+            first += 1;
+        }
+        level += 1;
+    }
+    shares
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,7 +70,7 @@ impl Model {
         let number = tick.saturating_sub(leaf.first) as f64;
         // Each tick has a slot of its own in the leaf.
         let part = ((number + draw.fraction()) / leaf.span.ticks).min(1.0);
-        let time = within(self.tree.bounds(leaf.start), part);
+        let time = within(self.tree.bounds(leaf), part);
         let value = if self.legs.is_empty() {
             leaf.span.value + leaf.span.rise * part
         } else {
@@ -123,8 +123,9 @@ impl Series for SimulatedSeries {
             return Some(Sequence(u64::MAX));
         }
         let tree = &self.0.tree;
-        let Placed { start, first, span } = tree.leaf_at(calendar::position(time));
-        let bounds = tree.bounds(start);
+        let leaf = tree.leaf_at(calendar::position(time));
+        let bounds = tree.bounds(&leaf);
+        let Placed { first, span, .. } = leaf;
         let ticks = span.ticks as u64;
         let has_passed = |number: u64| {
             let draw = tree.keys().trades.draw(first + number);
@@ -151,12 +152,12 @@ impl Series for SimulatedSeries {
 
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
         let model = self.0.clone();
-        let ahead = Walk::new(&model.tree, from.0);
+        let mut ahead = Walk::new(&model.tree, from.0);
         let (time, quote) = model.look(from.0, &ahead.leaf());
-        let tick = Tick { sequence: from, ..model.trade(from, time, quote, 0.0) };
-        let mut cursor = SimulatedCursor { model, tick, quote, ahead, time };
-        cursor.advance_to(from);
-        Box::new(cursor)
+        let tick = model.trade(from, time, quote, ahead.leaf().span.flow);
+        ahead.advance(&model.tree);
+        let (time, quote) = model.look(ahead.tick(), &ahead.leaf());
+        Box::new(SimulatedCursor { model, tick, quote, ahead, time })
     }
 
     fn top_of_book(&self, tick: &Tick) -> Option<TopOfBook> {
@@ -166,23 +167,16 @@ impl Series for SimulatedSeries {
     }
 }
 
-impl SimulatedCursor {
-    /// Trades the tick ahead, and looks at the one after it.
-    #[inline]
-    fn advance_to(&mut self, sequence: Sequence) {
-        self.tick = self.model.trade(sequence, self.time, self.quote, self.ahead.leaf().span.flow);
-        self.ahead.advance(&self.model.tree);
-        (self.time, self.quote) = self.model.look(self.ahead.tick(), &self.ahead.leaf());
-    }
-}
-
 impl Cursor for SimulatedCursor {
     fn tick(&self) -> Tick {
         self.tick
     }
 
     fn advance(&mut self) {
-        self.advance_to(self.tick.sequence.next());
+        let next = self.tick.sequence.next();
+        self.tick = self.model.trade(next, self.time, self.quote, self.ahead.leaf().span.flow);
+        self.ahead.advance(&self.model.tree);
+        (self.time, self.quote) = self.model.look(self.ahead.tick(), &self.ahead.leaf());
     }
 
     fn top_of_book(&self) -> Option<TopOfBook> {

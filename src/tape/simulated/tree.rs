@@ -13,12 +13,10 @@ use std::{sync::Arc, time::Duration};
 use super::{
     calendar::{self, BLOCKS, Position, TOP},
     keys::{Draw, Key, Keys},
-    rhythm::{FINE, Rhythm},
+    parts::{Moves, PARTS, Parts, normals, times},
+    rhythm::{FINE, Rhythm, factor_share},
 };
 use crate::{tape::Instrument, tick::Time};
-
-/// Parts of a path: that of the instrument alone and one for each factor. Those that it does not have are flat.
-const PARTS: usize = crate::tape::MOST_FACTORS + 1;
 
 /// Bounds of the mean time between two ticks.
 const SHORTEST_INTERVAL: Duration = Duration::from_micros(1);
@@ -26,7 +24,6 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
 
 const BLOCK_NANOS: u64 = calendar::DAY_NANOS << (TOP - calendar::DAY);
 const UNIT_NANOS: f64 = calendar::DAY_NANOS as f64 / (1_u64 << calendar::DAY) as f64;
-const YEAR: f64 = 365.0 * calendar::DAY_NANOS as f64;
 
 /// How uneven the halves of a span are: the share of the variance that its left half has is between ½ − this and ½ + this.
 const fn unevenness(below: u32) -> f64 {
@@ -73,30 +70,13 @@ pub(super) struct Tree {
     interval: u64,
     /// The same in blocks.
     blocks_per_tick: f64,
+    /// Number of ticks before the end of time.
+    ticks: u64,
     /// Level of the shortest spans.
     leaf: u32,
     /// The level from which spans have many ticks.
     many: u32,
     parts: Parts,
-}
-
-/// The parts of a path. All of them are computed at once, so each figure is an array.
-#[derive(Clone, Copy, Debug)]
-struct Parts {
-    keys: [Key; PARTS],
-    /// Variance over a block.
-    variance: [f64; PARTS],
-    /// Share in the variance of the path.
-    weight: [f64; PARTS],
-    /// −1 if the instrument falls when the factor rises.
-    sign: [f64; PARTS],
-}
-
-/// What the parts do over a span.
-#[derive(Clone, Copy, Debug)]
-struct Moves {
-    rise: [f64; PARTS],
-    variance: [f64; PARTS],
 }
 
 /// What happens in a span of the clock at [`FINE`] or below.
@@ -124,13 +104,28 @@ pub(super) struct Placed {
     /// The first tick of the span, if it has any.
     pub(super) first: u64,
     pub(super) span: Span,
+    /// Whether the market opens or closes within the span of level [`FINE`] that contains it.
+    pub(super) has_edge: bool,
 }
 
-/// What a descent looks for.
+/// What a descent looks for in a block.
 #[derive(Clone, Copy)]
-pub(super) enum Goal {
-    Tick(u64),
+enum Goal {
+    /// A tick, by its number in the block.
+    Tick(f64),
     At(Position),
+}
+
+impl Goal {
+    /// The half of a span in which it is, 0 for the left one. The first tick of the span and the ticks of its left half are known.
+    #[inline(always)]
+    fn side(self, first: f64, left: f64, below: u32) -> u64 {
+        match self {
+            // The sign bit: a comparison would become a branch, which is mispredicted half of the time.
+            Self::Tick(tick) => !(tick - first - left).to_bits() >> 63,
+            Self::At(position) => position >> below & 1,
+        }
+    }
 }
 
 /// The two halves of a span.
@@ -144,30 +139,15 @@ impl Tree {
         let keys = Keys::new(seed, &instrument.symbol);
         // No block has more ticks than a double can count, and each has some.
         let interval = instrument.tick_interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL).as_nanos() as u64;
-        let volatility = instrument.annual_volatility;
-        // What is no volatility counts as none.
-        let volatility = if volatility > 0.0 { volatility.min(100.0) } else { 0.0 };
-        let variance = volatility * volatility * (BLOCK_NANOS as f64 / YEAR);
-        let mut parts = Parts {
-            keys: [keys.path; PARTS],
-            variance: [0.0; PARTS],
-            weight: [0.0; PARTS],
-            sign: [1.0; PARTS],
-        };
-        for (number, (name, correlation)) in (1..PARTS).zip(&instrument.factors) {
-            parts.keys[number] = Key::of_factor(seed, name);
-            parts.weight[number] = correlation * correlation;
-            parts.sign[number] = if *correlation < 0.0 { -1.0 } else { 1.0 };
-        }
-        parts.weight[0] = (1.0 - parts.weight.iter().sum::<f64>()).max(0.0);
-        parts.variance = parts.weight.map(|weight| weight * variance);
+        let parts = Parts::new(seed, instrument, keys.path, BLOCK_NANOS as f64);
         let units = interval as f64 / UNIT_NANOS;
         let level_of = |ticks: f64| (1..TOP).find(|level| (1_u64 << level) as f64 >= ticks * units);
         let leaf = level_of(1.0).unwrap_or(TOP).min(FINE - 1);
         let many = level_of(MANY_TICKS).unwrap_or(TOP);
-        let blocks_per_tick = interval as f64 * (BLOCKS as f64 / rhythm.open_before(BLOCKS) as f64);
+        let open = rhythm.open_before(BLOCKS);
+        let (blocks_per_tick, ticks) = (interval as f64 * (BLOCKS as f64 / open as f64), open / interval);
         let weather = Key::of_factor(seed, "");
-        Self { keys, weather, rhythm, interval, blocks_per_tick, leaf, many, parts }
+        Self { keys, weather, rhythm, interval, blocks_per_tick, ticks, leaf, many, parts }
     }
 
     pub(super) fn keys(&self) -> &Keys {
@@ -190,20 +170,21 @@ impl Tree {
     }
 
     /// Number of ticks before the end of time. All later ones take place then.
+    #[inline]
     pub(super) fn ticks(&self) -> u64 {
-        self.ticks_before(BLOCKS)
+        self.ticks
     }
 
     /// The leaf of a tick before the end of time.
     #[inline]
     pub(super) fn leaf_of(&self, tick: u64) -> Placed {
-        self.descend(self.block_of(tick), Goal::Tick(tick), self.leaf)
+        self.span_of(tick, self.leaf)
     }
 
     /// The path at a time.
     pub(super) fn value_at(&self, time: Time) -> f64 {
         let leaf = self.leaf_at(calendar::position(time));
-        let (from, to) = (calendar::nanos(leaf.start), calendar::nanos(leaf.start + (1 << self.leaf)));
+        let (from, to) = self.clock_bounds(&leaf);
         let part = time.nanos().saturating_sub(from) as f64 / to.saturating_sub(from).max(1) as f64;
         leaf.span.value + leaf.span.rise * part
     }
@@ -214,10 +195,12 @@ impl Tree {
         self.descend((position >> TOP).min(BLOCKS - 1), Goal::At(position), self.leaf)
     }
 
-    /// The span of a level up to [`FINE`] that has a tick.
-    #[inline]
+    /// The span of a level up to [`FINE`] that has a tick before the end of time.
+    #[inline(always)]
     pub(super) fn span_of(&self, tick: u64, level: u32) -> Placed {
-        self.descend(self.block_of(tick), Goal::Tick(tick), level)
+        let block = self.block_of(tick);
+        let number = tick.saturating_sub(self.ticks_before(block));
+        self.descend(block, Goal::Tick(number as f64), level)
     }
 
     /// Both halves of a span up to [`FINE`].
@@ -227,18 +210,19 @@ impl Tree {
         Halves { left: span.half(&split, 0), right: span.half(&split, 1) }
     }
 
-    /// Whether the market opens or closes within the span of level [`FINE`] that contains a position.
-    pub(super) fn has_edge(&self, position: Position) -> bool {
-        self.rhythm.block(position >> TOP).has_edge(position >> FINE << FINE)
-    }
-
     /// The part of a leaf in which the market is open, in nanoseconds since 1970 from and to.
     #[inline]
-    pub(super) fn bounds(&self, start: Position) -> (u64, u64) {
-        if self.has_edge(start) {
-            return self.rhythm.block(start >> TOP).open_within(start, self.leaf);
+    pub(super) fn bounds(&self, leaf: &Placed) -> (u64, u64) {
+        if leaf.has_edge {
+            return self.rhythm.block(leaf.start >> TOP).open_within(leaf.start, self.leaf);
         }
-        (calendar::nanos(start), calendar::nanos(start + (1 << self.leaf)))
+        self.clock_bounds(leaf)
+    }
+
+    /// When a leaf begins and when it ends, in nanoseconds since 1970.
+    #[inline]
+    fn clock_bounds(&self, leaf: &Placed) -> (u64, u64) {
+        (calendar::nanos(leaf.start), calendar::nanos(leaf.start + (1 << self.leaf)))
     }
 
     /// The block that has a tick.
@@ -267,17 +251,11 @@ impl Tree {
     #[inline(always)]
     fn descend(&self, block: u64, goal: Goal, level: u32) -> Placed {
         let before = self.ticks_before(block);
-        let goal = match goal {
-            Goal::Tick(tick) => {
-                Sought { tick: tick.saturating_sub(before) as f64, position: 0, by_tick: true }
-            }
-            Goal::At(position) => Sought { tick: 0.0, position, by_tick: false },
-        };
         let mut ticks = (self.ticks_before(block + 1) - before) as f64;
         let mut start = block << TOP;
         let mut first = 0.0;
         // With half of the variance of a block at each end, their difference has the whole.
-        let deviation = self.parts.scaled(self.parts.variance.map(|variance| (variance * 0.5).sqrt()));
+        let deviation = self.parts.signed(self.parts.variance.map(|variance| (variance * 0.5).sqrt()));
         let mut draws = self.parts.draw(start);
         let here = times(deviation, normals(draws));
         let end = times(deviation, normals(self.parts.draw(start + (1 << TOP))));
@@ -305,13 +283,13 @@ impl Tree {
                 even[number] =
                     uneven * (WEATHER * weather.even(side) + (1.0 - WEATHER) * draws[number].even(side));
             }
-            let common = common_share(start, below);
+            let common = factor_share(start, below);
             let common_spread = self::spread(common);
             let mut share = even.map(|even| common + common_spread * even);
             share[0] = prior + spread * even[0];
             draws = self.parts.draw(middle);
             weather = self.weather.draw(middle);
-            let normals = self.parts.scaled(normals(draws));
+            let normals = self.parts.signed(normals(draws));
             side = next_side;
             let (right, mirror) = (side as i64 as f64, 1.0 - 2.0 * side as i64 as f64);
             for number in 0..PARTS {
@@ -342,7 +320,7 @@ impl Tree {
             span = span.half(&split, side);
             start |= side << below;
         }
-        Placed { start, first: before + first as u64, span }
+        Placed { start, first: before + first as u64, span, has_edge }
     }
 
     /// How uneven the halves of a half of a span are, all parts together.
@@ -372,32 +350,6 @@ impl Tree {
     }
 }
 
-impl Parts {
-    #[inline(always)]
-    fn draw(&self, counter: u64) -> [Draw; PARTS] {
-        self.keys.map(|key| key.draw(counter))
-    }
-
-    /// Figures with the signs of the parts.
-    #[inline(always)]
-    fn scaled(&self, figures: [f64; PARTS]) -> [f64; PARTS] {
-        times(figures, self.sign)
-    }
-}
-
-#[inline(always)]
-fn normals(draws: [Draw; PARTS]) -> [f64; PARTS] {
-    draws.map(Draw::normal)
-}
-
-#[inline(always)]
-fn times(mut one: [f64; PARTS], other: [f64; PARTS]) -> [f64; PARTS] {
-    for number in 0..PARTS {
-        one[number] *= other[number];
-    }
-    one
-}
-
 /// How far from a prior share the drawn one may be, for draws of −½ to ½: it stays within 0 … 1, and 0 and 1 stay themselves.
 #[inline(always)]
 fn spread(prior: f64) -> f64 {
@@ -420,27 +372,6 @@ struct Split {
     /// The normal number of the middle, and what is drawn for the halves.
     draw: Draw,
     noise: Draw,
-}
-
-/// A goal in a block.
-#[derive(Clone, Copy)]
-struct Sought {
-    tick: f64,
-    position: Position,
-    by_tick: bool,
-}
-
-impl Sought {
-    /// The half of a span in which it is, 0 for the left one. The first tick of the span and the ticks of its left half are known.
-    #[inline(always)]
-    fn side(self, first: f64, left: f64, below: u32) -> u64 {
-        if self.by_tick {
-            // The sign bit: a comparison would become a branch, which is mispredicted half of the time.
-            !(self.tick - first - left).to_bits() >> 63
-        } else {
-            self.position >> below & 1
-        }
-    }
 }
 
 impl Span {
@@ -481,31 +412,3 @@ fn halved(ticks: f64, share: f64, noise: f64) -> f64 {
 fn root(number: f64) -> f64 {
     f64::from_bits((number.to_bits() >> 1) + (1023 << 51))
 }
-
-/// The share of the left half in what moves the factors: less happens at weekends.
-#[inline(always)]
-fn common_share(start: Position, below: u32) -> f64 {
-    let days = below.wrapping_sub(calendar::DAY) as usize;
-    COMMON.get(days).map_or(0.5, |of_weekday| of_weekday[((start >> calendar::DAY) % 7) as usize])
-}
-
-/// For halves of 2^k days the share of the left one, by the day of the week that the span begins with, from Thursday: the first day of 1970.
-const COMMON: [[f64; 7]; (TOP - calendar::DAY) as usize] = {
-    const BEFORE: [u64; 7] = [0, 10, 20, 27, 34, 44, 54];
-    const fn before(day: u64) -> u64 {
-        day / 7 * 64 + BEFORE[(day % 7) as usize]
-    }
-    let mut shares = [[0.5; 7]; (TOP - calendar::DAY) as usize];
-    let mut level = 0;
-    while level < shares.len() {
-        let days = 1 << level;
-        let mut first = 0;
-        while first < 7 {
-            let [start, middle, end] = [before(first), before(first + days), before(first + 2 * days)];
-            shares[level][first as usize] = (middle - start) as f64 / (end - start) as f64;
-            first += 1;
-        }
-        level += 1;
-    }
-    shares
-};

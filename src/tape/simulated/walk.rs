@@ -46,7 +46,8 @@ impl Walk {
     /// The leaf of the tick.
     #[inline]
     pub(super) fn leaf(&self) -> Placed {
-        Placed { start: self.start, first: self.end - self.leaf.ticks as u64, span: self.leaf }
+        let first = self.end - self.leaf.ticks as u64;
+        Placed { start: self.start, first, span: self.leaf, has_edge: self.has_edge }
     }
 
     /// Moves to the next tick. Those after the end of time are all at the last leaf.
@@ -94,8 +95,7 @@ impl Walk {
         // Ticks after the end of time are at the last leaf.
         let tick = self.tick.min(tree.ticks() - 1);
         let placed = tree.span_of(tick, top(tree));
-        self.has_edge = tree.has_edge(placed.start);
-        (self.start, self.leaf) = (placed.start, placed.span);
+        (self.start, self.leaf, self.has_edge) = (placed.start, placed.span, placed.has_edge);
         let mut first = placed.first;
         for below in (tree.leaf()..top(tree)).rev() {
             let ticks = self.leaf.ticks;

@@ -176,23 +176,25 @@ fn quantity(value: &DeValue) -> Result<NonZeroU64, String> {
 }
 
 fn volatility(value: &DeValue) -> Result<f64, String> {
-    let text = number(value)?;
-    let volatility = text.parse().ok().filter(|volatility| VOLATILITIES.contains(volatility));
     let (least, most) = VOLATILITIES.into_inner();
-    volatility.ok_or_else(|| format!("must be from {least} to {most}, where 0.25 is 25 %, got {text}"))
+    within(value, VOLATILITIES, &format!("must be from {least} to {most}, where 0.25 is 25 %"))
+}
+
+/// A number in a range; `problem` says which.
+fn within(value: &DeValue, range: RangeInclusive<f64>, problem: &str) -> Result<f64, String> {
+    let text = number(value)?;
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("{problem}, got {text}"))
 }
 
 fn volume(value: &DeValue) -> Result<f64, String> {
-    let text = number(value)?;
-    let volume = text.parse().ok().filter(|volume| (0.0..=MOST_VOLUME).contains(volume));
-    volume.ok_or_else(|| format!("must be from 0 to {MOST_VOLUME:e}, in shares or coins, got {text}"))
+    let problem = format!("must be from 0 to {MOST_VOLUME:e}, in shares or coins");
+    within(value, 0.0..=MOST_VOLUME, &problem)
 }
 
 fn drift(value: &DeValue) -> Result<f64, String> {
-    let text = number(value)?;
-    let drift = text.parse().ok().filter(|drift| DRIFTS.contains(drift));
     let (least, most) = DRIFTS.into_inner();
-    drift.ok_or_else(|| format!("must be from {least} to {most}, where 0.08 is 8 % a year, got {text}"))
+    within(value, DRIFTS, &format!("must be from {least} to {most}, where 0.08 is 8 % a year"))
 }
 
 /// A table of names and correlations, such as `{ world = 0.4, india = 0.5 }`.
@@ -202,16 +204,14 @@ fn factors(value: &DeValue) -> Result<Vec<(String, f64)>, String> {
         value.as_table().ok_or_else(|| format!("must be a table, {example}, got {}", shown(value)))?;
     let mut factors = Vec::new();
     for (name, value) in table {
-        let (name, text) = (name.get_ref(), number(value.get_ref())?);
-        let correlation = text.parse().ok().filter(|correlation| (-1.0..=1.0).contains(correlation));
-        let correlation = correlation
-            .ok_or_else(|| format!("the correlation with {name} must be from -1 to 1, got {text}"))?;
-        factors.push((name.to_string(), correlation));
+        let name = name.get_ref().to_string();
+        let problem = format!("the correlation with {name} must be from -1 to 1");
+        factors.push((name, within(value.get_ref(), -1.0..=1.0, &problem)?));
     }
     // The order of the text makes no other tape.
     factors.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let variance =
-        factors.iter().fold(0.0, |sum, (_, correlation): &(String, f64)| sum + correlation * correlation);
+    let variance: f64 =
+        factors.iter().map(|(_, correlation): &(String, f64)| correlation * correlation).sum();
     if factors.len() > MOST_FACTORS || variance > 1.0 {
         return Err(format!(
             "must be at most {MOST_FACTORS}, and the squares of their correlations at most 1 together, got {} with {variance:.2}",
