@@ -178,7 +178,7 @@ impl Universe {
             digest.update(quantity_increment_nanos.get().to_le_bytes());
             digest.update(annual_volatility.to_bits().to_le_bytes());
             digest.update(tick_interval.as_nanos().to_le_bytes());
-            // Left out when it is zero: tapes that existed before this field keep their identity.
+            // Left out when it is zero.
             if !day_start.is_zero() {
                 digest.update(day_start.as_nanos().to_le_bytes());
             }
