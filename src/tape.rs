@@ -27,12 +27,12 @@
 //! the sequence of each tick with the one that it expected. If the tick is a later one, those before it have left the window,
 //! and the reader reports them or counts them.
 
-use std::{sync::Arc, task::Waker, time::Duration};
+use std::{ops::Range, sync::Arc, task::Waker, time::Duration};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::tick::{Sequence, Symbol, Tick, Time};
+use crate::tick::{Price, Sequence, Symbol, Tick, Time};
 
 mod book;
 mod hours;
@@ -125,10 +125,27 @@ pub trait Series: Send + Sync {
     /// the last one, as by [`tick`](Self::tick).
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor>;
 
+    /// What the ticks of a range amount to, where the series can tell without reading them one by one; `None` where it cannot, or if
+    /// the range is empty. All of its ticks have to be available.
+    fn totals(&self, _ticks: Range<Sequence>) -> Option<Totals> {
+        None
+    }
+
     /// The best bid and ask after a tick of this series; `None` when the tape knows no book.
     fn top_of_book(&self, _tick: &Tick) -> Option<TopOfBook> {
         None
     }
+}
+
+/// What some ticks amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// The highest price.
+    pub high: Price,
+    /// The lowest price.
+    pub low: Price,
+    /// The sum of the quantities, at most `u64::MAX`.
+    pub volume: u64,
 }
 
 /// Reads the ticks of one instrument in order.
