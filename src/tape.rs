@@ -131,6 +131,12 @@ pub trait Series: Send + Sync {
         None
     }
 
+    /// Whether [`totals`](Self::totals) gives those of every range that is not empty, in about the time in which 10,000 ticks are
+    /// read or less. Only for a complete tape, because ticks of a growing one may leave its window.
+    fn has_totals(&self) -> bool {
+        false
+    }
+
     /// The best bid and ask after a tick of this series; `None` when the tape knows no book.
     fn top_of_book(&self, _tick: &Tick) -> Option<TopOfBook> {
         None

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::tick::{Price, Tick, Time};
+use crate::{
+    tape::Totals,
+    tick::{Price, Tick, Time},
+};
 
 /// The trades of one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,19 @@ impl Candle {
             close: tick.price,
             volume: tick.quantity,
             tick_count: 1,
+        }
+    }
+
+    /// The candle of the ticks from `first` to `last`, none of which is left out.
+    pub(super) fn of_totals(open_time: Time, first: &Tick, last: &Tick, totals: Totals) -> Self {
+        Self {
+            open_time,
+            open: first.price,
+            high: totals.high,
+            low: totals.low,
+            close: last.price,
+            volume: totals.volume,
+            tick_count: last.sequence.0 - first.sequence.0 + 1,
         }
     }
 

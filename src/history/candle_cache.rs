@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
 };
 
-use super::candle::{Candle, CandleInterval};
+use super::{
+    candle::{Candle, CandleInterval},
+    parts::Parts,
+};
 use crate::{
     tape::Series,
     tick::{Symbol, Time},
@@ -13,15 +16,23 @@ use crate::{
 
 /// Candles that are over, of all instruments of one tape. Clones are the same cache.
 ///
-/// The candle that is evicted is the one that is cheapest to make again, by the number of its ticks, where a candle becomes
-/// cheaper the longer it is not asked for. (The algorithm is known as GreedyDual.) So a long listing of short candles does not
+/// The candle that is evicted is the one that is cheapest to make again, where a candle becomes cheaper the longer it is not asked
+/// for. (The algorithm is known as GreedyDual.) So a long listing of short candles does not
 /// evict those of days.
 #[derive(Clone, Default)]
 pub struct CandleCache(Arc<Mutex<Kept>>);
 
 /// The cached candles of one series. The default caches nothing.
 #[derive(Clone, Default)]
-pub struct CachedCandles(Option<(CandleCache, Symbol)>);
+pub struct CachedCandles(Option<Cached>);
+
+#[derive(Clone)]
+struct Cached {
+    cache: CandleCache,
+    symbol: Symbol,
+    /// Largest cost of a candle of the series.
+    largest_cost: u64,
+}
 
 #[derive(Default)]
 struct Kept {
@@ -43,13 +54,15 @@ struct Key {
 
 struct Entry {
     candle: Candle,
+    /// Cost of making it, in ticks read.
+    cost: u64,
     rank: Rank,
 }
 
 /// Order of eviction.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    /// Number of ticks, plus [`Kept::reached`] when it was last asked for.
+    /// Cost of the candle, plus [`Kept::reached`] when it was last asked for.
     worth: u64,
     number: u64,
 }
@@ -61,7 +74,8 @@ impl CandleCache {
     /// The cached candles of the series of a symbol. Nothing is cached of a growing tape, because its ticks may leave its
     /// window.
     pub fn of(&self, symbol: Symbol, series: &dyn Series) -> CachedCandles {
-        CachedCandles(series.is_complete().then(|| (self.clone(), symbol)))
+        let largest_cost = Parts::largest_cost(series);
+        CachedCandles(series.is_complete().then(|| Cached { cache: self.clone(), symbol, largest_cost }))
     }
 
     #[cfg(test)]
@@ -95,42 +109,45 @@ impl CachedCandles {
     pub(super) const LEAST_TICKS: u64 = if cfg!(test) { 2 } else { 1_024 };
 
     pub(super) fn get(&self, interval: CandleInterval, open_time: Time) -> Option<Candle> {
-        let (cache, symbol) = self.0.as_ref()?;
+        let Cached { cache, symbol, .. } = self.0.as_ref()?;
         cache.lock().get(Key { symbol: *symbol, interval, open_time })
     }
 
     /// As [`Self::get`], but does not wait for other threads: the threads that deliver live ticks must not wait for a thread
     /// of a lower priority.
     pub(super) fn get_without_waiting(&self, interval: CandleInterval, open_time: Time) -> Option<Candle> {
-        let (cache, symbol) = self.0.as_ref()?;
+        let Cached { cache, symbol, .. } = self.0.as_ref()?;
         cache.try_lock()?.get(Key { symbol: *symbol, interval, open_time })
     }
 
     /// Caches a candle that has all ticks of its interval.
     pub(super) fn keep(&self, interval: CandleInterval, candle: &Candle) {
-        if let Some((cache, key)) = self.place_of(interval, candle) {
-            cache.lock().keep(key, candle);
+        if let Some((cache, key, cost)) = self.place_of(interval, candle) {
+            cache.lock().keep(key, candle, cost);
         }
     }
 
     /// As [`Self::keep`], but does nothing while another thread uses the cache.
     pub(super) fn keep_without_waiting(&self, interval: CandleInterval, candle: &Candle) {
-        if let Some((cache, key)) = self.place_of(interval, candle)
+        if let Some((cache, key, cost)) = self.place_of(interval, candle)
             && let Some(mut kept) = cache.try_lock()
         {
-            kept.keep(key, candle);
+            kept.keep(key, candle, cost);
         }
     }
 
-    fn place_of(&self, interval: CandleInterval, candle: &Candle) -> Option<(&CandleCache, Key)> {
-        let (cache, symbol) = self.0.as_ref().filter(|_| candle.tick_count >= Self::LEAST_TICKS)?;
-        Some((cache, Key { symbol: *symbol, interval, open_time: candle.open_time }))
+    /// Where a candle is cached, and its cost.
+    fn place_of(&self, interval: CandleInterval, candle: &Candle) -> Option<(&CandleCache, Key, u64)> {
+        let Cached { cache, symbol, largest_cost } =
+            self.0.as_ref().filter(|_| candle.tick_count >= Self::LEAST_TICKS)?;
+        let key = Key { symbol: *symbol, interval, open_time: candle.open_time };
+        Some((cache, key, candle.tick_count.min(*largest_cost)))
     }
 }
 
 impl Kept {
     fn get(&mut self, key: Key) -> Option<Candle> {
-        let rank = self.rank(self.candles.get(&key)?.candle.tick_count);
+        let rank = self.rank(self.candles.get(&key)?.cost);
         let entry = self.candles.get_mut(&key)?;
         self.order.remove(&entry.rank);
         self.order.insert(rank, key);
@@ -138,9 +155,9 @@ impl Kept {
         Some(entry.candle)
     }
 
-    fn keep(&mut self, key: Key, candle: &Candle) {
-        let rank = self.rank(candle.tick_count);
-        if let Some(before) = self.candles.insert(key, Entry { candle: *candle, rank }) {
+    fn keep(&mut self, key: Key, candle: &Candle, cost: u64) {
+        let rank = self.rank(cost);
+        if let Some(before) = self.candles.insert(key, Entry { candle: *candle, cost, rank }) {
             self.order.remove(&before.rank);
         }
         self.order.insert(rank, key);
@@ -151,8 +168,8 @@ impl Kept {
         }
     }
 
-    fn rank(&mut self, ticks: u64) -> Rank {
+    fn rank(&mut self, cost: u64) -> Rank {
         self.numbered += 1;
-        Rank { worth: self.reached.saturating_add(ticks), number: self.numbered }
+        Rank { worth: self.reached.saturating_add(cost), number: self.numbered }
     }
 }

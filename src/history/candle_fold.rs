@@ -34,8 +34,10 @@ struct Plan {
     until: Time,
     /// Largest number of candles of the page.
     most: usize,
-    /// Number of ticks that the page may still read.
+    /// What the rest of the page may cost, in ticks read.
     budget: u64,
+    /// Largest cost of a candle. One of so many ticks or more is made by their totals.
+    largest_cost: u64,
     /// The first tick that is not planned.
     at: Sequence,
     /// The start of an interval that is before that tick, or contains it.
@@ -72,11 +74,11 @@ enum Planned {
 }
 
 impl PastTicks {
-    /// Largest number of ticks that are read for the candles of a page, unless the page has one candle. Ticks of candles that
-    /// are cached are not read. One thread reads them in about a second.
+    /// Largest cost of the candles of a page, in ticks read, unless the page has one candle. A cached candle costs nothing, and one
+    /// that is made by totals [`Parts::TICKS_BY_TOTALS`]. One thread reads so many ticks in about a second.
     const TICKS_OF_A_PAGE: u64 = 1 << 25;
 
-    /// The candles that begin in a range of times, at most `most` and fewer when many ticks have to be read. The first candle is
+    /// The candles that begin in a range of times, at most `most` and fewer when they cost much. The first candle is
     /// the one that contains the start of the range. An interval without ticks has no candle. A candle has only the ticks that
     /// are available.
     pub fn candles(&self, interval: CandleInterval, times: Range<Time>, most: usize) -> CandleFold {
@@ -91,10 +93,11 @@ impl PastTicks {
             until: times.end,
             most,
             budget: Self::TICKS_OF_A_PAGE,
+            largest_cost: Parts::largest_cost(&*self.series),
             at,
             open_time,
             count: 0,
-            part: Part { start: at, ends: Vec::new() },
+            part: Part::default(),
             ticks: 0,
             is_complete: false,
             following: None,
@@ -120,7 +123,7 @@ impl CandleFold {
         self.parts.clone()
     }
 
-    /// Adds about `ticks` more ticks. Returns the page once it is complete.
+    /// Does about as much as it takes to read `ticks` ticks, or makes one candle by totals. Returns the page once it is complete.
     ///
     /// # Errors
     /// A candle would be made of too many ticks.
@@ -131,7 +134,7 @@ impl CandleFold {
                 self.plan_more(&mut left)?;
                 continue;
             }
-            let is_empty = !self.own.step(&self.parts, &self.plan, &mut left);
+            let is_empty = !self.own.step(&self.parts, &mut left);
             while let Some(candles) = self.parts.pop() {
                 candles.into_iter().for_each(|candle| self.add(candle));
             }
@@ -156,7 +159,7 @@ impl CandleFold {
         }
     }
 
-    /// Changes how many ticks may be read for the page.
+    /// Changes what the candles of the page may cost.
     #[cfg(test)]
     pub(super) fn with_budget(mut self, ticks: u64) -> Self {
         self.plan.budget = ticks;
@@ -241,14 +244,15 @@ impl Plan {
             false => None,
         };
         if cached.is_none() {
-            if self.count > 0 && ticks > self.budget {
+            let cost = ticks.min(self.largest_cost);
+            if self.count > 0 && cost > self.budget {
                 self.following = Some(open_time);
                 return Ok(Planned::Nothing);
             }
             if ticks > CandleInterval::MOST_TICKS {
                 return Err(self.interval.too_many(ticks));
             }
-            self.budget = self.budget.saturating_sub(ticks);
+            self.budget = self.budget.saturating_sub(cost);
         }
         if !is_over {
             self.unfinished = Some(open_time);
@@ -268,8 +272,14 @@ impl Plan {
         }
     }
 
-    /// Adds the ticks of a candle to the part, and to further parts when they are many. True when a part is complete.
+    /// Adds the ticks of a candle to the part, and to further parts when they are many. A candle that is made by totals is a part of
+    /// its own. True when a part is complete.
     fn add(&mut self, ticks: Range<Sequence>, parts: &Parts) -> bool {
+        if ticks.end.0 - ticks.start.0 >= self.largest_cost {
+            self.push_part(parts);
+            parts.push(Part { start: ticks.start, ends: vec![ticks.end], by_totals: true });
+            return true;
+        }
         if self.part.ends.is_empty() {
             self.part.start = ticks.start;
         }
@@ -300,11 +310,11 @@ impl Plan {
 
 impl Own {
     /// Makes a part, or some of it. False when there is none.
-    fn step(&mut self, parts: &Parts, plan: &Plan, left: &mut u64) -> bool {
+    fn step(&mut self, parts: &Parts, left: &mut u64) -> bool {
         let Some(mut part) = self.part.take().or_else(|| parts.take()) else { return false };
         let cursor = self.cursor.take().filter(|(at, _)| *at == part.next());
-        let mut cursor = cursor.map_or_else(|| plan.series.cursor(part.next()), |(_, cursor)| cursor);
-        let is_made = part.step(&mut *cursor, plan.interval, left);
+        let mut cursor = cursor.map_or_else(|| parts.cursor(&part), |(_, cursor)| cursor);
+        let is_made = parts.step(&mut part, &mut *cursor, left);
         self.cursor = Some((part.next(), cursor));
         match is_made {
             true => parts.close(part),

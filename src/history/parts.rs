@@ -8,7 +8,7 @@ use std::{
 use super::candle::{Candle, CandleInterval};
 use crate::{
     tape::{Cursor, Series},
-    tick::Sequence,
+    tick::{Sequence, Tick},
 };
 
 /// The parts of a page of candles that are being made, in the order of their ticks. The thread that has the page takes the parts
@@ -40,6 +40,8 @@ pub(super) struct Part {
     pub(super) start: Sequence,
     /// The first tick after each of its candles. The last one may go on in the next part.
     pub(super) ends: Vec<Sequence>,
+    /// Whether it is one whole candle, to be made by the totals of its ticks.
+    pub(super) by_totals: bool,
 }
 
 /// A part that is being made.
@@ -58,6 +60,13 @@ impl Parts {
     /// Largest number of ticks of a part. One thread reads them in about one millisecond, without a pause. Small in tests, which
     /// have few ticks.
     pub(super) const TICKS: u64 = if cfg!(test) { 7 } else { 1 << 15 };
+    /// Fewest ticks of a candle that is made by their totals, and its cost, in ticks read. Small in tests.
+    pub(super) const TICKS_BY_TOTALS: u64 = if cfg!(test) { 5 } else { 1 << 14 };
+
+    /// Largest cost of a candle of a series, in ticks read. A candle of so many ticks or more is made by their totals.
+    pub(super) fn largest_cost(series: &dyn Series) -> u64 {
+        if series.has_totals() { Self::TICKS_BY_TOTALS } else { u64::MAX }
+    }
 
     pub(super) fn new(series: Arc<dyn Series>, interval: CandleInterval) -> Self {
         Self { series, interval, line: Mutex::default() }
@@ -71,10 +80,36 @@ impl Parts {
     /// Makes a part that nobody has taken, if there is one.
     pub fn help(&self) -> bool {
         let Some(mut part) = self.line().take() else { return false };
-        let mut cursor = self.series.cursor(part.next);
-        part.step(&mut *cursor, self.interval, &mut u64::MAX.clone());
+        let mut cursor = self.cursor(&part);
+        self.step(&mut part, &mut *cursor, &mut u64::MAX.clone());
         self.close(part);
         true
+    }
+
+    /// A cursor at the next tick of a part.
+    pub(super) fn cursor(&self, part: &OpenPart) -> Box<dyn Cursor> {
+        self.series.cursor(part.next)
+    }
+
+    /// Makes a part from a cursor at its next tick. Reads at most `left` ticks, unless it is made by totals, and subtracts the cost
+    /// from `left`. True when the part is made.
+    pub(super) fn step(&self, part: &mut OpenPart, cursor: &mut dyn Cursor, left: &mut u64) -> bool {
+        if part.part.by_totals
+            && part.next == part.part.start
+            && let Some(candle) = self.candle_by_totals(&part.part, &cursor.tick())
+        {
+            *left = left.saturating_sub(Self::TICKS_BY_TOTALS);
+            part.made.push(candle);
+            return true;
+        }
+        part.read(cursor, self.interval, left)
+    }
+
+    fn candle_by_totals(&self, part: &Part, first: &Tick) -> Option<Candle> {
+        let end = *part.ends.last()?;
+        let totals = self.series.totals(part.start..end)?;
+        let last = self.series.tick(end.previous());
+        Some(Candle::of_totals(self.interval.open_time(first.time), first, &last, totals))
     }
 
     /// Adds a part at the end.
@@ -176,7 +211,7 @@ impl OpenPart {
 
     /// Adds ticks from a cursor at [`Self::next`], at most `left` of them, and subtracts their number from `left`. True when the
     /// part is made.
-    pub(super) fn step(&mut self, cursor: &mut dyn Cursor, interval: CandleInterval, left: &mut u64) -> bool {
+    fn read(&mut self, cursor: &mut dyn Cursor, interval: CandleInterval, left: &mut u64) -> bool {
         while let Some(end) = self.part.ends.get(self.at).copied() {
             while self.next < end {
                 if *left == 0 {

@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::Duration,
@@ -16,14 +16,17 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::{
-    tape::{Cursor, Instrument, Series, SimulatedSeries, TradingDays},
+    tape::{Cursor, Instrument, Series, SimulatedSeries, Totals, TradingDays},
     tick::{Price, Sequence, Tick, Time},
 };
 
 const HOUR: u64 = 3_600_000_000_000;
 
-/// A series of ticks that are written down. Its first sequence need not be zero.
-struct Written(Arc<[Tick]>);
+/// A series of ticks that are written down, with or without their totals. Its first sequence need not be zero.
+struct Written {
+    ticks: Arc<[Tick]>,
+    has_totals: bool,
+}
 
 struct WrittenCursor {
     ticks: Arc<[Tick]>,
@@ -32,11 +35,11 @@ struct WrittenCursor {
 
 impl Series for Written {
     fn first(&self) -> Sequence {
-        self.0[0].sequence
+        self.ticks[0].sequence
     }
 
     fn last(&self) -> Sequence {
-        self.0[self.0.len() - 1].sequence
+        self.ticks[self.ticks.len() - 1].sequence
     }
 
     fn is_complete(&self) -> bool {
@@ -44,8 +47,8 @@ impl Series for Written {
     }
 
     fn sequence_at(&self, time: Time) -> Option<Sequence> {
-        let after = self.0.partition_point(|tick| tick.time <= time);
-        after.checked_sub(1).map(|at| self.0[at].sequence)
+        let after = self.ticks.partition_point(|tick| tick.time <= time);
+        after.checked_sub(1).map(|at| self.ticks[at].sequence)
     }
 
     fn tick(&self, sequence: Sequence) -> Tick {
@@ -53,8 +56,22 @@ impl Series for Written {
     }
 
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
-        let at = from.0.saturating_sub(self.first().0).min(self.0.len() as u64 - 1);
-        Box::new(WrittenCursor { ticks: self.0.clone(), at: at as usize })
+        let at = from.0.saturating_sub(self.first().0).min(self.ticks.len() as u64 - 1);
+        Box::new(WrittenCursor { ticks: self.ticks.clone(), at: at as usize })
+    }
+
+    fn has_totals(&self) -> bool {
+        self.has_totals
+    }
+
+    fn totals(&self, range: Range<Sequence>) -> Option<Totals> {
+        let at = |sequence: Sequence| (sequence.0 - self.first().0) as usize;
+        let ticks = &self.ticks[at(range.start)..at(range.end)];
+        self.has_totals.then(|| Totals {
+            high: ticks.iter().map(|tick| tick.price).max().unwrap(),
+            low: ticks.iter().map(|tick| tick.price).min().unwrap(),
+            volume: ticks.iter().fold(0, |sum, tick| sum.saturating_add(tick.quantity)),
+        })
     }
 }
 
@@ -113,6 +130,62 @@ impl Cursor for Metronome {
 
     fn advance(&mut self) {
         self.at += 1;
+    }
+}
+
+/// A metronome that has totals, and counts what is asked of it.
+struct Counted {
+    metronome: Metronome,
+    ticks: Arc<AtomicU64>,
+    totals: AtomicU64,
+}
+
+struct CountedCursor(Box<dyn Cursor>, Arc<AtomicU64>);
+
+impl Series for Counted {
+    fn is_complete(&self) -> bool {
+        true
+    }
+
+    fn first(&self) -> Sequence {
+        self.metronome.first()
+    }
+
+    fn last(&self) -> Sequence {
+        self.metronome.last()
+    }
+
+    fn sequence_at(&self, time: Time) -> Option<Sequence> {
+        self.metronome.sequence_at(time)
+    }
+
+    fn tick(&self, sequence: Sequence) -> Tick {
+        self.cursor(sequence).tick()
+    }
+
+    fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
+        Box::new(CountedCursor(self.metronome.cursor(from), self.ticks.clone()))
+    }
+
+    fn has_totals(&self) -> bool {
+        true
+    }
+
+    fn totals(&self, ticks: Range<Sequence>) -> Option<Totals> {
+        self.totals.fetch_add(1, Relaxed);
+        let price = Price::from_nanos(1).unwrap();
+        Some(Totals { high: price, low: price, volume: ticks.end.0 - ticks.start.0 })
+    }
+}
+
+impl Cursor for CountedCursor {
+    fn tick(&self) -> Tick {
+        self.1.fetch_add(1, Relaxed);
+        self.0.tick()
+    }
+
+    fn advance(&mut self) {
+        self.0.advance();
     }
 }
 
@@ -197,8 +270,12 @@ fn interval(seconds: u64) -> CandleInterval {
     CandleInterval::new(Duration::from_secs(seconds)).unwrap()
 }
 
-fn past(ticks: &Arc<[Tick]>, now: Time) -> PastTicks {
-    PastTicks::new(Arc::new(Written(ticks.clone())), now)
+fn written(ticks: &Arc<[Tick]>, has_totals: bool) -> Arc<Written> {
+    Arc::new(Written { ticks: ticks.clone(), has_totals })
+}
+
+fn past(ticks: &Arc<[Tick]>, has_totals: bool, now: Time) -> PastTicks {
+    PastTicks::new(written(ticks, has_totals), now)
 }
 
 proptest! {
@@ -209,7 +286,7 @@ proptest! {
     ) {
         let days = days(&ticks, &trading_days);
         let first = ticks[0].sequence.0;
-        let series: Arc<dyn Series> = Arc::new(Written(ticks.clone()));
+        let series: Arc<dyn Series> = written(&ticks, false);
         let start = from.index(ticks.len());
         let cached = CandleCache::default().of("A".parse().unwrap(), &*series);
         // The first time no hour is cached, the second time some are.
@@ -245,7 +322,7 @@ proptest! {
         order in prop_oneof![Just(Order::OldestFirst), Just(Order::NewestFirst)],
         sizes in prop::collection::vec(1usize..20, 1..10),
     ) {
-        let past = past(&ticks, now);
+        let past = past(&ticks, false, now);
         let mut expected = taken_place(&ticks, now);
         expected.retain(|tick| (start..end).contains(&tick.sequence.0));
         if order == Order::NewestFirst {
@@ -269,7 +346,7 @@ proptest! {
     fn a_range_of_times_holds_the_ticks_from_its_start_to_before_its_end(
         ticks in ticks(60), start in times(), end in times(),
     ) {
-        let past = past(&ticks, Time::MAX);
+        let past = past(&ticks, false, Time::MAX);
         let listed = past.page(past.sequences(start..end), Order::OldestFirst, ticks.len()).ticks;
         let expected: Vec<_> =
             ticks.iter().copied().filter(|tick| (start..end).contains(&tick.time)).collect();
@@ -278,11 +355,11 @@ proptest! {
 
     #[test]
     fn the_pages_of_candles_are_the_folds_of_the_ticks_of_their_intervals(
-        ticks in ticks(60), now in times(), start in times(), end in times(),
+        ticks in ticks(60), has_totals in any::<bool>(), now in times(), start in times(), end in times(),
         interval in prop::sample::select(vec![1u64, 60, 900, 3600, 86_400]),
         sizes in prop::collection::vec(1usize..20, 1..10),
     ) {
-        let (past, interval) = (past(&ticks, now), self::interval(interval));
+        let (past, interval) = (past(&ticks, has_totals, now), self::interval(interval));
         let expected = candles(&taken_place(&ticks, now), interval, start..end);
         let (mut times, mut listed) = (start..end, Vec::new());
         for most in sizes.into_iter().cycle() {
@@ -299,17 +376,17 @@ proptest! {
 
     #[test]
     fn candles_with_a_cache_and_with_help_are_those_without(
-        ticks in ticks(60), requests in prop::collection::vec(
+        ticks in ticks(60), has_totals in any::<bool>(), requests in prop::collection::vec(
             (times(), times(), times(), prop::sample::select(vec![1u64, 60, 900, 3600, 86_400]), 1usize..20, 0u64..99),
             1..12,
         ),
         helps in prop::collection::vec(0usize..4, 1..10), steps in prop::collection::vec(0u64..40, 1..10),
     ) {
-        let cached = CandleCache::default().of("A".parse().unwrap(), &Written(ticks.clone()));
+        let cached = CandleCache::default().of("A".parse().unwrap(), &*written(&ticks, has_totals));
         for (now, start, end, interval, most, budget) in requests {
             let interval = self::interval(interval);
-            let expected = past(&ticks, now).candles(interval, start..end, most).finish().unwrap();
-            let past = past(&ticks, now).with_cache(cached.clone());
+            let expected = past(&ticks, false, now).candles(interval, start..end, most).finish().unwrap();
+            let past = past(&ticks, has_totals, now).with_cache(cached.clone());
             let mut fold = past.candles(interval, start..end, most).with_budget(budget);
             let parts = fold.parts();
             let (mut helps, mut steps) = (helps.iter().cycle(), steps.iter().copied().chain([1]).cycle());
@@ -330,11 +407,12 @@ proptest! {
 
     #[test]
     fn candles_made_in_pieces_of_any_size_are_those_made_in_one(
-        ticks in ticks(60), now in times(), start in times(), end in times(), most in 1usize..20,
+        ticks in ticks(60), has_totals in any::<bool>(), now in times(), start in times(), end in times(),
+        most in 1usize..20,
         interval in prop::sample::select(vec![1u64, 60, 900, 3600, 86_400]),
         pieces in prop::collection::vec(0u64..40, 1..10),
     ) {
-        let (past, interval) = (past(&ticks, now), self::interval(interval));
+        let (past, interval) = (past(&ticks, has_totals, now), self::interval(interval));
         let mut fold = past.candles(interval, start..end, most);
         let mut pieces = pieces.into_iter().chain([1]).cycle();
         let page = loop {
@@ -350,7 +428,7 @@ proptest! {
         ticks in ticks(60), now in times(), start in 0u64..80, end in prop_oneof![0u64..80, Just(u64::MAX)],
         pieces in prop::collection::vec(0u64..40, 1..10),
     ) {
-        let (past, range) = (past(&ticks, now), Sequence(start)..Sequence(end));
+        let (past, range) = (past(&ticks, false, now), Sequence(start)..Sequence(end));
         let mut fold = past.digest(range.clone());
         let mut pieces = pieces.into_iter().chain([1]).cycle();
         let digest = loop {
@@ -366,7 +444,7 @@ proptest! {
         ticks in ticks(60), now in times(), start in 0u64..80, end in prop_oneof![0u64..80, Just(u64::MAX)],
     ) {
         let range = Sequence(start)..Sequence(end);
-        let digest = past(&ticks, now).digest(range.clone()).finish();
+        let digest = past(&ticks, false, now).digest(range.clone()).finish();
         let mut expected = Sha256::new();
         let mut count = 0;
         for tick in taken_place(&ticks, now).iter().filter(|tick| range.contains(&tick.sequence)) {
@@ -469,6 +547,52 @@ fn a_page_of_candles_ends_before_too_many_ticks_are_read_for_it_and_has_at_least
     assert_eq!(page(7, 1, 4_999), (8, 1_000, Some(15)));
     assert_eq!(page(7, 1, 0), (8, 1_000, Some(15)));
     assert_eq!(page(7, 1, 1_000), (9, 1_000, Some(16)));
+}
+
+#[test]
+fn a_candle_of_many_ticks_is_made_by_totals_one_in_a_step_and_costs_the_page_little() {
+    // 864,000 ticks a day, and half a day.
+    let metronome = Metronome { interval: 100_000_000, at: 0 };
+    let (ticks, now) = (Arc::new(AtomicU64::new(0)), Time::from_nanos(9 * 24 * HOUR + 12 * HOUR - 1));
+    let series = Arc::new(Counted { metronome, ticks: ticks.clone(), totals: AtomicU64::new(0) });
+    let past = PastTicks::new(series.clone(), now);
+    let reference = PastTicks::new(Arc::new(metronome), now);
+    let fold = |past: &PastTicks, from: u64| {
+        past.candles(interval(86_400), Time::from_nanos(from * 24 * HOUR)..Time::MAX, 9)
+    };
+    let mut steps = fold(&past, 7);
+    let page = loop {
+        let before = series.totals.load(Relaxed);
+        if let Some(page) = steps.step(1).unwrap() {
+            break page;
+        }
+        assert!(series.totals.load(Relaxed) <= before + 1);
+    };
+    assert_eq!(page, fold(&reference, 7).finish().unwrap());
+    assert_eq!((page.candles.len(), series.totals.load(Relaxed)), (3, 3));
+    assert!(ticks.load(Relaxed) < 20, "{ticks:?}");
+    let page = fold(&past, 0).with_budget(4 * Parts::TICKS_BY_TOTALS + 1).finish().unwrap();
+    assert_eq!((page.candles.len(), page.next), (4, Some(Time::from_nanos(4 * 24 * HOUR))));
+}
+
+#[test]
+fn the_cache_keeps_candles_that_are_made_by_totals_no_longer_than_those_that_cost_as_much() {
+    let cache = CandleCache::default();
+    let metronome = Metronome { interval: 1, at: 0 };
+    let counted = Counted { metronome, ticks: Arc::default(), totals: AtomicU64::new(0) };
+    let cached = cache.of("A".parse().unwrap(), &counted);
+    let keep = |seconds, at: u64, tick_count| {
+        let price = Price::from_nanos(1).unwrap();
+        let open_time = Time::from_nanos(at * seconds * 1_000_000_000);
+        let candle =
+            Candle { open_time, open: price, high: price, low: price, close: price, volume: 1, tick_count };
+        cached.keep(interval(seconds), &candle);
+    };
+    keep(86_400, 0, 864_000);
+    for hour in 0..CandleCache::MOST as u64 {
+        keep(3_600, hour, 36_000);
+    }
+    assert!(!cache.holds(interval(86_400), 0) && cache.holds(interval(3_600), 0));
 }
 
 #[test]
@@ -595,11 +719,11 @@ fn the_candle_in_which_time_ends_has_every_tick_to_the_last_moment_of_all() {
         price: Price::from_nanos(1).unwrap(),
         quantity: 1,
     };
-    let ticks: Arc<[Tick]> = [(0, 100 * HOUR), (1, HOUR), (2, 1), (3, 0), (4, 0)].map(tick).into();
-    for seconds in [1, 60, 86_400] {
+    let ticks: Arc<[Tick]> = [(0, 100 * HOUR), (1, HOUR), (2, 2), (3, 1), (4, 0), (5, 0)].map(tick).into();
+    for (seconds, has_totals) in [1, 60, 86_400].into_iter().flat_map(|one| [(one, false), (one, true)]) {
         let interval = interval(seconds);
         let times = Time::default()..Time::MAX;
-        let page = past(&ticks, Time::MAX).candles(interval, times.clone(), 10).finish();
+        let page = past(&ticks, has_totals, Time::MAX).candles(interval, times.clone(), 10).finish();
         let expected = candles(&ticks, interval, times);
         assert_eq!(page.unwrap(), CandlePage { candles: expected, next: None }, "{seconds}");
     }
@@ -632,9 +756,9 @@ proptest! {
         lists in prop::collection::vec((ticks(30), 0u64..60), 0..6),
         jumps in prop::collection::vec(0u64..4, 200),
     ) {
-        let series: Vec<_> = lists.iter().map(|(ticks, _)| Written(ticks.clone())).collect();
+        let series: Vec<_> = lists.iter().map(|(ticks, _)| written(ticks, false)).collect();
         let from = |place: usize| Sequence(lists[place].0[0].sequence.0 + lists[place].1);
-        let begin = || Merge::new(series.iter().enumerate().map(|(place, one)| (one as &dyn Series, from(place))));
+        let begin = || Merge::new(series.iter().enumerate().map(|(place, one)| (&**one as &dyn Series, from(place))));
         let all = || lists.iter().enumerate().flat_map(|(place, (ticks, _))| {
             ticks.iter().filter(move |tick| tick.sequence >= from(place)).map(move |tick| (place, *tick))
         });
