@@ -134,11 +134,11 @@ impl CandleFold {
                 self.plan_more(&mut left)?;
                 continue;
             }
-            let is_empty = !self.own.step(&self.parts, &mut left);
+            self.own.step(&self.parts, &mut left);
             while let Some(candles) = self.parts.pop() {
                 candles.into_iter().for_each(|candle| self.add(candle));
             }
-            if is_empty && self.plan.is_complete {
+            if self.plan.is_complete && self.parts.is_empty() {
                 self.keep_last();
                 self.page.next = self.plan.following;
                 return Ok(Some(std::mem::take(&mut self.page)));
@@ -309,9 +309,9 @@ impl Plan {
 }
 
 impl Own {
-    /// Makes a part, or some of it. False when there is none.
-    fn step(&mut self, parts: &Parts, left: &mut u64) -> bool {
-        let Some(mut part) = self.part.take().or_else(|| parts.take()) else { return false };
+    /// Makes a part, or some of it, if there is one to make.
+    fn step(&mut self, parts: &Parts, left: &mut u64) {
+        let Some(mut part) = self.part.take().or_else(|| parts.take()) else { return };
         let cursor = self.cursor.take().filter(|(at, _)| *at == part.next());
         let mut cursor = cursor.map_or_else(|| parts.cursor(&part), |(_, cursor)| cursor);
         let is_made = parts.step(&mut part, &mut *cursor, left);
@@ -320,6 +320,5 @@ impl Own {
             true => parts.close(part),
             false => self.part = Some(part),
         }
-        true
     }
 }

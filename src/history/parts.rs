@@ -136,6 +136,11 @@ impl Parts {
         self.line().waiting()
     }
 
+    /// Whether the candles of every part were taken out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.line().parts.is_empty()
+    }
+
     /// Gives back a part that is made.
     pub(super) fn close(&self, part: OpenPart) {
         let line = &mut *self.line();

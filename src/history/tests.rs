@@ -596,6 +596,26 @@ fn the_cache_keeps_candles_that_are_made_by_totals_no_longer_than_those_that_cos
 }
 
 #[test]
+fn a_page_waits_for_parts_that_others_have_taken_or_makes_them_itself() {
+    let metronome: Arc<dyn Series> = Arc::new(Metronome { interval: 1_000_000_000, at: 0 });
+    let past = PastTicks::new(metronome.clone(), Time::from_nanos(HOUR));
+    let fold = || past.candles(interval(60), Time::default()..Time::from_nanos(HOUR / 30), 9);
+    let expected = fold().finish().unwrap();
+    let mut shared = fold();
+    let parts = shared.parts();
+    while parts.waiting() < 18 {
+        assert_eq!(shared.step(1).unwrap(), None);
+    }
+    // Another thread has made the first part and a third one has taken the others.
+    let mut taken: Vec<_> = (0..18).filter_map(|_| parts.take()).collect();
+    let mut first = taken.remove(0);
+    let mut cursor = metronome.cursor(first.next());
+    assert!(parts.step(&mut first, &mut *cursor, &mut 7));
+    parts.close(first);
+    assert_eq!((0..).find_map(|_| shared.step(1).unwrap()), Some(expected));
+}
+
+#[test]
 fn candles_made_by_several_threads_are_those_of_one() {
     let instrument = Instrument {
         reference_price: Price::from_nanos(1_000_000).unwrap(),
