@@ -74,7 +74,7 @@ impl Candle {
     }
 
     /// The candle of the ticks from `first` to `last`, none of which is left out.
-    pub(super) fn of_totals(open_time: Time, first: &Tick, last: &Tick, totals: Totals) -> Self {
+    pub(super) fn from_totals(open_time: Time, first: &Tick, last: &Tick, totals: Totals) -> Self {
         Self {
             open_time,
             open: first.price,

@@ -36,7 +36,7 @@ struct Plan {
     most: usize,
     /// What the rest of the page may cost, in ticks read.
     budget: u64,
-    /// Largest cost of a candle. One of so many ticks or more is made by their totals.
+    /// Largest cost of a candle. A candle of at least this many ticks is made from totals.
     largest_cost: u64,
     /// The first tick that is not planned.
     at: Sequence,
@@ -74,8 +74,8 @@ enum Planned {
 }
 
 impl PastTicks {
-    /// Largest cost of the candles of a page, in ticks read, unless the page has one candle. A cached candle costs nothing, and one
-    /// that is made by totals [`Parts::TICKS_BY_TOTALS`]. One thread reads so many ticks in about a second.
+    /// Largest cost of the candles of a page, in ticks read, unless the page has one candle. A cached candle costs
+    /// nothing. One thread reads this many ticks in about a second.
     const TICKS_OF_A_PAGE: u64 = 1 << 25;
 
     /// The candles that begin in a range of times, at most `most` and fewer when they cost much. The first candle is
@@ -123,7 +123,7 @@ impl CandleFold {
         self.parts.clone()
     }
 
-    /// Does about as much as it takes to read `ticks` ticks, or makes one candle by totals. Returns the page once it is complete.
+    /// Reads about `ticks` more ticks, or makes one candle from totals. Returns the page once it is complete.
     ///
     /// # Errors
     /// A candle would be made of too many ticks.
@@ -272,12 +272,12 @@ impl Plan {
         }
     }
 
-    /// Adds the ticks of a candle to the part, and to further parts when they are many. A candle that is made by totals is a part of
+    /// Adds the ticks of a candle to the part, and to further parts when they are many. A candle that is made from totals is a part of
     /// its own. True when a part is complete.
     fn add(&mut self, ticks: Range<Sequence>, parts: &Parts) -> bool {
         if ticks.end.0 - ticks.start.0 >= self.largest_cost {
             self.push_part(parts);
-            parts.push(Part { start: ticks.start, ends: vec![ticks.end], by_totals: true });
+            parts.push(Part { start: ticks.start, ends: vec![ticks.end], from_totals: true });
             return true;
         }
         if self.part.ends.is_empty() {

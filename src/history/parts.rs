@@ -40,8 +40,8 @@ pub(super) struct Part {
     pub(super) start: Sequence,
     /// The first tick after each of its candles. The last one may go on in the next part.
     pub(super) ends: Vec<Sequence>,
-    /// Whether it is one whole candle, to be made by the totals of its ticks.
-    pub(super) by_totals: bool,
+    /// Whether it is one whole candle, to be made from the totals of its ticks.
+    pub(super) from_totals: bool,
 }
 
 /// A part that is being made.
@@ -60,12 +60,12 @@ impl Parts {
     /// Largest number of ticks of a part. One thread reads them in about one millisecond, without a pause. Small in tests, which
     /// have few ticks.
     pub(super) const TICKS: u64 = if cfg!(test) { 7 } else { 1 << 15 };
-    /// Fewest ticks of a candle that is made by their totals, and its cost, in ticks read. Small in tests.
-    pub(super) const TICKS_BY_TOTALS: u64 = if cfg!(test) { 5 } else { 1 << 14 };
+    /// Cost of a candle that is made from totals, in ticks read, and the fewest ticks of such a candle. Small in tests.
+    pub(super) const COST_OF_TOTALS: u64 = if cfg!(test) { 5 } else { 1 << 14 };
 
-    /// Largest cost of a candle of a series, in ticks read. A candle of so many ticks or more is made by their totals.
+    /// Largest cost of a candle of a series, in ticks read. A candle of at least this many ticks is made from totals.
     pub(super) fn largest_cost(series: &dyn Series) -> u64 {
-        if series.has_totals() { Self::TICKS_BY_TOTALS } else { u64::MAX }
+        if series.has_totals() { Self::COST_OF_TOTALS } else { u64::MAX }
     }
 
     pub(super) fn new(series: Arc<dyn Series>, interval: CandleInterval) -> Self {
@@ -91,25 +91,25 @@ impl Parts {
         self.series.cursor(part.next)
     }
 
-    /// Makes a part from a cursor at its next tick. Reads at most `left` ticks, unless it is made by totals, and subtracts the cost
-    /// from `left`. True when the part is made.
+    /// Makes a part, with a cursor at its next tick. Reads at most `left` ticks, or makes one candle from totals, and subtracts the
+    /// cost from `left`. True when the part is made.
     pub(super) fn step(&self, part: &mut OpenPart, cursor: &mut dyn Cursor, left: &mut u64) -> bool {
-        if part.part.by_totals
+        if part.part.from_totals
             && part.next == part.part.start
-            && let Some(candle) = self.candle_by_totals(&part.part, &cursor.tick())
+            && let Some(candle) = self.candle_from_totals(&part.part, &cursor.tick())
         {
-            *left = left.saturating_sub(Self::TICKS_BY_TOTALS);
+            *left = left.saturating_sub(Self::COST_OF_TOTALS);
             part.made.push(candle);
             return true;
         }
         part.read(cursor, self.interval, left)
     }
 
-    fn candle_by_totals(&self, part: &Part, first: &Tick) -> Option<Candle> {
+    fn candle_from_totals(&self, part: &Part, first: &Tick) -> Option<Candle> {
         let end = *part.ends.last()?;
         let totals = self.series.totals(part.start..end)?;
         let last = self.series.tick(end.previous());
-        Some(Candle::of_totals(self.interval.open_time(first.time), first, &last, totals))
+        Some(Candle::from_totals(self.interval.open_time(first.time), first, &last, totals))
     }
 
     /// Adds a part at the end.
