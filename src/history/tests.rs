@@ -567,11 +567,8 @@ fn a_candle_of_many_ticks_is_made_from_totals_one_in_a_step_and_costs_the_page_l
     let (ticks, now) = (Arc::new(AtomicU64::new(0)), Time::from_nanos(9 * 24 * HOUR + 12 * HOUR - 1));
     let series = Arc::new(Counted { metronome, ticks: ticks.clone(), totals: AtomicU64::new(0) });
     let past = PastTicks::new(series.clone(), now);
-    let reference = PastTicks::new(Arc::new(metronome), now);
-    let fold = |past: &PastTicks, from: u64| {
-        past.candles(interval(86_400), Time::from_nanos(from * 24 * HOUR)..Time::MAX, 9)
-    };
-    let mut steps = fold(&past, 7);
+    let fold = |from: u64| past.candles(interval(86_400), Time::from_nanos(from * 24 * HOUR)..Time::MAX, 9);
+    let mut steps = fold(7);
     let page = loop {
         let before = series.totals.load(Relaxed);
         let page = steps.step(1).unwrap();
@@ -580,10 +577,20 @@ fn a_candle_of_many_ticks_is_made_from_totals_one_in_a_step_and_costs_the_page_l
             break page;
         }
     };
-    assert_eq!(page, fold(&reference, 7).finish().unwrap());
-    assert_eq!((page.candles.len(), series.totals.load(Relaxed)), (3, 3));
+    let price = Price::from_nanos(1).unwrap();
+    let candle = |(day, count): (u64, u64)| Candle {
+        open_time: Time::from_nanos(day * 24 * HOUR),
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        volume: count,
+        tick_count: count,
+    };
+    assert_eq!(page.candles, [(7, 864_000), (8, 864_000), (9, 432_000)].map(candle));
+    assert_eq!((page.next, series.totals.load(Relaxed)), (None, 3));
     assert!(ticks.load(Relaxed) < 20, "{ticks:?}");
-    let page = fold(&past, 0).with_budget(4 * Parts::COST_OF_TOTALS + 1).finish().unwrap();
+    let page = fold(0).with_budget(4 * Parts::COST_OF_TOTALS + 1).finish().unwrap();
     assert_eq!((page.candles.len(), page.next), (4, Some(Time::from_nanos(4 * 24 * HOUR))));
 }
 
