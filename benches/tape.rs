@@ -2,39 +2,23 @@
 
 #![allow(missing_docs)]
 
-use std::{hint::black_box, num::NonZeroU64, time::Duration};
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ticker::{
-    tape::{Instrument, Lease, Series, SimulatedSeries, Universe},
-    tick::{Price, Sequence, Time},
+    tape::{Series, Simulated, Tape, Universe},
+    tick::{Sequence, Time},
 };
 
-fn instrument() -> Option<Instrument> {
-    Some(Instrument {
-        symbol: "RELIANCE".parse().ok()?,
-        name: "Reliance Industries".to_owned(),
-        kind: "equity".to_owned(),
-        currency: "INR".to_owned(),
-        reference_price: Price::from_nanos(2_930_550_000_000)?,
-        price_increment: Price::from_nanos(50_000_000)?,
-        quantity_increment_nanos: NonZeroU64::new(1_000_000_000)?,
-        annual_volatility: 0.25,
-        daily_volume: 0.0,
-        annual_drift: 0.0,
-        factors: Vec::new(),
-        follows: Vec::new(),
-        tick_interval: Duration::from_millis(100),
-        day_start: Duration::ZERO,
-        hours: None,
-        closes: false,
-        lease: Lease::default(),
-    })
+/// An instrument with three factors.
+fn series() -> Option<Arc<dyn Series>> {
+    let tape = Simulated::new(7, Universe::builtin().ok()?);
+    let instrument = tape.instrument(&"RELIANCE".parse().ok()?).ok()?;
+    Some(tape.series(&instrument))
 }
 
 fn tape(criterion: &mut Criterion) {
-    let Some(instrument) = instrument() else { return };
-    let series: Box<dyn Series> = Box::new(SimulatedSeries::new(7, &instrument));
+    let Some(series) = series() else { return };
     let mut group = criterion.benchmark_group("tape");
     group.throughput(Throughput::Elements(1));
 
@@ -46,8 +30,21 @@ fn tape(criterion: &mut Criterion) {
         });
     });
 
-    // Sequences of the next two centuries, in an order that no cache and no predictor knows.
+    group.bench_function("in sequence, with quotes", |bencher| {
+        bencher.iter(|| {
+            cursor.advance();
+            black_box((cursor.tick(), cursor.top_of_book()))
+        });
+    });
+
+    // In an order that no cache and no predictor knows: sequences of a year, and of the next two centuries.
     let mut n = 0u64;
+    group.bench_function("at random in a year", |bencher| {
+        bencher.iter(|| {
+            n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            black_box(series.tick(Sequence(17_000_000_000 + (n >> 20) % 315_360_000)))
+        });
+    });
     group.bench_function("at random", |bencher| {
         bencher.iter(|| {
             n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

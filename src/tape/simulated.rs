@@ -1,16 +1,22 @@
 //! The tape of a simulated market: a pure function of seed, symbol and sequence.
 //!
 //! `calendar` halves the clock, and `rhythm` says how busy a market is at each time. `tree` is one descent from years to a fraction of
-//! a second that finds when ticks take place and what the efficient price is, the sum of `parts`; `walk` goes along it tick by tick. `market` puts quotes
-//! about the efficient price, trades at them, and draws sizes. `series` puts all together, and `keys` makes random bits that can be
-//! read in any order. `test_series` has the ticks of the symbols for tests. `docs/TAPE.md` explains the construction.
+//! a second that finds when ticks take place and what the efficient price is; `walk` goes along it from leaf to leaf, and `factors`
+//! are what instruments share. `market` puts quotes about the efficient price and trades at them, and `sizes` says how much is
+//! traded. `model` puts all together, `series` reads it in order, `totals` finds the highest and the lowest price of many ticks, and
+//! `keys` makes random bits that can be read in any order. `test_series` has the ticks of the symbols for tests. `docs/TAPE.md`
+//! explains the construction.
 
 mod calendar;
+mod common;
+mod factors;
 mod keys;
 mod market;
-mod parts;
+mod model;
 mod rhythm;
 mod series;
+mod share;
+mod sizes;
 mod test_series;
 mod tree;
 mod walk;
@@ -21,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 pub use series::SimulatedSeries;
 
-use self::{rhythm::Rhythms, test_series::TestSeries};
+use self::{common::Common, test_series::TestSeries};
 use super::{Identity, Instrument, Kind, Missing, Series, Tape, Universe, tape_id};
 use crate::tick::Symbol;
 
@@ -33,7 +39,7 @@ pub const ENGINE_VERSION: &str = "2";
 pub struct Simulated {
     universe: Universe,
     identity: Identity,
-    rhythms: Rhythms,
+    common: Common,
 }
 
 impl Simulated {
@@ -47,13 +53,13 @@ impl Simulated {
         universe.digest_into(&mut digest);
         let tape_id = tape_id(digest);
         // Those of markets that close take some milliseconds each, for which no worker should wait.
-        let rhythms = Rhythms::default();
+        let common = Common::new(seed);
         for instrument in universe.listed().iter() {
-            rhythms.of(instrument);
+            common.rhythm(instrument);
         }
         Self {
             universe: universe.with_test_symbols(),
-            rhythms,
+            common,
             identity: Identity { tape_id, kind: Kind::Simulated, seed, engine_version: ENGINE_VERSION },
         }
     }
@@ -82,7 +88,7 @@ impl Tape for Simulated {
         }
         let legs: Vec<_> =
             instrument.follows.iter().filter_map(|leg| self.universe.instrument(leg).ok()).collect();
-        Arc::new(SimulatedSeries::following(self.identity.seed, instrument, &legs, &self.rhythms))
+        Arc::new(SimulatedSeries::following(instrument, &legs, &self.common))
     }
 }
 

@@ -122,8 +122,9 @@ proptest! {
 #[test]
 fn a_cursor_crosses_every_sort_of_seam() {
     const DAY: u64 = 86_400_000_000_000;
-    for symbol in ["RELIANCE", "FAST", "SLOW"] {
+    for symbol in ["RELIANCE", "FAST", "SLOW", "TRACKER", "EUR/INR"] {
         let (_, series) = series(7, symbol);
+        check_cursor(&*series, 0).unwrap();
         // Blocks begin at multiples of 1,024 days, and the spans within them at halves of halves.
         for halvings in 0..34 {
             let seam = 19 * 1_024 * DAY + ((1_024 * DAY) >> halvings);

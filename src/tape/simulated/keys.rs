@@ -8,22 +8,25 @@ use crate::tick::Symbol;
 /// The keys of one series.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keys {
-    /// Of the instrument's own part of the price.
+    /// Of the instrument's own part of the path, and of how many ticks each half of a span has.
     pub(super) path: Key,
-    /// Of how many ticks each half of a span has.
-    pub(super) arrivals: Key,
-    /// Of each tick: its place in its leaf, its side and its size.
+    /// Of each tick: its place in its leaf and its side.
     pub(super) trades: Key,
+    /// Of the order of the sizes of ticks.
+    pub(super) sizes: Key,
     /// Of the sizes of the best bid and ask.
     pub(super) depth: Key,
 }
 
 /// Picks one function from counters to bits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Key {
     start: u64,
     twist: u64,
 }
+
+/// No normal number is farther from zero.
+pub(super) const FARTHEST: f64 = 4.36;
 
 /// 64 random bits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +37,7 @@ impl Keys {
     pub(super) fn new(seed: u64, symbol: &Symbol) -> Self {
         let mut source = source(b"ticker/simulated/series\0", seed, symbol.as_str());
         let mut key = || Key::from(&mut source);
-        Self { path: key(), arrivals: key(), trades: key(), depth: key() }
+        Self { path: key(), trades: key(), sizes: key(), depth: key() }
     }
 }
 
@@ -74,37 +77,37 @@ impl Draw {
         self.0
     }
 
-    /// A standard normal number, of the low 36 bits.
+    /// A standard normal number, of the low 30 bits.
     ///
     /// The sum of three uniform numbers (the Irwin-Hall distribution) is nearly normal. An odd polynomial, fitted by
     /// least squares to the normal quantiles of that sum, brings the distribution within 0.0005 of the normal one:
-    /// variance 1, kurtosis 2.999, never beyond ±4.36. It takes no table, no branch and no logarithm.
+    /// variance 1, kurtosis 2.999, never beyond ±[`FARTHEST`]. It takes no table, no branch and no logarithm.
     #[inline]
     pub(super) fn normal(self) -> f64 {
-        // The integers below are 2^13 times what the polynomial was fitted to.
-        const UNIT: f64 = 1.0 / 8_192.0;
+        // The integers below are 2^11 times what the polynomial was fitted to.
+        const UNIT: f64 = 1.0 / 2_048.0;
         const CUBE: f64 = UNIT * UNIT * UNIT;
         const C1: f64 = 1.885_710_345_644_26 * UNIT;
         const C3: f64 = 0.228_822_260_979_241_05 * CUBE;
         const C5: f64 = -0.226_947_582_239_275_83 * (CUBE * UNIT * UNIT);
         const C7: f64 = 0.145_225_197_789_324_08 * (CUBE * CUBE * UNIT);
-        let sum = (self.0 & 0xfff) + (self.0 >> 12 & 0xfff) + (self.0 >> 24 & 0xfff);
-        let x = f64::from(2 * sum as i32 - 3 * 4_095);
+        let sum = (self.0 & 0x3ff) + (self.0 >> 10 & 0x3ff) + (self.0 >> 20 & 0x3ff);
+        let x = f64::from(2 * sum as i32 - 3 * 1_023);
         let square = x * x;
         x * (C1 + square * (C3 + square * (C5 + square * C7)))
     }
 
-    /// A uniform number in (−1, 1) for each half of a span: of bits 36 to 49 for the left one, side 0, and 50 to 63 for the right one.
+    /// A uniform odd number from −255 to 255 for each half of a span: of bits 30 to 37 for the left one, side 0, and 38 to 45 for the
+    /// right one.
     #[inline]
-    pub(super) fn even(self, side: u64) -> f64 {
-        let bits = self.0 >> (36 + 14 * side) & 0x3fff;
-        f64::from(2 * bits as i32 - 16_383) * (1.0 / 16_384.0)
+    pub(super) fn even(self, side: u64) -> i32 {
+        2 * (self.0 >> (30 + 8 * side) & 0xff) as i32 - 0xff
     }
 
-    /// A uniform number in (−1, 1) for each half of a span, of the low 32 bits for the left one and the high ones for the right one.
+    /// A uniform odd number from −511 to 511 for each half of a span: of bits 46 to 54, and 55 to 63.
     #[inline]
-    pub(super) fn noise(self, side: u64) -> f64 {
-        f64::from((self.0 >> (32 * side)) as u32 as i32) * (1.0 / 2_147_483_648.0)
+    pub(super) fn noise(self, side: u64) -> i32 {
+        2 * (self.0 >> (46 + 9 * side) & 0x1ff) as i32 - 0x1ff
     }
 
     /// A uniform number in [0, 1), of the high 32 bits.
@@ -127,8 +130,8 @@ mod tests {
         let draw = |key: Key| key.draw(7).bits();
         let mut draws = Vec::new();
         for (seed, symbol) in [(1, "A"), (2, "A"), (1, "B"), (1, "AB")] {
-            let Keys { path, arrivals, trades, depth } = keys(seed, symbol);
-            draws.extend([path, arrivals, trades, depth, Key::of_factor(seed, symbol)].map(draw));
+            let Keys { path, trades, sizes, depth } = keys(seed, symbol);
+            draws.extend([path, trades, sizes, depth, Key::of_factor(seed, symbol)].map(draw));
         }
         let drawn = draws.len();
         draws.sort_unstable();
@@ -145,8 +148,8 @@ mod tests {
         let mut moments = [0.0; 4];
         let mut with_even = 0.0;
         for n in 0..count {
-            let (normal, even) = (key.draw(n).normal(), key.draw(n).even(n & 1));
-            assert!(normal.abs() < 4.36 && even.abs() < 1.0);
+            let (normal, even) = (key.draw(n).normal(), f64::from(key.draw(n).even(n & 1)) / 256.0);
+            assert!(normal.abs() < FARTHEST && even.abs() < 1.0);
             let mut power = 1.0;
             for moment in &mut moments {
                 power *= normal;
@@ -162,11 +165,14 @@ mod tests {
 
     #[test]
     fn uniform_numbers_of_both_halves_are_even_and_independent() {
-        let key = keys(7, "A").arrivals;
+        let key = keys(7, "A").path;
         let count = 100_000;
         let (mut sums, mut together) = ([0.0; 4], [0.0; 2]);
         for draw in (0..count).map(|n| key.draw(n)) {
-            let drawn = [draw.even(0), draw.even(1), draw.noise(0), draw.noise(1)];
+            let (even, noise) = ([draw.even(0), draw.even(1)], [draw.noise(0), draw.noise(1)]);
+            let drawn =
+                [even.map(|even| f64::from(even) / 256.0), noise.map(|noise| f64::from(noise) / 512.0)];
+            let drawn = drawn.as_flattened();
             for (sum, drawn) in sums.iter_mut().zip(drawn) {
                 *sum += drawn * drawn / f64::from(count as u32);
             }

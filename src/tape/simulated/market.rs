@@ -2,8 +2,9 @@
 
 use super::{
     calendar::{DAY_NANOS, YEAR},
-    keys::Draw,
-    parts::{variance, volatility},
+    factors::{variance, volatility},
+    keys::{Draw, Key},
+    sizes::Sizes,
 };
 use crate::{
     tape::{Instrument, TopOfBook},
@@ -38,7 +39,7 @@ const MEAN_TRADE: f64 = 100_000.0;
 const MEAN_DEPTH: f64 = 4.0;
 
 /// What turns the path of one instrument into quotes and trades.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Market {
     /// How far the log price may be from the reference.
     reach: f64,
@@ -55,10 +56,7 @@ pub(super) struct Market {
     per_variance: f64,
     /// Whether prices gather at round ones.
     clusters: bool,
-    /// The mean quantity of a trade, in quantity increments; 0 for an index.
-    trade: f64,
-    /// The least one: 0 for an index, else 1.
-    least: u64,
+    sizes: Sizes,
 }
 
 /// The best bid and ask, in price increments.
@@ -71,8 +69,14 @@ pub(super) struct Quote {
 impl Market {
     /// The market of an instrument whose path is drawn in steps of `leaf` nanoseconds, and which has so many ticks on a mean day.
     /// Who makes a market in an instrument that follows others has to trade those, so its spread is at least that of their
-    /// volatilities together.
-    pub(super) fn new(instrument: &Instrument, leaf: f64, ticks_a_day: f64, leg_volatility: f64) -> Self {
+    /// volatilities together. The key is that of the order of its sizes.
+    pub(super) fn new(
+        instrument: &Instrument,
+        leaf: f64,
+        ticks_a_day: f64,
+        leg_volatility: f64,
+        order: Key,
+    ) -> Self {
         let (volatility, variance) = (volatility(instrument), variance(instrument, leaf));
         let increment = instrument.price_increment;
         let reference = instrument.reference_price.nanos() as f64;
@@ -91,8 +95,7 @@ impl Market {
             half_spread: 0.5 * SPREAD * volatility.max(leg_volatility),
             per_variance: if variance > 0.0 { 1.0 / variance } else { 0.0 },
             clusters: instrument.kind == "equity",
-            trade: if is_traded { trade / unit } else { 0.0 },
-            least: u64::from(is_traded),
+            sizes: Sizes::new(is_traded.then_some(trade / unit), order),
         }
     }
 
@@ -126,6 +129,16 @@ impl Market {
         nearest + if away < 0.0 { -left } else { left }
     }
 
+    /// The sizes of its trades.
+    pub(super) fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    /// Whether prices rise over the years.
+    pub(super) fn rises(&self) -> bool {
+        self.drift > 0.0
+    }
+
     /// The price of a trade at one of two quotes.
     #[inline]
     pub(super) fn price(&self, quote: Quote, flow: f64, draw: Draw) -> Price {
@@ -134,27 +147,8 @@ impl Market {
         self.price_of(if buy { quote.ask } else { quote.bid })
     }
 
-    fn price_of(&self, increments: i64) -> Price {
+    pub(super) fn price_of(&self, increments: i64) -> Price {
         increments.checked_mul(self.increment.nanos()).and_then(Price::from_nanos).unwrap_or(self.increment)
-    }
-
-    /// The quantity of a trade.
-    ///
-    /// Sizes have a power-law tail (Gopikrishnan, Plerou, Gabaix and Stanley, *Statistical properties of share volume
-    /// traded in financial markets*, 2000): here the Lomax distribution `1/√u − 1`, whose mean is 1. People prefer round
-    /// sizes: every second is cut to its first digit.
-    #[inline]
-    pub(super) fn quantity(&self, draw: Draw) -> u64 {
-        self.size(draw.bits() as u16, self.trade)
-    }
-
-    /// A quantity of a distribution with a mean, made of 16 random bits.
-    #[inline]
-    fn size(&self, bits: u16, mean: f64) -> u64 {
-        let uniform = f64::from(2 * i32::from(bits >> 2) + 1) * (1.0 / 32_768.0);
-        let quantity = (mean * (1.0 / uniform.sqrt() - 1.0) + 0.5) as i64 as u64;
-        let quantity = quantity.max(self.least);
-        if bits & 1 == 0 { quantity } else { first_digit(quantity) }
     }
 
     /// The book of a quote; `None` when there are no two prices in 64 bits of nanos, which takes an increment that no instruments
@@ -163,7 +157,7 @@ impl Market {
         if self.highest < 2 {
             return None;
         }
-        let depth = |bits: u64| self.size(bits as u16, self.trade * MEAN_DEPTH);
+        let depth = |bits| self.sizes.ranked(bits, MEAN_DEPTH);
         Some(TopOfBook {
             bid: self.price_of(quote.bid),
             bid_quantity: depth(draw.bits()),
@@ -171,22 +165,6 @@ impl Market {
             ask_quantity: depth(draw.bits() >> 16),
         })
     }
-}
-
-/// Cuts a number to its first digit.
-#[inline]
-fn first_digit(number: u64) -> u64 {
-    const POWERS: [u64; 20] = {
-        let mut powers = [1; 20];
-        let mut at = 1;
-        while at < 20 {
-            powers[at] = powers[at - 1] * 10;
-            at += 1;
-        }
-        powers
-    };
-    let power = POWERS[number.checked_ilog10().unwrap_or(0) as usize];
-    number - number % power
 }
 
 #[cfg(test)]
@@ -214,7 +192,7 @@ mod tests {
             for increment in [1, 3, 1_000_000_000, i64::MAX] {
                 for volatility in [0.0, 0.3, 1e9, f64::INFINITY, f64::NAN, -1.0] {
                     let instrument = instrument("equity", reference, increment, volatility);
-                    let market = Market::new(&instrument, HOUR, 24.0, 0.0);
+                    let market = Market::new(&instrument, HOUR, 24.0, 0.0, Key::default());
                     for value in [0.0, -0.0, 1e4, -1e4, 1e300, -1e300] {
                         let quote = market.quote(value, market.reach, Time::MAX);
                         for price in [quote.bid, quote.ask].map(|at| market.price_of(at).nanos()) {
@@ -229,7 +207,13 @@ mod tests {
 
     #[test]
     fn the_quote_stands_around_the_efficient_price_and_widens_with_volatility() {
-        let market = Market::new(&instrument("crypto", 60_000_000_000_000, 10_000_000, 0.6), HOUR, 24.0, 0.0);
+        let market = Market::new(
+            &instrument("crypto", 60_000_000_000_000, 10_000_000, 0.6),
+            HOUR,
+            24.0,
+            0.0,
+            Key::default(),
+        );
         let mean = variance(&instrument("crypto", 1, 1, 0.6), HOUR);
         let spread = |variance| {
             let Quote { bid, ask } = market.quote(0.0, variance, Time::default());
@@ -242,8 +226,9 @@ mod tests {
 
     #[test]
     fn prices_of_shares_gather_at_round_ones_and_keep_their_order() {
-        let market =
-            |kind| Market::new(&instrument(kind, 100_000_000_000, 10_000_000, 0.25), HOUR, 24.0, 0.0);
+        let market = |kind| {
+            Market::new(&instrument(kind, 100_000_000_000, 10_000_000, 0.25), HOUR, 24.0, 0.0, Key::default())
+        };
         let prices: Vec<f64> = (0..20_000).map(|n| 9_990.0 + f64::from(n) / 1_000.0).collect();
         let round = |kind| {
             let gathered: Vec<f64> = prices.iter().map(|price| market(kind).gathered(*price)).collect();
@@ -257,24 +242,24 @@ mod tests {
     #[test]
     fn an_index_has_no_quantity_and_no_depth() {
         let sizes = |kind| {
-            let market = Market::new(&instrument(kind, 100_000_000_000, 10_000_000, 0.25), HOUR, 24.0, 0.0);
+            let market = Market::new(
+                &instrument(kind, 100_000_000_000, 10_000_000, 0.25),
+                HOUR,
+                24.0,
+                0.0,
+                Key::default(),
+            );
             let book = market.book(Quote { bid: 1, ask: 2 }, Draw::default()).unwrap();
-            [market.quantity(Draw::default()), book.bid_quantity, book.ask_quantity]
+            [market.sizes().of(7), book.bid_quantity, book.ask_quantity]
         };
         assert_eq!(sizes("index"), [0; 3]);
         assert!(sizes("equity").iter().all(|size| *size > 0));
     }
 
     #[test]
-    fn a_round_size_is_the_first_digit() {
-        assert_eq!([0, 7, 10, 19, 987, 12_345].map(first_digit), [0, 7, 10, 10, 900, 10_000]);
-        assert_eq!(first_digit(u64::MAX), 10_000_000_000_000_000_000);
-    }
-
-    #[test]
     fn a_drift_raises_prices_for_twenty_years() {
         let drifting = Instrument { annual_drift: 0.1, ..instrument("crypto", 100_000_000_000, 10_000, 0.0) };
-        let market = Market::new(&drifting, HOUR, 24.0, 0.0);
+        let market = Market::new(&drifting, HOUR, 24.0, 0.0, Key::default());
         let bid = |years: f64| {
             let quote = market.quote(0.0, 0.0, Time::from_nanos((REFERENCE_DAY + years * YEAR) as u64));
             market.price_of(quote.bid).to_f64()

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::calendar::{self, BLOCKS, DAY, DAY_MINUTES, DAY_NANOS, Position, TOP};
+use super::{
+    calendar::{self, BLOCKS, DAY, DAY_MINUTES, DAY_NANOS, Position, TOP},
+    share::{EVEN, ONE},
+};
 use crate::tape::{Hours, Instrument};
 
 /// Level of the shortest spans that the table of a day tells apart: 2^-10 of a day, 84 s.
@@ -46,7 +49,7 @@ pub(super) struct Block {
     /// For each day the number of its pattern.
     days: Box<[u8]>,
     /// For each span of at least two days the share of its first half, in the order of [`Day::shares`].
-    shares: Box<[f32]>,
+    shares: Box<[u32]>,
 }
 
 /// The rhythms of all markets of a tape, each made once.
@@ -81,7 +84,7 @@ struct Day {
     /// The fine spans of the day in which the market opens or closes.
     edges: Vec<u64>,
     /// The share of the first half in the activity of a span. The day is span 1, and the halves of span *n* are 2*n* and 2*n* + 1.
-    shares: Box<[f32]>,
+    shares: Box<[u32]>,
 }
 
 impl Rhythm {
@@ -148,17 +151,16 @@ impl Block {
         Self { patterns, days: days.into(), shares }
     }
 
-    /// The share of the left half in the activity of a span that begins at a position and whose halves have a level, from
-    /// [`FINE`] up.
+    /// The share of the left half in the activity of each span of at least two days: see [`share_of`].
     #[inline]
-    pub(super) fn share(&self, start: Position, below: u32) -> f64 {
-        let (shares, span) = if below < DAY {
-            (&self.day(start).shares, 1 << (DAY - 1 - below) | (start as u32 as usize) >> (below + 1))
-        } else {
-            let day = (start >> DAY) as usize % BLOCK_DAYS as usize;
-            (&self.shares, 1 << (TOP - 1 - below) | day >> (below - DAY + 1))
-        };
-        shares.get(span).copied().map_or(0.5, f64::from)
+    pub(super) fn shares_of_days(&self) -> &[u32] {
+        &self.shares
+    }
+
+    /// The same for the spans of a day down to twice [`FINE`].
+    #[inline]
+    pub(super) fn shares_of_day(&self, day: Position) -> &[u32] {
+        &self.day(day).shares
     }
 
     /// Whether the market opens or closes within the fine span that begins at a position.
@@ -169,13 +171,12 @@ impl Block {
 
     /// The same as [`share`](Self::share) for a level below [`FINE`], where the market opens or closes.
     #[cold]
-    pub(super) fn share_at_edge(&self, start: Position, below: u32) -> f64 {
+    pub(super) fn share_at_edge(&self, start: Position, below: u32) -> i64 {
         let open = |from| {
             let (from, to) = self.open_within(from, below);
-            (to - from) as f64
+            to - from
         };
-        let (left, right) = (open(start), open(start + (1 << below)));
-        if left + right == 0.0 { 0.5 } else { left / (left + right) }
+        share_of_left(open(start), open(start + (1 << below)))
     }
 
     /// The part of a span, below [`FINE`], in which the market is open, in nanoseconds since 1970 from and to.
@@ -243,46 +244,44 @@ impl Day {
 
 /// The share of the left half in the activity of each span that is halved down to `count` equal ones. The whole is span 1, and the
 /// halves of span *n* are 2*n* and 2*n* + 1. `until` is the activity before one of the equal spans.
-fn shares(count: usize, until: impl Fn(usize) -> u64) -> impl Iterator<Item = f32> {
+fn shares(count: usize, until: impl Fn(usize) -> u64) -> impl Iterator<Item = u32> {
     (0..count).map(move |span| {
         let length = count >> span.checked_ilog2().unwrap_or(0);
         let first = (span * length).saturating_sub(count);
         let [start, middle, end] = [first, first + length / 2, first + length].map(&until);
-        if start == end { 0.5 } else { ((middle - start) as f64 / (end - start) as f64) as f32 }
+        share_of_left(middle - start, end - middle) as u32
     })
 }
 
-/// The share of the left half of a span in the variance of a factor: less happens at weekends.
+/// The share of the left half of a span by its number: the whole is span 1, and the halves of span *n* are 2*n* and 2*n* + 1.
 #[inline(always)]
-pub(super) fn factor_share(start: Position, below: u32) -> f64 {
-    let days = below.wrapping_sub(DAY) as usize;
-    OF_FACTORS.get(days).map_or(0.5, |of_weekday| of_weekday[((start >> DAY) % 7) as usize])
+pub(super) fn share_of(shares: &[u32], span: usize) -> i64 {
+    shares.get(span).copied().map_or(EVEN, i64::from)
 }
 
-/// The same for halves of 2^k days, by the day of the week with which the span begins, from Thursday on: 1970 began on a Thursday.
-const OF_FACTORS: [[f64; 7]; (TOP - DAY) as usize] = {
+/// The share of a left half in the activity of both.
+fn share_of_left(left: u64, right: u64) -> i64 {
+    if left + right == 0 {
+        return EVEN;
+    }
+    (left as f64 / (left + right) as f64 * ONE as f64 + 0.5) as i64
+}
+
+/// The share of the left half of a span of at least two days in the variance of a factor: less happens at weekends.
+pub(super) fn factor_share(start: Position, below: u32) -> i64 {
+    // From Thursday on: 1970 began on a Thursday.
     const BEFORE: [u64; 7] = [0, 10, 20, 27, 34, 44, 54];
-    const fn before(day: u64) -> u64 {
-        day / 7 * 64 + BEFORE[(day % 7) as usize]
-    }
-    let mut shares = [[0.5; 7]; (TOP - DAY) as usize];
-    let mut level = 0;
-    while level < shares.len() {
-        let days = 1 << level;
-        let mut first = 0;
-        while first < 7 {
-            let [start, middle, end] = [before(first), before(first + days), before(first + 2 * days)];
-            shares[level][first as usize] = (middle - start) as f64 / (end - start) as f64;
-            first += 1;
-        }
-        level += 1;
-    }
-    shares
-};
+    let before = |day: u64| day / 7 * 64 + BEFORE[(day % 7) as usize];
+    let (first, days) = (start >> DAY, 1 << (below - DAY));
+    let [start, middle, end] = [first, first + days, first + 2 * days].map(before);
+    share_of_left(middle - start, end - middle)
+}
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::ops::Range;
+
+    use super::{super::share::part, *};
     use crate::tick::Time;
 
     fn rhythm(closes: bool) -> Rhythm {
@@ -296,11 +295,16 @@ mod tests {
     fn day(rhythm: &Rhythm, day: u64) -> Vec<f64> {
         let activity = |fine: u64| {
             let position = day << DAY | fine << FINE;
-            (FINE..TOP).rev().fold(1.0, |activity, below| {
-                let start = position >> (below + 1) << (below + 1);
-                let left = rhythm.block(start >> TOP).share(start, below);
-                activity * if position >> below & 1 == 0 { left } else { 1.0 - left }
-            })
+            let block = rhythm.block(position >> TOP);
+            let share = |shares, levels: Range<u32>| {
+                levels.clone().rev().fold(1.0, |share, below| {
+                    let span =
+                        (position | 1 << levels.end) >> (below + 1) & ((1 << (levels.end - below)) - 1);
+                    let left = part(share_of(shares, span as usize));
+                    share * if position >> below & 1 == 0 { left } else { 1.0 - left }
+                })
+            };
+            share(block.shares_of_days(), DAY..TOP) * share(block.shares_of_day(position), FINE..DAY)
         };
         (0..1 << (DAY - FINE)).map(activity).collect()
     }
@@ -340,8 +344,8 @@ mod tests {
         for below in (10..FINE).rev() {
             let share = closing.share_at_edge(start, below);
             let middle = start | 1 << below;
-            assert_eq!(share == 1.0, calendar::nanos(middle) >= close);
-            start = if share == 1.0 { start } else { middle };
+            assert_eq!(share == ONE, calendar::nanos(middle) >= close);
+            start = if share == ONE { start } else { middle };
             let (from, to) = closing.open_within(start, below);
             assert!(from < to && to == close);
         }

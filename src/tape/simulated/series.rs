@@ -2,13 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    calendar,
-    market::{Market, Quote},
-    rhythm::Rhythms,
-    tree::{Placed, Tree},
-    walk::Walk,
-};
+use super::{common::Common, market::Quote, model::Model, walk::Walk};
 use crate::{
     tape::{Cursor, Instrument, Series, TopOfBook},
     tick::{Sequence, Tick, Time},
@@ -20,89 +14,32 @@ const END_OF_TIME: Time = Time::from_nanos(u64::MAX);
 #[derive(Clone, Debug)]
 pub struct SimulatedSeries(Arc<Model>);
 
-/// All that determines the ticks of one instrument.
-#[derive(Debug)]
-struct Model {
-    tree: Tree,
-    market: Market,
-    /// The trees whose paths add up to the path of this instrument. Empty if it has its own.
-    legs: Vec<Tree>,
-}
+/// Number of ticks that a cursor has at hand. It computes them together, since they need much that is not in the processor's cache
+/// when a server comes back to the cursor after some milliseconds.
+const AT_HAND: usize = 16;
 
 struct SimulatedCursor {
+    /// The place of the tick under the cursor. There is always another one after it.
+    at: usize,
+    /// Ticks in a row, each with the quote that stands before it.
+    ticks: [(Tick, Quote); AT_HAND],
     model: Arc<Model>,
-    tick: Tick,
-    /// The quote that stands after the tick, at which the next one trades.
-    quote: Quote,
-    /// At the next tick.
-    ahead: Walk,
-    /// When the next tick takes place.
-    time: Time,
+    /// At the last of them.
+    walk: Walk,
+    /// The same for the paths of the instruments that it follows.
+    legs: Vec<Walk>,
 }
 
 impl SimulatedSeries {
     /// The series of an instrument on the tape of a seed. If it follows others, it has a path of its own instead.
     pub fn new(seed: u64, instrument: &Instrument) -> Self {
-        Self::following(seed, instrument, &[], &Rhythms::default())
+        Self::following(instrument, &[], &Common::new(seed))
     }
 
     /// The series of an instrument that follows others.
-    pub(super) fn following(
-        seed: u64,
-        instrument: &Instrument,
-        legs: &[Arc<Instrument>],
-        rhythms: &Rhythms,
-    ) -> Self {
-        let tree = |instrument: &Instrument| Tree::new(seed, instrument, rhythms.of(instrument));
-        let leg_volatility: f64 = legs.iter().map(|leg| leg.annual_volatility).sum();
-        let legs = legs.iter().map(|leg| tree(leg)).collect();
-        let tree = tree(instrument);
-        let market = Market::new(instrument, tree.leaf_nanos(), tree.ticks_a_day(), leg_volatility);
-        Self(Arc::new(Model { tree, market, legs }))
+    pub(super) fn following(instrument: &Instrument, legs: &[Arc<Instrument>], common: &Common) -> Self {
+        Self(Arc::new(Model::new(instrument, legs, common)))
     }
-}
-
-impl Model {
-    /// When a tick of a leaf takes place, and the quote at which it trades.
-    #[inline]
-    fn look(&self, tick: u64, leaf: &Placed) -> (Time, Quote) {
-        let draw = self.tree.keys().trades.draw(tick);
-        let number = tick.saturating_sub(leaf.first) as f64;
-        // Each tick has a slot of its own in the leaf.
-        let part = ((number + draw.fraction()) / leaf.span.ticks).min(1.0);
-        let time = within(self.tree.bounds(leaf), part);
-        let value = if self.legs.is_empty() {
-            leaf.span.value + leaf.span.rise * part
-        } else {
-            self.legs.iter().map(|leg| leg.value_at(time)).sum()
-        };
-        (time, self.market.quote(value, leaf.span.variance, time))
-    }
-
-    #[inline]
-    fn trade(&self, sequence: Sequence, time: Time, quote: Quote, flow: f64) -> Tick {
-        let draw = self.tree.keys().trades.draw(sequence.0);
-        let price = self.market.price(quote, flow, draw);
-        Tick { sequence, time, price, quantity: self.market.quantity(draw) }
-    }
-
-    /// The leaf of a tick. Those after the end of time are all in the last one.
-    #[inline]
-    fn leaf(&self, tick: u64) -> Placed {
-        self.tree.leaf_of(tick.min(self.tree.ticks() - 1))
-    }
-
-    fn book(&self, sequence: Sequence, quote: Quote) -> Option<TopOfBook> {
-        self.market.book(quote, self.tree.keys().depth.draw(sequence.0))
-    }
-}
-
-/// A point of time between two, as a part of the way.
-#[inline]
-fn within((from, to): (u64, u64), part: f64) -> Time {
-    let length = to.saturating_sub(from);
-    let since = ((length as f64 * part) as u64).min(length.saturating_sub(1));
-    Time::from_nanos(from.saturating_add(since))
 }
 
 impl Series for SimulatedSeries {
@@ -122,65 +59,65 @@ impl Series for SimulatedSeries {
         if time == END_OF_TIME {
             return Some(Sequence(u64::MAX));
         }
-        let tree = &self.0.tree;
-        let leaf = tree.leaf_at(calendar::position(time));
-        let bounds = tree.bounds(&leaf);
-        let Placed { first, span, .. } = leaf;
-        let ticks = span.ticks as u64;
-        let has_passed = |number: u64| {
-            let draw = tree.keys().trades.draw(first + number);
-            within(bounds, (number as f64 + draw.fraction()) / span.ticks) <= time
-        };
-        // Each tick has a slot of its own in the leaf.
-        let slot =
-            time.nanos().saturating_sub(bounds.0) as f64 / bounds.1.saturating_sub(bounds.0).max(1) as f64;
-        let mut passed = ((slot * span.ticks) as u64).min(ticks);
-        while passed > 0 && !has_passed(passed - 1) {
-            passed -= 1;
-        }
-        while passed < ticks && has_passed(passed) {
-            passed += 1;
-        }
-        (first + passed).checked_sub(1).map(Sequence)
+        self.0.last_at(time).map(Sequence)
     }
 
     fn tick(&self, sequence: Sequence) -> Tick {
-        let leaf = self.0.leaf(sequence.0);
-        let (time, quote) = self.0.look(sequence.0, &leaf);
-        self.0.trade(sequence, time, quote, leaf.span.flow)
+        self.0.trade(sequence.0, &self.0.leaf(sequence.0)).0
     }
 
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
         let model = self.0.clone();
-        let mut ahead = Walk::new(&model.tree, from.0);
-        let (time, quote) = model.look(from.0, &ahead.leaf());
-        let tick = model.trade(from, time, quote, ahead.leaf().span.flow);
-        ahead.advance(&model.tree);
-        let (time, quote) = model.look(ahead.tick(), &ahead.leaf());
-        Box::new(SimulatedCursor { model, tick, quote, ahead, time })
+        let walk = Walk::new(&model.tree, from.0);
+        let first = model.trade(from.0, &walk.leaf());
+        let legs = vec![Walk::nowhere(); model.legs.len()];
+        let mut cursor = SimulatedCursor { at: AT_HAND - 2, ticks: [first; AT_HAND], model, walk, legs };
+        cursor.ticks[AT_HAND - 1] = cursor.compute();
+        Box::new(cursor)
     }
 
     fn top_of_book(&self, tick: &Tick) -> Option<TopOfBook> {
-        let next = tick.sequence.next();
-        let (_, quote) = self.0.look(next.0, &self.0.leaf(next.0));
+        let next = tick.sequence.next().0;
+        let (_, quote) = self.0.trade(next, &self.0.leaf(next));
         self.0.book(tick.sequence, quote)
+    }
+}
+
+impl SimulatedCursor {
+    /// Moves the walk to the next tick.
+    #[inline]
+    fn compute(&mut self) -> (Tick, Quote) {
+        let Self { model, walk, legs, .. } = self;
+        walk.advance(&model.tree);
+        let legs = legs.iter_mut().zip(&model.legs);
+        model.trade_at(walk.tick(), &walk.leaf(), |time| {
+            legs.map(|(walk, leg)| walk.value_at(leg, time)).sum()
+        })
+    }
+
+    #[inline(never)]
+    fn refill(&mut self) {
+        (self.at, self.ticks[0]) = (0, self.ticks[AT_HAND - 1]);
+        for at in 1..AT_HAND {
+            self.ticks[at] = self.compute();
+        }
     }
 }
 
 impl Cursor for SimulatedCursor {
     fn tick(&self) -> Tick {
-        self.tick
+        self.ticks[self.at].0
     }
 
     fn advance(&mut self) {
-        let next = self.tick.sequence.next();
-        self.tick = self.model.trade(next, self.time, self.quote, self.ahead.leaf().span.flow);
-        self.ahead.advance(&self.model.tree);
-        (self.time, self.quote) = self.model.look(self.ahead.tick(), &self.ahead.leaf());
+        self.at += 1;
+        if self.at == AT_HAND - 1 {
+            self.refill();
+        }
     }
 
     fn top_of_book(&self) -> Option<TopOfBook> {
-        self.model.book(self.tick.sequence, self.quote)
+        self.model.book(self.tick().sequence, self.ticks[self.at + 1].1)
     }
 }
 
@@ -190,6 +127,6 @@ mod tests {
 
     #[test]
     fn a_cursor_is_modest_in_memory() {
-        assert!(size_of::<SimulatedCursor>() <= 640, "{}", size_of::<SimulatedCursor>());
+        assert!(size_of::<SimulatedCursor>() <= 1_408, "{}", size_of::<SimulatedCursor>());
     }
 }

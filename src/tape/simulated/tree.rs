@@ -5,16 +5,18 @@
 //! share of the ticks that follows it (Mandelbrot, Fisher and Calvet, *A multifractal model of asset returns*, 1997), and the value
 //! in the middle: the mean of both ends and a normal number (Lévy, *Processus stochastiques et mouvement brownien*, 1948).
 //!
-//! Above [`FINE`] the path is the sum of several parts: that of the instrument alone, and one for each factor that it shares with
-//! others. Below, it is one path with the variance of all.
+//! From [`FINE`] up the tree has the instrument's own part of the path, and the [factors](super::factors) have the rest. Below, it is
+//! one path with the variance of all.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    calendar::{self, BLOCKS, Position, TOP},
-    keys::{Draw, Key, Keys},
-    parts::{Moves, PARTS, Parts, normals, times},
-    rhythm::{FINE, Rhythm, factor_share},
+    calendar::{self, BLOCKS, DAY, Position, TOP},
+    common::{BLOCK_NANOS, Common},
+    factors::{AT_EDGES, Chosen, Factors, Move, Weather, tilt, variance},
+    keys::{Draw, Keys},
+    rhythm::{FINE, Rhythm, share_of},
+    share::{self, EVEN},
 };
 use crate::{tape::Instrument, tick::Time};
 
@@ -22,50 +24,20 @@ use crate::{tape::Instrument, tick::Time};
 const SHORTEST_INTERVAL: Duration = Duration::from_micros(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
 
-const BLOCK_NANOS: u64 = calendar::DAY_NANOS << (TOP - calendar::DAY);
 const UNIT_NANOS: f64 = calendar::DAY_NANOS as f64 / (1_u64 << calendar::DAY) as f64;
-
-/// How uneven the halves of a span are: the share of the variance that its left half has is between ½ − this and ½ + this.
-const fn unevenness(below: u32) -> f64 {
-    match below {
-        39.. => 0.05,
-        36.. => 0.49,
-        32.. => 0.34,
-        22.. => 0.17,
-        _ => 0.09,
-    }
-}
-
-const UNEVEN: [f64; TOP as usize] = {
-    let mut uneven = [0.0; TOP as usize];
-    let mut below = 0;
-    while below < TOP {
-        uneven[below as usize] = unevenness(below);
-        below += 1;
-    }
-    uneven
-};
-
-/// How uneven the ticks are, as a part of how uneven the variance is.
-const COUNTS: f64 = 0.5;
-
-/// How much of the unevenness is weather: calm and stormy times that all parts of all instruments share.
-const WEATHER: f64 = 0.7;
 
 /// How much of the order flow of a span its halves keep.
 const FLOW: f64 = 0.9;
-
-/// The noise of the number of ticks is left out where spans have more ticks than this on average: there it is less than a hundredth
-/// of what the draws make.
-const MANY_TICKS: f64 = 4_096.0;
 
 /// When the ticks of one instrument take place, and the path of its efficient price.
 #[derive(Debug)]
 pub(super) struct Tree {
     keys: Keys,
-    /// Of the calm and stormy times that all parts of all instruments share.
-    weather: Key,
     rhythm: Arc<Rhythm>,
+    weather: Arc<Weather>,
+    factors: Factors,
+    /// Variance of the instrument's own part of the path over a block.
+    own_variance: f64,
     /// Mean time between two ticks while the market is open, in nanoseconds.
     interval: u64,
     /// The same in blocks.
@@ -74,16 +46,23 @@ pub(super) struct Tree {
     ticks: u64,
     /// Level of the shortest spans.
     leaf: u32,
-    /// The level from which spans have many ticks.
-    many: u32,
-    parts: Parts,
+    /// How much chance there is in the number of ticks of a half, by its level.
+    noise: [Noise; TOP as usize],
 }
 
-/// What happens in a span of the clock at [`FINE`] or below.
+/// How far the number of ticks of a half is from its share, for noise of 1/512: so many times the ticks of the whole, and so many
+/// ticks. In units of 2^-16 and 2^-12.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noise {
+    per_tick: i64,
+    fixed: i64,
+}
+
+/// What happens in a span of the clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {
-    /// Number of ticks, a whole number.
-    pub(super) ticks: f64,
+    /// Number of ticks.
+    pub(super) ticks: i64,
     /// The path at the start of the span.
     pub(super) value: f64,
     /// How much higher it is at the end.
@@ -92,9 +71,9 @@ pub(super) struct Span {
     pub(super) variance: f64,
     /// Whether more is bought or sold: the normal numbers of the splits above, the nearer ones more.
     pub(super) flow: f64,
-    /// How uneven its halves are, and the noise of the number of their ticks, both from −1 to 1.
-    even: f32,
-    noise: f32,
+    /// How uneven its halves are, in 1/256, and the noise of the number of their ticks, in 1/512.
+    even: i32,
+    noise: i32,
 }
 
 /// A span with its place.
@@ -108,24 +87,53 @@ pub(super) struct Placed {
     pub(super) has_edge: bool,
 }
 
-/// What a descent looks for in a block.
+/// What a descent looks for.
 #[derive(Clone, Copy)]
-enum Goal {
-    /// A tick, by its number in the block.
-    Tick(f64),
+pub(super) enum Goal {
+    Tick(u64),
     At(Position),
 }
 
 impl Goal {
-    /// The half of a span in which it is, 0 for the left one. The first tick of the span and the ticks of its left half are known.
+    /// The half of a span in which it is, 0 for the left one. The first tick of the right half is known.
     #[inline(always)]
-    fn side(self, first: f64, left: f64, below: u32) -> u64 {
+    pub(super) fn side(self, right: u64, below: u32) -> u64 {
         match self {
             // The sign bit: a comparison would become a branch, which is mispredicted half of the time.
-            Self::Tick(tick) => !(tick - first - left).to_bits() >> 63,
+            Self::Tick(tick) => !tick.wrapping_sub(right) >> 63,
             Self::At(position) => position >> below & 1,
         }
     }
+}
+
+/// The ticks of a block of the clock.
+#[derive(Clone, Copy)]
+struct BlockOf {
+    number: u64,
+    /// The first of them.
+    first: u64,
+    /// The first one after them.
+    end: u64,
+}
+
+/// A span above [`FINE`], with the instrument's own part of the path.
+#[derive(Clone, Copy)]
+struct Coarse {
+    start: Position,
+    first: u64,
+    span: Span,
+    /// How uneven the weather makes its halves, in 1/256.
+    weather: i32,
+}
+
+/// How a span is halved.
+struct Split {
+    /// Ticks of the left half.
+    ticks: i64,
+    /// Share of the left half in the variance.
+    share: f64,
+    /// The normal number of the middle, and what is drawn for the halves.
+    draw: Draw,
 }
 
 /// The two halves of a span.
@@ -135,19 +143,28 @@ pub(super) struct Halves {
 }
 
 impl Tree {
-    pub(super) fn new(seed: u64, instrument: &Instrument, rhythm: Arc<Rhythm>) -> Self {
-        let keys = Keys::new(seed, &instrument.symbol);
-        // No block has more ticks than a double can count, and each has some.
+    pub(super) fn new(instrument: &Instrument, common: &Common) -> Self {
+        let rhythm = common.rhythm(instrument);
+        let factors = common.factors(instrument);
+        let own_variance = (variance(instrument, BLOCK_NANOS) - factors.variance()).max(0.0);
+        // No block has more ticks than a share of them can be computed of, and each has some.
         let interval = instrument.tick_interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL).as_nanos() as u64;
-        let parts = Parts::new(seed, instrument, keys.path, BLOCK_NANOS as f64);
         let units = interval as f64 / UNIT_NANOS;
-        let level_of = |ticks: f64| (1..TOP).find(|level| (1_u64 << level) as f64 >= ticks * units);
-        let leaf = level_of(1.0).unwrap_or(TOP).min(FINE - 1);
-        let many = level_of(MANY_TICKS).unwrap_or(TOP);
+        let leaf = (1..FINE - 1).find(|level| (1_u64 << level) as f64 >= units).unwrap_or(FINE - 1);
+        let noise = std::array::from_fn(|below| Noise::of((2_u64 << below) as f64 / units));
         let open = rhythm.open_before(BLOCKS);
-        let (blocks_per_tick, ticks) = (interval as f64 * (BLOCKS as f64 / open as f64), open / interval);
-        let weather = Key::of_factor(seed, "");
-        Self { keys, weather, rhythm, interval, blocks_per_tick, ticks, leaf, many, parts }
+        Self {
+            keys: Keys::new(common.seed, &instrument.symbol),
+            weather: common.weather.clone(),
+            blocks_per_tick: interval as f64 * (BLOCKS as f64 / open as f64),
+            ticks: open / interval,
+            rhythm,
+            factors,
+            own_variance,
+            interval,
+            leaf,
+            noise,
+        }
     }
 
     pub(super) fn keys(&self) -> &Keys {
@@ -183,198 +200,235 @@ impl Tree {
 
     /// The path at a time.
     pub(super) fn value_at(&self, time: Time) -> f64 {
-        let leaf = self.leaf_at(calendar::position(time));
-        let (from, to) = self.clock_bounds(&leaf);
-        let part = time.nanos().saturating_sub(from) as f64 / to.saturating_sub(from).max(1) as f64;
-        leaf.span.value + leaf.span.rise * part
+        let leaf = self.span_at(calendar::position(time), self.leaf);
+        self.value_in(leaf.start, &leaf.span, time)
     }
 
-    /// The leaf that contains a position.
-    #[inline]
+    /// The path at a time of a span of a level up to [`FINE`].
+    pub(super) fn value_below(&self, whole: &Placed, level: u32, time: Time) -> f64 {
+        let leaf = self.below(*whole, level, Goal::At(calendar::position(time)), self.leaf);
+        self.value_in(leaf.start, &leaf.span, time)
+    }
+
+    /// The path at a time of a leaf, which begins at a position.
+    #[inline(always)]
+    pub(super) fn value_in(&self, start: Position, leaf: &Span, time: Time) -> f64 {
+        let (from, to) = self.clock_bounds(start);
+        let part = time.nanos().saturating_sub(from) as f64 / to.saturating_sub(from).max(1) as f64;
+        leaf.value + leaf.rise * part
+    }
+
+    /// The leaf that contains a position, without its path.
+    #[inline(always)]
     pub(super) fn leaf_at(&self, position: Position) -> Placed {
-        self.descend((position >> TOP).min(BLOCKS - 1), Goal::At(position), self.leaf)
+        self.descend::<false>(self.block_at(position >> TOP), Goal::At(position), self.leaf)
+    }
+
+    /// The span of a level up to [`FINE`] that contains a position.
+    #[inline(always)]
+    pub(super) fn span_at(&self, position: Position, level: u32) -> Placed {
+        self.descend::<true>(self.block_at(position >> TOP), Goal::At(position), level)
     }
 
     /// The span of a level up to [`FINE`] that has a tick before the end of time.
     #[inline(always)]
     pub(super) fn span_of(&self, tick: u64, level: u32) -> Placed {
-        let block = self.block_of(tick);
-        let number = tick.saturating_sub(self.ticks_before(block));
-        self.descend(block, Goal::Tick(number as f64), level)
+        self.descend::<true>(self.block_of(tick), Goal::Tick(tick), level)
     }
 
     /// Both halves of a span up to [`FINE`].
     #[inline(always)]
     pub(super) fn halves(&self, span: &Span, start: Position, below: u32, has_edge: bool) -> Halves {
-        let split = self.split(span, start, below, has_edge);
-        Halves { left: span.half(&split, 0), right: span.half(&split, 1) }
+        if has_edge {
+            return self.halves_at_edge(span, start, below);
+        }
+        span.halves(&self.split_fine::<false>(span, start, below))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn halves_at_edge(&self, span: &Span, start: Position, below: u32) -> Halves {
+        span.halves(&self.split_fine::<true>(span, start, below))
+    }
+
+    /// The same with their places.
+    #[inline(always)]
+    pub(super) fn halves_of(&self, whole: &Placed, below: u32) -> [Placed; 2] {
+        let Placed { start, first, has_edge, .. } = *whole;
+        let Halves { left, right } = self.halves(&whole.span, start, below, has_edge);
+        let middle = first + left.ticks as u64;
+        let placed = |start, first, span| Placed { start, first, span, has_edge };
+        [placed(start, first, left), placed(start | 1 << below, middle, right)]
     }
 
     /// The part of a leaf in which the market is open, in nanoseconds since 1970 from and to.
     #[inline]
-    pub(super) fn bounds(&self, leaf: &Placed) -> (u64, u64) {
-        if leaf.has_edge {
-            return self.rhythm.block(leaf.start >> TOP).open_within(leaf.start, self.leaf);
+    pub(super) fn bounds(&self, leaf: Position, has_edge: bool) -> (u64, u64) {
+        if has_edge {
+            return self.rhythm.block(leaf >> TOP).open_within(leaf, self.leaf);
         }
         self.clock_bounds(leaf)
     }
 
     /// When a leaf begins and when it ends, in nanoseconds since 1970.
     #[inline]
-    fn clock_bounds(&self, leaf: &Placed) -> (u64, u64) {
-        (calendar::nanos(leaf.start), calendar::nanos(leaf.start + (1 << self.leaf)))
+    fn clock_bounds(&self, leaf: Position) -> (u64, u64) {
+        (calendar::nanos(leaf), calendar::nanos(leaf + (1 << self.leaf)))
     }
 
     /// The block that has a tick.
-    #[inline]
-    fn block_of(&self, tick: u64) -> u64 {
-        let mut block = ((tick as f64 * self.blocks_per_tick) as u64).min(BLOCKS - 1);
-        while self.ticks_before(block) > tick {
-            block -= 1;
+    #[inline(always)]
+    fn block_of(&self, tick: u64) -> BlockOf {
+        let mut block = self.block_at((tick as f64 * self.blocks_per_tick) as u64);
+        while block.first > tick {
+            block = self.block_at(block.number - 1);
         }
-        while block + 1 < BLOCKS && self.ticks_before(block + 1) <= tick {
-            block += 1;
+        while block.end <= tick && block.number + 1 < BLOCKS {
+            block = self.block_at(block.number + 1);
         }
         block
     }
 
-    /// Number of ticks before a block.
-    #[inline]
-    fn ticks_before(&self, block: u64) -> u64 {
-        self.rhythm.open_before(block) / self.interval
+    /// A block by its number; the last one for what is after it.
+    #[inline(always)]
+    fn block_at(&self, number: u64) -> BlockOf {
+        let number = number.min(BLOCKS - 1);
+        let before = |block| self.rhythm.open_before(block) / self.interval;
+        BlockOf { number, first: before(number), end: before(number + 1) }
     }
 
-    /// The span of a level, at most [`FINE`], in which the goal is.
+    /// The span of a level, at most [`FINE`], in which the goal is, with its path or without.
     ///
     /// What is drawn for the split of a span comes from the draws of the span above it. So the processor need not wait for the
     /// choice of a half before it draws.
     #[inline(always)]
-    fn descend(&self, block: u64, goal: Goal, level: u32) -> Placed {
-        let before = self.ticks_before(block);
-        let mut ticks = (self.ticks_before(block + 1) - before) as f64;
-        let mut start = block << TOP;
-        let mut first = 0.0;
-        // With half of the variance of a block at each end, their difference has the whole.
-        let deviation = self.parts.signed(self.parts.variance.map(|variance| (variance * 0.5).sqrt()));
-        let mut draws = self.parts.draw(start);
-        let here = times(deviation, normals(draws));
-        let end = times(deviation, normals(self.parts.draw(start + (1 << TOP))));
-        let mut value: f64 = here.iter().sum();
-        let mut moves = Moves { rise: [0.0; PARTS], variance: self.parts.variance };
-        for number in 0..PARTS {
-            moves.rise[number] = end[number] - here[number];
+    fn descend<const PATH: bool>(&self, block: BlockOf, goal: Goal, level: u32) -> Placed {
+        let mut coarse = self.block(block);
+        let rhythm = self.rhythm.block(block.number);
+        let (shares, mut number) = (rhythm.shares_of_days(), 1);
+        for below in (DAY..TOP).rev() {
+            let Chosen { side, .. } = self.choose(&mut coarse, goal, below, share_of(shares, number));
+            number = 2 * number + side as usize;
         }
-        let mut weather = self.weather.draw(start);
-        let mut side = 0;
-        let rhythm = self.rhythm.block(block);
-        let mut prior = rhythm.share(start, TOP - 1);
-        let mut tilt = self.tilt(&draws, weather, 0);
-        for below in (FINE..TOP).rev() {
-            let middle = start | 1 << below;
-            let uneven = UNEVEN[below as usize];
-            let spread = spread(prior);
-            let noise =
-                if below < self.many { spread * self.keys.arrivals.draw(middle).noise(0) } else { 0.0 };
-            let left = halved(ticks, prior + spread * tilt * (uneven * COUNTS), noise);
-            let next_side = goal.side(first, left, below);
+        let mut of_factors = Move::default();
+        if PATH {
+            of_factors = self.factors.over_day(coarse.start >> DAY);
+        }
+        let (shares, mut number) = (rhythm.shares_of_day(coarse.start), 1);
+        for below in (FINE..DAY).rev() {
+            let chosen = self.choose(&mut coarse, goal, below, share_of(shares, number));
+            number = 2 * number + chosen.side as usize;
+            if PATH {
+                of_factors = self.factors.over_half(&of_factors, below, &chosen);
+            }
+        }
+        let Coarse { start, first, mut span, .. } = coarse;
+        span = if PATH {
+            let Move { value, rise, variance } = of_factors;
+            let variance = span.variance + variance;
+            Span { value: span.value + value, rise: span.rise + rise, variance, flow: 0.0, ..span }
+        } else {
+            // So that nothing of it is computed.
+            Span { value: 0.0, rise: 0.0, variance: 0.0, flow: 0.0, ..span }
+        };
+        let fine = Placed { start, first, span, has_edge: rhythm.has_edge(start) };
+        self.below(fine, FINE, goal, level)
+    }
 
-            let mut even = [0.0; PARTS];
-            for number in 0..PARTS {
-                even[number] =
-                    uneven * (WEATHER * weather.even(side) + (1.0 - WEATHER) * draws[number].even(side));
-            }
-            let common = factor_share(start, below);
-            let common_spread = self::spread(common);
-            let mut share = even.map(|even| common + common_spread * even);
-            share[0] = prior + spread * even[0];
-            draws = self.parts.draw(middle);
-            weather = self.weather.draw(middle);
-            let normals = self.parts.signed(normals(draws));
-            side = next_side;
-            let (right, mirror) = (side as i64 as f64, 1.0 - 2.0 * side as i64 as f64);
-            for number in 0..PARTS {
-                let (rise, variance, share) = (moves.rise[number], moves.variance[number], share[number]);
-                let shift = (variance * (share * (1.0 - share))).sqrt() * normals[number];
-                let share = right + mirror * share;
-                moves.rise[number] = share * rise + mirror * shift;
-                moves.variance[number] = variance * share;
-                value += right * (rise - moves.rise[number]);
-            }
-            first += right * left;
-            ticks = right * (ticks - left) + (1.0 - right) * left;
-            let next = below - 1;
-            tilt = either(side, self.tilt(&draws, weather, 0), self.tilt(&draws, weather, 1));
-            prior = either(side, rhythm.share(start, next), rhythm.share(middle, next));
-            start |= side << below;
+    /// The span of a level in which the goal is, in a span of a level up to [`FINE`].
+    #[inline(always)]
+    fn below(&self, whole: Placed, from: u32, goal: Goal, level: u32) -> Placed {
+        match whole.has_edge {
+            true => self.below_at_edge(whole, from, goal, level),
+            false => self.below_as::<false>(whole, from, goal, level),
         }
-        let (rise, variance) = (moves.rise.iter().sum(), moves.variance.iter().sum());
-        // Below, the instrument goes its own way.
-        let noise = self.keys.arrivals.draw(start | 1 << (FINE - 1)).noise(0) as f32;
-        let even = draws[0].even(side) as f32;
-        let mut span = Span { ticks, value, rise, variance, flow: 0.0, even, noise };
-        let has_edge = rhythm.has_edge(start);
-        for below in (level..FINE).rev() {
-            let split = self.split(&span, start, below, has_edge);
-            let side = goal.side(first, split.ticks, below);
-            first += side as i64 as f64 * split.ticks;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn below_at_edge(&self, whole: Placed, from: u32, goal: Goal, level: u32) -> Placed {
+        self.below_as::<true>(whole, from, goal, level)
+    }
+
+    #[inline(always)]
+    fn below_as<const EDGE: bool>(&self, whole: Placed, from: u32, goal: Goal, level: u32) -> Placed {
+        let Placed { mut start, mut first, mut span, has_edge } = whole;
+        for below in (level..from).rev() {
+            let split = self.split_fine::<EDGE>(&span, start, below);
+            let side = goal.side(first + split.ticks as u64, below);
+            first += split.ticks as u64 & side.wrapping_neg();
             span = span.half(&split, side);
             start |= side << below;
         }
-        Placed { start, first: before + first as u64, span, has_edge }
+        Placed { start, first, span, has_edge }
     }
 
-    /// How uneven the halves of a half of a span are, all parts together.
+    /// A block of the clock as a span.
     #[inline(always)]
-    fn tilt(&self, draws: &[Draw; PARTS], weather: Draw, side: u64) -> f64 {
-        let mut tilt = 0.0;
-        for (weight, draw) in self.parts.weight.iter().zip(draws) {
-            tilt += weight * draw.even(side);
-        }
-        WEATHER * weather.even(side) + (1.0 - WEATHER) * tilt
+    fn block(&self, block: BlockOf) -> Coarse {
+        let start = block.number << TOP;
+        let (draw, end) = (self.keys.path.draw(start), self.keys.path.draw(start + (1 << TOP)));
+        let deviation = (self.own_variance * AT_EDGES).sqrt();
+        let value = deviation * draw.normal();
+        let span = Span {
+            ticks: (block.end - block.first) as i64,
+            value,
+            rise: deviation * end.normal() - value,
+            variance: self.own_variance,
+            flow: 0.0,
+            even: draw.even(0),
+            noise: draw.noise(0),
+        };
+        Coarse { start, first: block.first, span, weather: self.weather.draw(start).even(0) }
     }
 
-    /// How a span up to [`FINE`] is halved.
+    /// Goes into the half of a span above [`FINE`] in which the goal is.
     #[inline(always)]
-    fn split(&self, span: &Span, start: Position, below: u32, has_edge: bool) -> Split {
-        let middle = start | 1 << below;
-        let prior = if has_edge { self.rhythm.block(start >> TOP).share_at_edge(start, below) } else { 0.5 };
-        let spread = spread(prior);
-        let even = spread * f64::from(span.even) * UNEVEN[below as usize];
-        let ticks = halved(span.ticks, prior + even * COUNTS, spread * f64::from(span.noise));
+    fn choose(&self, coarse: &mut Coarse, goal: Goal, below: u32, prior: i64) -> Chosen {
+        let middle = coarse.start | 1 << below;
+        let split = self.split(&coarse.span, middle, below, prior, tilt(coarse.weather, coarse.span.even));
+        let side = goal.side(coarse.first + split.ticks as u64, below);
+        let chosen = Chosen { middle, weather: coarse.weather, side };
+        *coarse = Coarse {
+            start: coarse.start | side << below,
+            first: coarse.first + (split.ticks as u64 & side.wrapping_neg()),
+            span: coarse.span.half(&split, side),
+            weather: self.weather.draw(middle).even(side),
+        };
+        chosen
+    }
+
+    /// How a span up to [`FINE`] is halved, in which the market may open or close. Below, the weather is the same everywhere.
+    #[inline(always)]
+    fn split_fine<const EDGE: bool>(&self, span: &Span, start: Position, below: u32) -> Split {
+        let prior = if EDGE { self.rhythm.block(start >> TOP).share_at_edge(start, below) } else { EVEN };
+        self.split(span, start | 1 << below, below, prior, i64::from(span.even) << 8)
+    }
+
+    /// How a span is halved whose left half has a share in the activity, for a tilt of ±[`ONE`](share::ONE).
+    #[inline(always)]
+    fn split(&self, span: &Span, middle: Position, below: u32, prior: i64, tilt: i64) -> Split {
+        let spread = share::spread(prior);
+        let tilted = share::tilted(spread, tilt, below);
+        let noise = spread * i64::from(span.noise);
+        let Noise { per_tick, fixed } = self.noise[below as usize];
+        // The ticks are half as uneven as the variance.
+        let share = prior + (tilted >> 1) + ((noise * per_tick) >> 25);
+        let ticks = (span.ticks * share + ((noise * fixed) >> 21) + EVEN) >> 16;
         Split {
-            ticks,
-            share: prior + even,
+            ticks: ticks.max(0).min(span.ticks),
+            share: share::part(prior + tilted),
             draw: self.keys.path.draw(middle),
-            noise: self.keys.arrivals.draw(middle),
         }
     }
-}
-
-/// How far from a prior share the drawn one may be, for draws of −½ to ½: it stays within 0 … 1, and 0 and 1 stay themselves.
-#[inline(always)]
-fn spread(prior: f64) -> f64 {
-    2.0 * prior.min(1.0 - prior)
-}
-
-/// The first number for side 0 and the second for side 1, without a branch, which would be mispredicted half of the time.
-#[inline(always)]
-fn either(side: u64, left: f64, right: f64) -> f64 {
-    let mask = side.wrapping_neg();
-    f64::from_bits(left.to_bits() & !mask | right.to_bits() & mask)
-}
-
-/// How a span up to [`FINE`] is halved.
-struct Split {
-    /// Ticks of the left half.
-    ticks: f64,
-    /// Share of the left half in the variance.
-    share: f64,
-    /// The normal number of the middle, and what is drawn for the halves.
-    draw: Draw,
-    noise: Draw,
 }
 
 impl Span {
+    #[inline(always)]
+    fn halves(&self, split: &Split) -> Halves {
+        Halves { left: self.half(split, 0), right: self.half(split, 1) }
+    }
+
     /// A half: side 0 is the left one, 1 the right one.
     #[inline(always)]
     fn half(&self, split: &Split, side: u64) -> Self {
@@ -385,30 +439,32 @@ impl Span {
         let share = right + mirror * split.share;
         let rise = share * self.rise + shift;
         Self {
-            ticks: right * (self.ticks - split.ticks) + (1.0 - right) * split.ticks,
+            ticks: either(side, split.ticks, self.ticks - split.ticks),
             value: self.value + right * (self.rise - rise),
             rise,
             variance: self.variance * share,
             flow: self.flow * FLOW + normal,
-            even: split.draw.even(side) as f32,
-            noise: split.noise.noise(side) as f32,
+            even: split.draw.even(side),
+            noise: split.draw.noise(side),
         }
     }
 }
 
-/// Ticks of the left half of a span: its share of them, rounded, and about as uneven as if each tick chose its half by itself. The
-/// noise is from −1 to 1. Without noise, a share of 0 or 1 is none or all of them.
-#[inline(always)]
-fn halved(ticks: f64, share: f64, noise: f64) -> f64 {
-    // Adding this and taking it away again rounds to the nearest whole number.
-    const WHOLE: f64 = 4_503_599_627_370_496.0;
-    // A uniform number of −1 to 1 deviates by 1/√3, the number of ticks by √ticks / 2.
-    let left = ticks * share + root(ticks) * (noise * 0.866_025_403_784_438_6);
-    ((left + WHOLE) - WHOLE).max(0.0).min(ticks)
+impl Noise {
+    /// The noise of a half of a span with so many ticks on average: about as if each tick chose its half by itself.
+    ///
+    /// A uniform number from −1 to 1 deviates by 1/√3, and the number of ticks by √ticks / 2. With the mean *m*, the root is within a
+    /// sixth of √m × (0.6 + 0.3 × ticks / m) for 0.4 to 12 times the mean.
+    fn of(mean: f64) -> Self {
+        let deviation = 0.5 * 3_f64.sqrt() * mean.sqrt();
+        let (per_tick, fixed) = (0.3 * deviation / mean, 0.6 * deviation);
+        Self { per_tick: (per_tick * 65_536.0) as i64, fixed: (fixed * 4_096.0) as i64 }
+    }
 }
 
-/// The square root, within 6 %: half of the exponent.
+/// The first number for side 0 and the second for side 1, without a branch, which would be mispredicted half of the time.
 #[inline(always)]
-fn root(number: f64) -> f64 {
-    f64::from_bits((number.to_bits() >> 1) + (1023 << 51))
+fn either(side: u64, left: i64, right: i64) -> i64 {
+    let mask = side.wrapping_neg() as i64;
+    left & !mask | right & mask
 }

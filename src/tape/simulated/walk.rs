@@ -1,19 +1,20 @@
-//! Goes along a tree tick by tick, without a descent from the top for each.
+//! Goes along a tree from leaf to leaf, without a descent from the top for each.
 
 use super::{
-    calendar::Position,
+    calendar::{self, Position},
     rhythm::FINE,
-    tree::{Placed, Span, Tree},
+    tree::{Goal, Placed, Span, Tree},
 };
+use crate::tick::Time;
 
 /// The levels that a walk remembers, from the leaves up.
 const REMEMBERED: u32 = 10;
 
-/// A walk at one tick of a tree.
+/// A walk at one leaf of a tree.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     tick: u64,
-    /// The leaf of the tick.
+    /// Where the leaf is.
     start: Position,
     leaf: Span,
     /// The tick after the last one of the leaf.
@@ -25,17 +26,24 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// A walk that stands at a tick.
-    pub(super) fn new(tree: &Tree, tick: u64) -> Self {
-        let mut walk = Self {
-            tick,
-            start: 0,
+    /// A walk that has not begun.
+    pub(super) fn nowhere() -> Self {
+        Self {
+            tick: 0,
+            start: Position::MAX,
             leaf: Span::default(),
             end: 0,
             has_edge: false,
             ahead: Default::default(),
-        };
-        walk.come_down(tree);
+        }
+    }
+
+    /// A walk that stands at a tick.
+    pub(super) fn new(tree: &Tree, tick: u64) -> Self {
+        let mut walk = Self { tick, ..Self::nowhere() };
+        // Ticks after the end of time are at the last leaf.
+        let tick = tick.min(tree.ticks() - 1);
+        walk.come_down(tree, tree.span_of(tick, top(tree)), Goal::Tick(tick));
         walk
     }
 
@@ -62,50 +70,56 @@ impl Walk {
             // The trailing ones of a leaf's number say how many right halves end with it.
             let level = leaf + (self.start >> leaf).trailing_ones();
             if level >= top {
-                return self.come_down(tree);
+                return self.come_down(tree, tree.span_of(self.tick, top), Goal::Tick(self.tick));
             }
             self.start = (self.start >> level | 1) << level;
             self.leaf = self.ahead[(level - leaf) as usize];
-            if self.leaf.ticks > 0.0 {
-                for below in (leaf..level).rev() {
-                    self.leaf = self.split(tree, below, 0.0);
-                }
-                self.end = self.tick + self.leaf.ticks as u64;
-                return;
+            if self.leaf.ticks > 0 {
+                self.end = self.tick;
+                return self.descend(tree, level, Goal::Tick(self.tick));
             }
             // Nothing happens in this half: go on after it.
             self.start |= (1 << level) - (1 << leaf);
         }
     }
 
-    /// Splits the span where the walk is, and goes into the half that has a tick, counted from the first of the span.
-    #[inline(always)]
-    fn split(&mut self, tree: &Tree, below: u32, tick: f64) -> Span {
-        let halves = tree.halves(&self.leaf, self.start, below, self.has_edge);
-        self.ahead[(below - tree.leaf()) as usize] = halves.right;
-        if tick < halves.left.ticks {
-            return halves.left;
+    /// The path at a time, which is not before that of the last call.
+    #[inline]
+    pub(super) fn value_at(&mut self, tree: &Tree, time: Time) -> f64 {
+        let position = calendar::position(time);
+        let level = u64::BITS - ((position ^ self.start) >> tree.leaf() << tree.leaf()).leading_zeros();
+        if level > top(tree) {
+            self.come_down(tree, tree.span_at(position, top(tree)), Goal::At(position));
+        } else if let Some(right) = level.checked_sub(1) {
+            // The walk was in the left half of the span of this level, and goes on in the right one.
+            self.start = position >> right << right;
+            self.leaf = self.ahead[(right - tree.leaf()) as usize];
+            self.descend(tree, right, Goal::At(position));
         }
-        self.start |= 1 << below;
-        halves.right
+        tree.value_in(self.start, &self.leaf, time)
     }
 
     #[cold]
-    fn come_down(&mut self, tree: &Tree) {
-        // Ticks after the end of time are at the last leaf.
-        let tick = self.tick.min(tree.ticks() - 1);
-        let placed = tree.span_of(tick, top(tree));
-        (self.start, self.leaf, self.has_edge) = (placed.start, placed.span, placed.has_edge);
-        let mut first = placed.first;
-        for below in (tree.leaf()..top(tree)).rev() {
-            let ticks = self.leaf.ticks;
-            let start = self.start;
-            self.leaf = self.split(tree, below, (tick - first) as f64);
-            if self.start > start {
-                first += (ticks - self.leaf.ticks) as u64;
+    fn come_down(&mut self, tree: &Tree, top: Placed, goal: Goal) {
+        (self.start, self.leaf, self.has_edge, self.end) = (top.start, top.span, top.has_edge, top.first);
+        self.descend(tree, self::top(tree), goal);
+    }
+
+    /// Goes from a span of a level, whose first tick is [`Self::end`], to the leaf in which the goal is.
+    #[inline(always)]
+    fn descend(&mut self, tree: &Tree, level: u32, goal: Goal) {
+        for below in (tree.leaf()..level).rev() {
+            let halves = tree.halves(&self.leaf, self.start, below, self.has_edge);
+            self.ahead[(below - tree.leaf()) as usize] = halves.right;
+            let right = self.end + halves.left.ticks as u64;
+            if goal.side(right, below) == 0 {
+                self.leaf = halves.left;
+            } else {
+                (self.leaf, self.end) = (halves.right, right);
+                self.start |= 1 << below;
             }
         }
-        self.end = first + self.leaf.ticks as u64;
+        self.end += self.leaf.ticks as u64;
     }
 }
 

@@ -126,10 +126,10 @@ def test_a_tick_reads_as_the_documents_say(server):
     [
         ("instruments", {"pageSize": 7}, "instruments", {}),
         ("prices", {"pageSize": 7}, "ticks", None),
-        ("ticks", {"symbol": "TCS", "startTime": START, "endTime": END, "pageSize": 170}, "ticks", {}),
+        ("ticks", {"symbol": "TCS", "startTime": START, "endTime": END, "pageSize": 120}, "ticks", {}),
         (
             "ticks",
-            {"symbol": "TCS", "startTime": START, "endTime": END, "pageSize": 170, "newestFirst": "true"},
+            {"symbol": "TCS", "startTime": START, "endTime": END, "pageSize": 120, "newestFirst": "true"},
             "ticks",
             {"newestFirst": True},
         ),

@@ -1,0 +1,50 @@
+//! What all instruments of a tape have in common.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    calendar::{self, TOP},
+    factors::{Factor, Factors, Weather, variance},
+    rhythm::{Rhythm, Rhythms},
+};
+use crate::tape::Instrument;
+
+/// What all instruments of a tape have in common, each thing made once.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) seed: u64,
+    pub(super) weather: Arc<Weather>,
+    rhythms: Rhythms,
+    factors: Mutex<HashMap<String, Arc<Factor>>>,
+}
+
+impl Common {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            weather: Arc::new(Weather::new(seed)),
+            rhythms: Rhythms::default(),
+            factors: Mutex::default(),
+        }
+    }
+
+    /// The rhythm of the market of an instrument.
+    pub(super) fn rhythm(&self, instrument: &Instrument) -> Arc<Rhythm> {
+        self.rhythms.of(instrument)
+    }
+
+    /// The factors that move an instrument.
+    pub(super) fn factors(&self, instrument: &Instrument) -> Factors {
+        let mut known = self.factors.lock().unwrap_or_else(PoisonError::into_inner);
+        let factor = |name: &str| {
+            known.entry(name.to_owned()).or_insert_with(|| Arc::new(Factor::new(self.seed, name))).clone()
+        };
+        Factors::new(instrument, variance(instrument, BLOCK_NANOS), self.weather.clone(), factor)
+    }
+}
+
+/// Length of a block in nanoseconds.
+pub(super) const BLOCK_NANOS: f64 = (calendar::DAY_NANOS << (TOP - calendar::DAY)) as f64;
