@@ -131,8 +131,8 @@ pub trait Series: Send + Sync {
         None
     }
 
-    /// Whether [`totals`](Self::totals) answers for every range that is not empty, and takes no longer than reading about 10,000
-    /// ticks. Only a series of a complete tape may say so: ticks of a growing tape may leave its window.
+    /// Whether [`totals`](Self::totals) answers for every range that is not empty, except at the end of time, and takes no longer than
+    /// reading about 10,000 ticks. Only a series of a complete tape may say so: ticks of a growing tape may leave its window.
     fn has_totals(&self) -> bool {
         false
     }

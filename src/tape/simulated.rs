@@ -18,6 +18,7 @@ mod series;
 mod share;
 mod sizes;
 mod test_series;
+mod totals;
 mod tree;
 mod walk;
 

@@ -15,6 +15,7 @@ mod book;
 mod golden;
 mod market;
 mod test_symbols;
+mod totals;
 
 /// Instruments of all sorts, by symbol.
 const INSTRUMENTS: &str = include_str!("../data/instruments.toml");

@@ -1,10 +1,10 @@
 //! The ticks of one simulated instrument.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use super::{common::Common, market::Quote, model::Model, walk::Walk};
+use super::{common::Common, market::Quote, model::Model, totals, walk::Walk};
 use crate::{
-    tape::{Cursor, Instrument, Series, TopOfBook},
+    tape::{Cursor, Instrument, Series, TopOfBook, Totals},
     tick::{Sequence, Tick, Time},
 };
 
@@ -74,6 +74,14 @@ impl Series for SimulatedSeries {
         let mut cursor = SimulatedCursor { at: AT_HAND - 2, ticks: [first; AT_HAND], model, walk, legs };
         cursor.ticks[AT_HAND - 1] = cursor.compute();
         Box::new(cursor)
+    }
+
+    fn has_totals(&self) -> bool {
+        true
+    }
+
+    fn totals(&self, ticks: Range<Sequence>) -> Option<Totals> {
+        totals::of(&self.0, ticks.start.0..ticks.end.0)
     }
 
     fn top_of_book(&self, tick: &Tick) -> Option<TopOfBook> {
