@@ -5,12 +5,16 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::OnceLock,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use prost::Message;
-use ticker::contract::{gogen, v1};
+use ticker::{
+    contract::{gogen, v1},
+    tape::{Series, SimulatedSeries, Universe},
+    tick::Time,
+};
 
 use crate::{
     SERVER_CORE,
@@ -42,16 +46,37 @@ pub(crate) fn measure_instead(executable: PathBuf) {
 
 /// The server on an instruments file, with TLS or in plain text.
 pub(crate) fn serve(instruments: &Path, flush: Duration, tls: Option<&Tls>) -> Result<Process> {
-    let flush = format!("{}ms", flush.as_millis());
+    let (flush, seed) = (format!("{}ms", flush.as_millis()), seed(instruments)?.to_string());
     let executable = OTHER.get().map_or(Path::new(env!("CARGO_BIN_EXE_ticker")), PathBuf::as_path);
     let mut command: Vec<OsString> = vec![executable.into(), "serve".into()];
-    command.extend(["--listen", "127.0.0.1:0", "--seed", "1", "--workers", "1"].map(OsString::from));
+    command.extend(["--listen", "127.0.0.1:0", "--seed", &seed, "--workers", "1"].map(OsString::from));
     command.extend(["--flush-interval".into(), flush.into(), "--instruments".into(), instruments.into()]);
     if let Some(tls) = tls {
         command.extend(["--tls-cert".into(), tls.certificate().into()]);
         command.extend(["--tls-key".into(), tls.key().into()]);
     }
     Process::start(SERVER_CORE, command, PATIENCE, process::address_in)
+}
+
+/// The first seed with which the instruments have as many ticks in the next minute as their intervals ask for, within 2 %. A market has
+/// calm and busy times, and a peer is fed at the mean rate.
+fn seed(instruments: &Path) -> Result<u64> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const SAMPLE: usize = 100;
+    let universe = Universe::read(instruments)?;
+    let start =
+        Time::from_nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos().try_into()?);
+    let is_as_asked = |seed: &u64| {
+        let (mut ticks, mut asked) = (0.0, 0.0);
+        for instrument in universe.listed().iter().take(SAMPLE) {
+            let series = SimulatedSeries::new(*seed, instrument);
+            let [from, to] = [start, start + MINUTE].map(|time| series.sequence_from(time).0);
+            ticks += (to - from) as f64;
+            asked += MINUTE.as_secs_f64() / instrument.tick_interval.as_secs_f64();
+        }
+        (ticks / asked - 1.0).abs() < 0.02
+    };
+    (1..10_000).find(is_as_asked).context("no seed has a minute of the mean rate")
 }
 
 /// The server and the clients of a row.
