@@ -105,7 +105,7 @@ impl CandleCache {
 }
 
 impl CachedCandles {
-    /// Fewest ticks of a candle that is cached. One with fewer is made in 25 µs. Small in tests, which have few ticks.
+    /// Fewest ticks of a candle that is cached. One with fewer is made in 60 µs. Small in tests, which have few ticks.
     pub(super) const LEAST_TICKS: u64 = if cfg!(test) { 2 } else { 1_024 };
 
     pub(super) fn get(&self, interval: CandleInterval, open_time: Time) -> Option<Candle> {

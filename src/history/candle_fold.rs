@@ -75,7 +75,7 @@ enum Planned {
 
 impl PastTicks {
     /// Largest cost of the candles of a page, in ticks read, unless the page has one candle. A cached candle costs
-    /// nothing. One thread reads this many ticks in about a second.
+    /// nothing. One thread reads this many ticks in about two seconds.
     const TICKS_OF_A_PAGE: u64 = 1 << 25;
 
     /// The candles that begin in a range of times, at most `most` and fewer when they cost much. The first candle is

@@ -57,7 +57,7 @@ pub(super) struct OpenPart {
 }
 
 impl Parts {
-    /// Largest number of ticks of a part. One thread reads them in about one millisecond, without a pause. Small in tests, which
+    /// Largest number of ticks of a part. One thread reads them in about two milliseconds, without a pause. Small in tests, which
     /// have few ticks.
     pub(super) const TICKS: u64 = if cfg!(test) { 7 } else { 1 << 15 };
     /// Cost of a candle that is made from totals, in ticks read, and the fewest ticks of such a candle. Small in tests.
