@@ -59,7 +59,8 @@ def test_last_prices_are_those_of_the_tape(web, server, client, kind):
 def test_candles_have_the_nearest_doubles_of_their_exact_prices(web, server, kind):
     request = {"symbol": "RELIANCE", "interval": "1s", "startTime": START, "endTime": END}
     candles = web.call(kind, server.address, V1, "ListCandles", request).one().candles
-    assert len(candles) == 60
+    # A second without a tick has no candle.
+    assert 50 < len(candles) <= 60
     for candle in candles:
         exact = (candle.open_nanos, candle.high_nanos, candle.low_nanos, candle.close_nanos)
         assert (candle.open_price, candle.high_price, candle.low_price, candle.close_price) == tuple(
@@ -188,7 +189,7 @@ def test_a_page_of_another_origin_is_served_only_when_it_is_allowed(web, server,
                 )
             )
         )
-        > 500
+        > 400
     )
 
 
