@@ -17,8 +17,7 @@ use crate::{
 /// Candles that are over, of all instruments of one tape. Clones are the same cache.
 ///
 /// The candle that is evicted is the one that is cheapest to make again, where a candle becomes cheaper the longer it is not asked
-/// for. (The algorithm is known as GreedyDual.) So a long listing of short candles does not
-/// evict those of days.
+/// for. (The algorithm is known as GreedyDual.) So a long listing of short candles does not evict those of days.
 #[derive(Clone, Default)]
 pub struct CandleCache(Arc<Mutex<Kept>>);
 

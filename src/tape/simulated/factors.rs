@@ -7,6 +7,7 @@ use super::{
     keys::{Draw, Key},
     rhythm::factor_share,
     share::{self, EVEN, part},
+    span::Path,
 };
 use crate::tape::{Instrument, MOST_FACTORS};
 
@@ -47,14 +48,6 @@ pub(super) struct Factors {
     keys: [Key; MOST_FACTORS],
     /// Variance of all of them together over a block.
     variance: f64,
-}
-
-/// What the factors of an instrument do over a span of at most a day.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Move {
-    pub(super) value: f64,
-    pub(super) rise: f64,
-    pub(super) variance: f64,
 }
 
 /// A half that was chosen.
@@ -171,9 +164,9 @@ impl Factors {
 
     /// What they do over a day.
     #[inline]
-    pub(super) fn over_day(&self, day: u64) -> Move {
+    pub(super) fn over_day(&self, day: u64) -> Path {
         if self.factors.is_empty() {
-            return Move::default();
+            return Path::default();
         }
         let (mut value, mut end) = (0.0, 0.0);
         for (factor, load) in self.factors.iter().zip(self.loads) {
@@ -181,19 +174,14 @@ impl Factors {
             value += load * at_start;
             end += load * at_end;
         }
-        Move { value, rise: end - value, variance: self.weather.day(day) * self.variance }
+        Path { value, rise: end - value, variance: self.weather.day(day) * self.variance }
     }
 
     /// What they do over a half of a span of a day.
     #[inline(always)]
-    pub(super) fn over_half(&self, whole: &Move, below: u32, chosen: &Chosen) -> Move {
+    pub(super) fn over_half(&self, whole: &Path, below: u32, chosen: &Chosen) -> Path {
         let Chosen { middle, weather, side } = *chosen;
-        let share = share_of_factor(EVEN, weather, below);
-        let (right, mirror) = (side as i64 as f64, 1.0 - 2.0 * side as i64 as f64);
-        let shift = (whole.variance * (share * (1.0 - share))).sqrt() * self.normal(middle);
-        let share = right + mirror * share;
-        let rise = share * whole.rise + mirror * shift;
-        Move { value: whole.value + right * (whole.rise - rise), rise, variance: whole.variance * share }
+        whole.half(share_of_factor(EVEN, weather, below), self.normal(middle), side)
     }
 
     /// The normal numbers of all factors together, in deviations of their sum.

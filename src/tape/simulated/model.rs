@@ -6,7 +6,8 @@ use super::{
     calendar,
     common::Common,
     market::{Market, Quote},
-    tree::{Placed, Span, Tree},
+    span::Span,
+    tree::{Placed, Tree},
 };
 use crate::{
     tape::{Instrument, TopOfBook},
@@ -48,8 +49,8 @@ impl Model {
         // Each tick has a slot of its own in the leaf.
         let part = ((number + draw.fraction()) / span.ticks as f64).min(1.0);
         let time = within(self.tree.bounds(*start, *has_edge), part);
-        let value = if self.legs.is_empty() { span.value + span.rise * part } else { legs(time) };
-        let quote = self.market.quote(value, span.variance, time);
+        let value = if self.legs.is_empty() { span.path.value + span.path.rise * part } else { legs(time) };
+        let quote = self.market.quote(value, span.path.variance, time);
         let price = self.market.price(quote, span.flow, draw);
         (Tick { sequence: Sequence(tick), time, price, quantity: self.market.sizes().of(tick) }, quote)
     }

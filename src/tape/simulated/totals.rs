@@ -12,7 +12,8 @@ use super::{
     model::Model,
     rhythm::FINE,
     share::FINEST,
-    tree::{Placed, Span, Tree},
+    span::{Path, Span},
+    tree::{Placed, Tree},
 };
 use crate::{
     tape::Totals,
@@ -44,15 +45,11 @@ fn extremes<const LEGS: usize>(model: &Model, ticks: &Range<u64>) -> (Price, Pri
         spans.push(Spans::<LEGS> { level: FINE, own, legs });
     }
     let first = model.trade(ticks.start, &model.tree.leaf_of(ticks.start)).0;
+    let own = Reach::new(&model.tree);
+    let legs: [_; LEGS] = array::from_fn(|leg| Reach::new(&model.legs[leg]));
     let [low, high] = [Side::Low, Side::High].map(|side| {
-        let mut search = Search {
-            model,
-            ticks: ticks.clone(),
-            side,
-            found: first.price,
-            own: Reach::new(&model.tree),
-            legs: array::from_fn(|leg| Reach::new(&model.legs[leg])),
-        };
+        let mut search =
+            Search { model, ticks: ticks.clone(), side, found: first.price, own: &own, legs: &legs };
         // The better the first price that is found, the more is left out.
         let promising = spans.iter().max_by(|one, other| side.end_of(one).total_cmp(&side.end_of(other)));
         promising.into_iter().chain(&spans).for_each(|spans| search.visit(spans));
@@ -75,8 +72,8 @@ struct Search<'a, const LEGS: usize> {
     ticks: Range<u64>,
     side: Side,
     found: Price,
-    own: Reach,
-    legs: [Reach; LEGS],
+    own: &'a Reach,
+    legs: &'a [Reach; LEGS],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,13 +128,13 @@ impl<const LEGS: usize> Search<'_, LEGS> {
             let farthest = |(leg, reach): (&Placed, &Reach)| {
                 self.side.farthest(&leg.span, reach.deviations(*level, leg))
             };
-            legs.iter().zip(&self.legs).map(farthest).sum()
+            legs.iter().zip(self.legs).map(farthest).sum()
         };
         let market = &self.model.market;
         let is_late = market.rises() == (self.side == Side::High);
         let at = own.start + if is_late { 1 << level } else { 0 };
         let time = Time::from_nanos(calendar::nanos(at));
-        let widest = own.span.variance * self.own.share(*level, own);
+        let widest = own.span.path.variance * self.own.share(*level, own);
         let price = match self.side {
             Side::Low => market.quote(value - ROUNDING, widest, time).bid,
             Side::High => {
@@ -172,10 +169,11 @@ impl Side {
 
     /// The value of a path within a span beyond which it does not get.
     fn farthest(self, span: &Span, deviations: f64) -> f64 {
-        let (end, reach) = (span.value + span.rise, deviations * span.variance.sqrt());
+        let Path { value, rise, variance } = span.path;
+        let (end, reach) = (value + rise, deviations * variance.sqrt());
         match self {
-            Self::Low => span.value.min(end) - reach,
-            Self::High => span.value.max(end) + reach,
+            Self::Low => value.min(end) - reach,
+            Self::High => value.max(end) + reach,
         }
     }
 

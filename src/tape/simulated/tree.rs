@@ -13,10 +13,11 @@ use std::{sync::Arc, time::Duration};
 use super::{
     calendar::{self, BLOCKS, DAY, Position, TOP},
     common::{BLOCK_NANOS, Common},
-    factors::{AT_EDGES, Chosen, Factors, Move, Weather, tilt, variance},
-    keys::{Draw, Keys},
+    factors::{AT_EDGES, Chosen, Factors, Weather, tilt, variance},
+    keys::Keys,
     rhythm::{FINE, Rhythm, share_of},
-    share::{self, EVEN},
+    share::EVEN,
+    span::{Halves, Noise, Path, Span, Split},
 };
 use crate::{tape::Instrument, tick::Time};
 
@@ -25,9 +26,6 @@ const SHORTEST_INTERVAL: Duration = Duration::from_micros(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
 
 const UNIT_NANOS: f64 = calendar::DAY_NANOS as f64 / (1_u64 << calendar::DAY) as f64;
-
-/// How much of the order flow of a span its halves keep.
-const FLOW: f64 = 0.9;
 
 /// When the ticks of one instrument take place, and the path of its efficient price.
 #[derive(Debug)]
@@ -48,32 +46,6 @@ pub(super) struct Tree {
     leaf: u32,
     /// How much chance there is in the number of ticks of a half, by its level.
     noise: [Noise; TOP as usize],
-}
-
-/// How far the number of ticks of a half is from its share, for noise of 1/512: so many times the ticks of the whole, and so many
-/// ticks. In units of 2^-16 and 2^-12.
-#[derive(Clone, Copy, Debug, Default)]
-struct Noise {
-    per_tick: i64,
-    fixed: i64,
-}
-
-/// What happens in a span of the clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Span {
-    /// Number of ticks.
-    pub(super) ticks: i64,
-    /// The path at the start of the span.
-    pub(super) value: f64,
-    /// How much higher it is at the end.
-    pub(super) rise: f64,
-    /// The variance of the rise.
-    pub(super) variance: f64,
-    /// Whether more is bought or sold: the normal numbers of the splits above, the nearer ones more.
-    pub(super) flow: f64,
-    /// How uneven its halves are, in 1/256, and the noise of the number of their ticks, in 1/512.
-    even: i32,
-    noise: i32,
 }
 
 /// A span with its place.
@@ -108,7 +80,7 @@ impl Goal {
 
 /// The ticks of a block of the clock.
 #[derive(Clone, Copy)]
-struct BlockOf {
+struct BlockTicks {
     number: u64,
     /// The first of them.
     first: u64,
@@ -124,22 +96,6 @@ struct Coarse {
     span: Span,
     /// How uneven the weather makes its halves, in 1/256.
     weather: i32,
-}
-
-/// How a span is halved.
-struct Split {
-    /// Ticks of the left half.
-    ticks: i64,
-    /// Share of the left half in the variance.
-    share: f64,
-    /// The normal number of the middle, and what is drawn for the halves.
-    draw: Draw,
-}
-
-/// The two halves of a span.
-pub(super) struct Halves {
-    pub(super) left: Span,
-    pub(super) right: Span,
 }
 
 impl Tree {
@@ -215,7 +171,7 @@ impl Tree {
     pub(super) fn value_in(&self, start: Position, leaf: &Span, time: Time) -> f64 {
         let (from, to) = self.clock_bounds(start);
         let part = time.nanos().saturating_sub(from) as f64 / to.saturating_sub(from).max(1) as f64;
-        leaf.value + leaf.rise * part
+        leaf.path.value + leaf.path.rise * part
     }
 
     /// The leaf that contains a position, without its path.
@@ -278,7 +234,7 @@ impl Tree {
 
     /// The block that has a tick.
     #[inline(always)]
-    fn block_of(&self, tick: u64) -> BlockOf {
+    fn block_of(&self, tick: u64) -> BlockTicks {
         let mut block = self.block_at((tick as f64 * self.blocks_per_tick) as u64);
         while block.first > tick {
             block = self.block_at(block.number - 1);
@@ -291,10 +247,10 @@ impl Tree {
 
     /// A block by its number; the last one for what is after it.
     #[inline(always)]
-    fn block_at(&self, number: u64) -> BlockOf {
+    fn block_at(&self, number: u64) -> BlockTicks {
         let number = number.min(BLOCKS - 1);
         let before = |block| self.rhythm.open_before(block) / self.interval;
-        BlockOf { number, first: before(number), end: before(number + 1) }
+        BlockTicks { number, first: before(number), end: before(number + 1) }
     }
 
     /// The span of a level, at most [`FINE`], in which the goal is, with its path or without.
@@ -302,7 +258,7 @@ impl Tree {
     /// What is drawn for the split of a span comes from the draws of the span above it. So the processor need not wait for the
     /// choice of a half before it draws.
     #[inline(always)]
-    fn descend<const PATH: bool>(&self, block: BlockOf, goal: Goal, level: u32) -> Placed {
+    fn descend<const PATH: bool>(&self, block: BlockTicks, goal: Goal, level: u32) -> Placed {
         let mut coarse = self.block(block);
         let rhythm = self.rhythm.block(block.number);
         let (shares, mut number) = (rhythm.shares_of_days(), 1);
@@ -310,7 +266,7 @@ impl Tree {
             let Chosen { side, .. } = self.choose(&mut coarse, goal, below, share_of(shares, number));
             number = 2 * number + side as usize;
         }
-        let mut of_factors = Move::default();
+        let mut of_factors = Path::default();
         if PATH {
             of_factors = self.factors.over_day(coarse.start >> DAY);
         }
@@ -323,14 +279,15 @@ impl Tree {
             }
         }
         let Coarse { start, first, mut span, .. } = coarse;
-        span = if PATH {
-            let Move { value, rise, variance } = of_factors;
-            let variance = span.variance + variance;
-            Span { value: span.value + value, rise: span.rise + rise, variance, flow: 0.0, ..span }
+        span.path = if PATH {
+            let Path { value, rise, variance } = of_factors;
+            let own = span.path;
+            Path { value: own.value + value, rise: own.rise + rise, variance: own.variance + variance }
         } else {
             // So that nothing of it is computed.
-            Span { value: 0.0, rise: 0.0, variance: 0.0, flow: 0.0, ..span }
+            Path::default()
         };
+        span.flow = 0.0;
         let fine = Placed { start, first, span, has_edge: rhythm.has_edge(start) };
         self.below(fine, FINE, goal, level)
     }
@@ -365,20 +322,13 @@ impl Tree {
 
     /// A block of the clock as a span.
     #[inline(always)]
-    fn block(&self, block: BlockOf) -> Coarse {
+    fn block(&self, block: BlockTicks) -> Coarse {
         let start = block.number << TOP;
         let (draw, end) = (self.keys.path.draw(start), self.keys.path.draw(start + (1 << TOP)));
         let deviation = (self.own_variance * AT_EDGES).sqrt();
         let value = deviation * draw.normal();
-        let span = Span {
-            ticks: (block.end - block.first) as i64,
-            value,
-            rise: deviation * end.normal() - value,
-            variance: self.own_variance,
-            flow: 0.0,
-            even: draw.even(0),
-            noise: draw.noise(0),
-        };
+        let path = Path { value, rise: deviation * end.normal() - value, variance: self.own_variance };
+        let span = Span::new((block.end - block.first) as i64, path, draw);
         Coarse { start, first: block.first, span, weather: self.weather.draw(start).even(0) }
     }
 
@@ -405,66 +355,9 @@ impl Tree {
         self.split(span, start | 1 << below, below, prior, i64::from(span.even) << 8)
     }
 
-    /// How a span is halved whose left half has a share in the activity, for a tilt of ±[`ONE`](share::ONE).
+    /// How a span is halved whose left half has a share in the activity, for a tilt of ±[`ONE`](super::share::ONE).
     #[inline(always)]
     fn split(&self, span: &Span, middle: Position, below: u32, prior: i64, tilt: i64) -> Split {
-        let spread = share::spread(prior);
-        let tilted = share::tilted(spread, tilt, below);
-        let noise = spread * i64::from(span.noise);
-        let Noise { per_tick, fixed } = self.noise[below as usize];
-        // The ticks are half as uneven as the variance.
-        let share = prior + (tilted >> 1) + ((noise * per_tick) >> 25);
-        let ticks = (span.ticks * share + ((noise * fixed) >> 21) + EVEN) >> 16;
-        Split {
-            ticks: ticks.max(0).min(span.ticks),
-            share: share::part(prior + tilted),
-            draw: self.keys.path.draw(middle),
-        }
+        span.split(below, prior, tilt, &self.noise[below as usize], self.keys.path.draw(middle))
     }
-}
-
-impl Span {
-    #[inline(always)]
-    fn halves(&self, split: &Split) -> Halves {
-        Halves { left: self.half(split, 0), right: self.half(split, 1) }
-    }
-
-    /// A half: side 0 is the left one, 1 the right one.
-    #[inline(always)]
-    fn half(&self, split: &Split, side: u64) -> Self {
-        let right = side as i64 as f64;
-        let mirror = 1.0 - 2.0 * right;
-        let normal = mirror * split.draw.normal();
-        let shift = (self.variance * (split.share * (1.0 - split.share))).sqrt() * normal;
-        let share = right + mirror * split.share;
-        let rise = share * self.rise + shift;
-        Self {
-            ticks: either(side, split.ticks, self.ticks - split.ticks),
-            value: self.value + right * (self.rise - rise),
-            rise,
-            variance: self.variance * share,
-            flow: self.flow * FLOW + normal,
-            even: split.draw.even(side),
-            noise: split.draw.noise(side),
-        }
-    }
-}
-
-impl Noise {
-    /// The noise of a half of a span with so many ticks on average: about as if each tick chose its half by itself.
-    ///
-    /// A uniform number from −1 to 1 deviates by 1/√3, and the number of ticks by √ticks / 2. With the mean *m*, the root is within a
-    /// sixth of √m × (0.6 + 0.3 × ticks / m) for 0.4 to 12 times the mean.
-    fn of(mean: f64) -> Self {
-        let deviation = 0.5 * 3_f64.sqrt() * mean.sqrt();
-        let (per_tick, fixed) = (0.3 * deviation / mean, 0.6 * deviation);
-        Self { per_tick: (per_tick * 65_536.0) as i64, fixed: (fixed * 4_096.0) as i64 }
-    }
-}
-
-/// The first number for side 0 and the second for side 1, without a branch, which would be mispredicted half of the time.
-#[inline(always)]
-fn either(side: u64, left: i64, right: i64) -> i64 {
-    let mask = side.wrapping_neg() as i64;
-    left & !mask | right & mask
 }

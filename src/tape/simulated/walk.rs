@@ -3,7 +3,8 @@
 use super::{
     calendar::{self, Position},
     rhythm::FINE,
-    tree::{Goal, Placed, Span, Tree},
+    span::Span,
+    tree::{Goal, Placed, Tree},
 };
 use crate::tick::Time;
 
@@ -83,7 +84,7 @@ impl Walk {
         }
     }
 
-    /// The path at a time, which is not before that of the last call.
+    /// The path at a time, which is not before that of the last call. The numbers of ticks are not kept.
     #[inline]
     pub(super) fn value_at(&mut self, tree: &Tree, time: Time) -> f64 {
         let position = calendar::position(time);

@@ -1,0 +1,133 @@
+//! What happens in a span of the clock, and in its halves.
+
+use super::{
+    keys::Draw,
+    share::{self, EVEN},
+};
+
+/// How much of the order flow of a span its halves keep.
+const FLOW: f64 = 0.9;
+
+/// What happens in a span.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    /// Number of ticks.
+    pub(super) ticks: i64,
+    pub(super) path: Path,
+    /// Whether more is bought or sold: the normal numbers of the splits above, the nearer ones more.
+    pub(super) flow: f64,
+    /// How uneven its halves are, in 1/256.
+    pub(super) even: i32,
+    /// The noise of the number of their ticks, in 1/512.
+    noise: i32,
+}
+
+/// A path of a price over a span.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Path {
+    /// Its value at the start of the span.
+    pub(super) value: f64,
+    /// How much higher it is at the end.
+    pub(super) rise: f64,
+    /// The variance of the rise.
+    pub(super) variance: f64,
+}
+
+/// How a span is halved.
+pub(super) struct Split {
+    /// Ticks of the left half.
+    pub(super) ticks: i64,
+    /// Share of the left half in the variance.
+    share: f64,
+    /// The normal number of the middle, and what is drawn for the halves.
+    draw: Draw,
+}
+
+/// The two halves of a span.
+pub(super) struct Halves {
+    pub(super) left: Span,
+    pub(super) right: Span,
+}
+
+/// How far the number of ticks of a half is from its share, for noise of 1/512: so many times the ticks of the whole, and so many
+/// ticks. In units of 2^-16 and 2^-12.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Noise {
+    per_tick: i64,
+    fixed: i64,
+}
+
+impl Span {
+    /// A span with so many ticks, whose halves are drawn at its start.
+    #[inline(always)]
+    pub(super) fn new(ticks: i64, path: Path, draw: Draw) -> Self {
+        Self { ticks, path, flow: 0.0, even: draw.even(0), noise: draw.noise(0) }
+    }
+
+    /// How it is halved at a level, if its left half has a prior share in the activity, for a tilt of ±[`ONE`](share::ONE).
+    #[inline(always)]
+    pub(super) fn split(&self, below: u32, prior: i64, tilt: i64, noise: &Noise, draw: Draw) -> Split {
+        let spread = share::spread(prior);
+        let tilted = share::tilted(spread, tilt, below);
+        let drawn = spread * i64::from(self.noise);
+        // The ticks are half as uneven as the variance.
+        let share = prior + (tilted >> 1) + ((drawn * noise.per_tick) >> 25);
+        let ticks = (self.ticks * share + ((drawn * noise.fixed) >> 21) + EVEN) >> 16;
+        Split { ticks: ticks.max(0).min(self.ticks), share: share::part(prior + tilted), draw }
+    }
+
+    #[inline(always)]
+    pub(super) fn halves(&self, split: &Split) -> Halves {
+        Halves { left: self.half(split, 0), right: self.half(split, 1) }
+    }
+
+    /// A half: side 0 is the left one, 1 the right one.
+    #[inline(always)]
+    pub(super) fn half(&self, split: &Split, side: u64) -> Self {
+        let normal = split.draw.normal();
+        Self {
+            ticks: either(side, split.ticks, self.ticks - split.ticks),
+            path: self.path.half(split.share, normal, side),
+            flow: self.flow * FLOW + mirrored(side) * normal,
+            even: split.draw.even(side),
+            noise: split.draw.noise(side),
+        }
+    }
+}
+
+impl Path {
+    /// The path over a half, whose left one has a share in the variance. The normal number is that of the value in the middle.
+    #[inline(always)]
+    pub(super) fn half(&self, share: f64, normal: f64, side: u64) -> Self {
+        let (right, mirror) = (side as i64 as f64, mirrored(side));
+        let shift = (self.variance * (share * (1.0 - share))).sqrt() * (mirror * normal);
+        let share = right + mirror * share;
+        let rise = share * self.rise + shift;
+        Self { value: self.value + right * (self.rise - rise), rise, variance: self.variance * share }
+    }
+}
+
+impl Noise {
+    /// The noise of a half of a span with so many ticks on average: about as if each tick chose its half by itself.
+    ///
+    /// A uniform number from −1 to 1 deviates by 1/√3, and the number of ticks by √ticks / 2. With the mean *m*, the root is within a
+    /// sixth of √m × (0.6 + 0.3 × ticks / m) for 0.4 to 12 times the mean.
+    pub(super) fn of(mean: f64) -> Self {
+        let deviation = 0.5 * 3_f64.sqrt() * mean.sqrt();
+        let (per_tick, fixed) = (0.3 * deviation / mean, 0.6 * deviation);
+        Self { per_tick: (per_tick * 65_536.0) as i64, fixed: (fixed * 4_096.0) as i64 }
+    }
+}
+
+/// 1 for the left half and −1 for the right one.
+#[inline(always)]
+fn mirrored(side: u64) -> f64 {
+    1.0 - 2.0 * side as i64 as f64
+}
+
+/// The first number for side 0 and the second for side 1, without a branch, which would be mispredicted half of the time.
+#[inline(always)]
+fn either(side: u64, left: i64, right: i64) -> i64 {
+    let mask = side.wrapping_neg() as i64;
+    left & !mask | right & mask
+}
