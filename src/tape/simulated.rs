@@ -29,7 +29,7 @@ use sha2::{Digest, Sha256};
 
 pub use series::SimulatedSeries;
 
-use self::{common::Common, test_series::TestSeries};
+use self::{common::Common, rhythm::Rhythm, test_series::TestSeries};
 use super::{Identity, Instrument, Kind, Missing, Series, Tape, Universe, tape_id};
 use crate::tick::Symbol;
 
@@ -57,7 +57,7 @@ impl Simulated {
         // Those of markets that close take some milliseconds each, for which no worker should wait.
         let common = Common::new(seed);
         for instrument in universe.listed().iter() {
-            common.rhythm(instrument);
+            Rhythm::of(instrument);
         }
         Self {
             universe: universe.with_test_symbols(),

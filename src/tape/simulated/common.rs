@@ -8,7 +8,6 @@ use std::{
 use super::{
     calendar::{self, TOP},
     factors::{Factor, Factors, Weather, variance},
-    rhythm::{Rhythm, Rhythms},
 };
 use crate::tape::Instrument;
 
@@ -17,23 +16,12 @@ use crate::tape::Instrument;
 pub(super) struct Common {
     pub(super) seed: u64,
     pub(super) weather: Arc<Weather>,
-    rhythms: Rhythms,
     factors: Mutex<HashMap<String, Arc<Factor>>>,
 }
 
 impl Common {
     pub(super) fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            weather: Arc::new(Weather::new(seed)),
-            rhythms: Rhythms::default(),
-            factors: Mutex::default(),
-        }
-    }
-
-    /// The rhythm of the market of an instrument.
-    pub(super) fn rhythm(&self, instrument: &Instrument) -> Arc<Rhythm> {
-        self.rhythms.of(instrument)
+        Self { seed, weather: Arc::new(Weather::new(seed)), factors: Mutex::default() }
     }
 
     /// The factors that move an instrument.

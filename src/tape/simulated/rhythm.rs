@@ -52,27 +52,8 @@ pub(super) struct Block {
     shares: Box<[u32]>,
 }
 
-/// The rhythms of all markets of a tape, each made once.
-#[derive(Debug, Default)]
-pub(super) struct Rhythms(Mutex<Vec<Known>>);
-
-/// A market by its hours and whether it closes, and its rhythm.
-type Known = (Option<Hours>, bool, Arc<Rhythm>);
-
-impl Rhythms {
-    /// The rhythm of the market of an instrument.
-    pub(super) fn of(&self, instrument: &Instrument) -> Arc<Rhythm> {
-        let (hours, closes) = (&instrument.hours, instrument.closes && instrument.hours.is_some());
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.iter().find(|(of, sessions, _)| of == hours && *sessions == closes);
-        if let Some((.., rhythm)) = found {
-            return rhythm.clone();
-        }
-        let rhythm = Arc::new(Rhythm::new(hours.clone(), closes));
-        known.push((hours.clone(), closes, rhythm.clone()));
-        rhythm
-    }
-}
+/// The rhythms of all markets that were asked for. They do not depend on the seed, and each takes a walk over all days.
+static RHYTHMS: Mutex<Vec<Arc<Rhythm>>> = Mutex::new(Vec::new());
 
 /// A day of a market.
 #[derive(Debug)]
@@ -88,8 +69,20 @@ struct Day {
 }
 
 impl Rhythm {
-    /// The rhythm of a market with these hours.
-    pub(super) fn new(hours: Option<Hours>, closes: bool) -> Self {
+    /// The rhythm of the market of an instrument.
+    pub(super) fn of(instrument: &Instrument) -> Arc<Self> {
+        let (hours, closes) = (&instrument.hours, instrument.closes && instrument.hours.is_some());
+        let mut rhythms = RHYTHMS.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = rhythms.iter().find(|rhythm| rhythm.hours == *hours && rhythm.closes == closes);
+        if let Some(rhythm) = known {
+            return rhythm.clone();
+        }
+        let rhythm = Arc::new(Self::new(hours.clone(), closes));
+        rhythms.push(rhythm.clone());
+        rhythm
+    }
+
+    fn new(hours: Option<Hours>, closes: bool) -> Self {
         let mut open = Vec::new();
         let mut open_a_day = DAY_NANOS as f64;
         if let Some(hours) = hours.as_ref().filter(|_| closes) {

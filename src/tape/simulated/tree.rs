@@ -100,7 +100,7 @@ struct Coarse {
 
 impl Tree {
     pub(super) fn new(instrument: &Instrument, common: &Common) -> Self {
-        let rhythm = common.rhythm(instrument);
+        let rhythm = Rhythm::of(instrument);
         let factors = common.factors(instrument);
         let own_variance = (variance(instrument, BLOCK_NANOS) - factors.variance()).max(0.0);
         // No block has more ticks than a share of them can be computed of, and each has some.
