@@ -99,7 +99,7 @@ def busy(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(binary):
     """One server for all tests that leave it as it was. It must be alive and well at the end."""
-    server = Server([binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--seed", "7", "--heartbeat-interval", "500ms"])
+    server = Server([binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--seed", "7"])
     yield server
     server.check_and_stop()
 

@@ -39,10 +39,12 @@ PATIENCE = 30
 
 
 class Ports:
-    """Free ports in place of those that the pages name. They are below the ports that the system gives to clients."""
+    """Free ports in place of those that the pages name. They are below the ports that the system gives to clients, and
+    each worker of pytest-xdist has a thousand of its own."""
 
     def __init__(self):
-        self.free = iter(range(21_000, 32_000))
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        self.free = iter(range(21_000 + worker * 1_000, 22_000 + worker * 1_000))
         self.ours = {}
 
     def of(self, documented):

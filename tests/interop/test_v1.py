@@ -5,7 +5,7 @@ import time
 import grpc
 import pytest
 
-from grpc_client import V1, codes, failure
+from grpc_client import V1, Client, codes, failure
 
 
 def test_a_subscription_is_answered_then_the_last_price_then_every_tick(client):
@@ -97,8 +97,8 @@ def test_the_star_is_every_instrument_but_those_for_tests(client):
         assert {stream.until("tick")[1].symbol for _ in range(len(symbols))} == symbols
 
 
-def test_a_quiet_stream_answers_pings_and_sends_heartbeats(client):
-    with client.stream(V1, "TickerStream") as stream:
+def test_a_quiet_stream_answers_pings_and_sends_heartbeats(serve):
+    with Client(serve("--heartbeat-interval", "500ms").address) as client, client.stream(V1, "TickerStream") as stream:
         stream.until("heartbeat")
         pong = stream.ask({"requestId": 5, "ping": {}}, "pong")
         assert pong.request_id == 5
