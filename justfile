@@ -40,9 +40,12 @@ test:
 fuzz cases="1000000":
     FUZZ_CASES={{ cases }} cargo test --release --locked --test fuzz -- --nocapture
 
-# Real clients against the release binary, then the image and the manifests. Arguments go to pytest.
+# Real clients against the release binary, and the manifests. The tests mostly wait, so three run in parallel. What builds the
+# project once more has recipes of its own. Arguments go to pytest.
 interop *arguments: prepare release
-    {{ venv }}/pytest tests/interop --ignore tests/interop/abuse --ignore tests/interop/clients {{ arguments }}
+    {{ venv }}/pytest -n 3 --dist loadfile tests/interop --ignore tests/interop/abuse --ignore tests/interop/clients \
+        --ignore tests/interop/test_aarch64.py --ignore tests/interop/test_image.py --ignore tests/interop/test_traces.py \
+        {{ arguments }}
 
 # Tests of the clients in five languages. They mostly wait, so four run in parallel. Arguments go to pytest.
 clients *arguments: prepare release
@@ -67,6 +70,10 @@ image-check: prepare release
 # Compares the tape on AArch64, under qemu, with the golden vectors and with a server of this machine.
 aarch64-check: prepare release
     {{ venv }}/pytest tests/interop/test_aarch64.py
+
+# Builds the feature `otel`, and sends traces to a collector.
+traces-check: prepare release
+    {{ venv }}/pytest tests/interop/test_traces.py
 
 # Renders the Kubernetes manifests and checks them without a cluster.
 k8s-check: prepare

@@ -109,12 +109,13 @@ HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 @pytest.fixture
 def table(binary):
-    """Starts `ticker watch` on a terminal of its own."""
+    """Starts `ticker watch` on a terminal of its own, and says which settings that had before."""
     started = []
 
     def run(*arguments):
         ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (24, 80))
+        before = termios.tcgetattr(theirs)
         watching = subprocess.Popen(
             [binary, "watch", *arguments],
             stdin=theirs,
@@ -124,7 +125,7 @@ def table(binary):
             env={**os.environ, "TERM": "xterm-256color"},
         )
         started.append(watching)
-        return Typewriter(ours), theirs, watching
+        return Typewriter(ours), (theirs, before), watching
 
     yield run
     for watching in started:
@@ -141,8 +142,7 @@ def left_by(user, watching):
 
 @pytest.mark.parametrize("stop", ["Ctrl-C", "q", signal.SIGTERM])
 def test_a_live_table_gives_the_terminal_back_with_its_last_state_on_it(table, server, stop):
-    user, terminal, watching = table("RELIANCE", "TCS", "NOSUCH", "--endpoint", f"http://{server.address}")
-    before = termios.tcgetattr(terminal)
+    user, (terminal, before), watching = table("RELIANCE", "TCS", "NOSUCH", "--endpoint", f"http://{server.address}")
     user.read_until(lambda: all(symbol in user.shown for symbol in (b"RELIANCE", b"TCS", b"NOSUCH")))
     assert termios.tcgetattr(terminal) != before, "a live table takes the terminal over"
     if stop == signal.SIGTERM:

@@ -14,7 +14,6 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from conftest import missing
 from grpc_client import HEALTH, V1, Client
 from processes import Server
 
@@ -48,11 +47,7 @@ def attributes(span):
 
 @pytest.fixture(scope="module")
 def traced(root):
-    """A binary with the feature, of the debug profile. CI builds it; at a desk TICKER_OTEL_BIN names one."""
-    if "TICKER_OTEL_BIN" in os.environ:
-        return os.environ["TICKER_OTEL_BIN"]
-    if os.environ.get("CI") != "true":
-        missing("TICKER_OTEL_BIN, a binary built with `--features otel`,")
+    """A binary with the feature, of the debug profile."""
     command = ["cargo", "build", "--quiet", "--locked", "--bin", "ticker", "--features", "otel"]
     subprocess.run(command, cwd=root, check=True)
     # A build without the feature would replace the binary.

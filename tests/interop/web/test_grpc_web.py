@@ -32,9 +32,11 @@ any_kind = pytest.mark.parametrize("kind", ALL.values(), ids=ALL)
     ],
 )
 def test_a_call_answers_as_it_does_over_grpc(web, server, client, kind, method, request_):
-    expected = client.call(V1, method, request_)
-    assert expected.ByteSize() > 20
-    assert web.call(kind, server.address, V1, method, request_).one() == expected
+    before = client.call(V1, method, request_)
+    answer = web.call(kind, server.address, V1, method, request_).one()
+    assert before.ByteSize() > 20
+    # The status of an instrument may change in between.
+    assert answer in (before, client.call(V1, method, request_))
 
 
 @any_kind
