@@ -50,16 +50,6 @@ pub(super) struct Factors {
     variance: f64,
 }
 
-/// A half that was chosen.
-pub(super) struct Chosen {
-    /// Where both halves meet.
-    pub(super) middle: Position,
-    /// How uneven the weather makes the halves, in 1/256.
-    pub(super) weather: i32,
-    /// 0 for the left one, 1 for the right one.
-    pub(super) side: u64,
-}
-
 impl Weather {
     pub(super) fn new(seed: u64) -> Self {
         Self { key: Key::of_factor(seed, ""), blocks: empty() }
@@ -177,10 +167,17 @@ impl Factors {
         Path { value, rise: end - value, variance: self.weather.day(day) * self.variance }
     }
 
-    /// What they do over a half of a span of a day.
+    /// What they do over a half of a span of a day, whose halves meet at a position and are as uneven as the weather, in 1/256, makes
+    /// them. Side 0 is the left one, 1 the right one.
     #[inline(always)]
-    pub(super) fn over_half(&self, whole: &Path, below: u32, chosen: &Chosen) -> Path {
-        let Chosen { middle, weather, side } = *chosen;
+    pub(super) fn over_half(
+        &self,
+        whole: &Path,
+        below: u32,
+        middle: Position,
+        weather: i32,
+        side: u64,
+    ) -> Path {
         whole.half(share_of_factor(EVEN, weather, below), self.normal(middle), side)
     }
 

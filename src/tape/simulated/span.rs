@@ -1,5 +1,7 @@
 //! What happens in a span of the clock, and in its halves.
 
+use std::ops::Add;
+
 use super::{
     keys::Draw,
     share::{self, EVEN},
@@ -104,6 +106,20 @@ impl Path {
         let share = right + mirror * share;
         let rise = share * self.rise + shift;
         Self { value: self.value + right * (self.rise - rise), rise, variance: self.variance * share }
+    }
+}
+
+/// The sum of two paths that do not depend on each other.
+impl Add for Path {
+    type Output = Self;
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self {
+            value: self.value + other.value,
+            rise: self.rise + other.rise,
+            variance: self.variance + other.variance,
+        }
     }
 }
 

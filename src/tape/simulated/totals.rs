@@ -36,14 +36,12 @@ pub(super) fn of(model: &Model, ticks: Range<u64>) -> Option<Totals> {
 
 /// The lowest and the highest price of some ticks of an instrument that follows so many others.
 fn extremes<const LEGS: usize>(model: &Model, ticks: &Range<u64>) -> (Price, Price) {
-    let mut spans = Vec::new();
-    let mut next = ticks.start;
-    while next < ticks.end {
-        let own = model.tree.span_of(next, FINE);
-        let legs = array::from_fn(|leg| model.legs[leg].span_at(own.start, FINE));
-        next = own.first + own.span.ticks as u64;
-        spans.push(Spans::<LEGS> { level: FINE, own, legs });
-    }
+    let [from, last] = [ticks.start, ticks.end - 1].map(|tick| model.tree.span_of(tick, FINE).start);
+    let legs: [_; LEGS] = array::from_fn(|leg| model.legs[leg].fine_spans(from, last));
+    let own = model.tree.fine_spans(from, last).into_iter().enumerate();
+    let spans =
+        own.map(|(n, own)| Spans::<LEGS> { level: FINE, own, legs: array::from_fn(|leg| legs[leg][n]) });
+    let spans: Vec<_> = spans.filter(|spans| spans.own.span.ticks > 0).collect();
     let first = model.trade(ticks.start, &model.tree.leaf_of(ticks.start)).0;
     let own = Reach::new(&model.tree);
     let legs: [_; LEGS] = array::from_fn(|leg| Reach::new(&model.legs[leg]));

@@ -8,14 +8,14 @@
 //! From [`FINE`] up the tree has the instrument's own part of the path, and the [factors](super::factors) have the rest. Below, it is
 //! one path with the variance of all.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{
     calendar::{self, BLOCKS, DAY, Position, TOP},
     common::{BLOCK_NANOS, Common},
-    factors::{AT_EDGES, Chosen, Factors, Weather, tilt, variance},
+    factors::{AT_EDGES, Factors, Weather, tilt, variance},
     keys::Keys,
-    rhythm::{FINE, Rhythm, share_of},
+    rhythm::{Block, FINE, Rhythm, share_of},
     share::EVEN,
     span::{Halves, Noise, Path, Span, Split},
 };
@@ -94,8 +94,27 @@ struct Coarse {
     start: Position,
     first: u64,
     span: Span,
+    /// What the factors do over it, if it is within a day.
+    of_factors: Path,
     /// How uneven the weather makes its halves, in 1/256.
     weather: i32,
+}
+
+impl Coarse {
+    /// The half in which the goal is, 0 for the left one.
+    #[inline(always)]
+    fn side(&self, split: &Split, goal: Goal, below: u32) -> u64 {
+        goal.side(self.first + split.ticks as u64, below)
+    }
+
+    /// As a span of level [`FINE`], with the whole path.
+    #[inline(always)]
+    fn fine(&self, rhythm: &Block) -> Placed {
+        let Self { start, first, mut span, .. } = *self;
+        span.path = span.path + self.of_factors;
+        span.flow = 0.0;
+        Placed { start, first, span, has_edge: rhythm.has_edge(start) }
+    }
 }
 
 impl Tree {
@@ -253,43 +272,79 @@ impl Tree {
         BlockTicks { number, first: before(number), end: before(number + 1) }
     }
 
+    /// The spans of level [`FINE`] from the one that begins at a position to the one that begins at another, with their paths.
+    pub(super) fn fine_spans(&self, from: Position, last: Position) -> Vec<Placed> {
+        let mut spans = Vec::with_capacity(((last - from) >> FINE) as usize + 1);
+        for day in from >> DAY..=last >> DAY {
+            let block = self.block_at(day >> (TOP - DAY));
+            let midnight = self.day::<true>(block, Goal::At(day << DAY));
+            self.fine_spans_of(&midnight, DAY, 1, &(from..=last), &mut spans);
+        }
+        spans
+    }
+
+    /// Adds those of a span of a day, which has a level and a number among the spans of the day.
+    fn fine_spans_of(
+        &self,
+        whole: &Coarse,
+        level: u32,
+        number: usize,
+        within: &RangeInclusive<Position>,
+        spans: &mut Vec<Placed>,
+    ) {
+        let last = whole.start + (1 << level) - 1;
+        if last < *within.start() || whole.start > *within.end() {
+            return;
+        }
+        let rhythm = self.rhythm.block(whole.start >> TOP);
+        if level == FINE {
+            return spans.push(whole.fine(rhythm));
+        }
+        let below = level - 1;
+        let split = self.split_coarse(whole, below, share_of(rhythm.shares_of_day(whole.start), number));
+        for side in [0, 1] {
+            let half = self.half::<true>(whole, &split, below, side);
+            self.fine_spans_of(&half, below, 2 * number + side as usize, within, spans);
+        }
+    }
+
     /// The span of a level, at most [`FINE`], in which the goal is, with its path or without.
     ///
     /// What is drawn for the split of a span comes from the draws of the span above it. So the processor need not wait for the
     /// choice of a half before it draws.
     #[inline(always)]
     fn descend<const PATH: bool>(&self, block: BlockTicks, goal: Goal, level: u32) -> Placed {
-        let mut coarse = self.block(block);
+        let mut coarse = self.day::<PATH>(block, goal);
         let rhythm = self.rhythm.block(block.number);
-        let (shares, mut number) = (rhythm.shares_of_days(), 1);
-        for below in (DAY..TOP).rev() {
-            let Chosen { side, .. } = self.choose(&mut coarse, goal, below, share_of(shares, number));
-            number = 2 * number + side as usize;
-        }
-        let mut of_factors = Path::default();
-        if PATH {
-            of_factors = self.factors.over_day(coarse.start >> DAY);
-        }
         let (shares, mut number) = (rhythm.shares_of_day(coarse.start), 1);
         for below in (FINE..DAY).rev() {
-            let chosen = self.choose(&mut coarse, goal, below, share_of(shares, number));
-            number = 2 * number + chosen.side as usize;
-            if PATH {
-                of_factors = self.factors.over_half(&of_factors, below, &chosen);
-            }
+            let split = self.split_coarse(&coarse, below, share_of(shares, number));
+            let side = coarse.side(&split, goal, below);
+            number = 2 * number + side as usize;
+            coarse = self.half::<PATH>(&coarse, &split, below, side);
         }
-        let Coarse { start, first, mut span, .. } = coarse;
-        span.path = if PATH {
-            let Path { value, rise, variance } = of_factors;
-            let own = span.path;
-            Path { value: own.value + value, rise: own.rise + rise, variance: own.variance + variance }
-        } else {
+        if !PATH {
             // So that nothing of it is computed.
-            Path::default()
-        };
-        span.flow = 0.0;
-        let fine = Placed { start, first, span, has_edge: rhythm.has_edge(start) };
-        self.below(fine, FINE, goal, level)
+            coarse.span.path = Path::default();
+        }
+        self.below(coarse.fine(rhythm), FINE, goal, level)
+    }
+
+    /// The day in which the goal is.
+    #[inline(always)]
+    fn day<const PATH: bool>(&self, block: BlockTicks, goal: Goal) -> Coarse {
+        let mut coarse = self.block(block);
+        let (shares, mut number) = (self.rhythm.block(block.number).shares_of_days(), 1);
+        for below in (DAY..TOP).rev() {
+            let split = self.split_coarse(&coarse, below, share_of(shares, number));
+            let side = coarse.side(&split, goal, below);
+            number = 2 * number + side as usize;
+            coarse = self.half::<false>(&coarse, &split, below, side);
+        }
+        if PATH {
+            coarse.of_factors = self.factors.over_day(coarse.start >> DAY);
+        }
+        coarse
     }
 
     /// The span of a level in which the goal is, in a span of a level up to [`FINE`].
@@ -329,23 +384,32 @@ impl Tree {
         let value = deviation * draw.normal();
         let path = Path { value, rise: deviation * end.normal() - value, variance: self.own_variance };
         let span = Span::new((block.end - block.first) as i64, path, draw);
-        Coarse { start, first: block.first, span, weather: self.weather.draw(start).even(0) }
+        let of_factors = Path::default();
+        Coarse { start, first: block.first, span, of_factors, weather: self.weather.draw(start).even(0) }
     }
 
-    /// Goes into the half of a span above [`FINE`] in which the goal is.
+    /// How a span above [`FINE`] is halved.
     #[inline(always)]
-    fn choose(&self, coarse: &mut Coarse, goal: Goal, below: u32, prior: i64) -> Chosen {
-        let middle = coarse.start | 1 << below;
-        let split = self.split(&coarse.span, middle, below, prior, tilt(coarse.weather, coarse.span.even));
-        let side = goal.side(coarse.first + split.ticks as u64, below);
-        let chosen = Chosen { middle, weather: coarse.weather, side };
-        *coarse = Coarse {
-            start: coarse.start | side << below,
-            first: coarse.first + (split.ticks as u64 & side.wrapping_neg()),
-            span: coarse.span.half(&split, side),
+    fn split_coarse(&self, coarse: &Coarse, below: u32, prior: i64) -> Split {
+        let tilt = tilt(coarse.weather, coarse.span.even);
+        self.split(&coarse.span, coarse.start | 1 << below, below, prior, tilt)
+    }
+
+    /// A half of a span above [`FINE`]: side 0 is the left one, 1 the right one. With what the factors do if it is within a day.
+    #[inline(always)]
+    fn half<const FACTORS: bool>(&self, whole: &Coarse, split: &Split, below: u32, side: u64) -> Coarse {
+        let middle = whole.start | 1 << below;
+        let mut of_factors = whole.of_factors;
+        if FACTORS {
+            of_factors = self.factors.over_half(&of_factors, below, middle, whole.weather, side);
+        }
+        Coarse {
+            start: whole.start | side << below,
+            first: whole.first + (split.ticks as u64 & side.wrapping_neg()),
+            span: whole.span.half(split, side),
+            of_factors,
             weather: self.weather.draw(middle).even(side),
-        };
-        chosen
+        }
     }
 
     /// How a span up to [`FINE`] is halved, in which the market may open or close. Below, the weather is the same everywhere.
