@@ -45,6 +45,10 @@ class Page:
         """The text without fenced blocks and code spans."""
         return re.sub(r"`[^`\n]*`", "", FENCE.sub("", self.text))
 
+    def parts(self):
+        """The headings of the second level."""
+        return re.findall(r"^## (.*)$", FENCE.sub("", self.text), re.MULTILINE)
+
     def links(self):
         """The targets of all links."""
         return re.findall(r"\]\(([^)\s]+)\)", self.prose())

@@ -113,5 +113,11 @@ def test_every_link_leads_somewhere(page):
     assert list(page.broken_links()) == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_no_part_of_a_page_is_there_twice(page):
+    parts = page.parts()
+    assert len(parts) == len(set(parts)), parts
+
+
 def test_the_readme_is_short():
     assert len(Page(ROOT / "README.md").text.splitlines()) <= 180
