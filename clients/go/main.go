@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,7 +13,18 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"example.com/ticker-client/tickerv1"
 )
+
+// A call about a symbol that is refused ends with one of these. Watch says why it is.
+var refusals = []codes.Code{codes.NotFound, codes.PermissionDenied, codes.InvalidArgument}
 
 func main() {
 	log.SetFlags(0)
@@ -69,28 +79,39 @@ func main() {
 	}
 }
 
-// print prints an event as JSON, or in columns below a header. Its fields are keys and values in turn.
-func (c *client) print(event string, fields ...any) {
-	var members []string
-	var header, row string
-	for field := range slices.Chunk(append([]any{"event", event}, fields...), 2) {
-		key, value := field[0], field[1]
-		width := 11
-		if at, ok := value.(time.Time); ok {
-			width, value = 30, at.Format("2006-01-02T15:04:05.000000000Z")
+// history prints the identity of the tape and the last five minutes of each symbol.
+func (c *client) history(conn *grpc.ClientConn) error {
+	// A deadline for all calls together.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	service := tickerv1.NewTickerStreamServiceClient(conn)
+	tape, err := service.GetTape(ctx, &tickerv1.GetTapeRequest{})
+	if err != nil {
+		return err
+	}
+	now := tape.Time.AsTime()
+	c.print("tape", "tape_id", tape.TapeId, "time", now)
+	for _, symbol := range c.symbols {
+		request := &tickerv1.ListCandlesRequest{
+			Symbol:    symbol,
+			Interval:  durationpb.New(time.Minute),
+			StartTime: timestamppb.New(now.Add(-5 * time.Minute)),
+			EndTime:   tape.Time,
 		}
-		encoded, _ := json.Marshal(value)
-		members = append(members, fmt.Sprintf("%q:%s", key, encoded))
-		header += fmt.Sprintf("%-*v ", width, key)
-		row += fmt.Sprintf("%-*v ", width, value)
+		for more := true; more; more = request.PageToken != "" {
+			page, err := service.ListCandles(ctx, request)
+			if slices.Contains(refusals, status.Code(err)) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			for _, candle := range page.Candles {
+				c.print("candle", "symbol", symbol, "open_time", candle.OpenTime.AsTime(), "open", candle.OpenPrice,
+					"high", candle.HighPrice, "low", candle.LowPrice, "close", candle.ClosePrice, "volume", candle.Volume)
+			}
+			request.PageToken = page.NextPageToken
+		}
 	}
-	if c.json {
-		fmt.Printf("{%s}\n", strings.Join(members, ","))
-		return
-	}
-	if !c.named[event] {
-		c.named[event] = true
-		fmt.Println(strings.TrimRight(header, " "))
-	}
-	fmt.Println(strings.TrimRight(row, " "))
+	return nil
 }

@@ -1,6 +1,12 @@
 package com.example.ticker;
 
+import static java.util.stream.Collectors.joining;
+
 import com.google.gson.Gson;
+import com.google.protobuf.Timestamp;
+import java.time.Instant;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeFormatterBuilder;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -9,6 +15,9 @@ import picocli.CommandLine.Option;
 
 /** Prints events: in columns, or as one JSON object each. */
 final class Printer {
+  private static final DateTimeFormatter NANOSECONDS =
+      new DateTimeFormatterBuilder().appendInstant(9).toFormatter();
+
   private final Gson gson = new Gson();
   private final Set<String> titled = new HashSet<>();
 
@@ -37,5 +46,20 @@ final class Printer {
     if (System.out.checkError()) {
       throw new IllegalStateException("cannot write to standard output");
     }
+  }
+
+  static String time(Timestamp time) {
+    return NANOSECONDS.format(Instant.ofEpochSecond(time.getSeconds(), time.getNanos()));
+  }
+
+  /** One line, with the root cause, which says why a connection failed. */
+  static String reason(Exception e) {
+    Throwable root = e;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    String reason = root == e ? e.getMessage() : e.getMessage() + ": " + root.getMessage();
+    // That of a call that waited for a connection has the stack traces of failed ones.
+    return reason.lines().filter(line -> !line.startsWith("\t")).collect(joining(" "));
   }
 }

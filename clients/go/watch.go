@@ -3,26 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/resolver"
-	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/ticker-client/tickerv1"
 )
@@ -40,16 +29,7 @@ var retryable = []codes.Code{
 	codes.Aborted, codes.Internal, codes.ResourceExhausted,
 }
 
-// A call about a symbol that is refused ends with one of these. Watch says why it is.
-var refusals = []codes.Code{codes.NotFound, codes.PermissionDenied, codes.InvalidArgument}
-
 var errForeign = errors.New("the replica plays another tape")
-
-// A copy, because `go:embed` does not reach files outside of the module.
-//
-//go:generate cp ../../docs/service-config.json service-config.json
-//go:embed service-config.json
-var serviceConfig string
 
 type client struct {
 	endpoints, symbols []string
@@ -63,86 +43,6 @@ type client struct {
 	backoff time.Duration   // Until the next round of the endpoints.
 	json    bool            // Whether events are printed as JSON.
 	named   map[string]bool // Events whose header was printed.
-}
-
-// connect makes a channel. Calls go to the endpoints in turn.
-func (c *client) connect(endpoints ...string) (*grpc.ClientConn, error) {
-	transport := insecure.NewCredentials()
-	if c.ca != "" {
-		var err error
-		if transport, err = credentials.NewClientTLSFromFile(c.ca, ""); err != nil {
-			return nil, fmt.Errorf("--tls-ca: %w", err)
-		}
-	}
-	var replicas resolver.State
-	for _, endpoint := range endpoints {
-		// With TLS, the certificate of each replica must have its own name.
-		replicas.Addresses = append(replicas.Addresses, resolver.Address{Addr: endpoint, ServerName: endpoint})
-	}
-	list := manual.NewBuilderWithScheme("list")
-	list.InitialState(replicas)
-	options := []grpc.DialOption{
-		grpc.WithResolvers(list),
-		grpc.WithDefaultServiceConfig(serviceConfig),
-		grpc.WithTransportCredentials(transport),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
-		// The defaults wait up to two minutes between attempts, and 20 s for each.
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: minBackoff, Multiplier: 2, Jitter: 0.2, MaxDelay: maxBackoff},
-			MinConnectTimeout: 3 * time.Second,
-		}),
-	}
-	if c.token != "" {
-		options = append(options, grpc.WithPerRPCCredentials(tokenFile(c.token)))
-	}
-	return grpc.NewClient("list:///ticker", options...)
-}
-
-// tokenFile sends the token that is in a file now.
-type tokenFile string
-
-func (file tokenFile) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	token, err := os.ReadFile(string(file))
-	return map[string]string{"authorization": "Bearer " + strings.TrimSpace(string(token))}, err
-}
-
-func (tokenFile) RequireTransportSecurity() bool { return true }
-
-// history prints the identity of the tape and the last five minutes of each symbol.
-func (c *client) history(conn *grpc.ClientConn) error {
-	// A deadline for all calls together.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	service := tickerv1.NewTickerStreamServiceClient(conn)
-	tape, err := service.GetTape(ctx, &tickerv1.GetTapeRequest{})
-	if err != nil {
-		return err
-	}
-	now := tape.Time.AsTime()
-	c.print("tape", "tape_id", tape.TapeId, "time", now)
-	for _, symbol := range c.symbols {
-		request := &tickerv1.ListCandlesRequest{
-			Symbol:    symbol,
-			Interval:  durationpb.New(time.Minute),
-			StartTime: timestamppb.New(now.Add(-5 * time.Minute)),
-			EndTime:   tape.Time,
-		}
-		for more := true; more; more = request.PageToken != "" {
-			page, err := service.ListCandles(ctx, request)
-			if slices.Contains(refusals, status.Code(err)) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			for _, candle := range page.Candles {
-				c.print("candle", "symbol", symbol, "open_time", candle.OpenTime.AsTime(), "open", candle.OpenPrice,
-					"high", candle.HighPrice, "low", candle.LowPrice, "close", candle.ClosePrice, "volume", candle.Volume)
-			}
-			request.PageToken = page.NextPageToken
-		}
-	}
-	return nil
 }
 
 // watch follows one endpoint after the other, until the context ends or no endpoint can go on.
