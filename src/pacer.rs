@@ -67,7 +67,7 @@ impl Pacer {
 
     /// Begins to hand out the ticks of `series` from the sequence `from` on, under `id`.
     pub fn watch(&mut self, id: u32, series: Arc<dyn Series>, from: Sequence) {
-        let cursor = series.cursor(from);
+        let cursor = series.live_cursor(from);
         let next = cursor.tick();
         let at = id as usize;
         if self.paced.len() <= at {
@@ -178,7 +178,7 @@ impl Paced {
         let Some(newest) = self.series.sequence_at(now) else { return };
         let missed = newest.0.saturating_sub(self.next.sequence.0);
         if missed > 0 && (behind > late || missed > Pacer::MANY) {
-            self.cursor = self.series.cursor(newest);
+            self.cursor = self.series.live_cursor(newest);
             self.next = self.cursor.tick();
         }
     }

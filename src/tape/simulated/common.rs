@@ -8,6 +8,7 @@ use std::{
 use super::{
     calendar::{self, TOP},
     factors::{Factor, Factors, Weather, variance},
+    span::Noise,
 };
 use crate::tape::Instrument;
 
@@ -17,11 +18,28 @@ pub(super) struct Common {
     pub(super) seed: u64,
     pub(super) weather: Arc<Weather>,
     factors: Mutex<HashMap<String, Arc<Factor>>>,
+    /// The noise of the numbers of ticks, by the mean time between two ticks in nanoseconds. Most instruments share one.
+    noise: Mutex<HashMap<u64, Arc<[Noise; TOP as usize]>>>,
 }
 
 impl Common {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, weather: Arc::new(Weather::new(seed)), factors: Mutex::default() }
+        Self {
+            seed,
+            weather: Arc::new(Weather::new(seed)),
+            factors: Mutex::default(),
+            noise: Mutex::default(),
+        }
+    }
+
+    /// The noise of the numbers of ticks with a mean time between them, which is worked out for the first instrument that has it.
+    pub(super) fn noise(
+        &self,
+        interval: u64,
+        work_out: impl FnOnce() -> [Noise; TOP as usize],
+    ) -> Arc<[Noise; TOP as usize]> {
+        let mut known = self.noise.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(interval).or_insert_with(|| Arc::new(work_out())).clone()
     }
 
     /// The factors that move an instrument.

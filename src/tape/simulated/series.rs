@@ -14,11 +14,13 @@ const END_OF_TIME: Time = Time::from_nanos(u64::MAX);
 #[derive(Clone, Debug)]
 pub struct SimulatedSeries(Arc<Model>);
 
-/// Number of ticks that a cursor has at hand. It computes them together, since they need much that is not in the processor's cache
-/// when a server comes back to the cursor after some milliseconds.
-const AT_HAND: usize = 16;
+/// Number of ticks that a cursor has at hand, at least.
+const FEW: usize = 2;
+/// The same for a live one. It computes them together, since they need much that is not in the processor's cache when a server
+/// comes back to the cursor after some milliseconds.
+const MANY: usize = 8;
 
-struct SimulatedCursor {
+struct SimulatedCursor<const AT_HAND: usize> {
     /// The place of the tick under the cursor. There is always another one after it.
     at: usize,
     /// Ticks in a row, each with the quote that stands before it.
@@ -67,13 +69,11 @@ impl Series for SimulatedSeries {
     }
 
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
-        let model = self.0.clone();
-        let walk = Walk::new(&model.tree, from.0);
-        let first = model.trade(from.0, &walk.leaf());
-        let legs = vec![Walk::nowhere(); model.legs.len()];
-        let mut cursor = SimulatedCursor { at: AT_HAND - 2, ticks: [first; AT_HAND], model, walk, legs };
-        cursor.ticks[AT_HAND - 1] = cursor.compute();
-        Box::new(cursor)
+        Box::new(SimulatedCursor::<FEW>::new(self.0.clone(), from))
+    }
+
+    fn live_cursor(&self, from: Sequence) -> Box<dyn Cursor> {
+        Box::new(SimulatedCursor::<MANY>::new(self.0.clone(), from))
     }
 
     fn has_totals(&self) -> bool {
@@ -91,7 +91,16 @@ impl Series for SimulatedSeries {
     }
 }
 
-impl SimulatedCursor {
+impl<const AT_HAND: usize> SimulatedCursor<AT_HAND> {
+    fn new(model: Arc<Model>, from: Sequence) -> Self {
+        let walk = Walk::new(&model.tree, from.0);
+        let first = model.trade(from.0, &walk.leaf());
+        let legs = vec![Walk::nowhere(); model.legs.len()];
+        let mut cursor = Self { at: AT_HAND - 2, ticks: [first; AT_HAND], model, walk, legs };
+        cursor.ticks[AT_HAND - 1] = cursor.compute();
+        cursor
+    }
+
     /// Moves the walk to the next tick.
     #[inline]
     fn compute(&mut self) -> (Tick, Quote) {
@@ -112,7 +121,7 @@ impl SimulatedCursor {
     }
 }
 
-impl Cursor for SimulatedCursor {
+impl<const AT_HAND: usize> Cursor for SimulatedCursor<AT_HAND> {
     fn tick(&self) -> Tick {
         self.ticks[self.at].0
     }
@@ -135,6 +144,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_modest_in_memory() {
-        assert!(size_of::<SimulatedCursor>() <= 1_408, "{}", size_of::<SimulatedCursor>());
+        assert!(size_of::<SimulatedCursor<FEW>>() <= 704, "{}", size_of::<SimulatedCursor<FEW>>());
+        assert!(size_of::<SimulatedCursor<MANY>>() <= 1_024, "{}", size_of::<SimulatedCursor<MANY>>());
     }
 }

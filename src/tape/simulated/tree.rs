@@ -8,7 +8,7 @@
 //! From [`FINE`] up the tree has the instrument's own part of the path, and the [factors](super::factors) have the rest. Below, it is
 //! one path with the variance of all.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{array, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{
     calendar::{self, BLOCKS, DAY, Position, TOP},
@@ -45,7 +45,7 @@ pub(super) struct Tree {
     /// Level of the shortest spans.
     leaf: u32,
     /// How much chance there is in the number of ticks of a half, by its level.
-    noise: [Noise; TOP as usize],
+    noise: Arc<[Noise; TOP as usize]>,
 }
 
 /// A span with its place.
@@ -126,7 +126,8 @@ impl Tree {
         let interval = instrument.tick_interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL).as_nanos() as u64;
         let units = interval as f64 / UNIT_NANOS;
         let leaf = (1..FINE - 1).find(|level| (1_u64 << level) as f64 >= units).unwrap_or(FINE - 1);
-        let noise = std::array::from_fn(|below| Noise::of((2_u64 << below) as f64 / units));
+        let noise =
+            common.noise(interval, || array::from_fn(|below| Noise::of((2_u64 << below) as f64 / units)));
         let open = rhythm.open_before(BLOCKS);
         Self {
             keys: Keys::new(common.seed, &instrument.symbol),
