@@ -14,17 +14,17 @@ const END_OF_TIME: Time = Time::from_nanos(u64::MAX);
 #[derive(Clone, Debug)]
 pub struct SimulatedSeries(Arc<Model>);
 
-/// Number of ticks that a cursor has at hand, at least.
+/// Number of ticks that a cursor holds: the current one, and the next one, whose quote is the book of the current one.
 const FEW: usize = 2;
-/// The same for a live one. It computes them together, since they need much that is not in the processor's cache when a server
-/// comes back to the cursor after some milliseconds.
+/// Number of ticks that a live cursor holds. Between two flushes the state of a cursor leaves the processor's cache. A live cursor
+/// computes several ticks each time that it has loaded its state.
 const MANY: usize = 8;
 
-struct SimulatedCursor<const AT_HAND: usize> {
+struct SimulatedCursor<const HELD: usize> {
     /// The place of the tick under the cursor. There is always another one after it.
     at: usize,
     /// Ticks in a row, each with the quote that stands before it.
-    ticks: [(Tick, Quote); AT_HAND],
+    ticks: [(Tick, Quote); HELD],
     model: Arc<Model>,
     /// At the last of them.
     walk: Walk,
@@ -91,18 +91,18 @@ impl Series for SimulatedSeries {
     }
 }
 
-impl<const AT_HAND: usize> SimulatedCursor<AT_HAND> {
+impl<const HELD: usize> SimulatedCursor<HELD> {
     fn new(model: Arc<Model>, from: Sequence) -> Self {
         let walk = Walk::new(&model.tree, from.0);
         let first = model.trade(from.0, &walk.leaf());
         let legs = vec![Walk::nowhere(); model.legs.len()];
-        let mut cursor = Self { at: AT_HAND - 2, ticks: [first; AT_HAND], model, walk, legs };
-        cursor.ticks[AT_HAND - 1] = cursor.compute();
+        let mut cursor = Self { at: HELD - 2, ticks: [first; HELD], model, walk, legs };
+        cursor.ticks[HELD - 1] = cursor.compute();
         cursor
     }
 
     /// Moves the walk to the next tick.
-    #[inline]
+    #[inline(always)]
     fn compute(&mut self) -> (Tick, Quote) {
         let Self { model, walk, legs, .. } = self;
         walk.advance(&model.tree);
@@ -114,21 +114,21 @@ impl<const AT_HAND: usize> SimulatedCursor<AT_HAND> {
 
     #[inline(never)]
     fn refill(&mut self) {
-        (self.at, self.ticks[0]) = (0, self.ticks[AT_HAND - 1]);
-        for at in 1..AT_HAND {
+        (self.at, self.ticks[0]) = (0, self.ticks[HELD - 1]);
+        for at in 1..HELD {
             self.ticks[at] = self.compute();
         }
     }
 }
 
-impl<const AT_HAND: usize> Cursor for SimulatedCursor<AT_HAND> {
+impl<const HELD: usize> Cursor for SimulatedCursor<HELD> {
     fn tick(&self) -> Tick {
         self.ticks[self.at].0
     }
 
     fn advance(&mut self) {
         self.at += 1;
-        if self.at == AT_HAND - 1 {
+        if self.at == HELD - 1 {
             self.refill();
         }
     }
