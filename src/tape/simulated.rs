@@ -54,14 +54,13 @@ impl Simulated {
         digest.update(seed.to_le_bytes());
         universe.digest_into(&mut digest);
         let tape_id = tape_id(digest);
-        // Those of markets that close take some milliseconds each, for which no worker should wait.
-        let common = Common::new(seed);
+        // The rhythm of a market that closes takes some milliseconds, for which no worker should wait.
         for instrument in universe.listed().iter() {
             Rhythm::of(instrument);
         }
         Self {
             universe: universe.with_test_symbols(),
-            common,
+            common: Common::new(seed),
             identity: Identity { tape_id, kind: Kind::Simulated, seed, engine_version: ENGINE_VERSION },
         }
     }

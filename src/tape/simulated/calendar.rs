@@ -10,6 +10,8 @@ pub(super) const TOP: u32 = 42;
 pub(super) const BLOCKS: u64 = 209;
 /// Length of a day in nanoseconds.
 pub(super) const DAY_NANOS: u64 = 86_400_000_000_000;
+/// Length of a unit in nanoseconds.
+pub(super) const UNIT_NANOS: f64 = DAY_NANOS as f64 / (1_u64 << DAY) as f64;
 /// Length of a year in nanoseconds.
 pub(super) const YEAR: f64 = 365.0 * DAY_NANOS as f64;
 /// Length of a day in minutes.

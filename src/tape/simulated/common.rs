@@ -8,7 +8,7 @@ use std::{
 use super::{
     calendar::{self, TOP},
     factors::{Factor, Factors, Weather, variance},
-    span::Noise,
+    span::{NoiseByLevel, noise_by_level},
 };
 use crate::tape::Instrument;
 
@@ -18,8 +18,8 @@ pub(super) struct Common {
     pub(super) seed: u64,
     pub(super) weather: Arc<Weather>,
     factors: Mutex<HashMap<String, Arc<Factor>>>,
-    /// The noise of the numbers of ticks, by the mean time between two ticks in nanoseconds. Most instruments share one.
-    noise: Mutex<HashMap<u64, Arc<[Noise; TOP as usize]>>>,
+    /// By the mean time between two ticks in nanoseconds. Most instruments share one.
+    noise: Mutex<HashMap<u64, Arc<NoiseByLevel>>>,
 }
 
 impl Common {
@@ -32,14 +32,10 @@ impl Common {
         }
     }
 
-    /// The noise of the numbers of ticks with a mean time between them, which is worked out for the first instrument that has it.
-    pub(super) fn noise(
-        &self,
-        interval: u64,
-        work_out: impl FnOnce() -> [Noise; TOP as usize],
-    ) -> Arc<[Noise; TOP as usize]> {
+    /// The noise of the numbers of ticks, for a mean time between two ticks in nanoseconds.
+    pub(super) fn noise(&self, interval: u64) -> Arc<NoiseByLevel> {
         let mut known = self.noise.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(interval).or_insert_with(|| Arc::new(work_out())).clone()
+        known.entry(interval).or_insert_with(|| Arc::new(noise_by_level(interval))).clone()
     }
 
     /// The factors that move an instrument.

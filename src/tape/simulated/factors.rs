@@ -167,8 +167,8 @@ impl Factors {
         Path { value, rise: end - value, variance: self.weather.day(day) * self.variance }
     }
 
-    /// What they do over a half of a span of a day, whose halves meet at a position and are as uneven as the weather, in 1/256, makes
-    /// them. Side 0 is the left one, 1 the right one.
+    /// What they do over a half of a span of a day: side 0 is the left half, 1 the right one. The halves meet at `middle`, and `weather`
+    /// says how uneven they are, in 1/256.
     #[inline(always)]
     pub(super) fn over_half(
         &self,

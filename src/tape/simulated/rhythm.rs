@@ -52,7 +52,8 @@ pub(super) struct Block {
     shares: Box<[u32]>,
 }
 
-/// The rhythms of all markets that were asked for. They do not depend on the seed, and each takes a walk over all days.
+/// Every rhythm that was asked for. A rhythm depends on the hours of the market and not on the seed. To make that of a market that
+/// closes takes a walk over all days.
 static RHYTHMS: Mutex<Vec<Arc<Rhythm>>> = Mutex::new(Vec::new());
 
 /// A day of a market.

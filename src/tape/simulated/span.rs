@@ -1,8 +1,9 @@
 //! What happens in a span of the clock, and in its halves.
 
-use std::ops::Add;
+use std::{array, ops::Add};
 
 use super::{
+    calendar::{TOP, UNIT_NANOS},
     keys::Draw,
     share::{self, EVEN},
 };
@@ -128,11 +129,20 @@ impl Noise {
     ///
     /// A uniform number from −1 to 1 deviates by 1/√3, and the number of ticks by √ticks / 2. With the mean *m*, the root is within a
     /// sixth of √m × (0.6 + 0.3 × ticks / m) for 0.4 to 12 times the mean.
-    pub(super) fn of(mean: f64) -> Self {
+    fn of(mean: f64) -> Self {
         let deviation = 0.5 * 3_f64.sqrt() * mean.sqrt();
         let (per_tick, fixed) = (0.3 * deviation / mean, 0.6 * deviation);
         Self { per_tick: (per_tick * 65_536.0) as i64, fixed: (fixed * 4_096.0) as i64 }
     }
+}
+
+/// The noise of a half of a span, by the level of the half.
+pub(super) type NoiseByLevel = [Noise; TOP as usize];
+
+/// The same for a mean time between two ticks, in nanoseconds.
+pub(super) fn noise_by_level(interval: u64) -> NoiseByLevel {
+    let units = interval as f64 / UNIT_NANOS;
+    array::from_fn(|below| Noise::of((2_u64 << below) as f64 / units))
 }
 
 /// 1 for the left half and −1 for the right one.

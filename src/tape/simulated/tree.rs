@@ -8,24 +8,26 @@
 //! From [`FINE`] up the tree has the instrument's own part of the path, and the [factors](super::factors) have the rest. Below, it is
 //! one path with the variance of all.
 
-use std::{array, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
-    calendar::{self, BLOCKS, DAY, Position, TOP},
+    calendar::{self, BLOCKS, DAY, Position, TOP, UNIT_NANOS},
     common::{BLOCK_NANOS, Common},
     factors::{AT_EDGES, Factors, Weather, tilt, variance},
     keys::Keys,
     rhythm::{Block, FINE, Rhythm, share_of},
     share::EVEN,
-    span::{Halves, Noise, Path, Span, Split},
+    span::{Halves, NoiseByLevel, Path, Span, Split},
 };
 use crate::{tape::Instrument, tick::Time};
 
 /// Bounds of the mean time between two ticks.
 const SHORTEST_INTERVAL: Duration = Duration::from_micros(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
-
-const UNIT_NANOS: f64 = calendar::DAY_NANOS as f64 / (1_u64 << calendar::DAY) as f64;
 
 /// When the ticks of one instrument take place, and the path of its efficient price.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(super) struct Tree {
     /// Level of the shortest spans.
     leaf: u32,
     /// How much chance there is in the number of ticks of a half, by its level.
-    noise: Arc<[Noise; TOP as usize]>,
+    noise: Arc<NoiseByLevel>,
 }
 
 /// A span with its place.
@@ -101,12 +103,6 @@ struct Coarse {
 }
 
 impl Coarse {
-    /// The half in which the goal is, 0 for the left one.
-    #[inline(always)]
-    fn side(&self, split: &Split, goal: Goal, below: u32) -> u64 {
-        goal.side(self.first + split.ticks as u64, below)
-    }
-
     /// As a span of level [`FINE`], with the whole path.
     #[inline(always)]
     fn fine(&self, rhythm: &Block) -> Placed {
@@ -126,8 +122,6 @@ impl Tree {
         let interval = instrument.tick_interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL).as_nanos() as u64;
         let units = interval as f64 / UNIT_NANOS;
         let leaf = (1..FINE - 1).find(|level| (1_u64 << level) as f64 >= units).unwrap_or(FINE - 1);
-        let noise =
-            common.noise(interval, || array::from_fn(|below| Noise::of((2_u64 << below) as f64 / units)));
         let open = rhythm.open_before(BLOCKS);
         Self {
             keys: Keys::new(common.seed, &instrument.symbol),
@@ -139,7 +133,7 @@ impl Tree {
             own_variance,
             interval,
             leaf,
-            noise,
+            noise: common.noise(interval),
         }
     }
 
@@ -273,7 +267,7 @@ impl Tree {
         BlockTicks { number, first: before(number), end: before(number + 1) }
     }
 
-    /// The spans of level [`FINE`] from the one that begins at a position to the one that begins at another, with their paths.
+    /// The spans of level [`FINE`] that begin between two positions, both included, with their paths.
     pub(super) fn fine_spans(&self, from: Position, last: Position) -> Vec<Placed> {
         let mut spans = Vec::with_capacity(((last - from) >> FINE) as usize + 1);
         for day in from >> DAY..=last >> DAY {
@@ -284,7 +278,7 @@ impl Tree {
         spans
     }
 
-    /// Adds those of a span of a day, which has a level and a number among the spans of the day.
+    /// Appends the spans of level [`FINE`] that are in a span of a day and overlap `within`. `number` is that of the span: see [`share_of`].
     fn fine_spans_of(
         &self,
         whole: &Coarse,
@@ -315,15 +309,9 @@ impl Tree {
     /// choice of a half before it draws.
     #[inline(always)]
     fn descend<const PATH: bool>(&self, block: BlockTicks, goal: Goal, level: u32) -> Placed {
-        let mut coarse = self.day::<PATH>(block, goal);
+        let day = self.day::<PATH>(block, goal);
         let rhythm = self.rhythm.block(block.number);
-        let (shares, mut number) = (rhythm.shares_of_day(coarse.start), 1);
-        for below in (FINE..DAY).rev() {
-            let split = self.split_coarse(&coarse, below, share_of(shares, number));
-            let side = coarse.side(&split, goal, below);
-            number = 2 * number + side as usize;
-            coarse = self.half::<PATH>(&coarse, &split, below, side);
-        }
+        let mut coarse = self.above::<PATH>(day, FINE..DAY, rhythm.shares_of_day(day.start), goal);
         if !PATH {
             // So that nothing of it is computed.
             coarse.span.path = Path::default();
@@ -334,16 +322,29 @@ impl Tree {
     /// The day in which the goal is.
     #[inline(always)]
     fn day<const PATH: bool>(&self, block: BlockTicks, goal: Goal) -> Coarse {
-        let mut coarse = self.block(block);
-        let (shares, mut number) = (self.rhythm.block(block.number).shares_of_days(), 1);
-        for below in (DAY..TOP).rev() {
-            let split = self.split_coarse(&coarse, below, share_of(shares, number));
-            let side = coarse.side(&split, goal, below);
-            number = 2 * number + side as usize;
-            coarse = self.half::<false>(&coarse, &split, below, side);
-        }
+        let shares = self.rhythm.block(block.number).shares_of_days();
+        let mut day = self.above::<false>(self.block(block), DAY..TOP, shares, goal);
         if PATH {
-            coarse.of_factors = self.factors.over_day(coarse.start >> DAY);
+            day.of_factors = self.factors.over_day(day.start >> DAY);
+        }
+        day
+    }
+
+    /// The span in which the goal is, so many levels down in a span above [`FINE`]. `shares` are those of its spans: see [`share_of`].
+    #[inline(always)]
+    fn above<const FACTORS: bool>(
+        &self,
+        whole: Coarse,
+        levels: Range<u32>,
+        shares: &[u32],
+        goal: Goal,
+    ) -> Coarse {
+        let (mut coarse, mut number) = (whole, 1);
+        for below in levels.rev() {
+            let split = self.split_coarse(&coarse, below, share_of(shares, number));
+            let side = goal.side(coarse.first + split.ticks as u64, below);
+            number = 2 * number + side as usize;
+            coarse = self.half::<FACTORS>(&coarse, &split, below, side);
         }
         coarse
     }
@@ -396,7 +397,8 @@ impl Tree {
         self.split(&coarse.span, coarse.start | 1 << below, below, prior, tilt)
     }
 
-    /// A half of a span above [`FINE`]: side 0 is the left one, 1 the right one. With what the factors do if it is within a day.
+    /// A half of a span above [`FINE`]: side 0 is the left one, 1 the right one. `FACTORS` halves the path of the factors as well, which
+    /// is known within a day only.
     #[inline(always)]
     fn half<const FACTORS: bool>(&self, whole: &Coarse, split: &Split, below: u32, side: u64) -> Coarse {
         let middle = whole.start | 1 << below;
