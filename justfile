@@ -72,7 +72,7 @@ aarch64-check: prepare release
     {{ venv }}/pytest tests/interop/test_aarch64.py
 
 # Builds the feature `otel`, and sends traces to a collector.
-traces-check: prepare release
+traces-check: prepare
     {{ venv }}/pytest tests/interop/test_traces.py
 
 # Renders the Kubernetes manifests and checks them without a cluster.

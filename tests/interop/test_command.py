@@ -109,7 +109,7 @@ HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 @pytest.fixture
 def table(binary):
-    """Starts `ticker watch` on a terminal of its own, and says which settings that had before."""
+    """Starts `ticker watch` on a terminal of its own. Gives the user, the terminal with its settings before the start, and the process."""
     started = []
 
     def run(*arguments):
