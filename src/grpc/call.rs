@@ -94,7 +94,7 @@ impl Call {
                 let mut unsent = self.unsent.lock();
                 unsent.set(0);
                 ready!(unsent.poll_room(cx));
-                unsent.reserve(bytes.min(Self::MOST_RESERVED));
+                unsent.set_and_reserve(0, bytes.min(Self::MOST_RESERVED));
                 Poll::Ready(())
             })
         };

@@ -113,7 +113,8 @@ impl<M: Message + Default, B: RequestBody> Requests<M, B> {
         }
     }
 
-    fn message_len(&self) -> Option<usize> {
+    /// Length of the next request, once its prefix has arrived.
+    pub(super) fn message_len(&self) -> Option<usize> {
         let length = self.buffer.get(1..PREFIX)?.try_into().ok()?;
         Some(u32::from_be_bytes(length) as usize)
     }

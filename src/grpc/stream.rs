@@ -64,6 +64,8 @@ pub(super) struct TickStream<C: StreamHandler, B> {
     /// Answers that are being sent.
     answers: Bytes,
     unsent: Unsent,
+    /// Bytes of memory that the last request may take while it is under way.
+    request_size: usize,
     deadline: Option<Pin<Box<Sleep>>>,
     state: State,
     /// Length of the last frame. The next one is likely to have the same.
@@ -81,6 +83,8 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     const BUDGET: usize = 15 * 1024;
     /// Bytes of unsent answers of a stream. While there are more, no further request is read.
     const OUTBOX: usize = 64 * 1024;
+    /// Bytes of memory for a byte of a request: a symbol without characters takes two bytes of it.
+    const DECODED: usize = size_of::<String>() / 2;
     /// Largest number of ticks that are read from the tape at once without a turn.
     const READS: usize = 256;
     /// The same with a turn.
@@ -101,6 +105,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
             busy: None,
             is_behind: false,
             answers: Bytes::new(),
+            request_size: 0,
             deadline: deadline.map(Box::pin),
             state: State::Live,
             last_len: 0,
@@ -139,12 +144,21 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
                 return Ok(());
             }
             self.read_request()?;
-            self.unsent.set(self.session.outbox.len() + self.answers.len());
+            self.count_unsent(0);
         }
+    }
+
+    /// Counts the answers that wait, with a piece that is being sent, and the request that is under way: the requests of
+    /// thousands of streams that were all begun at once would take gigabytes.
+    fn count_unsent(&mut self, piece: usize) {
+        let bytes = piece + self.answers.len() + self.session.outbox.len();
+        let reserved = if self.handler.has_request() { self.request_size } else { 0 };
+        self.unsent.set_and_reserve(bytes, reserved);
     }
 
     fn read_request(&mut self) -> Result<(), Status> {
         let Some(requests) = &mut self.requests else { return Ok(()) };
+        self.request_size = requests.message_len().unwrap_or(0) * Self::DECODED;
         match requests.next()? {
             None => Ok(()),
             Some(NextRequest::Request(request)) => {
@@ -227,7 +241,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     /// Appends answers to `out`, at most a frame of them.
     fn write_answers(&mut self, out: &mut Vec<u8>) {
         if self.answers.is_empty() {
-            if self.session.outbox.is_empty() && self.unsent.bytes() == 0 {
+            if self.session.outbox.is_empty() && self.unsent.is_empty() {
                 return;
             }
             self.answers = std::mem::take(&mut self.session.outbox).into();
@@ -235,7 +249,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
         let piece = self.answers.split_to(self.answers.len().min(Self::BUDGET));
         out.extend_from_slice(&piece);
         // The piece is sent when the next one is asked for, and counts until then.
-        self.unsent.set(piece.len() + self.answers.len() + self.session.outbox.len());
+        self.count_unsent(piece.len());
     }
 
     /// Appends ticks to `out`. At most `reads` of them are read from the tape.

@@ -119,19 +119,17 @@ impl UnsentAnswer {
 impl Unsent {
     /// Sets the number of unsent bytes; what was reserved is given back.
     pub(super) fn set(&mut self, bytes: usize) {
+        self.set_and_reserve(bytes, 0);
+    }
+
+    /// Sets the number of unsent bytes, and reserves room for an answer that is yet to be made.
+    pub(super) fn set_and_reserve(&mut self, bytes: usize, reserved: usize) {
         let (answers, before) = (&*self.answers, self.bytes);
         answers.made.fetch_add(bytes, Relaxed);
         answers.made.fetch_sub(before, Relaxed);
-        answers.of_connection.change(before + std::mem::take(&mut self.reserved), bytes);
+        answers.of_connection.change(before + self.reserved, bytes + reserved);
         answers.of_server.change(before, bytes);
-        self.bytes = bytes;
-    }
-
-    /// Reserves room for an answer that is yet to be made.
-    pub(super) fn reserve(&mut self, bytes: usize) {
-        self.set(0);
-        self.answers.of_connection.change(0, bytes);
-        self.reserved = bytes;
+        (self.bytes, self.reserved) = (bytes, reserved);
     }
 
     /// Waits until another answer may be made, that is until enough earlier answers are sent. A connection without unsent
@@ -151,6 +149,11 @@ impl Unsent {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Whether nothing is unsent or reserved.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes + self.reserved == 0
     }
 
     /// Number of unsent bytes.
