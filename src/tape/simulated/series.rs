@@ -23,6 +23,8 @@ const MANY: usize = 8;
 struct SimulatedCursor<const HELD: usize> {
     /// The place of the tick under the cursor. There is always another one after it.
     at: usize,
+    /// The place of the last tick that is computed.
+    last: usize,
     /// Ticks in a row, each with the quote that stands before it.
     ticks: [(Tick, Quote); HELD],
     model: Arc<Model>,
@@ -96,8 +98,8 @@ impl<const HELD: usize> SimulatedCursor<HELD> {
         let walk = Walk::new(&model.tree, from.0);
         let first = model.trade(from.0, &walk.leaf());
         let legs = vec![Walk::nowhere(); model.legs.len()];
-        let mut cursor = Self { at: HELD - 2, ticks: [first; HELD], model, walk, legs };
-        cursor.ticks[HELD - 1] = cursor.compute();
+        let mut cursor = Self { at: 0, last: 1, ticks: [first; HELD], model, walk, legs };
+        cursor.ticks[1] = cursor.compute();
         cursor
     }
 
@@ -112,10 +114,13 @@ impl<const HELD: usize> SimulatedCursor<HELD> {
         })
     }
 
+    /// Computes the next ticks: twice as many as the last time, so that many cursors which begin together do not all compute a full
+    /// batch in the same flush.
     #[inline(never)]
     fn refill(&mut self) {
-        (self.at, self.ticks[0]) = (0, self.ticks[HELD - 1]);
-        for at in 1..HELD {
+        (self.at, self.ticks[0]) = (0, self.ticks[self.last]);
+        self.last = (2 * self.last).min(HELD - 1);
+        for at in 1..=self.last {
             self.ticks[at] = self.compute();
         }
     }
@@ -128,7 +133,7 @@ impl<const HELD: usize> Cursor for SimulatedCursor<HELD> {
 
     fn advance(&mut self) {
         self.at += 1;
-        if self.at == HELD - 1 {
+        if self.at == self.last {
             self.refill();
         }
     }
