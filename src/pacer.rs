@@ -12,7 +12,7 @@ mod clock;
 mod speed;
 mod wheel;
 
-use std::{sync::Arc, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 pub use alarm::Alarm;
 pub use arrivals::Arrivals;
@@ -31,8 +31,28 @@ pub struct Pacer {
     /// [`Self::LATE`] in the time of the clock.
     late: Duration,
     paced: Vec<Option<Paced>>,
+    /// The instruments of a flush that has begun.
     due: Vec<u32>,
+    /// How many of them are handed out.
+    handed_out: usize,
+    arrived: Vec<u32>,
     arrivals: Arc<Arrivals>,
+}
+
+/// Where a pacer hands out its ticks.
+pub trait Outlet {
+    /// Takes a tick of an instrument.
+    fn tick(&mut self, id: u32, tick: &Tick);
+
+    /// Reads from memory what taking ticks of these instruments will read. Of thousands of instruments, nothing is in the
+    /// processor's caches; reads that do not depend on each other wait for memory at the same time.
+    fn read_ahead(&self, _ids: &[u32]) {}
+}
+
+impl<F: FnMut(u32, &Tick)> Outlet for F {
+    fn tick(&mut self, id: u32, tick: &Tick) {
+        self(id, tick);
+    }
 }
 
 /// One watched instrument.
@@ -52,6 +72,11 @@ impl Pacer {
     /// Largest number of ticks of one instrument per flush. A tape that is played fast may have more. The others follow with
     /// the next flush, or are skipped when it is late.
     const MANY: u64 = 1024;
+    /// Largest number of instruments that are handed out at once: about a millisecond when nothing of them is in the
+    /// processor's caches. (In unit tests the pieces are small, so that they are common.)
+    const PIECE: usize = if cfg!(test) { 2 } else { 1024 };
+    /// Number of instruments that are read ahead.
+    const AHEAD: usize = 16;
 
     /// A pacer on a clock of this speed. It hands out ticks once in each real `flush_interval`. The times of the flushes are
     /// multiples, since the Unix epoch, of the interval in the time of the clock.
@@ -61,6 +86,8 @@ impl Pacer {
             late: speed.of(Self::LATE),
             paced: Vec::new(),
             due: Vec::new(),
+            handed_out: 0,
+            arrived: Vec::new(),
             arrivals: Arc::default(),
         }
     }
@@ -101,8 +128,8 @@ impl Pacer {
 
     /// Schedules the ticks that have arrived.
     pub fn take_arrivals(&mut self) {
-        self.arrivals.take(&mut self.due);
-        for id in self.due.drain(..) {
+        self.arrivals.take(&mut self.arrived);
+        for id in self.arrived.drain(..) {
             let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
             if paced.waits {
                 paced.step();
@@ -113,25 +140,59 @@ impl Pacer {
 
     /// Hands out every tick that took place up to the last multiple of the flush interval before `now`, and returns
     /// that time. The ticks of one instrument come together and in order, and none is left out between them.
-    pub fn advance(&mut self, now: Time, mut tick: impl FnMut(u32, &Tick)) -> Time {
-        let boundary = self.wheel.advance(now, &mut self.due);
-        // In the order of their ids, which is their order in memory, here and in every page.
-        self.due.sort_unstable();
-        for id in self.due.drain(..) {
-            let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
-            paced.skip_missed(boundary, self.late);
-            for _ in 0..Self::MANY {
-                if paced.next.time > boundary {
-                    break;
-                }
-                tick(id, &paced.next);
-                if !paced.step() {
-                    break;
-                }
-            }
-            paced.schedule(id, &mut self.wheel, &self.arrivals);
+    ///
+    /// A flush of many instruments is handed out in pieces, so that the first ticks do not wait for the last ones. While
+    /// [`Self::has_more`], the next call continues it.
+    pub fn advance(&mut self, now: Time, out: &mut impl Outlet) -> Time {
+        if !self.has_more() {
+            self.wheel.advance(now, &mut self.due);
+            // In the order of their ids, which is their order in memory, here and in every page.
+            self.due.sort_unstable();
         }
+        let boundary = self.wheel.flushed();
+        let mut due = std::mem::take(&mut self.due);
+        let end = due.len().min(self.handed_out + Self::PIECE);
+        for ids in due[self.handed_out..end].chunks(Self::AHEAD) {
+            self.read_ahead(ids);
+            out.read_ahead(ids);
+            for &id in ids {
+                self.hand_out(id, boundary, out);
+            }
+        }
+        self.handed_out = end;
+        if end == due.len() {
+            due.clear();
+            self.handed_out = 0;
+        }
+        self.due = due;
         boundary
+    }
+
+    /// Whether a flush is not handed out to its end.
+    pub fn has_more(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    fn read_ahead(&self, ids: &[u32]) {
+        for paced in ids.iter().filter_map(|id| self.paced.get(*id as usize)?.as_ref()) {
+            black_box(paced.cursor.tick());
+        }
+    }
+
+    /// Hands out the ticks of an instrument that took place up to `boundary`.
+    fn hand_out(&mut self, id: u32, boundary: Time, out: &mut impl Outlet) {
+        let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        paced.skip_missed(boundary, self.late);
+        for _ in 0..Self::MANY {
+            if paced.next.time > boundary {
+                break;
+            }
+            out.tick(id, &paced.next);
+            if !paced.step() {
+                break;
+            }
+        }
+        paced.schedule(id, &mut self.wheel, &self.arrivals);
     }
 
     /// The time of the last flush.
@@ -198,12 +259,12 @@ mod tests {
         let instrument = Instrument::named("A", Duration::from_millis(100));
         let series: Arc<dyn Series> = Arc::new(SimulatedSeries::new(7, &instrument));
         let mut pacer = Pacer::new(speed, FLUSH);
-        let start = pacer.advance(START, |_, _| {});
+        let start = pacer.advance(START, &mut |_: u32, _: &Tick| {});
         let from = series.sequence_at(start).unwrap().next();
         pacer.watch(0, series.clone(), from);
         let mut handed_out = Vec::new();
         let late = series.tick(from).time + speed.of(real);
-        let boundary = pacer.advance(late, |_, tick| handed_out.push(tick.sequence.0));
+        let boundary = pacer.advance(late, &mut |_: u32, tick: &Tick| handed_out.push(tick.sequence.0));
         (handed_out, (from.0..=series.sequence_at(boundary).unwrap().0).collect())
     }
 
@@ -217,6 +278,39 @@ mod tests {
             let (handed_out, due) = self::handed_out(speed, Duration::from_millis(real));
             assert_eq!(handed_out, due[due.len() - 1..], "{speed}");
         }
+    }
+
+    #[test]
+    fn a_flush_of_many_instruments_is_handed_out_in_pieces_and_leaves_none_out() {
+        let mut pacer = Pacer::new(Speed::REAL, FLUSH);
+        let start = pacer.advance(START, &mut |_: u32, _: &Tick| {});
+        let all: Vec<Arc<dyn Series>> = (0..Pacer::PIECE as u32 * 2 + 1)
+            .map(|id| {
+                let instrument = Instrument::named(&format!("A{id}"), Duration::from_millis(100));
+                Arc::new(SimulatedSeries::new(7, &instrument)) as Arc<dyn Series>
+            })
+            .collect();
+        for (id, series) in (0..).zip(&all) {
+            pacer.watch(id, series.clone(), series.sequence_at(start).unwrap().next());
+        }
+        let (now, mut handed_out, mut pieces) = (START + Duration::from_millis(900), Vec::new(), 0);
+        loop {
+            // Time that passes meanwhile changes nothing.
+            let boundary = pacer.advance(now + pieces * FLUSH, &mut |id: u32, tick: &Tick| {
+                handed_out.push((id, tick.sequence.0));
+            });
+            assert_eq!(boundary, now);
+            pieces += 1;
+            if !pacer.has_more() {
+                break;
+            }
+        }
+        assert_eq!(pieces, 3);
+        let due = (0..).zip(&all).flat_map(|(id, series)| {
+            let (from, to) = (series.sequence_at(start).unwrap(), series.sequence_at(now).unwrap());
+            (from.0 + 1..=to.0).map(move |sequence| (id, sequence))
+        });
+        assert_eq!(handed_out, due.collect::<Vec<_>>());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime,
     sync::{mpsc, oneshot},
+    task::yield_now,
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -25,9 +26,9 @@ use super::{
 };
 use crate::{
     grpc::{TurnShare, Turns, WorkerContext},
-    hub::{Hub, WatchChange},
-    pacer::{Alarm, Pacer},
-    tick::Time,
+    hub::{Flush, Hub, WatchChange},
+    pacer::{Alarm, Outlet, Pacer},
+    tick::{Tick, Time},
     web::Web,
 };
 
@@ -197,7 +198,7 @@ async fn pace(
         pacer.take_arrivals();
         let mut deferred = hub.wake_deferred(DEFERRED);
         if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {
-            let (boundary, ticks) = flush(&hub, &mut pacer, now);
+            let (boundary, ticks) = flush(&hub, &mut pacer, now).await;
             let late =
                 clock.speed().takes(Duration::from_nanos(now.nanos().saturating_sub(boundary.nanos())));
             flushes.note(late.as_nanos() as u64, ticks);
@@ -205,7 +206,7 @@ async fn pace(
         }
         // More has to be signalled than is allowed at once.
         if more_changes || deferred.is_some_and(|deferred| deferred <= pacer.flushed()) {
-            tokio::task::yield_now().await;
+            yield_now().await;
             continue;
         }
         let due = next_flush(&pacer, deferred);
@@ -226,16 +227,39 @@ fn next_flush(pacer: &Pacer, deferred: Option<Time>) -> Option<Time> {
     [pacer.next_due(), deferred.map(|deferred| pacer.flush_at(deferred))].into_iter().flatten().min()
 }
 
-/// Publishes what is due. Returns the time up to which it has published, and the number of ticks.
-fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) -> (Time, u64) {
-    let mut flush = hub.begin_flush();
-    let mut ticks = 0;
-    let boundary = pacer.advance(now, |id, tick| {
-        flush.publish(id, tick);
-        ticks += 1;
-    });
-    flush.finish(boundary);
+/// Publishes what is due. Returns the time up to which it has published, and the number of ticks. Between two pieces the
+/// streams that have got ticks send them.
+async fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) -> (Time, u64) {
+    let (boundary, mut ticks) = flush_piece(hub, pacer, now);
+    while pacer.has_more() {
+        yield_now().await;
+        ticks += flush_piece(hub, pacer, now).1;
+    }
     (boundary, ticks)
+}
+
+fn flush_piece(hub: &Hub, pacer: &mut Pacer, now: Time) -> (Time, u64) {
+    let mut out = Published { flush: hub.begin_flush(), ticks: 0 };
+    let boundary = pacer.advance(now, &mut out);
+    out.flush.finish(boundary);
+    (boundary, out.ticks)
+}
+
+/// The ticks of a flush, which are counted on their way from the pacer to the hub.
+struct Published<'hub> {
+    flush: Flush<'hub>,
+    ticks: u64,
+}
+
+impl Outlet for Published<'_> {
+    fn tick(&mut self, id: u32, tick: &Tick) {
+        self.flush.publish(id, tick);
+        self.ticks += 1;
+    }
+
+    fn read_ahead(&self, ids: &[u32]) {
+        self.flush.read_ahead(ids);
+    }
 }
 
 /// Removes the subscriptions of subscribers that have left, in turns.

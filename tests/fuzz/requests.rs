@@ -24,7 +24,7 @@ use ticker::{
     hub::{Limits, Quota, WatchChange},
     pacer::{Clock, Pacer},
     tape::{Simulated, Tape, Universe},
-    tick::Time,
+    tick::{Tick, Time},
 };
 use tokio::time::{Instant, timeout};
 
@@ -124,7 +124,7 @@ fn publish(worker: &WorkerContext, pacer: &mut Pacer) {
         WatchChange::Unwatch { id } => pacer.unwatch(id),
     }) {}
     let mut flush = worker.hub.begin_flush();
-    let boundary = pacer.advance(now, |id, tick| flush.publish(id, tick));
+    let boundary = pacer.advance(now, &mut |id: u32, tick: &Tick| flush.publish(id, tick));
     flush.finish(boundary);
     worker.hub.wake_deferred(1_024);
 }

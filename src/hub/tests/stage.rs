@@ -158,9 +158,14 @@ impl Stage {
             WatchChange::Watch { id, series, from } => self.pacer.watch(id, series, from),
             WatchChange::Unwatch { id } => self.pacer.unwatch(id),
         }) {}
-        let mut flush = self.hub.begin_flush();
-        let boundary = self.pacer.advance(self.now, |id, tick| flush.publish(id, tick));
-        flush.finish(boundary);
+        let boundary = loop {
+            let mut flush = self.hub.begin_flush();
+            let boundary = self.pacer.advance(self.now, &mut |id: u32, tick: &Tick| flush.publish(id, tick));
+            flush.finish(boundary);
+            if !self.pacer.has_more() {
+                break boundary;
+            }
+        };
         while self.hub.wake_deferred(2).is_some_and(|due| due <= boundary) {}
     }
 

@@ -35,7 +35,7 @@ fn is_woken(arrivals: &Arrivals) -> bool {
 fn advance(pacer: &mut Pacer, now: Time) -> Vec<(u32, u64)> {
     let mut handed_out = Vec::new();
     pacer.take_arrivals();
-    pacer.advance(now, |id, tick| handed_out.push((id, tick.sequence.0)));
+    pacer.advance(now, &mut |id: u32, tick: &Tick| handed_out.push((id, tick.sequence.0)));
     handed_out
 }
 
@@ -159,7 +159,7 @@ impl Stage {
         }) {}
         self.pacer.take_arrivals();
         let mut flush = self.hub.begin_flush();
-        let boundary = self.pacer.advance(self.now, |id, tick| flush.publish(id, tick));
+        let boundary = self.pacer.advance(self.now, &mut |id: u32, tick: &Tick| flush.publish(id, tick));
         flush.finish(boundary);
     }
 }
@@ -217,14 +217,14 @@ fn a_flush_has_no_gap_between_the_ticks_of_an_instrument() {
     let feed = Feed::new(10);
     feed.push("A", START);
     let mut pacer = Pacer::new(Speed::REAL, FLUSH);
-    pacer.advance(START, |_, _| {});
+    pacer.advance(START, &mut |_: u32, _: &Tick| {});
     pacer.watch(0, series(&feed, "A"), Sequence(1));
     let (mut flushes, mut now) = (Vec::new(), START);
     for _ in 0..5 {
         now = now + FLUSH;
         let mut handed_out = Vec::new();
         pacer.take_arrivals();
-        pacer.advance(now, |_, tick| {
+        pacer.advance(now, &mut |_: u32, tick: &Tick| {
             handed_out.push(tick.sequence.0);
             if tick.sequence.0 < 30 {
                 // The window moves while the ticks are handed out.
