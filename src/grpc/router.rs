@@ -1,6 +1,10 @@
 //! Routes calls to the handlers of their RPCs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderMap, Request, Response, header};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -113,11 +117,11 @@ impl Router {
         request.extensions_mut().insert(call.clone());
         let ticket = self.worker.turns.ticket(context.turn_share());
         let request = request.map(|body| Body::new(Released::new(body, ticket)));
-        let answered = within(deadline, async {
+        let answered = pin!(async {
             call.begin().await?;
             Ok(self.services.answer(request).await)
         });
-        let mut response = match answered.await.flatten() {
+        let mut response = match within(deadline, answered).await.flatten() {
             Ok(response) => with_plain_status(response),
             Err(failure) => Status::from(failure).into_http(),
         };
@@ -188,7 +192,7 @@ fn deadline(headers: &HeaderMap) -> Option<Instant> {
 }
 
 /// Waits for work, but not beyond the deadline of its call.
-async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Failure> {
+async fn within<T>(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = T>>) -> Result<T, Failure> {
     match deadline {
         Some(deadline) => timeout_at(deadline, work).await.map_err(|_| Failure::DeadlineExceeded),
         None => Ok(work.await),

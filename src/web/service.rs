@@ -71,11 +71,11 @@ impl Web {
         context: ConnectionContext,
     ) -> Response<Reply> {
         let is_call = request.method() == Method::POST && is_grpc(request.headers());
-        if is_call && request.version() == Version::HTTP_2 {
-            return self.router.answer(rpc, request, context).await;
+        // Each on the heap, so that the task of a stream, which lives as long as the stream, has no room for either.
+        match is_call && request.version() == Version::HTTP_2 {
+            true => Box::pin(self.router.answer(rpc, request, context)).await,
+            false => Box::pin(self.answer_web(rpc, request, context)).await,
         }
-        // On the heap, so that a call of gRPC is no larger for it.
-        Box::pin(self.answer_web(rpc, request, context)).await
     }
 
     async fn answer_web<B: RequestBody>(
