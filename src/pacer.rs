@@ -31,16 +31,14 @@ pub struct Pacer {
     /// [`Self::LATE`] in the time of the clock.
     late: Duration,
     paced: Vec<Option<Paced>>,
-    /// The instruments of a flush that has begun.
+    /// The instruments of a flush that are not handed out yet.
     due: Vec<u32>,
-    /// How many of them are handed out.
-    handed_out: usize,
     arrived: Vec<u32>,
     arrivals: Arc<Arrivals>,
 }
 
 /// Where a pacer hands out its ticks.
-pub trait Outlet {
+pub trait TickSink {
     /// Takes a tick of an instrument.
     fn tick(&mut self, id: u32, tick: &Tick);
 
@@ -49,7 +47,7 @@ pub trait Outlet {
     fn read_ahead(&self, _ids: &[u32]) {}
 }
 
-impl<F: FnMut(u32, &Tick)> Outlet for F {
+impl<F: FnMut(u32, &Tick)> TickSink for F {
     fn tick(&mut self, id: u32, tick: &Tick) {
         self(id, tick);
     }
@@ -75,7 +73,7 @@ impl Pacer {
     /// Largest number of instruments that are handed out at once: about a millisecond when nothing of them is in the
     /// processor's caches. (In unit tests the pieces are small, so that they are common.)
     const PIECE: usize = if cfg!(test) { 2 } else { 1024 };
-    /// Number of instruments that are read ahead.
+    /// Number of instruments whose memory is read ahead together.
     const AHEAD: usize = 16;
 
     /// A pacer on a clock of this speed. It hands out ticks once in each real `flush_interval`. The times of the flushes are
@@ -86,7 +84,6 @@ impl Pacer {
             late: speed.of(Self::LATE),
             paced: Vec::new(),
             due: Vec::new(),
-            handed_out: 0,
             arrived: Vec::new(),
             arrivals: Arc::default(),
         }
@@ -118,6 +115,7 @@ impl Pacer {
             self.paced.shrink_to(self.paced.len() * 2);
             self.wheel.shrink_to(self.paced.len());
             self.due.shrink_to(self.paced.len());
+            self.arrived.shrink_to(self.paced.len());
         }
     }
 
@@ -143,7 +141,7 @@ impl Pacer {
     ///
     /// A flush of many instruments is handed out in pieces, so that the first ticks do not wait for the last ones. While
     /// [`Self::has_more`], the next call continues it.
-    pub fn advance(&mut self, now: Time, out: &mut impl Outlet) -> Time {
+    pub fn advance(&mut self, now: Time, sink: &mut impl TickSink) -> Time {
         if !self.has_more() {
             self.wheel.advance(now, &mut self.due);
             // In the order of their ids, which is their order in memory, here and in every page.
@@ -151,24 +149,20 @@ impl Pacer {
         }
         let boundary = self.wheel.flushed();
         let mut due = std::mem::take(&mut self.due);
-        let end = due.len().min(self.handed_out + Self::PIECE);
-        for ids in due[self.handed_out..end].chunks(Self::AHEAD) {
+        let piece = due.drain(..due.len().min(Self::PIECE));
+        for ids in piece.as_slice().chunks(Self::AHEAD) {
             self.read_ahead(ids);
-            out.read_ahead(ids);
+            sink.read_ahead(ids);
             for &id in ids {
-                self.hand_out(id, boundary, out);
+                self.hand_out(id, boundary, sink);
             }
         }
-        self.handed_out = end;
-        if end == due.len() {
-            due.clear();
-            self.handed_out = 0;
-        }
+        drop(piece);
         self.due = due;
         boundary
     }
 
-    /// Whether a flush is not handed out to its end.
+    /// Whether a part of a flush is not handed out yet.
     pub fn has_more(&self) -> bool {
         !self.due.is_empty()
     }
@@ -180,14 +174,14 @@ impl Pacer {
     }
 
     /// Hands out the ticks of an instrument that took place up to `boundary`.
-    fn hand_out(&mut self, id: u32, boundary: Time, out: &mut impl Outlet) {
+    fn hand_out(&mut self, id: u32, boundary: Time, sink: &mut impl TickSink) {
         let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { return };
         paced.skip_missed(boundary, self.late);
         for _ in 0..Self::MANY {
             if paced.next.time > boundary {
                 break;
             }
-            out.tick(id, &paced.next);
+            sink.tick(id, &paced.next);
             if !paced.step() {
                 break;
             }

@@ -191,7 +191,8 @@ fn deadline(headers: &HeaderMap) -> Option<Instant> {
     Instant::now().checked_add(headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?))?)
 }
 
-/// Waits for work, but not beyond the deadline of its call.
+/// Waits for work, but not beyond the deadline of its call. The work is pinned by the caller, so that only one copy of it takes
+/// memory.
 async fn within<T>(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = T>>) -> Result<T, Failure> {
     match deadline {
         Some(deadline) => timeout_at(deadline, work).await.map_err(|_| Failure::DeadlineExceeded),

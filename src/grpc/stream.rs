@@ -83,7 +83,8 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
     const BUDGET: usize = 15 * 1024;
     /// Bytes of unsent answers of a stream. While there are more, no further request is read.
     const OUTBOX: usize = 64 * 1024;
-    /// Bytes of memory for a byte of a request: a symbol without characters takes two bytes of it.
+    /// Most bytes of memory that one byte of a request takes: a symbol without characters is two bytes there, and a `String`
+    /// in memory.
     const DECODED: usize = size_of::<String>() / 2;
     /// Largest number of ticks that are read from the tape at once without a turn.
     const READS: usize = 256;
@@ -148,8 +149,8 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
         }
     }
 
-    /// Counts the answers that wait, with a piece that is being sent, and the request that is under way: the requests of
-    /// thousands of streams that were all begun at once would take gigabytes.
+    /// Counts the answers that wait, with a piece that is being sent, and the memory of the request that is under way, so that
+    /// the streams of a connection do not all begin a request at the same time.
     fn count_unsent(&mut self, piece: usize) {
         let bytes = piece + self.answers.len() + self.session.outbox.len();
         let reserved = if self.handler.has_request() { self.request_size } else { 0 };

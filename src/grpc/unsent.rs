@@ -24,7 +24,7 @@ pub struct AnswerBudget {
     stall_timeout: Duration,
     /// Bytes of answers that are made and not sent.
     made: AtomicUsize,
-    /// The same with what is reserved for answers that are yet to be made.
+    /// The same with what is reserved for answers that are yet to be made, and for requests that are under way.
     of_connection: Arc<Budget>,
     of_server: Arc<Budget>,
     /// When the client last took some of an answer.
@@ -35,7 +35,7 @@ pub struct AnswerBudget {
 pub(super) struct Unsent {
     answers: Arc<AnswerBudget>,
     bytes: usize,
-    /// Bytes of an answer that is yet to be made. They count against the connection alone.
+    /// Bytes of an answer that is yet to be made, or of a request that is under way. They count against the connection alone.
     reserved: usize,
     place: BudgetWaiter,
     place_of_all: BudgetWaiter,
@@ -122,7 +122,8 @@ impl Unsent {
         self.set_and_reserve(bytes, 0);
     }
 
-    /// Sets the number of unsent bytes, and reserves room for an answer that is yet to be made.
+    /// Sets the number of unsent bytes, and what is reserved for an answer that is yet to be made or a request that is under
+    /// way.
     pub(super) fn set_and_reserve(&mut self, bytes: usize, reserved: usize) {
         let (answers, before) = (&*self.answers, self.bytes);
         answers.made.fetch_add(bytes, Relaxed);

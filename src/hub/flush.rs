@@ -62,7 +62,7 @@ impl<'hub> Flush<'hub> {
         }
     }
 
-    /// Reads from memory what publishing ticks of these instruments reads.
+    /// Reads from memory what publishing ticks of these instruments reads, so that it is in the processor's caches then.
     pub fn read_ahead(&self, ids: &[u32]) {
         let State { watched, published, .. } = &*self.state;
         for (id, watched) in ids.iter().filter_map(|id| Some((*id, watched.get(*id as usize)?.as_ref()?))) {

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     grpc::{TurnShare, Turns, WorkerContext},
     hub::{Flush, Hub, WatchChange},
-    pacer::{Alarm, Outlet, Pacer},
+    pacer::{Alarm, Pacer, TickSink},
     tick::{Tick, Time},
     web::Web,
 };
@@ -239,19 +239,19 @@ async fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) -> (Time, u64) {
 }
 
 fn flush_piece(hub: &Hub, pacer: &mut Pacer, now: Time) -> (Time, u64) {
-    let mut out = Published { flush: hub.begin_flush(), ticks: 0 };
-    let boundary = pacer.advance(now, &mut out);
-    out.flush.finish(boundary);
-    (boundary, out.ticks)
+    let mut counted = CountedFlush { flush: hub.begin_flush(), ticks: 0 };
+    let boundary = pacer.advance(now, &mut counted);
+    counted.flush.finish(boundary);
+    (boundary, counted.ticks)
 }
 
-/// The ticks of a flush, which are counted on their way from the pacer to the hub.
-struct Published<'hub> {
+/// A flush that counts its ticks on their way from the pacer to the hub.
+struct CountedFlush<'hub> {
     flush: Flush<'hub>,
     ticks: u64,
 }
 
-impl Outlet for Published<'_> {
+impl TickSink for CountedFlush<'_> {
     fn tick(&mut self, id: u32, tick: &Tick) {
         self.flush.publish(id, tick);
         self.ticks += 1;

@@ -71,7 +71,7 @@ impl Web {
         context: ConnectionContext,
     ) -> Response<Reply> {
         let is_call = request.method() == Method::POST && is_grpc(request.headers());
-        // Each on the heap, so that the task of a stream, which lives as long as the stream, has no room for either.
+        // Both futures are on the heap: otherwise the task of the stream would have their size as long as the stream lives.
         match is_call && request.version() == Version::HTTP_2 {
             true => Box::pin(self.router.answer(rpc, request, context)).await,
             false => Box::pin(self.answer_web(rpc, request, context)).await,

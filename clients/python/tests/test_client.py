@@ -102,6 +102,7 @@ def test_a_watch_begins_with_the_last_prices_and_goes_on_live(client):
         assert str(tick.ltp_decimal) == f"{ltp_nanos // 10**9}.{ltp_nanos % 10**9:09}"
         assert isinstance(tick.ltp_decimal, Decimal)
         assert abs(tick.time.timestamp() - tick.time_ns / 1e9) < 1e-5
+    assert before.keys() == {"RELIANCE", "TCS"}
     events.close()
 
 
