@@ -21,4 +21,4 @@ mod status;
 
 pub use origins::{Origin, OriginError, Origins};
 pub use protocol::{Protocol, WebRequests};
-pub use service::{Web, WebSettings};
+pub use service::{Answering, Web, WebSettings};

@@ -1,10 +1,6 @@
 //! Routes calls to the handlers of their RPCs.
 
-use std::{
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Request, Response, header};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -79,10 +75,15 @@ impl Router {
             Ok(caller) => caller,
             Err(failure) => return refused(&context, failure),
         };
+        // On the heap, so that a call that waits does not take the memory of a stream that is begun.
         match rpc {
-            Rpc::GogenTickerStream => self.stream(Gogen, Format::Gogen, request, context, caller).await,
-            Rpc::TickerStream => self.stream(V1::default(), Format::V1, request, context, caller).await,
-            Rpc::Watch => self.stream(Watch::default(), Format::V1, request, context, caller).await,
+            Rpc::GogenTickerStream => {
+                Box::pin(self.stream(Gogen, Format::Gogen, request, context, caller)).await
+            }
+            Rpc::TickerStream => {
+                Box::pin(self.stream(V1::default(), Format::V1, request, context, caller)).await
+            }
+            Rpc::Watch => Box::pin(self.stream(Watch::default(), Format::V1, request, context, caller)).await,
             _ => self.unary(request, context, caller).await,
         }
     }
@@ -105,28 +106,32 @@ impl Router {
         }
     }
 
-    async fn unary<B: RequestBody>(
+    /// The future is small until the call begins, for which thousands may wait.
+    fn unary<B: RequestBody>(
         self,
         mut request: Request<B>,
         context: ConnectionContext,
         caller: Caller,
-    ) -> Response<Reply> {
+    ) -> impl Future<Output = Response<Reply>> + Send {
         let deadline = deadline(request.headers());
         let busy = context.work();
         let call = Call::new(context.clone(), self.worker.clone(), caller);
         request.extensions_mut().insert(call.clone());
         let ticket = self.worker.turns.ticket(context.turn_share());
         let request = request.map(|body| Body::new(Released::new(body, ticket)));
-        let answered = pin!(async {
+        let unsent = call.unsent().clone();
+        let answered = Box::pin(async move {
             call.begin().await?;
-            Ok(self.services.answer(request).await)
+            Ok(Box::pin(self.services.answer(request)).await)
         });
-        let mut response = match within(deadline, answered).await.flatten() {
-            Ok(response) => with_plain_status(response),
-            Err(failure) => Status::from(failure).into_http(),
-        };
-        response.extensions_mut().clear();
-        response.map(|body| Reply::answer(body, call.unsent().clone(), busy))
+        async move {
+            let mut response = match within(deadline, answered).await.flatten() {
+                Ok(response) => with_plain_status(response),
+                Err(failure) => Status::from(failure).into_http(),
+            };
+            response.extensions_mut().clear();
+            response.map(|body| Reply::answer(body, unsent, busy))
+        }
     }
 
     async fn stream<C, B>(
@@ -191,9 +196,8 @@ fn deadline(headers: &HeaderMap) -> Option<Instant> {
     Instant::now().checked_add(headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?))?)
 }
 
-/// Waits for work, but not beyond the deadline of its call. The work is pinned by the caller, so that only one copy of it takes
-/// memory.
-async fn within<T>(deadline: Option<Instant>, work: Pin<&mut impl Future<Output = T>>) -> Result<T, Failure> {
+/// Waits for work, but not beyond the deadline of its call.
+async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T> + Unpin) -> Result<T, Failure> {
     match deadline {
         Some(deadline) => timeout_at(deadline, work).await.map_err(|_| Failure::DeadlineExceeded),
         None => Ok(work.await),

@@ -26,7 +26,8 @@ where
     let mut log = ConnectionLog::new(admitted.context.clone());
     let (end, streams) = match opened(io, &admitted.context).await {
         Ok((io, Opening::Http1(begun))) => {
-            http1::serve(io, begun, &admitted.context, web, &turns, timeouts).await
+            // On the heap, so that connections of HTTP/2 take no memory for it.
+            Box::pin(http1::serve(io, begun, &admitted.context, web, &turns, timeouts)).await
         }
         Ok((io, Opening::Http2(opening))) => {
             http2::serve(io, opening, &admitted.context, web, turns, timeouts).await

@@ -60,6 +60,28 @@ pub(super) async fn serve<C>(
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    // On the heap, so that the handshake takes no memory once the connection is open.
+    match Box::pin(open(io, opening, context, web, turns, timeouts)).await {
+        Ok(mut connection) => {
+            let end = (&mut connection).await;
+            (end, connection.accepted)
+        }
+        Err(error) => (error.into(), 0),
+    }
+}
+
+/// Opens a connection, once it has its turn.
+async fn open<C>(
+    io: C,
+    opening: Vec<u8>,
+    context: &ConnectionContext,
+    web: Web,
+    turns: Turns,
+    timeouts: Timeouts,
+) -> Result<Box<Connection<C>>, h2::Error>
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     // HTTP/2 takes tens of kilobytes, so connections begin one after the other.
     turns.ticket(context.turn_share()).turn().await;
     let frames = Frames::new(io, opening, turns.ticket(context.turn_share()));
@@ -74,14 +96,8 @@ where
         .max_header_list_size(MAX_HEADERS)
         .data_frame_budget(DATA_FRAME_BUDGET)
         .handshake::<_, Bytes>(frames);
-    match handshake.await {
-        Ok(http) => {
-            let mut connection = Connection::new(http, activity, context.clone(), web, turns, timeouts);
-            let end = (&mut connection).await;
-            (end, connection.accepted)
-        }
-        Err(error) => (error.into(), 0),
-    }
+    let http = handshake.await?;
+    Ok(Box::new(Connection::new(http, activity, context.clone(), web, turns, timeouts)))
 }
 
 /// An open connection. The future ends when it is closed.

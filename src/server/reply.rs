@@ -2,14 +2,14 @@
 
 use std::{
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, StreamId, server::SendResponse};
-use http::Request;
+use http::{Request, Response};
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -19,43 +19,46 @@ use super::{
 };
 use crate::{
     grpc::{ConnectionContext, Held, Limit, Reply, Ticket, Turns},
-    web::Web,
+    web::{Answering, Web},
 };
 
 /// Answers a request. Ends when the answer is sent, and early when the client resets the stream, closes the connection or
 /// takes nothing of an answer for the stall timeout.
-pub(super) async fn answer(
+///
+/// The future keeps nothing of the request, since it lives as long as the stream.
+pub(super) fn answer(
     request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
+    respond: SendResponse<Bytes>,
     web: Web,
     context: ConnectionContext,
     turns: Turns,
-) {
+) -> impl Future<Output = ()> + Send {
     let rpc = Web::rpc_of(&request);
-    let mut log = StreamLog::new(context.open_stream(), rpc, &request);
-    let answered = {
-        let mut answering = pin!(web.answer(rpc, request.map(RequestBytes::Http2), context.clone()));
-        let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Ok(response)),
-            Poll::Pending => respond.poll_reset(cx).map(|reset| Err(StreamEnd::of_reset(&reset))),
-        });
-        answered.await
-    };
-    let response = match answered {
-        Ok(response) => response,
-        Err(end) => return log.end = Some(end),
-    };
-    let end = StreamEnd::of_head(&response);
-    let (parts, body) = response.into_parts();
-    let is_over = body.is_end_stream();
-    match respond.send_response(http::Response::from_parts(parts, ()), is_over) {
-        Ok(_) if is_over => log.end = end.or(Some(StreamEnd::Failed)),
-        Ok(stream) => {
-            Sending { stream, body, end, data: Bytes::new(), stall: None, context, turns, log }.await
+    let log = StreamLog::new(context.open_stream(), rpc, &request);
+    let answering = web.answer(rpc, request.map(RequestBytes::Http2), context.clone());
+    send(answering, respond, context, turns, log)
+}
+
+async fn send(
+    mut answering: Answering,
+    mut respond: SendResponse<Bytes>,
+    context: ConnectionContext,
+    turns: Turns,
+    mut log: StreamLog,
+) {
+    let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
+        Poll::Ready(response) => Poll::Ready(Ok(response)),
+        Poll::Pending => respond.poll_reset(cx).map(|reset| Err(StreamEnd::of_reset(&reset))),
+    });
+    let answered = answered.await;
+    drop(answering);
+    match answered {
+        Ok(response) => {
+            if let Some(sending) = Sending::begin(response, respond, context, turns, log) {
+                sending.await;
+            }
         }
-        // The stream was reset, or the connection is gone.
-        Err(error) if error.is_io() => log.end = Some(StreamEnd::ConnectionClosed),
-        Err(_) => log.end = Some(StreamEnd::ResetByClient),
+        Err(end) => log.end = Some(end),
     }
 }
 
@@ -99,6 +102,38 @@ impl Stall {
 }
 
 impl Sending {
+    /// Sends the head of a response. `None` if there is no more to send.
+    fn begin(
+        response: Response<Reply>,
+        mut respond: SendResponse<Bytes>,
+        context: ConnectionContext,
+        turns: Turns,
+        mut log: StreamLog,
+    ) -> Option<Self> {
+        let end = StreamEnd::of_head(&response);
+        let (parts, body) = response.into_parts();
+        let is_over = body.is_end_stream();
+        match respond.send_response(Response::from_parts(parts, ()), is_over) {
+            Ok(_) if is_over => log.end = end.or(Some(StreamEnd::Failed)),
+            Ok(stream) => {
+                return Some(Self {
+                    stream,
+                    body,
+                    end,
+                    data: Bytes::new(),
+                    stall: None,
+                    context,
+                    turns,
+                    log,
+                });
+            }
+            // The stream was reset, or the connection is gone.
+            Err(error) if error.is_io() => log.end = Some(StreamEnd::ConnectionClosed),
+            Err(_) => log.end = Some(StreamEnd::ResetByClient),
+        }
+        None
+    }
+
     /// Waits until the data is handed to the connection. Ready with false when nothing can be sent any more.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {

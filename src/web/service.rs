@@ -1,5 +1,7 @@
 //! Finds out what a request is, and answers it.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header, uri::Authority};
 use tonic::{Status, body::Body};
@@ -35,6 +37,10 @@ pub struct WebSettings {
     pub requests: WebRequests,
 }
 
+/// An answer to a request that is being made. On the heap: otherwise the task of a stream would have its size as long as the
+/// stream lives.
+pub type Answering = Pin<Box<dyn Future<Output = Response<Reply>> + Send>>;
+
 /// What a request asks for.
 #[derive(Clone, Copy)]
 enum Target {
@@ -64,17 +70,16 @@ impl Web {
     }
 
     /// Answers a request of a connection, for which [`Self::rpc_of`] has found the RPC.
-    pub async fn answer<B: RequestBody>(
+    pub fn answer<B: RequestBody>(
         self,
         rpc: Rpc,
         request: Request<B>,
         context: ConnectionContext,
-    ) -> Response<Reply> {
+    ) -> Answering {
         let is_call = request.method() == Method::POST && is_grpc(request.headers());
-        // Both futures are on the heap: otherwise the task of the stream would have their size as long as the stream lives.
         match is_call && request.version() == Version::HTTP_2 {
-            true => Box::pin(self.router.answer(rpc, request, context)).await,
-            false => Box::pin(self.answer_web(rpc, request, context)).await,
+            true => Box::pin(self.router.answer(rpc, request, context)),
+            false => Box::pin(self.answer_web(rpc, request, context)),
         }
     }
 
