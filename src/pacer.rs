@@ -33,6 +33,7 @@ pub struct Pacer {
     paced: Vec<Option<Paced>>,
     /// The instruments of a flush that are not handed out yet.
     due: Vec<u32>,
+    first_due: Time,
     arrived: Vec<u32>,
     arrivals: Arc<Arrivals>,
 }
@@ -84,6 +85,7 @@ impl Pacer {
             late: speed.of(Self::LATE),
             paced: Vec::new(),
             due: Vec::new(),
+            first_due: Time::default(),
             arrived: Vec::new(),
             arrivals: Arc::default(),
         }
@@ -143,7 +145,7 @@ impl Pacer {
     /// [`Self::has_more`], the next call continues it.
     pub fn advance(&mut self, now: Time, sink: &mut impl TickSink) -> Time {
         if !self.has_more() {
-            self.wheel.advance(now, &mut self.due);
+            self.first_due = self.wheel.advance(now, &mut self.due);
             // In the order of their ids, which is their order in memory, here and in every page.
             self.due.sort_unstable();
         }
@@ -187,6 +189,11 @@ impl Pacer {
             }
         }
         paced.schedule(id, &mut self.wheel, &self.arrivals);
+    }
+
+    /// The flush at which the first tick of the last flush was due: an earlier one if the last one was late.
+    pub fn first_due(&self) -> Time {
+        self.first_due
     }
 
     /// The time of the last flush.

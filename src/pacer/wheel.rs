@@ -100,15 +100,18 @@ impl Wheel {
         }
     }
 
-    /// Moves the ids that are due by the last flush before `now` to `due`, and returns the time of that flush.
+    /// Moves the ids that are due by the last flush before `now` to `due`, and returns the flush at which the first of them was
+    /// due; without any, that flush.
     pub(super) fn advance(&mut self, now: Time, due: &mut Vec<u32>) -> Time {
         let flush = (now.nanos() / self.interval).max(self.flushed);
+        let mut first_due = flush;
         let first = (self.flushed + 1).max(flush.saturating_sub(BUCKETS - 1));
         for at in first..=flush {
             let mut id = self.heads[(at % BUCKETS) as usize];
             while id != NONE {
                 let link = self.links[id as usize];
                 if link.flush <= flush {
+                    first_due = first_due.min(link.flush);
                     self.remove(id);
                     due.push(id);
                 }
@@ -116,7 +119,7 @@ impl Wheel {
             }
         }
         self.flushed = flush;
-        self.flushed()
+        self.time_of(first_due)
     }
 
     /// The time of the next flush whose bucket is not empty.
@@ -191,13 +194,14 @@ mod tests {
                     Step::Advance { by } => {
                         let over = (START + now) / interval + 1;
                         now += by;
-                        let boundary = wheel.advance(at(now), &mut due);
+                        let first_due = wheel.advance(at(now), &mut due);
+                        let boundary = wheel.flushed();
                         prop_assert_eq!(boundary.nanos(), (START + now) / interval * interval);
-                        let expected: Vec<u32> = model
-                            .iter()
-                            .filter(|(_, time)| time.nanos().div_ceil(interval).max(over) * interval <= boundary.nanos())
-                            .map(|(id, _)| *id)
-                            .collect();
+                        let flush_of = |time: &Time| time.nanos().div_ceil(interval).max(over) * interval;
+                        let is_due = |(_, time): &(&u32, &Time)| flush_of(time) <= boundary.nanos();
+                        let expected: Vec<u32> = model.iter().filter(is_due).map(|(id, _)| *id).collect();
+                        let soonest = expected.iter().map(|id| flush_of(&model[id])).min();
+                        prop_assert_eq!(first_due.nanos(), soonest.unwrap_or(boundary.nanos()));
                         for id in &expected {
                             prop_assert!(due.contains(id), "{id} is due and was not handed out");
                         }

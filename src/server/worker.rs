@@ -198,10 +198,9 @@ async fn pace(
         pacer.take_arrivals();
         let mut deferred = hub.wake_deferred(DEFERRED);
         if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {
-            let (boundary, ticks) = flush(&hub, &mut pacer, now).await;
-            let late =
-                clock.speed().takes(Duration::from_nanos(now.nanos().saturating_sub(boundary.nanos())));
-            flushes.note(late.as_nanos() as u64, ticks);
+            let ticks = flush(&hub, &mut pacer, now).await;
+            let late = Duration::from_nanos(now.nanos().saturating_sub(pacer.first_due().nanos()));
+            flushes.note(clock.speed().takes(late).as_nanos() as u64, ticks);
             deferred = hub.wake_deferred(DEFERRED);
         }
         // More has to be signalled than is allowed at once.
@@ -227,22 +226,21 @@ fn next_flush(pacer: &Pacer, deferred: Option<Time>) -> Option<Time> {
     [pacer.next_due(), deferred.map(|deferred| pacer.flush_at(deferred))].into_iter().flatten().min()
 }
 
-/// Publishes what is due. Returns the time up to which it has published, and the number of ticks. Between two pieces the
-/// streams that have got ticks send them.
-async fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) -> (Time, u64) {
-    let (boundary, mut ticks) = flush_piece(hub, pacer, now);
+/// Publishes what is due. Returns the number of ticks. Between two pieces the streams that have got ticks send them.
+async fn flush(hub: &Hub, pacer: &mut Pacer, now: Time) -> u64 {
+    let mut ticks = flush_piece(hub, pacer, now);
     while pacer.has_more() {
         yield_now().await;
-        ticks += flush_piece(hub, pacer, now).1;
+        ticks += flush_piece(hub, pacer, now);
     }
-    (boundary, ticks)
+    ticks
 }
 
-fn flush_piece(hub: &Hub, pacer: &mut Pacer, now: Time) -> (Time, u64) {
+fn flush_piece(hub: &Hub, pacer: &mut Pacer, now: Time) -> u64 {
     let mut counted = CountedFlush { flush: hub.begin_flush(), ticks: 0 };
     let boundary = pacer.advance(now, &mut counted);
     counted.flush.finish(boundary);
-    (boundary, counted.ticks)
+    counted.ticks
 }
 
 /// A flush that counts its ticks on their way from the pacer to the hub.
