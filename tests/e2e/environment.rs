@@ -37,7 +37,7 @@ fn stderr(output: &Output) -> &str {
 fn a_client_command_names_misspelt_variables_and_does_its_work() {
     let server = Server::start();
     let endpoint = server.address.to_string();
-    for arguments in [&["health"][..], &["list"], &["watch", "TCS", "-n", "1"]] {
+    for arguments in [&["health", "--timeout", "20s"][..], &["list"], &["watch", "TCS", "-n", "1"]] {
         let run = |variables: &[(&str, &str)]| {
             let mut command = ticker(&[arguments, &["--endpoint", &endpoint]].concat());
             command.envs(variables.iter().copied()).output().unwrap()
@@ -53,7 +53,7 @@ fn a_client_command_names_misspelt_variables_and_does_its_work() {
 
 #[test]
 fn the_service_names_misspelt_variables_in_its_log() {
-    let mut command = ticker(&["--listen", "127.0.0.1:0"]);
+    let mut command = ticker(&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     let mut process = command.envs(MISSPELT).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(process.stderr.take().unwrap()).lines();
     let lines: Vec<_> = lines.take(3).map(Result::unwrap).collect();

@@ -1,7 +1,7 @@
 //! What a client gets that speaks HTTP/1.1: gRPC-Web, JSON and the board.
 
 use prost::Message;
-use ticker::contract::v1::{GetTapeResponse, WatchRequest, WatchResponse, watch_response::Event};
+use ticker::contract::v1::{Delivery, GetTapeResponse, WatchRequest, WatchResponse, watch_response::Event};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -109,7 +109,8 @@ impl Call {
 }
 
 fn watch(symbol: &str) -> WatchRequest {
-    WatchRequest { symbols: vec![symbol.to_owned()], ..Default::default() }
+    let delivery = Delivery::EveryTick.into();
+    WatchRequest { symbols: vec![symbol.to_owned()], delivery, ..Default::default() }
 }
 
 #[tokio::test]

@@ -19,10 +19,15 @@ type Stream = Talk<TickerStreamRequest, TickerStreamResponse>;
 
 /// `A` ticks ten times a second for ten seconds, and `B` once in the middle.
 fn recording(looped: bool) -> Arc<Recorded> {
+    recording_of(10, looped)
+}
+
+/// `A` ticks ten times a second for so many seconds, and `B` once after five.
+fn recording_of(seconds: u64, looped: bool) -> Arc<Recorded> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ticks.csv");
     let mut text = "time,symbol,price,quantity\n".to_owned();
-    for n in 0..=100 {
+    for n in 0..=seconds * 10 {
         text += &format!("{},A,{}.{:02},{}\n", START_MILLIS + n * 100, 100 + n % 7, n % 100, n + 1);
         if n == 50 {
             text += &format!("{},B,7,0.5\n", START_MILLIS + n * 100);
@@ -92,7 +97,7 @@ fn is_of(tape: &Recorded, tick: &Tick) {
 
 #[tokio::test]
 async fn a_recording_is_streamed_at_its_speed_with_the_times_at_which_it_was_recorded() {
-    let (tape, clock) = (recording(false), from(Duration::from_millis(2_050), "10"));
+    let (tape, clock) = (recording_of(100, false), from(Duration::from_millis(2_050), "10"));
     let server = serve(tape.clone(), clock);
     let mut talk = server.stream().await;
     talk.ask(1, every_tick("A"));
@@ -112,8 +117,11 @@ async fn the_seam_of_a_loop_is_streamed_as_if_there_were_none() {
     let server = serve(tape.clone(), clock);
     let mut talk = server.stream().await;
     talk.ask(1, every_tick("A"));
-    let ticks = next_ticks(&mut talk, 60).await;
-    assert!(ticks[0].sequence <= 101 && ticks[59].sequence > 110, "across the seam");
+    let mut ticks = next_ticks(&mut talk, 60).await;
+    let pass = |tick: &Tick| (tick.sequence - 1) / 101;
+    while pass(ticks.last().unwrap()) == pass(&ticks[0]) {
+        ticks.push(next_tick(&mut talk).await);
+    }
     for pair in ticks.windows(2) {
         let millis = |tick: &Tick| {
             let time = tick.time.unwrap();
@@ -214,9 +222,9 @@ async fn heartbeats_come_in_real_time_however_fast_the_tape_plays() {
     for speed in ["0.01", "100000"] {
         let server = serve(recording(false), from(Duration::from_secs(60), speed));
         let mut talk = server.stream().await;
+        let before = Clock::Wall.now();
         talk.ask(1, every_tick("A"));
         next_ticks(&mut talk, 1).await;
-        let before = Clock::Wall.now();
         for _ in 0..3 {
             assert!(matches!(talk.event().await, Event::Heartbeat(_)));
         }

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -11,21 +10,14 @@ use std::{
 };
 
 use ticker::{
-    client::{
-        Client, Connection, Delivery, Endpoints, Event as Heard, Network, Settings, SubscribeOptions, Task,
-        TokenProvider,
-    },
+    client::{Client, Delivery, Endpoints, Event as Heard, Settings, SubscribeOptions, Task, TokenProvider},
     contract::gogen::{TickerRequest, TickerResponse},
     contract::v1::{
         Authenticate, SymbolStatusCode as Code, TickerStreamRequest, TickerStreamResponse, WatchRequest,
         ticker_stream_request::Verb, ticker_stream_response::Event,
     },
 };
-use tokio::{
-    io::DuplexStream,
-    sync::mpsc,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt;
 
 use crate::support::{
@@ -120,25 +112,6 @@ async fn a_fresh_token_of_the_same_subject_keeps_a_stream_and_another_one_does_n
     assert!(opened.elapsed() > 8 * MINUTE, "{:?}", opened.elapsed());
 }
 
-/// A network of pipes to one server.
-#[derive(Debug)]
-struct Pipes(mpsc::Sender<DuplexStream>);
-
-impl Network for Pipes {
-    fn resolve(&self, _: &str, _: u16) -> Task<io::Result<Vec<SocketAddr>>> {
-        Box::pin(async { Ok(vec![([127, 0, 0, 1], 1).into()]) })
-    }
-
-    fn connect(&self, _: SocketAddr) -> Task<io::Result<Box<dyn Connection>>> {
-        let accept = self.0.clone();
-        Box::pin(async move {
-            let (client, server) = tokio::io::duplex(64 * 1024);
-            accept.send(server).await.map_err(io::Error::other)?;
-            Ok(Box::new(client) as Box<dyn Connection>)
-        })
-    }
-}
-
 /// Issues tokens of five minutes, and counts them.
 #[derive(Clone)]
 struct FiveMinutes(Arc<(Issuer, AtomicUsize)>);
@@ -162,7 +135,7 @@ impl TokenProvider for FiveMinutes {
 async fn the_client_renews_its_token_by_itself_and_no_tick_is_missing() {
     let tokens = FiveMinutes(Arc::new((Issuer::new(), AtomicUsize::new(0))));
     let server = Server::start(|config| config.auth = Some(tokens.0.0.files()));
-    let settings = Settings::default().with_network(Pipes(server.network())).with_token(tokens.clone());
+    let settings = Settings::default().with_network(server.network()).with_token(tokens.clone());
     let endpoints: Endpoints = "ticker:1".parse().unwrap();
     let client = Client::connect(&endpoints, settings).await.unwrap();
     let options = SubscribeOptions::new(["TCS"]).with_delivery(Delivery::EveryTick);

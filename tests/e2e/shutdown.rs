@@ -54,7 +54,8 @@ async fn open_streams_end_with_draining_and_unavailable() {
 
 #[tokio::test]
 async fn a_server_stops_in_time_although_clients_never_read() {
-    let server = Server::start_with(|config| config.drain.deadline = Duration::from_secs(1));
+    const DEADLINE: Duration = Duration::from_secs(10);
+    let server = Server::start_with(|config| config.drain.deadline = DEADLINE);
     let silent = TcpStream::connect(server.address).await.unwrap();
     let mut half = TcpStream::connect(server.address).await.unwrap();
     half.write_all(b"PRI * HTTP/2.0").await.unwrap();
@@ -64,7 +65,7 @@ async fn a_server_stops_in_time_although_clients_never_read() {
     stream.event().await;
     let began = Instant::now();
     tokio::task::spawn_blocking(move || server.stop().unwrap()).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(1) + Bound::GRACE, "{:?}", began.elapsed());
+    assert!(began.elapsed() < DEADLINE + Bound::GRACE, "{:?}", began.elapsed());
     drop((silent, half, stream));
 }
 
@@ -98,18 +99,22 @@ async fn a_call_for_history_that_is_under_way_is_finished() {
     // History is read at the lowest priority: on a busy machine it takes long.
     let server = Server::start_with(|config| config.drain.deadline = Duration::from_secs(300));
     let mut client = server.client().await;
-    let request =
-        DigestTicksRequest { symbol: "FAST".to_owned(), start_sequence: 1, end_sequence: 4_000_000 };
+    let request = DigestTicksRequest { symbol: "FAST".to_owned(), start_sequence: 1, end_sequence: 500_000 };
     let mut same_connection = client.clone();
-    let mut digest = pin!(client.digest_ticks(request));
-    // A call that comes after it on the same connection is answered, so the server has accepted both.
-    tokio::select! {
-        biased;
-        digest = &mut digest => panic!("it was finished at once: {digest:?}"),
-        tape = same_connection.get_tape(GetTapeRequest {}) => drop(tape.unwrap()),
+    loop {
+        let mut digest = pin!(client.digest_ticks(request.clone()));
+        // A call that comes after it on the same connection is answered, so the server has accepted both.
+        tokio::select! {
+            biased;
+            // The answer was there before this client looked: once more.
+            digest = &mut digest => drop(digest.unwrap()),
+            tape = same_connection.get_tape(GetTapeRequest {}) => {
+                tape.unwrap();
+                server.begin_to_stop();
+                break drop(digest.await.unwrap());
+            }
+        }
     }
-    server.begin_to_stop();
-    digest.await.unwrap();
     tokio::task::spawn_blocking(move || server.stop().unwrap()).await.unwrap();
 }
 

@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use ticker::{
-    client::{Client, Endpoint, InstrumentInfo, InstrumentStatus, Settings},
+    client::{Client, InstrumentInfo, InstrumentStatus, Settings},
     contract::v1::{
         self, Delivery, Detail, GetLastPricesRequest, ListInstrumentsRequest, Subscription, SymbolStatusCode,
-        Tick, WatchRequest, ticker_stream_request::Verb, ticker_stream_response::Event, watch_response,
+        Tick, TickerStreamRequest, TickerStreamResponse, WatchRequest, ticker_stream_request::Verb,
+        ticker_stream_response::Event, watch_response,
     },
     pacer::Clock,
     tick::Time,
@@ -14,7 +15,11 @@ use ticker::{
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
 
-use crate::support::server::{INSTRUMENTS, Server, symbols};
+use crate::support::{
+    raw::STREAM,
+    server::{INSTRUMENTS, Server, symbols},
+    virtual_time,
+};
 
 const SECOND: u64 = 1_000_000_000;
 /// 2026-11-20 12:00:00 UTC.
@@ -29,10 +34,14 @@ const TESTS: [&str; 7] = [
     "TEST.THE-LONGEST-NAME-IS-32-LONG",
 ];
 
-/// A server whose clock shows noon and some time more.
-fn server_at(after_noon: Duration) -> Server {
+/// A clock that shows noon and some time more.
+fn from(after_noon: Duration) -> Clock {
     let time = Time::from_nanos(NOON as u64 * SECOND) + after_noon;
-    Server::start_with(|config| config.clock = Clock::From { time, instant: Instant::now() })
+    Clock::From { time, instant: Instant::now() }
+}
+
+fn server_at(after_noon: Duration) -> Server {
+    Server::start_with(|config| config.clock = from(after_noon))
 }
 
 fn timestamp(seconds: i64) -> prost_types::Timestamp {
@@ -50,11 +59,13 @@ async fn a_burst_comes_whole_with_one_time() {
     let every_tick = Subscription { delivery: Delivery::EveryTick.into(), ..symbols(&["TEST.BURST"]) };
     stream.ask(1, Verb::Subscribe(every_tick));
     let before = stream.tick().await;
-    assert_eq!((before.snapshot, before.time, before.ltp), (true, Some(timestamp(NOON)), 109.99));
+    assert_eq!((before.snapshot, before.ltp), (true, 109.99));
+    let time = before.time.unwrap();
+    assert_eq!((time.seconds % 10, time.nanos), (0, 0));
     for place in 0..1_000 {
         let tick = stream.tick().await;
         assert_eq!(tick.sequence, before.sequence + 1 + place);
-        assert_eq!(tick.time, Some(timestamp(NOON + 10)));
+        assert_eq!(tick.time, Some(timestamp(time.seconds + 10)));
         assert_eq!(tick.ltp_nanos, 100_000_000_000 + place as i64 * 10_000_000);
         assert_eq!((tick.last_quantity, tick.conflated), (1, 0));
     }
@@ -74,21 +85,29 @@ async fn a_reader_of_the_latest_tick_is_told_how_many_of_a_burst_it_was_not_sent
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_halt_is_seen_in_reference_data_and_in_a_quote_and_ends_with_the_next_tick() {
-    let server = server_at(Duration::from_secs(117));
-    let client = Client::connect(&Endpoint::from(server.address).into(), Settings::default()).await.unwrap();
+    let server = virtual_time::Server::start(|config| config.clock = from(Duration::from_secs(117)));
+    let settings = Settings::default().with_network(server.network());
+    let client = Client::connect(&"ticker:1".parse().unwrap(), settings).await.unwrap();
     let listed: Vec<InstrumentInfo> = client.instruments().collect::<Result<_, _>>().await.unwrap();
     let halted = listed.iter().find(|instrument| instrument.symbol.as_str() == "TEST.HALT").unwrap();
     let reopening = Time::from_nanos((NOON as u64 + 120) * SECOND);
     assert_eq!((halted.status, halted.next_status_change), (Some(InstrumentStatus::Halted), Some(reopening)));
 
-    let mut stream = server.stream().await;
-    stream.ask(1, Verb::Subscribe(Subscription { detail: Detail::Quote.into(), ..symbols(&["TEST.HALT"]) }));
-    let snapshot = stream.tick().await;
+    let mut raw = server.raw().await;
+    let mut stream = raw.call(STREAM).await;
+    let halt = Subscription { detail: Detail::Quote.into(), ..symbols(&["TEST.HALT"]) };
+    stream.say(&TickerStreamRequest { request_id: 1, verb: Some(Verb::Subscribe(halt)) });
+    let mut tick = async || loop {
+        if let Some(Event::Tick(tick)) = stream.message::<TickerStreamResponse>().await.event {
+            return tick;
+        }
+    };
+    let snapshot = tick().await;
     assert_eq!((snapshot.snapshot, snapshot.ltp), (true, 105.99));
     assert_eq!(snapshot.quote.unwrap().status(), v1::InstrumentStatus::Halted);
-    let next = stream.tick().await;
+    let next = tick().await;
     assert_eq!((next.sequence, next.ltp), (snapshot.sequence + 1, 100.0));
     assert_eq!(next.time, Some(timestamp(NOON + 120)));
     assert_eq!(next.quote.unwrap().status(), v1::InstrumentStatus::Open);

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use ticker::contract::v1::{SymbolStatusCode, WatchRequest, watch_response::Event};
+use ticker::contract::v1::{Delivery, SymbolStatusCode, WatchRequest, watch_response::Event};
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 
 use crate::support::server::Server;
 
 fn watch(symbols: &[&str]) -> WatchRequest {
-    WatchRequest { symbols: symbols.iter().map(ToString::to_string).collect(), ..WatchRequest::default() }
+    let symbols = symbols.iter().map(ToString::to_string).collect();
+    WatchRequest { symbols, delivery: Delivery::EveryTick.into(), ..WatchRequest::default() }
 }
 
 #[tokio::test]

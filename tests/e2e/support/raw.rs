@@ -9,6 +9,7 @@ use h2::{
 };
 use http::{Method, Request};
 use prost::Message;
+use ticker::contract::v1::{GetTapeRequest, GetTapeResponse};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
@@ -110,12 +111,13 @@ impl Raw {
         Ok(Call { say, response: Some(response), body: None, buffer: BytesMut::new(), releases: true })
     }
 
-    /// Whether the server answers a call.
+    /// Whether the server answers a call, which has ended then.
     pub(crate) async fn is_served(&mut self) -> bool {
         let Ok(mut call) = self.try_call(GET_TAPE).await else { return false };
-        call.say(&ticker::contract::v1::GetTapeRequest {});
+        call.say(&GetTapeRequest {});
         call.half_close();
-        matches!(call.hear().await, Heard::Message(ticker::contract::v1::GetTapeResponse { .. }))
+        matches!(call.hear::<GetTapeResponse>().await, Heard::Message(_))
+            && matches!(call.hear::<GetTapeResponse>().await, Heard::Status(_))
     }
 
     /// Changes the window that the server has for each stream.

@@ -1,9 +1,10 @@
 //! A server on a network of duplex pipes. With tokio's time paused, hours pass at once.
 
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
 use h2::client::Builder;
 use ticker::{
+    client::{Connection, Network, Task},
     pacer::Clock,
     server::{Config, serve_accepted},
     tick::Time,
@@ -38,14 +39,12 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> DuplexStream {
-        let (client, server) = duplex(64 * 1024);
-        self.accept.send(server).await.unwrap();
-        client
+        connect(&self.accept).await.unwrap()
     }
 
-    /// Takes the server's side of new connections.
-    pub(crate) fn network(&self) -> mpsc::Sender<DuplexStream> {
-        self.accept.clone()
+    /// A network for the client library, on which every name is that of this server.
+    pub(crate) fn network(&self) -> impl Network + use<> {
+        Pipes(self.accept.clone())
     }
 
     pub(crate) async fn raw(&self) -> Raw {
@@ -55,5 +54,26 @@ impl Server {
     /// Asks the server to stop, and does not wait.
     pub(crate) fn begin_to_stop(&self) {
         self.shutdown.cancel();
+    }
+}
+
+async fn connect(accept: &mpsc::Sender<DuplexStream>) -> io::Result<DuplexStream> {
+    let (client, server) = duplex(64 * 1024);
+    accept.send(server).await.map_err(io::Error::other)?;
+    Ok(client)
+}
+
+/// Pipes to one server.
+#[derive(Debug)]
+struct Pipes(mpsc::Sender<DuplexStream>);
+
+impl Network for Pipes {
+    fn resolve(&self, _: &str, _: u16) -> Task<io::Result<Vec<SocketAddr>>> {
+        Box::pin(async { Ok(vec![([127, 0, 0, 1], 1).into()]) })
+    }
+
+    fn connect(&self, _: SocketAddr) -> Task<io::Result<Box<dyn Connection>>> {
+        let accept = self.0.clone();
+        Box::pin(async move { Ok(Box::new(connect(&accept).await?) as Box<dyn Connection>) })
     }
 }
