@@ -8,12 +8,12 @@ import select
 import signal
 import subprocess
 import termios
-import time
 
 import pytest
 
 from grpc_client import past_ticks
 from processes import Process, Server
+from replicas.harness import wait_until
 from typewriter import Typewriter
 
 
@@ -36,13 +36,16 @@ def shell(binary, server):
 
 def test_the_banner_can_be_pasted(serve, grpcurl):
     server = serve()
-    with Process(["sleep", "0.3"]) as pause:
-        pause.wait(5)
-    banner = "".join(server.stdout)
-    paste = re.search(r"grpcurl .*TickerStream", banner).group()
+
+    def printed(pattern):
+        """What the banner says to paste, once it is printed."""
+        wait_until(lambda: re.search(pattern, "".join(server.stdout)), 5, lambda: str(server))
+        return re.search(pattern, "".join(server.stdout)).group()
+
+    paste = printed(r"grpcurl .*TickerStream")
     with Process(["bash", "-c", "exec " + paste.replace("grpcurl", grpcurl, 1)]) as watching:
         assert watching.documents(3)[0]["ltp"] > 0
-    paste = re.search(r"ticker watch .*", banner).group()
+    paste = printed(r"ticker watch .*")
     with Process(["bash", "-c", "exec " + paste.replace("ticker", server.command[0], 1)]) as watching:
         for _ in range(3):
             watching.line()

@@ -10,14 +10,16 @@ from grpc_client import GOGEN, failure
 
 
 def test_every_request_adds_a_symbol_and_repeats_are_harmless(client):
+    # Their ticks are at least 100 ms apart: no two have the same time in milliseconds.
+    first, second = "TEST.SQUARE", "TEST.COUNTER"
     with client.stream(GOGEN, "TickerStream") as stream:
-        stream.send({"symbol": "RELIANCE"})
-        assert stream.next().symbol == "RELIANCE"
-        stream.send({"symbol": "RELIANCE"})
-        stream.send({"symbol": "TCS"})
+        stream.send({"symbol": first})
+        assert stream.next().symbol == first
+        stream.send({"symbol": first})
+        stream.send({"symbol": second})
         ticks = [stream.next() for _ in range(30)]
-    assert {tick.symbol for tick in ticks} == {"RELIANCE", "TCS"}
-    for symbol in ("RELIANCE", "TCS"):
+    assert {tick.symbol for tick in ticks} == {first, second}
+    for symbol in (first, second):
         times = [tick.timestamp for tick in ticks if tick.symbol == symbol]
         assert times == sorted(set(times)), "a symbol asked for twice is sent once"
 

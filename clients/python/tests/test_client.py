@@ -134,15 +134,15 @@ def test_a_watch_without_every_tick_counts_what_it_left_out(client):
 
 def test_a_watch_ends_with_its_timeout(client):
     began = time.monotonic()
-    assert isinstance(list(client.watch("TCS", timeout=0.7))[-1], Tick)
-    assert 0.6 < time.monotonic() - began < 1.5
+    assert isinstance(list(client.watch("TCS", timeout=3))[-1], Tick)
+    assert 2.9 < time.monotonic() - began < 8
 
 
 def test_a_watch_of_a_server_that_is_down_ends_with_its_timeout(connect):
     began = time.monotonic()
     with connect("127.0.0.1:9") as client:
         reasons = [event.reason for event in client.watch("TCS", timeout=0.7)]
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert all("Connection refused" in reason for reason in reasons)
 
 
@@ -284,10 +284,10 @@ def test_calls_fail_over(serve, connect):
         servers[0].end()
         began = time.monotonic()
         client.tape()
-        assert time.monotonic() - began < 2, "the retries of the service config take 0.8 s"
+        assert time.monotonic() - began < 4, "the retries of the service config take 0.8 s"
         began = time.monotonic()
         client.tape()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         servers[1].end()
         threading.Timer(1, servers[0].start).start()
         client.tape()
@@ -310,14 +310,18 @@ def test_calls_leave_a_frozen_server(serve, connect):
 def test_close_ends_a_call_and_a_watch_of_other_threads(serve):
     server = serve()
     client = Client(server.endpoint)
-    events = []
-    watching = threading.Thread(target=lambda: events.extend(client.watch("TCS")))
+    begun = threading.Event()
+
+    def watch():
+        for _ in client.watch("TCS"):
+            begun.set()
+
+    watching = threading.Thread(target=watch)
     watching.start()
-    time.sleep(0.5)
+    assert begun.wait(10)
     client.close()
     watching.join(5)
     assert not watching.is_alive()
-    assert events
 
 
 def test_a_closed_client_says_so(connect):
@@ -402,11 +406,11 @@ def test_endpoints_may_be_names(server):
     port = server.endpoint.rpartition(":")[2]
     with Client(f"does-not-exist.invalid:1,localhost:{port}") as client:
         assert client.tape().kind == "simulated"
-        reasons = [
-            getattr(event, "reason", event.endpoint)
-            for event in client.watch("TCS", timeout=0.5)
-            if not isinstance(event, Tick)
-        ]
+        reasons = []
+        for event in client.watch("TCS", timeout=10):
+            reasons.append(getattr(event, "reason", event.endpoint))
+            if isinstance(event, Connected):
+                break
     assert "does-not-exist.invalid" in reasons[0]
     assert reasons[1] == f"localhost:{port}"
 

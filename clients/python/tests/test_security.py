@@ -83,7 +83,7 @@ def test_another_ca_is_not_trusted(secured, ticker, watch):
     servers, folder = secured
     ticker("certs", "--out", "other")
     options = {**options_of(folder), "tls_ca": folder / "other/ca.pem"}
-    watching = watch(*servers, options=options, timeout=0.5)
+    watching = watch(*servers, options=options, timeout=5)
     watching.wait_for(lambda events: len(events) > 1)
     assert all("UNAVAILABLE" in event.reason for event in watching.events)
 

@@ -17,7 +17,7 @@ SYMBOLS = ["RELIANCE", "BTC-USD", "TEST.SQUARE"]
 
 
 def test_ticks_quotes_and_candles_are_those_of_the_tape(language, watch, server, client):
-    watching = watch(language, [server.address], SYMBOLS, 3)
+    watching = watch(language, [server.address], SYMBOLS, 6)
     watching.finish(20)
     found = count(watching, SYMBOLS, tape_of(server.address))
     assert (found.missing, found.twice, found.wrong) == (0, 0, 0) and found.ticks > 20
@@ -44,7 +44,7 @@ def test_ticks_quotes_and_candles_are_those_of_the_tape(language, watch, server,
 
 
 def test_text_is_for_people(language, server):
-    ran = run(language, "--endpoints", server.address, "--symbols", "TEST.SQUARE", "--seconds", "2")
+    ran = run(language, "--endpoints", server.address, "--symbols", "TEST.SQUARE", "--seconds", "6")
     assert ran.returncode == 0, ran
     rows = [line.split() for line in ran.stdout.splitlines()]
     assert rows[0] == ["event", "tape_id", "time"] and rows[1][0] == "tape"
@@ -57,7 +57,7 @@ def test_text_is_for_people(language, server):
 
 
 def test_a_symbol_that_is_refused_fails_no_other(language, watch, server):
-    watching = watch(language, [server.address], ["TEST.SQUARE", "RELAINCE"], 2)
+    watching = watch(language, [server.address], ["TEST.SQUARE", "RELAINCE"], 6)
     watching.finish(20)
     (refused,) = watching.events("refused")
     assert refused["symbol"] == "RELAINCE" and "did you mean RELIANCE?" in refused["message"]

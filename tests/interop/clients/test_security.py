@@ -38,7 +38,7 @@ def flags(identity):
 def test_a_token_and_a_ca_are_all_that_it_takes(language, watch, secured, issuer, identity):
     identity.write(issuer.token("ticker:read:TCS ticker:read:NSE:INFY ticker:read:TEST.SQUARE"))
     endpoint = f"localhost:{secured.address.rsplit(':', 1)[1]}"
-    watching = watch(language, [endpoint], [*SYMBOLS, "RELIANCE"], 3, *flags(identity))
+    watching = watch(language, [endpoint], [*SYMBOLS, "RELIANCE"], 6, *flags(identity))
     watching.finish(20)
     assert len(watching.ticks("TEST.SQUARE")) > 20 and all(watching.ticks(symbol) for symbol in SYMBOLS), watching
     # It may not see this one.

@@ -93,7 +93,7 @@ def test_two_connections_of_a_subject_share_its_streams(claims, most, limited, i
     for stream in streams + others:
         stream.until("tick")
     close(streams[:1])
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 10
     while True:
         with two.stream(V1, "TickerStream") as again:
             again.send({"ping": {}})
@@ -145,16 +145,20 @@ def test_a_replay_counts_ten_times(limited, issuer, connect, exhausted):
 def test_changes_are_limited_in_a_second_and_not_in_number(limited, issuer, connect, exhausted):
     client = connect(limited, issuer.token(subject="changes"))
     with client.stream(V1, "TickerStream") as stream:
-        changes = 0
-        while codes(found := stream.ask({"subscribe": {"symbols": ["TCS"]}})) == ["SUBSCRIBED"]:
-            changes += 1
-            # Twice as many as in a second may come at once.
-            assert changes < 40
-        assert changes >= 20
-        assert (codes(found), found.statuses[0].message) == (["LIMIT_EXCEEDED"], TOO_MANY_CHANGES)
-        with client.stream(GOGEN, "TickerStream") as gogen:
-            gogen.send({"symbol": "TCS"})
-            exhausted(ended(gogen), TOO_MANY_CHANGES)
+        began, changes = time.monotonic(), 0
+        # There is room for one more every 100 ms, and on a slow machine gogen may find it: then try again.
+        for _ in range(20):
+            while codes(found := stream.ask({"subscribe": {"symbols": ["TCS"]}})) == ["SUBSCRIBED"]:
+                changes += 1
+                # Twice as many as in a second may come at once.
+                assert changes <= 20 + 10 * (time.monotonic() - began) + 1
+            assert changes >= 20
+            assert (codes(found), found.statuses[0].message) == (["LIMIT_EXCEEDED"], TOO_MANY_CHANGES)
+            with client.stream(GOGEN, "TickerStream") as gogen:
+                gogen.send({"symbol": "TCS"})
+                if gogen.responses.get(timeout=5) is None:
+                    break
+        exhausted(gogen.call, TOO_MANY_CHANGES)
         stream.until("tick")
         # To let go is always allowed.
         assert codes(stream.ask({"unsubscribe": {"symbols": ["TCS"]}})) == ["UNSUBSCRIBED"]
@@ -168,20 +172,32 @@ def test_after_many_failures_an_address_is_served_what_was_verified_before(guard
         client = connect(relay, verified)
         with client.stream(V1, "TickerStream") as stream:
             stream.ask({"subscribe": {"symbols": ["TCS"]}})
-            stranger = connect(relay)
-            metadata = [("authorization", f"Bearer {bad}")]
-            answers = [failure(lambda: stranger.call(V1, "GetTape", metadata=metadata, timeout=5)) for _ in range(25)]
-            refused = answers.count((grpc.StatusCode.UNAUTHENTICATED, INVALID))
-            assert answers == [(grpc.StatusCode.UNAUTHENTICATED, INVALID)] * refused + [
-                (EXHAUSTED, TOO_MANY_FAILURES)
-            ] * (25 - refused)
-            assert 20 <= refused <= 22
-            # Not even a sound token is verified now, and no cryptography done.
-            newcomer = connect(relay, issuer.token(subject="newcomer"))
-            with pytest.raises(grpc.RpcError) as error:
-                newcomer.call(V1, "GetTape", timeout=5)
-            exhausted(error.value, TOO_MANY_FAILURES)
-            exhausted(ended(newcomer.stream(GOGEN, "TickerStream")), TOO_MANY_FAILURES)
+            stranger = connect(relay, bad)
+
+            def guess():
+                return failure(lambda: stranger.call(V1, "GetTape", timeout=5))
+
+            began, refused = time.monotonic(), 0
+            # There is room for one more every second, and on a slow machine a newcomer may find it: then try again.
+            for turn in range(5):
+                while (answer := guess()) != (EXHAUSTED, TOO_MANY_FAILURES):
+                    assert answer == (grpc.StatusCode.UNAUTHENTICATED, INVALID)
+                    refused += 1
+                assert 20 <= refused <= 21 + time.monotonic() - began
+                # Not even a sound token is verified now, and no cryptography done.
+                newcomer = connect(relay, issuer.token(subject=f"newcomer-{turn}"))
+                try:
+                    newcomer.call(V1, "GetTape", timeout=5)
+                    continue
+                except grpc.RpcError as error:
+                    exhausted(error, TOO_MANY_FAILURES)
+                with newcomer.stream(GOGEN, "TickerStream") as gogen:
+                    gogen.send({"symbol": "TCS"})
+                    if gogen.responses.get(timeout=5) is None:
+                        exhausted(gogen.call, TOO_MANY_FAILURES)
+                        break
+            else:
+                pytest.fail("each newcomer was verified")
             # What was verified goes on: the stream, and new calls of the same token.
             stream.until("tick")
             assert client.call(V1, "GetTape", timeout=5).tape_id

@@ -28,18 +28,18 @@ def wait_until(moment):
 
 @pytest.mark.usefixtures("healthy")
 def test_streams_end_half_a_minute_after_their_token_and_v1_is_told_before(guarded, issuer, connect):
-    expires = int(time.time()) - 27
+    expires = int(time.time()) - 25
     client = connect(guarded, issuer.token(exp=expires))
     subscribe = {"subscribe": {"symbols": ["TCS"]}}
     with client.stream(V1, "TickerStream") as v1, client.stream(GOGEN, "TickerStream") as gogen:
         v1.send(subscribe)
         gogen.send({"symbol": "TCS"})
         watch = client.call(V1, "Watch", {"symbols": ["TCS"]})
-        notice = v1.until("token_expiring", 2)[1]
+        notice = v1.until("token_expiring")[1]
         assert notice.expire_time.seconds == expires
-        assert v1.end(6) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
-        assert expires + LEEWAY - 0.1 <= time.time() < expires + LEEWAY + 1
-        assert gogen.end(1) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
+        assert v1.end(10) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
+        assert expires + LEEWAY - 0.1 <= time.time() < expires + LEEWAY + 5
+        assert gogen.end() == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
         events = []
         with pytest.raises(grpc.RpcError) as ended:
             events.extend(response.WhichOneof("event") for response in watch)
@@ -90,34 +90,34 @@ def test_the_notice_comes_between_messages_however_slowly_they_are_read(guarded,
 
 
 def test_a_short_life_is_told_of_at_its_half(guarded, issuer, connect):
-    token = issuer.token(life=3)
-    with connect(guarded, token).stream(V1, "TickerStream") as stream:
-        opened = time.time()
+    before = time.time()
+    expires = int(before) + 5
+    with connect(guarded, issuer.token(exp=expires)).stream(V1, "TickerStream") as stream:
         stream.ask({"subscribe": {"symbols": ["TCS"]}})
-        stream.until("token_expiring", 4)
-        # The end of a token is a whole second.
-        assert 0.9 < time.time() - opened < 2
+        stream.until("token_expiring")
+        assert (before + expires) / 2 - 0.1 <= time.time() < expires
 
 
 @pytest.mark.usefixtures("healthy")
 def test_a_fresh_token_keeps_the_stream_without_a_gap(guarded, issuer, connect):
-    expires = int(time.time()) - 28
+    expires = int(time.time()) - 25
     fresh = int(time.time()) + 300
     with connect(guarded, issuer.token(exp=expires)).stream(V1, "TickerStream") as stream:
         stream.ask({"subscribe": {"symbols": ["TCS"], "delivery": "DELIVERY_EVERY_TICK"}})
         first = stream.until("tick")[1].sequence
-        result = authenticate(stream, issuer.token(exp=fresh))
+        stream.send({"requestId": 5, "authenticate": {"token": issuer.token(exp=fresh)}})
+        passed, result = stream.until("authentication_result")
         assert (result.request_id, result.authenticated, result.message) == (5, True, "")
         assert result.expire_time.seconds == fresh
-        seen = []
+        seen = [first] + [response.tick.sequence for response in passed if response.WhichOneof("event") == "tick"]
         while time.time() < expires + LEEWAY + 1:
             seen.append(stream.until("tick")[1].sequence)
-        assert len(seen) > 5 and seen == list(range(seen[0], seen[-1] + 1)) and seen[0] <= first + 50
+        assert len(seen) > 5 and seen == list(range(first, seen[-1] + 1))
         assert codes(stream.ask({"subscribe": {"symbols": ["INFY"]}})) == ["SUBSCRIBED"]
 
 
 def test_a_fresh_token_of_another_subject_is_refused_and_the_stream_keeps_the_one_it_has(guarded, issuer, connect):
-    expires = int(time.time()) - 28
+    expires = int(time.time()) - 25
     with connect(guarded, issuer.token(exp=expires)).stream(V1, "TickerStream") as stream:
         stream.ask({"subscribe": {"symbols": ["TCS"]}})
         for bad in [
@@ -132,7 +132,7 @@ def test_a_fresh_token_of_another_subject_is_refused_and_the_stream_keeps_the_on
         result = authenticate(stream, issuer.token(life=-40))
         assert (result.authenticated, result.message) == (False, EXPIRED)
         stream.until("tick")
-        assert stream.end(4) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
+        assert stream.end(10) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
     issuer.check_log(guarded.log)
 
 
@@ -163,7 +163,11 @@ def test_symbols_that_a_fresh_token_does_not_allow_are_removed(symbols, guarded,
         assert {status.symbol for status in result.statuses} == removed
         assert set(codes(result)) == {"UNSUBSCRIBED"}
         assert [status.symbol for status in result.statuses] == sorted(removed)
-        assert {stream.until("tick")[1].symbol for _ in range(20)} == kept
+        seen = []
+        # One of them may be silent for a while.
+        while len(seen) < 20 or set(seen) < kept:
+            seen.append(stream.until("tick")[1].symbol)
+        assert set(seen) == kept
         assert codes(stream.ask({"subscribe": {"symbols": ["INFY"]}})) == ["UNKNOWN_SYMBOL"]
         # A token that allows as much as the first one adds nothing, and lets symbols be subscribed again.
         assert authenticate(stream, issuer.token()).authenticated

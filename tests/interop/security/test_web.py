@@ -71,8 +71,8 @@ def test_a_scope_allows_the_symbols_that_it_allows_over_grpc(guarded, issuer, co
 
 
 def test_a_stream_ends_when_its_token_has_expired(guarded, issuer):
-    # Half a minute after that, so in three seconds.
-    answer = get(guarded.address, "/v1/watch?symbols=TCS", bearer(issuer.token(life=-27)))
+    # Half a minute after that, so in five seconds.
+    answer = get(guarded.address, "/v1/watch?symbols=TCS", bearer(issuer.token(life=-25)))
     assert answer.status == 200
     event = answer.body.decode().rstrip("\n").split("\n\n")[-1].splitlines()
     assert "event: end" in event

@@ -5,6 +5,7 @@ import json
 import queue
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2, json_format, message_factory
@@ -59,19 +60,23 @@ class NodeClient:
     def call(self, kind, address, service, method, request=None, timeout=10, **options):
         """Begins a call through one of the clients: `CONNECT_WEB`, `GRPC_WEB` or `GRPC_WEB_TEXT`."""
         output = self.pool.FindServiceByName(service).FindMethodByName(method).output_type
-        answer = Answer(message_factory.GetMessageClass(output), timeout)
         call = {"id": next(self.ids), "url": f"http://{address}", "service": service, "method": method}
+        cancel = partial(self._send, {"id": call["id"], "cancel": True})
+        answer = Answer(message_factory.GetMessageClass(output), timeout, cancel)
         self.answers[call["id"]] = answer.queue
-        self.process.stdin.write(json.dumps(call | kind | {"request": request or {}} | options) + "\n")
-        self.process.stdin.flush()
+        self._send(call | kind | {"request": request or {}} | options)
         return answer
+
+    def _send(self, line):
+        self.process.stdin.write(json.dumps(line) + "\n")
+        self.process.stdin.flush()
 
 
 class Answer:
-    """The answer to a call: an iterator over its messages. `end` is set when it is over."""
+    """The answer to a call: an iterator over its messages. `end` is set when it is over, and `cancel()` ends it."""
 
-    def __init__(self, kind, timeout):
-        self.kind, self.timeout = kind, timeout
+    def __init__(self, kind, timeout, cancel):
+        self.kind, self.timeout, self.cancel = kind, timeout, cancel
         self.queue = queue.Queue()
         self.end = None
 
@@ -90,6 +95,23 @@ class Answer:
             self.end = found["end"]
             raise StopIteration
         return json_format.ParseDict(found["message"], self.kind())
+
+    def until(self, event):
+        """The messages up to the first one whose event is `event`, and that one."""
+        found = []
+        for message in self:
+            found.append(message)
+            if message.WhichOneof("event") == event:
+                return found
+        raise AssertionError(f"no {event} before the end: {self.end}")
+
+    def ticks(self, symbols, count):
+        """The ticks until each symbol has had `count`, as one of them may be silent for a while. Then cancels the call."""
+        found = []
+        while any(sum(tick.symbol == symbol for tick in found) < count for symbol in symbols):
+            found.append(self.until("tick")[-1].tick)
+        self.cancel()
+        return found
 
     def code(self):
         """The code that the call ends with; messages before the end are dropped."""

@@ -67,6 +67,10 @@ def test_an_event_source_survives_a_killed_server_without_losing_a_tick(restarta
         page.wait_for_function("messages.some(data => 'caughtUp' in JSON.parse(data))")
         count = page.evaluate("messages.length")
         page.wait_for_function(f"messages.length > {count + 10}")
+    page.wait_for_function(
+        "['RELIANCE', 'TCS'].every(symbol =>"
+        " messages.filter(data => JSON.parse(data).tick?.symbol === symbol).length > 20)"
+    )
     with Client(server.address, contract=contract) as client:
         assert min(check_every_tick(client, ticks_of(page)).values()) > 20
 

@@ -99,12 +99,14 @@ def test_a_stream_that_is_cut_at_any_byte_resumes_at_another_replica(serve, watc
     query = f"symbols={symbols}&delivery=EVERY_TICK"
     stream = watch(replicas[0], query)
     events = stream.until("tick")
-    for turn in range(10):
+    turn = 0
+    while turn < 10 or sum("tick" in event.data for event in events) <= 50:
         events += stream.bytes(cuts.randrange(most))
         # As EventSource does, also when nothing came since the last cut.
         stream.__exit__()
         stream = watch(replicas[turn % 2], query, stream.last_id)
         assert stream.status == 200, stream.body()
+        turn += 1
     # Up to the present.
     events += stream.until("caughtUp") + stream.until("tick")
     ticks = ticks_of(events)
@@ -112,7 +114,6 @@ def test_a_stream_that_is_cut_at_any_byte_resumes_at_another_replica(serve, watc
     with Client(replicas[0].address, contract=contract) as client:
         found = check_every_tick(client, ticks)
     assert len(found) == (60 if symbols == "*" else 3)
-    assert len(ticks) > 50
 
 
 def test_no_tick_of_thousands_of_instruments_is_missed(serve, watch, ticks_of, tmp_path):

@@ -72,12 +72,13 @@ def test_candles_have_the_nearest_doubles_of_their_exact_prices(web, server, kin
 
 @streaming
 def test_a_watch_is_answered_then_sends_the_last_price_then_every_tick(web, server, client, kind):
-    request = {"symbols": ["RELIANCE", "TCS"], "delivery": EVERY_TICK}
-    result, *rest = web.call(kind, server.address, V1, "Watch", request, cancelAfter=40)
+    symbols = ["RELIANCE", "TCS"]
+    answer = web.call(kind, server.address, V1, "Watch", {"symbols": symbols, "delivery": EVERY_TICK})
+    result = next(answer)
     assert [status.code for status in result.subscription_result.statuses] == [1, 1], "SUBSCRIBED"
-    ticks = [message.tick for message in rest if message.WhichOneof("event") == "tick"]
+    ticks = answer.ticks(symbols, 15)
     assert [tick.symbol for tick in ticks if tick.snapshot] in (["RELIANCE", "TCS"], ["TCS", "RELIANCE"])
-    assert min(check_every_tick(client, ticks).values()) > 5
+    check_every_tick(client, ticks)
 
 
 @streaming
@@ -89,7 +90,9 @@ def test_a_watch_resumes_after_a_sequence(web, server, client, kind):
         "afterSequence": {"RELIANCE": last.sequence - 2_000},
         "tapeId": client.call(V1, "GetTape").tape_id,
     }
-    messages = list(web.call(kind, server.address, V1, "Watch", request, cancelAfter=2_020))
+    answer = web.call(kind, server.address, V1, "Watch", request)
+    messages = answer.until("caught_up") + answer.until("tick")
+    answer.cancel()
     ticks = [message.tick for message in messages if message.WhichOneof("event") == "tick"]
     assert ticks[0].sequence == last.sequence - 1_999
     assert not any(tick.snapshot for tick in ticks)
@@ -210,4 +213,4 @@ def test_a_deadline_is_kept_by_the_server(server, text):
     watch = grpc_web.frame(b"\x0a\x03TCS")
     answer = grpc_web.call(server.address, f"/{V1}/Watch", watch, text, headers=[("Grpc-Timeout", "1S")])
     assert answer.trailers["grpc-status"] == "4", "DEADLINE_EXCEEDED"
-    assert 0.9 < time.monotonic() - start < 2
+    assert 0.9 < time.monotonic() - start < 10

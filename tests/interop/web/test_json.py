@@ -77,8 +77,10 @@ def test_an_answer_is_the_message_of_grpc(server, client, contract, what, query,
         request["newestFirst"] = True
     if "interval" in request:
         request["interval"] = {"1s": "1s", "1m": "60s", "24h": "86400s"}[request["interval"]]
-    expected = client.call(V1, TYPES[what], request)
-    assert ask(server, contract, what, **query) == expected
+    before = client.call(V1, TYPES[what], request)
+    answer = ask(server, contract, what, **query)
+    # The status of an instrument may change in between.
+    assert answer in (before, client.call(V1, TYPES[what], request))
 
 
 def test_the_tape_is_that_of_grpc(server, client, contract):
@@ -125,7 +127,7 @@ def test_a_tick_reads_as_the_documents_say(server):
     ("what", "query", "field", "request_"),
     [
         ("instruments", {"pageSize": 7}, "instruments", {}),
-        ("prices", {"pageSize": 7}, "ticks", None),
+        ("prices", {"pageSize": 7}, "ticks", {}),
         ("ticks", {"symbol": "TCS", "startTime": START, "endTime": END, "pageSize": 120}, "ticks", {}),
         (
             "ticks",
@@ -142,6 +144,8 @@ def test_a_tick_reads_as_the_documents_say(server):
     ],
 )
 def test_pages_together_are_the_whole_answer_of_grpc(server, client, contract, what, query, field, request_):
+    whole_request = {**query, "pageSize": 10_000, **request_}
+    before = client.call(V1, TYPES[what], whole_request)
     found, pages, token = [], 0, {}
     while not pages or token["pageToken"]:
         page = ask(server, contract, what, **query, **token)
@@ -149,11 +153,13 @@ def test_pages_together_are_the_whole_answer_of_grpc(server, client, contract, w
         found += getattr(page, field)
         pages, token = pages + 1, {"pageToken": page.next_page_token}
     assert pages > 3
-    if request_ is None:
-        assert [each.symbol for each in found] == [each.symbol for each in client.call(V1, "GetLastPrices").ticks]
+    after = client.call(V1, TYPES[what], whole_request)
+    if what == "prices":
+        assert [each.symbol for each in found] == [each.symbol for each in after.ticks]
         return
-    whole = client.call(V1, TYPES[what], {**query, "pageSize": 10_000, **request_})
-    assert found == list(getattr(whole, field))
+    # The status of an instrument may change in between.
+    for each, *expected in zip(found, getattr(before, field), getattr(after, field), strict=True):
+        assert each in expected
 
 
 def test_a_page_has_at_most_a_thousand(server, contract):

@@ -1,6 +1,6 @@
 // Makes calls through the gRPC-Web clients that browsers use: `@connectrpc/connect-web` over fetch, and `grpc-web` over the
-// XMLHttpRequest of jsdom. Each line of standard input is a call as JSON; each line of standard output is a message of its
-// answer, or its end. Messages are in proto3 JSON.
+// XMLHttpRequest of jsdom. Each line of standard input is a call as JSON, or says that one is cancelled; each line of standard
+// output is a message of its answer, or its end. Messages are in proto3 JSON.
 //
 //     node client.js DESCRIPTORS
 
@@ -18,8 +18,12 @@ const print = (id, content) => console.log(JSON.stringify({ id, ...content }));
 const codeName = (code) => Code[code].replace(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
 const methodOf = ({ service, method }) => registry.getService(service).methods.find(({ name }) => name === method);
 
+/** How each call is cancelled. */
+const cancels = new Map();
+
 /** Counts the messages of a call, prints them, and cancels the call after as many as it asks for. */
 function printer({ id, cancelAfter }, { output }, cancel) {
+  cancels.set(id, cancel);
   let count = 0;
   return (message) => {
     // What has arrived already when the call is cancelled is not printed.
@@ -107,5 +111,6 @@ function callGrpcWeb(call) {
 const CLIENTS = { "connect-web": callConnect, "grpc-web": callGrpcWeb };
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
   const call = JSON.parse(line);
-  CLIENTS[call.client](call);
+  if (call.cancel) cancels.get(call.id)();
+  else CLIENTS[call.client](call);
 });
