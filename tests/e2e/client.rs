@@ -21,7 +21,8 @@ use crate::support::{
 };
 
 async fn connect(server: &Server) -> Client {
-    Client::connect(&Endpoint::from(server.address).into(), Settings::default()).await.unwrap()
+    let settings = Settings::default().with_answer_timeout(PATIENCE);
+    Client::connect(&Endpoint::from(server.address).into(), settings).await.unwrap()
 }
 
 /// The present, as the server of a client sees it.

@@ -19,10 +19,8 @@ use tonic::Status;
 
 use crate::support::{
     scripted::{Scripted, Stream},
-    server::Server,
+    server::{PATIENCE, Server},
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Tries again soon, so that tests need not wait.
 fn settings() -> Settings {

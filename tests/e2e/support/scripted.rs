@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use ticker::contract::v1::{
@@ -22,6 +21,8 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 use tonic_prost::ProstCodec;
+
+use super::server::PATIENCE;
 
 type Said = Result<TickerStreamResponse, Status>;
 
@@ -43,8 +44,6 @@ struct Script {
     tape_id: &'static str,
     opened: mpsc::UnboundedSender<Stream>,
 }
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Scripted {
     pub(crate) async fn start(tape_id: &'static str) -> Self {
