@@ -191,7 +191,7 @@ impl Pacer {
         paced.schedule(id, &mut self.wheel, &self.arrivals);
     }
 
-    /// The flush at which the first tick of the last flush was due: an earlier one if the last one was late.
+    /// The time at which the first tick of the last flush was due: before the time of that flush if it was late.
     pub fn first_due(&self) -> Time {
         self.first_due
     }

@@ -106,7 +106,7 @@ impl Router {
         }
     }
 
-    /// The future is small until the call begins, for which thousands may wait.
+    /// Thousands of calls may wait to begin, so the future is small until then.
     fn unary<B: RequestBody>(
         self,
         mut request: Request<B>,

@@ -100,8 +100,8 @@ impl Wheel {
         }
     }
 
-    /// Moves the ids that are due by the last flush before `now` to `due`, and returns the flush at which the first of them was
-    /// due; without any, that flush.
+    /// Moves the ids that are due by the last flush before `now` to `due`. Returns the time at which the first of them was due; the
+    /// time of that flush if there is none.
     pub(super) fn advance(&mut self, now: Time, due: &mut Vec<u32>) -> Time {
         let flush = (now.nanos() / self.interval).max(self.flushed);
         let mut first_due = flush;

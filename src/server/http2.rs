@@ -61,43 +61,31 @@ where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     // On the heap, so that the handshake takes no memory once the connection is open.
-    match Box::pin(open(io, opening, context, web, turns, timeouts)).await {
+    let opened = Box::pin(async {
+        // HTTP/2 takes tens of kilobytes, so connections begin one after the other.
+        turns.ticket(context.turn_share()).turn().await;
+        let frames = Frames::new(io, opening, turns.ticket(context.turn_share()));
+        let activity = frames.activity();
+        let handshake = server::Builder::new()
+            .initial_window_size(RECEIVE_WINDOW)
+            .initial_connection_window_size(RECEIVE_WINDOW)
+            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+            .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_send_buffer_size(MAX_SEND_BUFFER)
+            .max_header_list_size(MAX_HEADERS)
+            .data_frame_budget(DATA_FRAME_BUDGET)
+            .handshake::<_, Bytes>(frames);
+        let http = handshake.await?;
+        Ok::<_, h2::Error>(Box::new(Connection::new(http, activity, context.clone(), web, turns, timeouts)))
+    });
+    match opened.await {
         Ok(mut connection) => {
             let end = (&mut connection).await;
             (end, connection.accepted)
         }
         Err(error) => (error.into(), 0),
     }
-}
-
-/// Opens a connection, once it has its turn.
-async fn open<C>(
-    io: C,
-    opening: Vec<u8>,
-    context: &ConnectionContext,
-    web: Web,
-    turns: Turns,
-    timeouts: Timeouts,
-) -> Result<Box<Connection<C>>, h2::Error>
-where
-    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    // HTTP/2 takes tens of kilobytes, so connections begin one after the other.
-    turns.ticket(context.turn_share()).turn().await;
-    let frames = Frames::new(io, opening, turns.ticket(context.turn_share()));
-    let activity = frames.activity();
-    let handshake = server::Builder::new()
-        .initial_window_size(RECEIVE_WINDOW)
-        .initial_connection_window_size(RECEIVE_WINDOW)
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .max_send_buffer_size(MAX_SEND_BUFFER)
-        .max_header_list_size(MAX_HEADERS)
-        .data_frame_budget(DATA_FRAME_BUDGET)
-        .handshake::<_, Bytes>(frames);
-    let http = handshake.await?;
-    Ok(Box::new(Connection::new(http, activity, context.clone(), web, turns, timeouts)))
 }
 
 /// An open connection. The future ends when it is closed.
