@@ -261,35 +261,30 @@ fn a_wait_for_ticks_that_do_not_come_is_explained() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recorded/ticks.csv");
     // So fast, it has ended before anybody can connect.
     let server = Server::start(&["--tape", file, "--speed", "10000"]);
-    let ended = "s: the tape may have ended at 2025-01-02T09:15:01Z\n";
-    // 100 days of the tape later, which are 14.4 minutes.
+    let ended = ": the tape may have ended at 2025-01-02T09:15:01Z
+";
+    // 100 days of the tape later.
     let later = "2025-04-12T09:15:00Z";
     let waiting = [
-        (
-            &["watch", "BTC-USD", "-n", "5", "-o", "json"][..],
-            "warning: 1 of 5 ticks, none for ",
-            5.0..=119.0,
-            ended,
-        ),
-        (&["record", "BTC-USD", "--out", "-"], "warning: no tick for ", 5.0..=119.0, ended),
+        (&["watch", "BTC-USD", "-n", "5", "-o", "json"][..], "warning: 1 of 5 ticks, none for 5", ended),
+        (&["record", "BTC-USD", "--out", "-"], "warning: no tick for 5", ended),
         (
             &["watch", "BTC-USD", "--from", later],
-            "warning: the replay begins at 2025-04-12T09:15:00Z, in ",
-            14.0..=14.0,
-            "m\n",
+            "warning: the replay begins at ",
+            "2025-04-12T09:15:00Z, in 14m
+",
         ),
     ]
-    .map(|(arguments, begin, time, end)| {
+    .map(|(arguments, begin, end)| {
         let mut command = server.client(arguments);
-        (command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap(), begin, time, end)
+        (command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap(), begin, end)
     });
-    for (mut process, begin, time, end) in waiting {
+    for (mut process, begin, end) in waiting {
         let mut warning = String::new();
         BufReader::new(process.stderr.take().unwrap()).read_line(&mut warning).unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
-        let told = warning.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end)?.parse::<f64>().ok());
-        assert!(told.is_some_and(|told| time.contains(&told)), "{warning}");
+        assert!(warning.starts_with(begin) && warning.ends_with(end), "{warning}");
     }
 }
 

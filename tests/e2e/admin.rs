@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, thread, time::Duration};
 
 use ticker::{
     contract::v1::{
-        GetLastPricesRequest, ListTicksRequest, Subscription, SymbolStatusCode, Tick,
-        ticker_stream_request::Verb, ticker_stream_response::Event,
+        GetLastPricesRequest, ListTicksRequest, Subscription, SymbolStatusCode, ticker_stream_request::Verb,
+        ticker_stream_response::Event,
     },
     server::{Bound, Drain, ServerError},
 };
@@ -143,19 +143,11 @@ async fn live_ticks_and_conflated_ones_are_counted() {
         ..symbols(&["FAST"])
     };
     stream.ask(1, Verb::Subscribe(every_second));
-    let seconds =
-        |tick: &Tick| tick.time.map(|time| time.seconds as f64 + f64::from(time.nanos) / 1e9).unwrap();
-    let mut last = seconds(&stream.tick().await);
-    let (mut ticks, mut conflated, mut published) = (1, 0, 0);
+    let (mut ticks, mut conflated) = (0, 0);
     while ticks < 5 {
         let tick = stream.tick().await;
         ticks += 1;
         conflated += tick.conflated;
-        // A server that has paused for a second publishes only the newest tick of that time.
-        if seconds(&tick) - last < 0.5 {
-            published += tick.conflated + 1;
-        }
-        last = seconds(&tick);
     }
     // A flush may come between the two counts of an answer.
     let counts_agree = async {
@@ -170,7 +162,7 @@ async fn live_ticks_and_conflated_ones_are_counted() {
     assert!(conflated > 0 && now["ticker_ticks_sent_total"] >= f64::from(ticks));
     assert!(now["ticker_ticks_conflated_total"] >= conflated as f64);
     assert!(now["ticker_flush_ticks_count"] > 0.0);
-    assert!(now["ticker_flush_ticks_sum"] >= published as f64);
+    assert!(now["ticker_flush_ticks_sum"] >= now["ticker_ticks_conflated_total"]);
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ def test_a_deadline_is_kept_by_the_server(server):
         headers=[("grpc-timeout", "1S")],
     )
     assert trailers["grpc-status"] == "4", "DEADLINE_EXCEEDED"
-    assert 0.9 < time.monotonic() - start < 10
+    assert 0.9 < time.monotonic() - start < 2
 
 
 def test_a_deadline_ends_a_watch_in_grpcio_too(client):

@@ -134,11 +134,11 @@ def test_a_replica_that_is_added_gets_its_share_within_the_stream_age(replicas, 
     names.set(ADDRESSES)
     began = time.monotonic()
     # A third of 90 is 30.
-    wait_until(lambda: spread(three)[2] >= 20, 30, lambda: f"{spread(three)}")
+    wait_until(lambda: spread(three)[2] >= 20, 20, lambda: f"{spread(three)}")
     took = time.monotonic() - began
     print(f"\nthe new replica had {spread(three)} after {took:.1f} s")
-    # 5.5 s is the age with its jitter; then the client backs off and resolves the name. The rest is for a busy machine.
-    assert took < 5.5 * 4
+    # 5.5 s is the age with its jitter; then the client backs off and resolves the name.
+    assert took < 5.5 * 2
     for name, report in fleets.reports().items():
         assert report["missing"] == report["twice"] == report["out_of_order"] == 0, name
         assert set(report["codes"]) == {"UNAVAILABLE"} or set(report["codes"]) == {"Unavailable"}, name

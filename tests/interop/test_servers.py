@@ -95,7 +95,7 @@ def test_readers_that_never_read_are_cut_at_the_deadline(serve):
     time.sleep(1)
     code, seconds = server.terminate()
     assert code == 0
-    assert seconds < 5
+    assert seconds < 2
     for peer, _ in peers:
         peer.close()
 
@@ -112,7 +112,7 @@ def test_a_tls_handshake_is_refused_at_once(server):
     start = time.monotonic()
     with socket.create_connection((host, int(port)), timeout=5) as plain, pytest.raises((ssl.SSLError, OSError)):
         ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-    assert time.monotonic() - start < 4.5, "the server waits 5 s for those that say nothing"
+    assert time.monotonic() - start < 2
 
 
 def test_the_log_tells_the_start_and_why_the_server_stops(serve):
@@ -132,7 +132,7 @@ def test_a_symbol_that_trades_once_an_hour_has_a_first_price_at_once(serve, tmp_
         start = time.monotonic()
         stream.ask({"subscribe": {"symbols": ["QUIET"]}})
         assert stream.next().tick.snapshot
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 1
 
 
 def test_replicas_invent_the_same_instrument_for_any_symbol(serve):

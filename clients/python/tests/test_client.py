@@ -135,14 +135,14 @@ def test_a_watch_without_every_tick_counts_what_it_left_out(client):
 def test_a_watch_ends_with_its_timeout(client):
     began = time.monotonic()
     assert isinstance(list(client.watch("TCS", timeout=3))[-1], Tick)
-    assert 2.9 < time.monotonic() - began < 8
+    assert 2.9 < time.monotonic() - began < 3.8
 
 
 def test_a_watch_of_a_server_that_is_down_ends_with_its_timeout(connect):
     began = time.monotonic()
     with connect("127.0.0.1:9") as client:
         reasons = [event.reason for event in client.watch("TCS", timeout=0.7)]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 1.5
     assert all("Connection refused" in reason for reason in reasons)
 
 
@@ -284,10 +284,10 @@ def test_calls_fail_over(serve, connect):
         servers[0].end()
         began = time.monotonic()
         client.tape()
-        assert time.monotonic() - began < 4, "the retries of the service config take 0.8 s"
+        assert time.monotonic() - began < 2, "the retries of the service config take 0.8 s"
         began = time.monotonic()
         client.tape()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 2
         servers[1].end()
         threading.Timer(1, servers[0].start).start()
         client.tape()

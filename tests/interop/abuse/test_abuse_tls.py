@@ -31,7 +31,7 @@ def test_five_hundred_handshakes_a_second_do_not_delay_ticks(case, tls):
 def test_handshakes_that_never_end_are_cut(case, tls):
     with case("2,000 half TLS handshakes", *tls) as it:
         it.baseline()
-        it.attack(("half_handshakes", {"count": 2_000, "seconds": 10}))
+        it.attack(("half_handshakes", {"count": 2_000, "seconds": 6}))
         it.leave()
         it.finish()
         (result,) = it.figures.results

@@ -38,8 +38,7 @@ def test_a_thinned_replay_of_years_takes_turns(case, connections, workers):
         it.attack(("thinned_replay", {"seconds": SECONDS, "connections": connections}))
         it.leave()
         it.finish()
-        # Ten connections alone take nearly as much as all else may.
-        it.check(added=192 * MIB if connections == 10 else ADDED)
+        it.check(added=ADDED)
 
 
 @pytest.mark.parametrize("workers", WORKERS)

@@ -16,8 +16,8 @@ SYMBOLS = ["RELIANCE", "TCS", "BTC-USD", "TEST.SQUARE"]
 SECONDS = 48
 # A client notices a frozen server by its keepalive: a PING after 10 s, and 5 s for its answer. 3 s are for a busy machine.
 FROZEN = 18
-# A replica that has just come back is tried again after at most a second. The other seconds are for a busy machine.
-QUICK = 6
+# A replica that has just come back is tried again after at most a second, or two on a busy machine.
+QUICK = 3
 
 
 class Fleet:

@@ -35,11 +35,11 @@ def test_streams_end_half_a_minute_after_their_token_and_v1_is_told_before(guard
         v1.send(subscribe)
         gogen.send({"symbol": "TCS"})
         watch = client.call(V1, "Watch", {"symbols": ["TCS"]})
-        notice = v1.until("token_expiring")[1]
+        notice = v1.until("token_expiring", 2)[1]
         assert notice.expire_time.seconds == expires
-        assert v1.end(10) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
-        assert expires + LEEWAY - 0.1 <= time.time() < expires + LEEWAY + 5
-        assert gogen.end() == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
+        assert v1.end(8) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
+        assert expires + LEEWAY - 0.1 <= time.time() < expires + LEEWAY + 1
+        assert gogen.end(1) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
         events = []
         with pytest.raises(grpc.RpcError) as ended:
             events.extend(response.WhichOneof("event") for response in watch)
@@ -95,7 +95,7 @@ def test_a_short_life_is_told_of_at_its_half(guarded, issuer, connect):
     with connect(guarded, issuer.token(exp=expires)).stream(V1, "TickerStream") as stream:
         stream.ask({"subscribe": {"symbols": ["TCS"]}})
         stream.until("token_expiring")
-        assert (before + expires) / 2 - 0.1 <= time.time() < expires
+        assert -0.1 < time.time() - (before + expires) / 2 < 1
 
 
 @pytest.mark.usefixtures("healthy")
@@ -132,7 +132,7 @@ def test_a_fresh_token_of_another_subject_is_refused_and_the_stream_keeps_the_on
         result = authenticate(stream, issuer.token(life=-40))
         assert (result.authenticated, result.message) == (False, EXPIRED)
         stream.until("tick")
-        assert stream.end(10) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
+        assert stream.end(7) == (grpc.StatusCode.UNAUTHENTICATED, EXPIRED)
     issuer.check_log(guarded.log)
 
 

@@ -66,7 +66,7 @@ def test_a_certificate_and_a_ca_are_rotated_under_500_streams(serve_secure, auth
         fleet.kill()
     assert (report["streams"], report["codes"]) == (STREAMS, {}), "no stream has ended"
     assert (report["missing"], report["twice"], report["out_of_order"]) == (0, 0, 0)
-    assert max(report["silences"], default=0) < 8_000
+    assert max(report["silences"], default=0) < 2_500
     assert "reloaded the certificates of TLS" in server.log
 
 

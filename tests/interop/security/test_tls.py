@@ -93,7 +93,7 @@ def test_grpc_without_tls_is_told_that_the_port_needs_it(mutual, connect):
     # grpcio fails at once and waits before it connects again: the server does not look like one that is there for a moment.
     code, _ = failure(lambda: connect(mutual).call(V1, "GetTape", timeout=5))
     assert code == grpc.StatusCode.UNAVAILABLE
-    assert time.monotonic() - start < 4.5, "the server waits 5 s for those that say nothing"
+    assert time.monotonic() - start < 2
     host, port = mutual.address.rsplit(":", 1)
     with socket.create_connection((host, int(port)), 5) as peer:
         peer.sendall(PREFACE)
@@ -117,7 +117,7 @@ def test_tls_to_a_port_without_it_fails_at_once(server, connect, channel_tls):
     start = time.monotonic()
     code, _ = failure(lambda: connect(server, tls=channel_tls()).call(V1, "GetTape", timeout=5))
     assert code == grpc.StatusCode.UNAVAILABLE
-    assert time.monotonic() - start < 4.5, "the server waits 5 s for those that say nothing"
+    assert time.monotonic() - start < 2
 
 
 def test_a_client_does_not_trust_a_server_of_another_ca(mutual, pair, connect, channel_tls, tmp_path):
@@ -221,21 +221,22 @@ def test_handshakes_that_never_end_are_closed_and_delay_nobody(mutual, authority
     try:
         for peer in peers[::2]:
             peer.sendall(half)
+        start = time.monotonic()
         with connect(mutual, tls=channel_tls(pair)).stream(V1, "TickerStream") as stream:
             assert codes(stream.ask({"subscribe": {"symbols": ["TCS"], "delivery": "DELIVERY_EVERY_TICK"}})) == [
                 "SUBSCRIBED"
             ]
             stream.until("tick")
-            assert time.monotonic() - begun < 4.5, "a client waits for those that say nothing"
+            assert time.monotonic() - start < 2, "a client waits for those that say nothing"
             ended = []
             for peer in peers:
-                peer.settimeout(max(0.1, begun + 12 - time.monotonic()))
+                peer.settimeout(max(0.1, begun + 8 - time.monotonic()))
                 try:
                     assert peer.recv(1) == b""
                 except ConnectionResetError:
                     pass
                 ended.append(time.monotonic() - begun)
-            assert 4.5 < ended[0] and ended[-1] < 12
+            assert 4.5 < ended[0] and ended[-1] < 7.5
             stream.until("tick")
     finally:
         for peer in peers:

@@ -78,7 +78,7 @@ def test_a_watch_is_answered_then_sends_the_last_price_then_every_tick(web, serv
     assert [status.code for status in result.subscription_result.statuses] == [1, 1], "SUBSCRIBED"
     ticks = answer.ticks(symbols, 15)
     assert [tick.symbol for tick in ticks if tick.snapshot] in (["RELIANCE", "TCS"], ["TCS", "RELIANCE"])
-    check_every_tick(client, ticks)
+    assert min(check_every_tick(client, ticks).values()) > 5
 
 
 @streaming
@@ -213,4 +213,4 @@ def test_a_deadline_is_kept_by_the_server(server, text):
     watch = grpc_web.frame(b"\x0a\x03TCS")
     answer = grpc_web.call(server.address, f"/{V1}/Watch", watch, text, headers=[("Grpc-Timeout", "1S")])
     assert answer.trailers["grpc-status"] == "4", "DEADLINE_EXCEEDED"
-    assert 0.9 < time.monotonic() - start < 10
+    assert 0.9 < time.monotonic() - start < 2

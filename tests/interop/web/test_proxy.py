@@ -30,7 +30,7 @@ def test_the_proxy_speaks_http_1_to_both_sides(behind, curl):
 @pytest.mark.parametrize("kind", [CONNECT_WEB, GRPC_WEB_TEXT], ids=["connect-web", "grpc-web"])
 def test_grpc_web_clients_get_every_tick(web, behind, client, kind):
     ticks = web.call(kind, behind.address, V1, "Watch", EVERY_TICK).ticks(EVERY_TICK["symbols"], 15)
-    check_every_tick(client, ticks)
+    assert min(check_every_tick(client, ticks).values()) > 5
     assert web.call(kind, behind.address, V1, "GetTape").one().tape_id == client.call(V1, "GetTape").tape_id
     assert web.call(kind, behind.address, V1, "ListTicks", {"symbol": "NOSUCH"}).code() == "NOT_FOUND"
 
