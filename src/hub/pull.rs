@@ -100,7 +100,7 @@ impl State {
         let Some(entry) = subscribers.get_mut(subscriber as usize).and_then(Option::as_mut) else {
             return Remaining::default();
         };
-        let (before, mut from_tape) = (entry.sent, 0);
+        let (start, before, mut from_tape) = (out.len(), entry.sent, 0);
         let mut remaining = Remaining::default();
         let mut sent_from_page = 0;
         let mut postponed = 0;
@@ -150,10 +150,10 @@ impl State {
         });
         entry.sent.ticks += sent_from_page;
         counters.add(entry.sent.since(before), from_tape);
-        if !out.is_empty() || entry.heartbeat {
+        if out.len() > start || entry.heartbeat {
             entry.heard = *now;
         }
-        if std::mem::take(&mut entry.heartbeat) && out.is_empty() {
+        if std::mem::take(&mut entry.heartbeat) && out.len() == start {
             formats[usize::from(entry.format)].heartbeat(*now, out);
         }
         remaining

@@ -42,7 +42,7 @@ pub enum Full {
 /// Result of a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pulled {
-    /// Something was appended.
+    /// Something was appended. Unless `out` is full, the subscriber is woken when it lacks something more.
     Data {
         /// There is more to read from the tape than the pull was allowed to.
         is_behind: bool,
@@ -50,7 +50,7 @@ pub enum Pulled {
     /// Nothing was appended, and there is more to read from the tape than the pull was allowed to. A live tick wakes the
     /// subscriber as well.
     More,
-    /// The subscriber has had no subscription and sent no request for too long.
+    /// The subscriber has had no subscription and sent no request for too long. A heartbeat may have been appended.
     Idle,
     /// The subscriber must leave soon: its client is to be warned. Call it again.
     Draining,
@@ -186,7 +186,7 @@ impl Subscriber {
     }
 
     /// Appends what the subscriber lacks to `out`, until it holds `budget` bytes and a message more; pending when it
-    /// lacks nothing. Call it again after `Data`, `More` and `Draining`.
+    /// lacks nothing. Call it again when `out` was full, and after `More` and `Draining`.
     ///
     /// At most about `reads` ticks are read from the tape, and their number is subtracted from `reads`. Live ticks are
     /// not counted. When `reads` is zero, only live ticks are sent.
@@ -214,17 +214,22 @@ impl Subscriber {
         let Some(entry) = &mut state.subscribers[self.id as usize] else {
             return Poll::Ready(Pulled::Drained);
         };
-        if out.len() > before || out.len() >= budget {
-            return Poll::Ready(Pulled::Data { is_behind });
-        }
         if entry.timed_out {
             return Poll::Ready(Pulled::Idle);
         }
-        if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            entry.waker = Some(cx.waker().clone());
+        let is_full = out.len() >= budget;
+        let has_data = is_full || out.len() > before;
+        if !is_full {
+            if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                entry.waker = Some(cx.waker().clone());
+            }
+            entry.signalled = false;
         }
-        entry.signalled = false;
-        if is_behind { Poll::Ready(Pulled::More) } else { Poll::Pending }
+        match (has_data, is_behind) {
+            (true, _) => Poll::Ready(Pulled::Data { is_behind }),
+            (false, true) => Poll::Ready(Pulled::More),
+            (false, false) => Poll::Pending,
+        }
     }
 }
 

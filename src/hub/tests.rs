@@ -206,6 +206,17 @@ fn a_subscriber_is_woken_once_until_it_has_read_everything() {
 }
 
 #[test]
+fn a_subscriber_that_was_sent_all_there_is_is_woken_without_another_pull() {
+    let mut stage = Stage::new();
+    stage.subscribe(0, 0, Delivery::default());
+    for woken in 1..5 {
+        assert!(stage.pull_some(0, 100_000, 2_048));
+        stage.pass(10);
+        assert_eq!(stage.readers[0].woken.0.load(Ordering::Relaxed), woken);
+    }
+}
+
+#[test]
 fn a_reader_of_every_tick_that_lags_starves_no_other_symbol() {
     let mut stage = Stage::new();
     stage.subscribe(0, 0, Delivery::EveryTick);

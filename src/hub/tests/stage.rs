@@ -238,6 +238,10 @@ impl Stage {
         let mut cx = Context::from_waker(&waker);
         let pulled = reader.subscriber.poll_pull(&mut cx, budget, &mut left, &mut out);
         assert!(left <= reads);
+        if pulled == Poll::Ready(Pulled::Data { is_behind: false }) && out.len() < budget {
+            let pulled = reader.subscriber.poll_pull(&mut cx, budget, &mut left, &mut Vec::new());
+            assert_eq!(pulled, Poll::Pending, "nothing is left, so the reader need not pull again");
+        }
         match pulled {
             Poll::Ready(Pulled::Data { .. }) => assert!(!out.is_empty()),
             Poll::Ready(Pulled::More) => {
