@@ -46,7 +46,7 @@ pub use caller::Caller;
 pub use connection_context::{BusyStream, ConnectionContext, Notice, OpenStream};
 pub use history_pool::{CallerId, HistoryPool};
 pub use limit_log::Limit;
-pub use reply::{Reply, SharedReply, StreamSummary, Ticks, code_in};
+pub use reply::{Part, Reply, SharedReply, StreamSummary, Ticks, code_in};
 pub use requests::RequestBody;
 pub use requirement::Requirement;
 pub use router::{Router, is_grpc};

@@ -16,6 +16,9 @@ use crate::contract::RpcCode;
 
 /// A stream of ticks: a response body that also reads requests.
 pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
+    /// Appends ticks and answers to `out`, as the next data frame of the body.
+    fn poll_part(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Part>;
+
     /// Takes the requests that have arrived from the transport, while the transport has no room to send anything. True when
     /// the deadline of the call is over or its token has expired, so that nothing but trailers is to be sent.
     fn read_requests(&mut self, cx: &mut Context<'_>) -> bool;
@@ -25,6 +28,21 @@ pub trait Ticks: Body<Data = Bytes, Error = Status> + Send + Unpin {
 
     /// What is subscribed and what was sent so far.
     fn summary(&self) -> StreamSummary;
+}
+
+/// A part of a body.
+pub enum Part {
+    /// Data.
+    Data {
+        /// More may follow at once. If not, the task is woken when there is more.
+        has_more: bool,
+    },
+    /// The trailers, after which there is nothing.
+    Trailers(HeaderMap),
+    /// The end of a body without trailers.
+    End,
+    /// The body cannot be made.
+    Failed,
 }
 
 /// What a stream of ticks came to.

@@ -6,7 +6,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 
 use super::{
     BusyStream, Ticket, Turn,
-    reply::{StreamSummary, Ticks},
+    reply::{Part, StreamSummary, Ticks},
     requests::{NextRequest, RequestBody, Requests},
     session::{PullProgress, Session},
     status::Failure,
@@ -68,8 +68,6 @@ pub(super) struct TickStream<C: StreamHandler, B> {
     request_size: usize,
     deadline: Option<Pin<Box<Sleep>>>,
     state: State,
-    /// Length of the last frame. The next one is likely to have the same.
-    last_len: usize,
 }
 
 enum State {
@@ -109,7 +107,6 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
             request_size: 0,
             deadline: deadline.map(Box::pin),
             state: State::Live,
-            last_len: 0,
         }
     }
 
@@ -182,8 +179,10 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
         }
     }
 
-    /// Appends answers, then ticks, to `out`. Pending when there are none.
-    fn live(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), Status>> {
+    /// Appends answers, then ticks, to `out`. Pending when there are none. Returns whether more may follow at once; if not, the task
+    /// is woken when there is more.
+    fn live(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<bool, Status>> {
+        let before = out.len();
         if self.is_past_deadline(cx) {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
         }
@@ -200,6 +199,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
                 Poll::Pending
             }
         };
+        let mut has_more = true;
         let mut done = match turn {
             Poll::Ready(turn) => self.work(cx, turn),
             Poll::Pending => Ok(()),
@@ -215,6 +215,8 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
                 _ => Self::READS,
             };
             done = self.pull(cx, reads, out);
+            // Answers count as sent when the next part is asked for.
+            has_more = self.is_behind || out.len() >= Self::BUDGET || !self.unsent.is_empty();
         }
         if turn.is_ready() {
             self.ticket.give_up();
@@ -225,7 +227,7 @@ impl<C: StreamHandler, B: RequestBody> TickStream<C, B> {
                 if self.wants_turn(cx) && self.ticket.poll_turn(cx).is_ready() {
                     cx.waker().wake_by_ref();
                 }
-                if out.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) }
+                if out.len() == before { Poll::Pending } else { Poll::Ready(Ok(has_more)) }
             }
         }
     }
@@ -279,32 +281,12 @@ impl<C: StreamHandler, B: RequestBody> Body for TickStream<C, B> {
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
         let mut out = Vec::new();
-        if matches!(this.state, State::Live) {
-            out.reserve_exact(this.last_len);
-            match this.live(cx, &mut out) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(status)) => {
-                    // Only the answers and the trailers are left to send.
-                    this.ticket.give_up();
-                    this.requests = None;
-                    this.state = State::Ending(status);
-                }
-            }
-        }
-        if out.is_empty() {
-            this.write_answers(&mut out);
-        }
-        if !out.is_empty() {
-            this.last_len = out.len();
-            return Poll::Ready(Some(Ok(Frame::data(out.into()))));
-        }
-        match std::mem::replace(&mut this.state, State::Over) {
-            State::Ending(status) => Poll::Ready(Some(Ok(Frame::trailers(trailers(&status))))),
-            State::Live | State::Over => Poll::Ready(None),
-        }
+        Poll::Ready(match ready!(self.get_mut().poll_part(cx, &mut out)) {
+            Part::Data { .. } => Some(Ok(Frame::data(out.into()))),
+            Part::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+            Part::End | Part::Failed => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -313,6 +295,32 @@ impl<C: StreamHandler, B: RequestBody> Body for TickStream<C, B> {
 }
 
 impl<C: StreamHandler, B: RequestBody> Ticks for TickStream<C, B> {
+    fn poll_part(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Part> {
+        let before = out.len();
+        let mut has_more = true;
+        if matches!(self.state, State::Live) {
+            match ready!(self.live(cx, out)) {
+                Ok(more) => has_more = more,
+                Err(status) => {
+                    // Only the answers and the trailers are left to send.
+                    self.ticket.give_up();
+                    self.requests = None;
+                    self.state = State::Ending(status);
+                }
+            }
+        }
+        if out.len() == before {
+            self.write_answers(out);
+        }
+        if out.len() > before {
+            return Poll::Ready(Part::Data { has_more });
+        }
+        Poll::Ready(match std::mem::replace(&mut self.state, State::Over) {
+            State::Ending(status) => Part::Trailers(trailers(&status)),
+            State::Live | State::Over => Part::End,
+        })
+    }
+
     fn read_requests(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(requests) = &mut self.requests {
             requests.read_requests(cx);

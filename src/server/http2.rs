@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,9 +14,10 @@ use tokio::{
 };
 
 use super::{
-    activity::Activity,
     frames::Frames,
+    lane::Lane,
     log::{Closing, ConnectionEnd},
+    quiet::Quiet,
     reply,
     timeouts::Timeouts,
 };
@@ -64,8 +64,8 @@ where
     let opened = Box::pin(async {
         // HTTP/2 takes tens of kilobytes, so connections begin one after the other.
         turns.ticket(context.turn_share()).turn().await;
-        let frames = Frames::new(io, opening, turns.ticket(context.turn_share()));
-        let activity = frames.activity();
+        let lane = Lane::new(io, MAX_CONCURRENT_STREAMS as usize);
+        let frames = Frames::new(lane.clone(), &opening, turns.ticket(context.turn_share()));
         let handshake = server::Builder::new()
             .initial_window_size(RECEIVE_WINDOW)
             .initial_connection_window_size(RECEIVE_WINDOW)
@@ -77,7 +77,7 @@ where
             .data_frame_budget(DATA_FRAME_BUDGET)
             .handshake::<_, Bytes>(frames);
         let http = handshake.await?;
-        Ok::<_, h2::Error>(Box::new(Connection::new(http, activity, context.clone(), web, turns, timeouts)))
+        Ok::<_, h2::Error>(Box::new(Connection::new(http, lane, context.clone(), web, turns, timeouts)))
     });
     match opened.await {
         Ok(mut connection) => {
@@ -91,7 +91,9 @@ where
 /// An open connection. The future ends when it is closed.
 struct Connection<C> {
     http: server::Connection<Frames<C>, Bytes>,
-    activity: Arc<Activity>,
+    /// Polls of `http`.
+    quiet: Quiet,
+    lane: Lane<C>,
     context: ConnectionContext,
     web: Web,
     turns: Turns,
@@ -112,7 +114,7 @@ struct Connection<C> {
 impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
     fn new(
         mut http: server::Connection<Frames<C>, Bytes>,
-        activity: Arc<Activity>,
+        lane: Lane<C>,
         context: ConnectionContext,
         web: Web,
         turns: Turns,
@@ -124,7 +126,8 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         let alarm = Box::pin(sleep_until(ages_at.unwrap_or(now + QUIET).min(now + QUIET)));
         Self {
             http,
-            activity,
+            quiet: Quiet::new(),
+            lane,
             context,
             web,
             turns,
@@ -160,16 +163,18 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
             false => self.http.graceful_shutdown(),
             true => self.http.abrupt_shutdown(Reason::NO_ERROR),
         }
+        self.quiet.note_woken();
     }
 
     /// Accepts streams until the connection has ended.
     fn accept(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
         loop {
-            match self.http.poll_accept(cx) {
+            match self.quiet.poll(cx, |cx| self.http.poll_accept(cx)) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     self.accepted += 1;
-                    let (web, context, turns) = (self.web.clone(), self.context.clone(), self.turns.clone());
-                    tokio::spawn(reply::answer(request, respond, web, context, turns));
+                    let (lane, web) = (self.lane.clone(), self.web.clone());
+                    let (context, turns) = (self.context.clone(), self.turns.clone());
+                    tokio::spawn(reply::answer(request, respond, lane, web, context, turns));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(
@@ -190,14 +195,14 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
     /// Whether a timeout may end before the alarm that is set. None does while streams are open and bytes are read and
     /// written.
     fn may_time_out_soon(&self) -> bool {
-        self.context.streams() == 0 || self.pinged.is_some() || self.activity.is_blocked()
+        self.context.streams() == 0 || self.pinged.is_some() || self.lane.activity().is_blocked()
     }
 
     /// When the next timeout may be over.
     fn next_timeout(&self) -> Instant {
-        let quiet = self.pinged.map_or(self.activity.last_read() + QUIET, |pinged| pinged + PONG);
+        let quiet = self.pinged.map_or(self.lane.activity().last_read() + QUIET, |pinged| pinged + PONG);
         let idle = self.idle_since().map(|since| since + self.timeouts.max_idle);
-        let stalled = self.activity.blocked_since().map(|since| since + self.timeouts.stall_timeout);
+        let stalled = self.lane.activity().blocked_since().map(|since| since + self.timeouts.stall_timeout);
         let age = self.ages_at.filter(|_| self.closing.is_none());
         [idle, stalled, self.cut_at(), age].into_iter().flatten().fold(quiet, Instant::min)
     }
@@ -222,7 +227,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
     /// The connection must be cut.
     fn check_timeouts(&mut self, now: Instant) -> Result<(), ConnectionEnd> {
         let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
-        if is_over(self.activity.blocked_since(), self.timeouts.stall_timeout) {
+        if is_over(self.lane.activity().blocked_since(), self.timeouts.stall_timeout) {
             return Err(ConnectionEnd::Stalled);
         }
         if is_over(self.cut_at(), Duration::ZERO) {
@@ -231,7 +236,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<C> {
         if is_over(self.pinged, PONG) {
             return Err(ConnectionEnd::PingTimeout);
         }
-        if self.pinged.is_none() && now >= self.activity.last_read() + QUIET {
+        if self.pinged.is_none() && now >= self.lane.activity().last_read() + QUIET {
             self.pinged = Some(now);
             if let Some(ping) = &mut self.ping {
                 // Fails only while the ping before is not answered.
@@ -255,6 +260,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C
         let this = self.get_mut();
         if !std::mem::replace(&mut this.is_listening, true) {
             this.context.listen(cx.waker());
+            this.lane.set_flusher(cx.waker());
         }
         if let Some(notice) = this.context.notice() {
             this.begin_to_close(Closing::Notice(notice));
@@ -262,6 +268,13 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Connection<C
         loop {
             if let Poll::Ready(end) = this.accept(cx) {
                 return Poll::Ready(end);
+            }
+            if let Poll::Ready(Err(_)) = this.lane.poll_flush(cx) {
+                // It finds the error as well, and ends.
+                this.quiet.note_woken();
+                if let Poll::Ready(end) = this.accept(cx) {
+                    return Poll::Ready(end);
+                }
             }
             this.take_pong(cx);
             if this.may_time_out_soon() {

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::frames::{HEAD, PREFACE};
+use super::{frames::PREFACE, lane::HEAD};
 
 /// What a client speaks.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,24 +1,30 @@
 //! One stream of a connection: answers its request, and sends the answer as flow control allows.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream, StreamId, server::SendResponse};
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep},
+};
 
 use super::{
+    lane::{HEAD, Lane},
     log::{StreamEnd, StreamLog},
+    quiet::Quiet,
     request_bytes::RequestBytes,
 };
 use crate::{
-    grpc::{ConnectionContext, Held, Limit, Reply, Ticket, Turns},
+    grpc::{ConnectionContext, Held, Limit, Part, Reply, Ticket, Turns},
     web::{Answering, Web},
 };
 
@@ -26,26 +32,33 @@ use crate::{
 /// takes nothing of an answer for the stall timeout.
 ///
 /// The future keeps nothing of the request, since it lives as long as the stream.
-pub(super) fn answer(
+pub(super) fn answer<C>(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
+    lane: Lane<C>,
     web: Web,
     context: ConnectionContext,
     turns: Turns,
-) -> impl Future<Output = ()> + Send {
+) -> impl Future<Output = ()> + Send
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let rpc = Web::rpc_of(&request);
     let log = StreamLog::new(context.open_stream(), rpc, &request);
-    let answering = web.answer(rpc, request.map(RequestBytes::Http2), context.clone());
-    send(answering, respond, context, turns, log)
+    let answering = web.answer(rpc, request.map(RequestBytes::of_http2), context.clone());
+    send(answering, respond, lane, context, turns, log)
 }
 
-async fn send(
+async fn send<C>(
     mut answering: Answering,
     mut respond: SendResponse<Bytes>,
+    lane: Lane<C>,
     context: ConnectionContext,
     turns: Turns,
     mut log: StreamLog,
-) {
+) where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
         Poll::Ready(response) => Poll::Ready(Ok(response)),
         Poll::Pending => respond.poll_reset(cx).map(|reset| Err(StreamEnd::of_reset(&reset))),
@@ -54,7 +67,7 @@ async fn send(
     drop(answering);
     match answered {
         Ok(response) => {
-            if let Some(sending) = Sending::begin(response, respond, context, turns, log) {
+            if let Some(sending) = Sending::begin(response, respond, lane, context, turns, log) {
                 sending.await;
             }
         }
@@ -62,9 +75,17 @@ async fn send(
     }
 }
 
+thread_local! {
+    /// The frame of ticks that is being made. Most are written at once, so the streams of a thread share the memory.
+    static FRAME: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// The body of a response on its way to the client.
-struct Sending {
+struct Sending<C> {
     stream: SendStream<Bytes>,
+    /// Polls of `stream` for a reset.
+    quiet: Quiet,
+    lane: Lane<C>,
     body: Reply,
     /// The status in the head of the response.
     end: Option<StreamEnd>,
@@ -101,11 +122,12 @@ impl Stall {
     }
 }
 
-impl Sending {
+impl<C: AsyncRead + AsyncWrite + Unpin> Sending<C> {
     /// Sends the head of a response. `None` if there is no more to send.
     fn begin(
         response: Response<Reply>,
         mut respond: SendResponse<Bytes>,
+        lane: Lane<C>,
         context: ConnectionContext,
         turns: Turns,
         mut log: StreamLog,
@@ -118,6 +140,8 @@ impl Sending {
             Ok(stream) => {
                 return Some(Self {
                     stream,
+                    quiet: Quiet::new(),
+                    lane,
                     body,
                     end,
                     data: Bytes::new(),
@@ -136,34 +160,71 @@ impl Sending {
 
     /// Waits until the data is handed to the connection. Ready with false when nothing can be sent any more.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        loop {
-            match self.stream.capacity() {
-                0 => match self.stream.poll_capacity(cx) {
-                    Poll::Ready(Some(Ok(_))) => {}
-                    Poll::Ready(_) => return Poll::Ready(false),
-                    Poll::Pending => return self.poll_stall(cx),
-                },
-                room => {
-                    let piece = self.data.split_to(room.min(self.data.len()));
-                    let sent = piece.len();
-                    if self.stream.send_data(piece, false).is_err() {
-                        return Poll::Ready(false);
-                    }
-                    if self.data.is_empty() {
-                        self.stall = None;
-                        self.note_taken();
-                        return Poll::Ready(true);
-                    }
-                    if let Some(stall) = &mut self.stall {
-                        stall.sent += sent;
-                        if stall.sent >= Stall::PROGRESS {
-                            self.stall = None;
-                            self.note_taken();
-                        }
-                    }
+        while !self.data.is_empty() {
+            match self.lane.poll_send(cx, self.stream.stream_id().into(), &self.data) {
+                Poll::Ready(Some(sent)) => {
+                    self.data.advance(sent);
+                    self.note_sent(sent);
                 }
+                Poll::Ready(None) => return Poll::Ready(false),
+                Poll::Pending => return self.poll_stall(cx),
             }
         }
+        Poll::Ready(true)
+    }
+
+    fn note_sent(&mut self, sent: usize) {
+        if let Some(stall) = &mut self.stall {
+            stall.sent += sent;
+            if stall.sent < Stall::PROGRESS && !self.data.is_empty() {
+                return;
+            }
+            self.stall = None;
+            self.note_taken();
+        } else if self.data.is_empty() {
+            self.note_taken();
+        }
+    }
+
+    /// Makes the next part of the body. What of it cannot be sent now is kept in [`Self::data`].
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Part> {
+        if let Reply::Ticks(ticks) = &mut self.body {
+            let mut frame = FRAME.take();
+            frame.clear();
+            frame.resize(HEAD, 0);
+            let part = ticks.poll_part(cx, &mut frame);
+            if let Poll::Ready(Part::Data { .. }) = part {
+                self.send_frame(cx, &mut frame);
+            }
+            FRAME.set(frame);
+            return part;
+        }
+        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    self.data = data;
+                    Part::Data { has_more: true }
+                }
+                Err(frame) => frame.into_trailers().map_or(Part::Failed, Part::Trailers),
+            },
+            Some(Err(_)) => Part::Failed,
+            None => Part::End,
+        })
+    }
+
+    /// Sends ticks, which follow [`HEAD`] bytes without a meaning. If the connection has no other stream, they are written at
+    /// once; else they are written together with those of the other streams.
+    fn send_frame(&mut self, cx: &Context<'_>, frame: &mut [u8]) {
+        let id = self.stream.stream_id().into();
+        let sent = match self.context.streams() {
+            1 => self.lane.poll_send_now(cx, id, frame),
+            _ => self.lane.poll_send(cx, id, &frame[HEAD..]),
+        };
+        let sent = match sent {
+            Poll::Ready(Some(sent)) => sent,
+            Poll::Ready(None) | Poll::Pending => 0,
+        };
+        self.data = Bytes::copy_from_slice(&frame[HEAD + sent..]);
     }
 
     fn note_taken(&self) {
@@ -221,52 +282,51 @@ impl Sending {
     }
 }
 
-impl Future for Sending {
+impl<C: AsyncRead + AsyncWrite + Unpin> Future for Sending<C> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if let Poll::Ready(reset) = this.stream.poll_reset(cx) {
+        if let Poll::Ready(reset) = this.quiet.poll(cx, |cx| this.stream.poll_reset(cx)) {
             this.log.end = Some(StreamEnd::of_reset(&reset));
             return Poll::Ready(());
         }
         loop {
             if !this.data.is_empty() && !ready!(this.poll_data(cx)) {
-                this.log.end.get_or_insert(StreamEnd::ConnectionClosed);
+                if this.log.end.is_none() {
+                    this.log.end = Some(match this.stream.poll_reset(cx) {
+                        Poll::Ready(reset) => StreamEnd::of_reset(&reset),
+                        Poll::Pending => StreamEnd::ConnectionClosed,
+                    });
+                    this.stream.send_reset(Reason::INTERNAL_ERROR);
+                }
                 return Poll::Ready(());
             }
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => {
-                        this.stream.reserve_capacity(data.len());
-                        this.data = data;
-                    }
-                    Err(frame) => {
-                        if let Ok(trailers) = frame.into_trailers() {
-                            this.log.end = StreamEnd::of_status(&trailers).or(Some(StreamEnd::Failed));
-                            // Fails only when there is nobody to send them to.
-                            let _ = this.stream.send_trailers(trailers);
-                        }
-                        return Poll::Ready(());
-                    }
-                },
-                Some(Err(_)) => {
-                    this.stream.send_reset(Reason::INTERNAL_ERROR);
-                    this.log.end = Some(StreamEnd::Failed);
-                    return Poll::Ready(());
+            let end = match ready!(this.poll_part(cx)) {
+                Part::Data { has_more } if has_more || !this.data.is_empty() => continue,
+                Part::Data { .. } => return Poll::Pending,
+                Part::Trailers(trailers) => {
+                    let end = StreamEnd::of_status(&trailers);
+                    // Fails only when there is nobody to send them to.
+                    let _ = this.stream.send_trailers(trailers);
+                    end
                 }
-                None => {
+                Part::End => {
                     let _ = this.stream.send_data(Bytes::new(), true);
-                    let end = this.body.code().map(StreamEnd::Grpc).or(this.end);
-                    this.log.end = end.or(Some(StreamEnd::Failed));
-                    return Poll::Ready(());
+                    this.body.code().map(StreamEnd::Grpc).or(this.end)
                 }
-            }
+                Part::Failed => {
+                    this.stream.send_reset(Reason::INTERNAL_ERROR);
+                    None
+                }
+            };
+            this.log.end = end.or(Some(StreamEnd::Failed));
+            return Poll::Ready(());
         }
     }
 }
 
-impl Drop for Sending {
+impl<C> Drop for Sending<C> {
     fn drop(&mut self) {
         if self.log.wants_summary() {
             self.log.summary = self.body.summary();

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame};
 
+use super::quiet::Quiet;
 use crate::grpc::{MAX_REQUEST_BYTES, RequestBody};
 
 pub(super) enum RequestBytes {
-    Http2(RecvStream),
+    Http2(RecvStream, Quiet),
     /// hyper reads no more of it from the socket than is asked for.
     Http1(hyper::body::Incoming),
     /// A body that is there; `None` once it is read.
@@ -21,6 +22,12 @@ pub(super) enum RequestBytes {
         body: Option<Bytes>,
         max_message: usize,
     },
+}
+
+impl RequestBytes {
+    pub(super) fn of_http2(body: RecvStream) -> Self {
+        Self::Http2(body, Quiet::new())
+    }
 }
 
 impl Body for RequestBytes {
@@ -33,8 +40,8 @@ impl Body for RequestBytes {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         // Trailers of a request mean nothing in gRPC.
         Poll::Ready(match self.get_mut() {
-            Self::Http2(body) => {
-                let data = ready!(body.poll_data(cx));
+            Self::Http2(body, quiet) => {
+                let data = ready!(quiet.poll(cx, |cx| body.poll_data(cx)));
                 data.map(|data| data.map(Frame::data).map_err(io::Error::other))
             }
             Self::Http1(body) => {
@@ -47,7 +54,7 @@ impl Body for RequestBytes {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Http2(body) => body.is_end_stream(),
+            Self::Http2(body, _) => body.is_end_stream(),
             Self::Http1(body) => body.is_end_stream(),
             Self::Whole { body, .. } => body.is_none(),
         }
@@ -56,7 +63,7 @@ impl Body for RequestBytes {
 
 impl RequestBody for RequestBytes {
     fn release(&mut self, bytes: usize) {
-        if let Self::Http2(body) = self {
+        if let Self::Http2(body, _) = self {
             // Fails only for more than was received.
             let _ = body.flow_control().release_capacity(bytes);
         }
@@ -68,7 +75,7 @@ impl RequestBody for RequestBytes {
 
     fn max_message(&self) -> usize {
         match self {
-            Self::Http2(_) | Self::Http1(_) => MAX_REQUEST_BYTES,
+            Self::Http2(..) | Self::Http1(_) => MAX_REQUEST_BYTES,
             Self::Whole { max_message, .. } => *max_message,
         }
     }

@@ -1,0 +1,120 @@
+//! Leaves out polls that cannot have a result, because nothing has woken the task since the last one.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+/// Something that is polled only after it has woken its task. To poll `h2` costs more than to send a frame, and a task has other
+/// reasons to be woken.
+pub(super) struct Quiet {
+    shared: Arc<Shared>,
+    waker: Waker,
+    /// The task that was polled last.
+    task: Option<Waker>,
+}
+
+struct Shared {
+    has_woken: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Quiet {
+    pub(super) fn new() -> Self {
+        let shared = Arc::new(Shared { has_woken: AtomicBool::new(true), task: Mutex::new(None) });
+        Self { waker: shared.clone().into(), shared, task: None }
+    }
+
+    /// Calls `poll`, unless it would return the same as the last time: pending.
+    pub(super) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+            *self.shared.task.lock().unwrap_or_else(PoisonError::into_inner) = self.task.clone();
+        }
+        if !self.shared.has_woken.load(Relaxed) {
+            return Poll::Pending;
+        }
+        self.shared.has_woken.store(false, Relaxed);
+        let polled = poll(&mut Context::from_waker(&self.waker));
+        if polled.is_ready() {
+            self.note_woken();
+        }
+        polled
+    }
+
+    /// The next poll is made: something was done to what is polled.
+    pub(super) fn note_woken(&self) {
+        self.shared.has_woken.store(true, Relaxed);
+    }
+}
+
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_woken.store(true, Relaxed);
+        if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
+            task.wake_by_ref();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn it_is_polled_only_after_it_has_woken_its_task() {
+        let (mut quiet, task) = (Quiet::new(), Arc::new(Count::default()));
+        let waker = Waker::from(task.clone());
+        let cx = &mut Context::from_waker(&waker);
+        let mut inner = None;
+        let mut polls = 0;
+        let mut poll = |quiet: &mut Quiet, cx: &mut Context<'_>, result: Poll<()>| {
+            let polled = quiet.poll(cx, |cx| {
+                inner = Some(cx.waker().clone());
+                polls += 1;
+                result
+            });
+            (polled, polls, inner.clone().unwrap())
+        };
+        // Before it was ever polled it may have a result; and after one result there may be another.
+        assert_eq!(poll(&mut quiet, cx, Poll::Ready(())).1, 1);
+        assert_eq!(poll(&mut quiet, cx, Poll::Ready(())).1, 2);
+        assert_eq!(poll(&mut quiet, cx, Poll::Pending).1, 3);
+        let (polled, polls, inner) = poll(&mut quiet, cx, Poll::Ready(()));
+        assert_eq!((polled, polls), (Poll::Pending, 3), "nothing has woken");
+        inner.wake_by_ref();
+        assert_eq!(task.0.load(Relaxed), 1);
+        assert_eq!(poll(&mut quiet, cx, Poll::Pending).1, 4);
+        quiet.note_woken();
+        assert_eq!(poll(&mut quiet, cx, Poll::Pending).1, 5);
+
+        // Another task that polls it is the one that is woken.
+        let other = Arc::new(Count::default());
+        let waker = Waker::from(other.clone());
+        assert_eq!(poll(&mut quiet, &mut Context::from_waker(&waker), Poll::Pending).1, 5);
+        inner.wake();
+        assert_eq!((task.0.load(Relaxed), other.0.load(Relaxed)), (1, 1));
+    }
+}
