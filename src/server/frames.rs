@@ -42,6 +42,8 @@ struct Received {
     /// The bytes of a setting or of an increment that have come.
     value: [u8; 6],
     value_len: usize,
+    /// The window of streams that the settings have so far. The last one counts.
+    initial_window: Option<u32>,
     /// Bytes for HTTP/2, which it has not read.
     passed: Vec<u8>,
 }
@@ -158,15 +160,20 @@ impl Received {
     }
 
     fn take_settings<C>(&mut self, payload: &[u8], lane: &Lane<C>) {
+        const INITIAL_WINDOW_SIZE: u16 = 4;
         for byte in payload {
             self.value[self.value_len] = *byte;
-            self.value_len += 1;
-            if self.value_len == self.value.len() {
-                self.value_len = 0;
-                if lane.note_setting(self.value).is_err() {
-                    self.pass_overflow(0);
-                }
+            self.value_len = (self.value_len + 1) % self.value.len();
+            let [a, b, size @ ..] = self.value;
+            if self.value_len == 0 && u16::from_be_bytes([a, b]) == INITIAL_WINDOW_SIZE {
+                self.initial_window = Some(u32::from_be_bytes(size));
             }
+        }
+        if self.scanner.is_between_frames()
+            && let Some(size) = self.initial_window.take()
+            && lane.set_initial_window(size).is_err()
+        {
+            self.pass_overflow(0);
         }
     }
 
@@ -412,13 +419,22 @@ mod tests {
     #[test]
     fn a_setting_that_makes_a_window_too_large_is_answered() {
         let (mut received, lane) = (Received::default(), Lane::new((), 10));
-        let settings = frame(kind::SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+        let too_large = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+        let settings = frame(kind::SETTINGS, 0, 0, &[too_large, [0, 3, 0, 0, 0, 1]].concat());
         let headers = frame(kind::HEADERS, END_HEADERS, 1, &[]);
         received.take(&[headers, update(1, 1)].concat(), &lane);
         received.passed.clear();
-        received.take(&settings, &lane);
+        for piece in settings.chunks(7) {
+            received.take(piece, &lane);
+        }
         let largest = update(0, i32::MAX as u32);
         assert_eq!(received.passed, [settings, largest.clone(), largest].concat());
+
+        // Only the last value of a frame counts.
+        received.passed.clear();
+        let settings = frame(kind::SETTINGS, 0, 0, &[too_large, [0, 4, 0, 0, 0, 1]].concat());
+        received.take(&settings, &lane);
+        assert_eq!(received.passed, settings);
     }
 
     #[tokio::test(start_paused = true)]

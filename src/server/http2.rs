@@ -32,8 +32,6 @@ const MAX_CONCURRENT_STREAMS: u32 = 200;
 const MAX_LOCAL_RESETS: usize = 1024;
 /// Number of streams that a client may reset before the server has accepted them (rapid reset, CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
-/// Bytes of a stream that h2 may buffer. Small, because a newer tick waits behind them.
-const MAX_SEND_BUFFER: usize = 16 * 1024;
 const MAX_HEADERS: u32 = 16 * 1024;
 /// Flow-control window of a stream and of a connection, in bytes: what a client may send before the server reads it.
 const RECEIVE_WINDOW: u32 = 256 * 1024;
@@ -72,7 +70,6 @@ where
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-            .max_send_buffer_size(MAX_SEND_BUFFER)
             .max_header_list_size(MAX_HEADERS)
             .data_frame_budget(DATA_FRAME_BUDGET)
             .handshake::<_, Bytes>(frames);

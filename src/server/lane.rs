@@ -127,18 +127,13 @@ impl<C> Lane<C> {
         self.lock().windows.grow(stream, increment)
     }
 
-    /// A setting has come from the client.
+    /// The client sets the window of its streams, in bytes.
     ///
     /// # Errors
     /// `h2` has to close the connection.
-    pub(super) fn note_setting(&self, setting: [u8; 6]) -> Result<(), WindowError> {
-        const INITIAL_WINDOW_SIZE: u16 = 4;
-        let [a, b, value @ ..] = setting;
-        match (u16::from_be_bytes([a, b]), u32::from_be_bytes(value)) {
-            // h2 refuses a larger one.
-            (INITIAL_WINDOW_SIZE, size) if size <= Windows::MAX => self.lock().windows.set_initial(size),
-            _ => Ok(()),
-        }
+    pub(super) fn set_initial_window(&self, size: u32) -> Result<(), WindowError> {
+        // h2 refuses a larger one.
+        if size <= Windows::MAX { self.lock().windows.set_initial(size) } else { Ok(()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<C>> {

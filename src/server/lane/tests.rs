@@ -244,8 +244,7 @@ impl Server {
                 }
             }
             Action::SetInitial(initial) => {
-                let [a, b, c, d] = initial.to_be_bytes();
-                assert!(self.lane.note_setting([0, 4, a, b, c, d]).is_ok());
+                assert!(self.lane.set_initial_window(initial).is_ok());
                 let difference = i64::from(initial) - self.model.initial;
                 self.model.initial = initial.into();
                 self.model.streams.values_mut().for_each(|stream| stream.window += difference);
