@@ -42,9 +42,6 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_ANSWER: Duration = Duration::from_secs(10);
 /// Interval of the checks whether there is a fresh token.
 const TOKEN_CHECKS: Duration = Duration::from_secs(1);
-/// Flow control window of a stream, in bytes: one or two thousand ticks. Ticks that wait in the connection are old, and
-/// delay the newest.
-const WINDOW: u32 = 128 * 1024;
 
 impl Replica {
     pub(super) async fn connect(candidate: &Candidate, settings: &Settings) -> Result<Self, ClientError> {
@@ -65,7 +62,7 @@ impl Replica {
             .http2_keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_ANSWER)
             .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW);
+            .initial_stream_window_size(settings.stream_window);
         let channel = timeout(settings.connect_timeout, transport.connect_with_connector(connector))
             .await
             .map_err(|_| ClientError::TimedOut {

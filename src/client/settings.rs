@@ -24,6 +24,9 @@ pub struct Settings {
     /// A stream on which nothing arrives for this time is given up: three heartbeats and a little more, 16 s. Halfway
     /// the client sends a ping.
     pub silence_timeout: Duration,
+    /// Flow control window of a stream, in bytes: one or two thousand ticks. Ticks that wait in the connection are old, and
+    /// delay the newest. 128 KiB.
+    pub stream_window: u32,
     /// Longest wait before the second attempt to reconnect, from which on it doubles with each attempt. The actual wait
     /// is random, from zero up to this backoff, so that the clients of a service do not come back all at once. 50 ms.
     pub first_backoff: Duration,
@@ -59,6 +62,11 @@ impl Settings {
     /// Sets how long nothing may arrive on a stream before it is given up.
     pub fn with_silence_timeout(self, silence_timeout: Duration) -> Self {
         Self { silence_timeout, ..self }
+    }
+
+    /// Sets the flow control window of a stream, in bytes.
+    pub fn with_stream_window(self, stream_window: u32) -> Self {
+        Self { stream_window, ..self }
     }
 
     /// Sets the first and the longest backoff.
@@ -103,6 +111,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(10),
             silence_timeout: Duration::from_secs(16),
+            stream_window: 128 * 1024,
             first_backoff: Duration::from_millis(50),
             longest_backoff: Duration::from_secs(5),
             max_attempts: None,
