@@ -2,6 +2,7 @@
 //! measures a tape, and `certs` and `token`, which make certificates and tokens.
 
 pub mod certs;
+mod delivery_arg;
 mod endpoint_args;
 pub mod health;
 pub mod list;
@@ -19,5 +20,6 @@ pub mod verify;
 mod warnings;
 pub mod watch;
 
+pub use delivery_arg::DeliveryArg;
 pub use endpoint_args::EndpointArgs;
 pub use security_args::SecurityArgs;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::{
@@ -19,14 +19,14 @@ use self::{
     table::Now,
 };
 use super::{
-    EndpointArgs, SecurityArgs,
+    DeliveryArg, EndpointArgs, SecurityArgs,
     output::{self, Output},
     rows::TickWriter,
     silence::{Expected, Silence},
     usage, warnings,
 };
 use crate::{
-    client::{Client, Delivery, Event, ReplayOptions, SubscribeOptions, Subscription},
+    client::{Client, Event, ReplayOptions, SubscribeOptions, Subscription},
     tick::Time,
     timestamp,
 };
@@ -35,24 +35,6 @@ mod board;
 mod rate;
 mod screen;
 mod table;
-
-/// What the server sends while this program cannot keep up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DeliveryArg {
-    /// The newest tick of each symbol
-    Latest,
-    /// Every tick, in order
-    EveryTick,
-}
-
-impl From<DeliveryArg> for Delivery {
-    fn from(delivery: DeliveryArg) -> Self {
-        match delivery {
-            DeliveryArg::Latest => Self::Latest,
-            DeliveryArg::EveryTick => Self::EveryTick,
-        }
-    }
-}
 
 /// The arguments of `ticker watch`.
 #[derive(Args, Debug)]
