@@ -15,8 +15,9 @@ pub use environment::{UnknownVariable, unknown_variables};
 
 use crate::{
     commands::{
-        certs::CertsArgs, health::HealthArgs, list::ListArgs, market_report::MarketReportArgs,
-        record::RecordArgs, token::TokenArgs, verify::VerifyArgs, watch::WatchArgs,
+        bench::BenchArgs, certs::CertsArgs, health::HealthArgs, list::ListArgs,
+        market_report::MarketReportArgs, record::RecordArgs, token::TokenArgs, verify::VerifyArgs,
+        watch::WatchArgs,
     },
     config::ServeArgs,
 };
@@ -45,6 +46,8 @@ pub enum Command {
     List(ListArgs),
     /// Compare the ticks of replicas: exit 0 when they are the same and 1 when not.
     Verify(VerifyArgs),
+    /// Load a server with streams and measure how fast and how completely ticks arrive.
+    Bench(BenchArgs),
     /// Measure how much a tape, simulated or recorded, is like a market.
     MarketReport(MarketReportArgs),
     /// Check a server: exit 0 when it is serving and 1 when not.

@@ -66,6 +66,9 @@ mod token;
 
 use std::net::SocketAddr;
 
+#[cfg(feature = "cli")]
+use tonic::{Status, Streaming};
+
 pub use self::{
     calls::LastPrices,
     endpoint::{Endpoint, EndpointError},
@@ -88,6 +91,8 @@ pub use self::{
 };
 use self::{reconnect::Reconnector, replica::Replica};
 pub use crate::contract::RpcCode;
+#[cfg(feature = "cli")]
+use crate::contract::{ResponseOutline, v1::WatchRequest};
 
 /// A connection to one replica of a service. A clone uses the same connection.
 #[derive(Clone, Debug)]
@@ -144,5 +149,23 @@ impl Client {
         replay: ReplayOptions,
     ) -> Result<Subscription, ClientError> {
         Subscription::open(self, options, Some(replay)).await
+    }
+
+    /// Opens a watch that this connection alone serves: when it ends, it is not resumed.
+    ///
+    /// # Errors
+    /// The server refuses, or does not begin the stream in time.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn watch_once(
+        &self,
+        request: WatchRequest,
+    ) -> Result<Streaming<ResponseOutline>, ClientError> {
+        self.replica.watch(self.replica.token().await?, request).await
+    }
+
+    /// The error of a stream of this connection that has ended.
+    #[cfg(feature = "cli")]
+    pub(crate) fn ended(&self, status: Status) -> ClientError {
+        ClientError::Ended { endpoint: self.endpoint().clone(), status: RpcStatus::of(&status) }
     }
 }

@@ -1,6 +1,7 @@
-//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify` and `health`, `market-report`, which
-//! measures a tape, and `certs` and `token`, which make certificates and tokens.
+//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify`, `bench` and `health`, `market-report`,
+//! which measures a tape, and `certs` and `token`, which make certificates and tokens.
 
+pub mod bench;
 pub mod certs;
 mod delivery_arg;
 mod endpoint_args;

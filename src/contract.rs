@@ -6,10 +6,14 @@ mod encoded;
 pub mod health;
 #[cfg(feature = "server")]
 mod json;
+#[cfg(feature = "cli")]
+mod outline;
 mod rpc_code;
 
 #[cfg(feature = "server")]
 pub use encoded::Encoded;
+#[cfg(feature = "cli")]
+pub use outline::{EventOutline, ResponseOutline, TickOutline};
 pub use rpc_code::RpcCode;
 
 /// `package gogen`: the contract that existing clients hold.

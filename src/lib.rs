@@ -49,8 +49,8 @@
 //!
 //! The command, with the feature `cli`:
 //!
-//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `list`, `verify`, `health`, `market-report`, `certs`
-//!   and `token`, and [`config`] has the options of `ticker serve`.
+//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `list`, `verify`, `health`, `bench`, `market-report`,
+//!   `certs` and `token`, and [`config`] has the options of `ticker serve`.
 //! - [`telemetry`] sets up logs, and [`shutdown`] waits for signals.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use ticker::{
     cli::{Bar, Cli, Command, unknown_variables},
-    commands::{certs, health, list, market_report, record, token, verify, watch},
+    commands::{bench, certs, health, list, market_report, record, token, verify, watch},
     config::{ExampleFlags, Playback, ServeArgs},
     server::{self, Bound, ServerError},
     shutdown::Signals,
@@ -31,15 +31,14 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Serve(args) => serve(*args),
         Command::Watch(args) => on_this_thread(watch::run(args)),
-        Command::Record(args) => on_this_thread(async {
-            let mut signals = Signals::listen()?;
-            record::run(args, async {
-                signals.next().await;
-            })
-            .await
-        }),
+        Command::Record(args) => {
+            on_this_thread(async { record::run(args, signalled(Signals::listen()?)).await })
+        }
         Command::List(args) => on_this_thread(list::run(args)),
         Command::Verify(args) => on_this_thread(verify::run(args)),
+        Command::Bench(args) => {
+            on_this_thread(async { bench::run(args, signalled(Signals::listen()?)).await })
+        }
         Command::MarketReport(args) => market_report::run(&args),
         Command::Health(args) => on_this_thread(health::run(args)),
         Command::Certs(args) => certs::run(args),
@@ -188,6 +187,11 @@ fn banner(
         program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
         s = if count == 1 { "" } else { "s" },
     )
+}
+
+/// Completes when a signal asks the process to stop.
+async fn signalled(mut signals: Signals) {
+    signals.next().await;
 }
 
 /// Runs what needs one thread: a client with one connection, or the watch over the workers of the service.

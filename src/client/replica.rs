@@ -6,7 +6,8 @@ use http::uri::PathAndQuery;
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Request, Status, Streaming, client::Grpc, service::interceptor::InterceptedService, transport::Channel,
+    Request, Status, Streaming, client::Grpc, codec::Codec, service::interceptor::InterceptedService,
+    transport::Channel,
 };
 use tonic_prost::ProstCodec;
 
@@ -153,12 +154,17 @@ impl Replica {
         self.answered(call).await
     }
 
-    /// Opens a watch. Its responses decode as those of a stream: they have the same field numbers.
-    pub(super) async fn watch(
+    /// Opens a watch. Its responses may be decoded as those of a stream, or as an outline of them: they have the same field
+    /// numbers.
+    pub(super) async fn watch<M>(
         &self,
         token: Option<String>,
         request: WatchRequest,
-    ) -> Result<Streaming<TickerStreamResponse>, ClientError> {
+    ) -> Result<Streaming<M>, ClientError>
+    where
+        M: Send + Sync + 'static,
+        ProstCodec<WatchRequest, M>: Codec<Encode = WatchRequest, Decode = M>,
+    {
         let channel = self.authorized(token)?;
         let call = async {
             let path = PathAndQuery::from_static("/ticker.v1.TickerStreamService/Watch");

@@ -21,3 +21,13 @@ impl From<DeliveryArg> for Delivery {
         }
     }
 }
+
+impl DeliveryArg {
+    /// As it is written on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Latest => "latest",
+            Self::EveryTick => "every-tick",
+        }
+    }
+}

@@ -19,6 +19,13 @@ pub struct EndpointArgs {
     endpoints: Vec<Endpoint>,
 }
 
+impl EndpointArgs {
+    /// Each server, in the order of the user.
+    pub fn each(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+}
+
 impl From<EndpointArgs> for Endpoints {
     fn from(args: EndpointArgs) -> Self {
         args.endpoints.into_iter().collect()

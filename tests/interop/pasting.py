@@ -27,7 +27,7 @@ SERVER = re.compile(r"([A-Z_]+=\S+ )*((ticker|target/release/ticker)( serve\b| -
 ENDLESS = re.compile(r'(TickerStream|Watch)$|^curl -sN |^ticker watch (?!.*(-n |--count |--to |\|))', re.DOTALL)
 # What is printed of the past is the same for ever.
 OF_THE_PAST = re.compile(r'"end_time"|^ticker watch .*--to ', re.DOTALL)
-FAILED = re.compile(r"^(error|ERROR:)|\bdiffers?$", re.MULTILINE)
+FAILED = re.compile(r"^(error|ERROR):|\bdiffers?$", re.MULTILINE)
 ASSIGNMENT = re.compile(r"(\w+)=\$\(")
 PORT = re.compile(r"(?<=:)500[5-9]\d\b")
 

@@ -1,5 +1,6 @@
 """The client commands of `ticker` in a shell, as people and scripts use them."""
 
+import functools
 import json
 import os
 import pty
@@ -111,8 +112,8 @@ HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
 @pytest.fixture
-def table(binary):
-    """Starts `ticker watch` on a terminal of its own. Gives the user, the terminal with its settings before the start, and the process."""
+def on_terminal(binary):
+    """Starts a command on a terminal of its own. Gives the user, the terminal with its settings before the start, and the process."""
     started = []
 
     def run(*arguments):
@@ -120,7 +121,7 @@ def table(binary):
         termios.tcsetwinsize(theirs, (24, 80))
         before = termios.tcgetattr(theirs)
         watching = subprocess.Popen(
-            [binary, "watch", *arguments],
+            [binary, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -134,6 +135,21 @@ def table(binary):
     for watching in started:
         watching.kill()
         watching.wait()
+
+
+@pytest.fixture
+def table(on_terminal):
+    """Starts `ticker watch` on a terminal of its own."""
+    return functools.partial(on_terminal, "watch")
+
+
+def test_a_bench_shows_its_progress_and_reports_what_it_has_when_it_is_stopped(on_terminal, server):
+    user, _, bench = on_terminal("bench", "--duration", "1h", "--endpoint", f"http://{server.address}")
+    user.read_until(lambda: re.search(rb"of 3600 s  100 streams  [1-9]\d* ticks/s  p99 .* 0 errors", user.shown))
+    bench.send_signal(signal.SIGINT)
+    user.read_until(lambda: bench.poll() is not None and not select.select([user.terminal], [], [], 0)[0])
+    assert bench.returncode == 0, user.shown
+    assert re.search(rb"100 of 100 streams open.*\r\ndelay p99\.9 +[\d.]+ ms\r\n", user.shown, re.DOTALL), user.shown
 
 
 def left_by(user, watching):

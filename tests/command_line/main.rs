@@ -1,6 +1,8 @@
 //! The commands as their users run them: the built program, against the built program.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test may stop it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test may stop it")]
+
+mod bench;
 
 use std::{
     io::{BufRead, BufReader},
@@ -428,6 +430,17 @@ fn bad_usage_exits_with_2() {
         &["record", "TCS", "--out", "never.csv", "--duration", "0s"],
         &["list", "-n", "0"],
         &["health", "--timeout", "0s"],
+        &["bench", "--streams", "0"],
+        &["bench", "--streams", "5", "--connections", "6"],
+        &["bench", "--streams", "5", "--arrivals", "5"],
+        &["bench", "--stream-duration", "1s"],
+        &["bench", "--symbols", "1001"],
+        &["bench", "--duration", "0s"],
+        &["bench", "--slow-readers", "101"],
+        &["bench", "--slow-readers", "10", "--streams", "9"],
+        &["bench", "--slow-readers", "50", "--connections", "1"],
+        &["bench", "--fail-if", "p98>1ms"],
+        &["bench", "--output", "csv"],
         &["certs"],
         &["certs", "--out", "never", "--name", "https://localhost"],
         &["token"],
