@@ -122,3 +122,46 @@ fn notes(report: &Report) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(report: &Report) -> String {
+        let mut text = Vec::new();
+        write_text(report, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn the_text_has_a_line_for_each_figure() {
+        let text = text(&Report::of_one_tick(5_000_000, true));
+        assert!(text.starts_with(
+            "http://a:1  tape 1714e9fc0bb0\n1 of 1 streams open, 1 connection, 1 symbol a stream"
+        ));
+        for line in [
+            "opened in 0.50 s, then measured for 1.00 s",
+            "delay p99              5.00 ms",
+            "first tick p99               -",
+            "client CPU               1.0 % of one core, 10000000 ns a tick",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        assert!(!text.contains("note:"), "{text}");
+    }
+
+    #[test]
+    fn what_makes_the_figures_doubtful_is_noted() {
+        let behind = Report::of_one_tick(-3_200_000, true);
+        let recorded = Report::of_one_tick(0, false);
+        let mut busy = Report::of_one_tick(0, true);
+        busy.client.cpu_percent = 93.4;
+        for (report, note) in [
+            (behind, "\nnote: the smallest delay is -3.20 ms: the clock of this machine is behind"),
+            (recorded, "\nnote: the server plays a recording"),
+            (busy, "\nnote: this client used 93 % of the one core that it can use"),
+        ] {
+            assert!(text(&report).contains(note), "{note}: {}", text(&report));
+        }
+    }
+}

@@ -116,6 +116,32 @@ impl ClientUse {
 }
 
 #[cfg(test)]
+impl Report {
+    /// A run of one second in which one tick arrived after this delay, in nanoseconds.
+    pub(super) fn of_one_tick(delay: i64, has_delays: bool) -> Self {
+        let mut measured = Measured::new().unwrap();
+        measured.readers.ticks = 1;
+        measured.readers.delay(delay);
+        Self {
+            endpoints: vec!["http://a:1".to_owned()],
+            tape_id: "1714e9fc0bb090af".to_owned(),
+            streams: Some(1),
+            connections: 1,
+            symbols: 1,
+            delivery: "latest",
+            ramp_seconds: Some(0.5),
+            seconds: 1.0,
+            open_streams: 1,
+            readers: Received::of(&measured.readers, 1.0, has_delays),
+            slow_readers: None,
+            error_count: 0,
+            errors: BTreeMap::new(),
+            client: ClientUse::of(&measured, Duration::from_millis(10), Duration::ZERO, 1.0),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

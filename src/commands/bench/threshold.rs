@@ -191,4 +191,18 @@ mod tests {
             assert!(error.contains(hint), "{text}: {error}");
         }
     }
+
+    #[test]
+    fn a_metric_that_was_not_measured_has_failed() {
+        let told = |text: &str, report: &Report| {
+            let outcome = text.parse::<Threshold>().unwrap().check(report);
+            (outcome.failed, outcome.to_string())
+        };
+        let report = Report::of_one_tick(5_000_000, true);
+        assert!(!told("max>5.1ms", &report).0 && !told("ticks-per-second<1", &report).0);
+        let crossed = told("max>4ms", &report);
+        assert_eq!(crossed, (true, "max is 5.00 ms: --fail-if max>4ms".to_owned()));
+        let unknown = told("p99>1h", &Report::of_one_tick(0, false));
+        assert_eq!(unknown, (true, "p99 was not measured: --fail-if p99>1h".to_owned()));
+    }
 }
