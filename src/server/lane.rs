@@ -146,11 +146,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Lane<C> {
     /// `None` when nothing can be sent any more. The task of the connection writes it, together with what other streams send.
     pub(super) fn poll_send(&self, cx: &Context<'_>, stream: u32, data: &[u8]) -> Poll<Option<usize>> {
         let state = &mut *self.lock();
-        let taken = ready!(state.poll_take(cx, stream, data.len()));
-        Poll::Ready(taken.map(|len| {
-            state.append(stream, &[Head::of_data(stream, len).bytes(), &data[..len]]);
-            len
-        }))
+        let Some(len) = ready!(state.poll_take(cx, stream, data.len())) else { return Poll::Ready(None) };
+        state.append(stream, &[Head::of_data(stream, len).bytes(), &data[..len]]);
+        Poll::Ready(Some(len))
     }
 
     /// Like [`Self::poll_send`], but writes the frame at once if nothing waits before it. The data begins after the first [`HEAD`]
@@ -162,19 +160,19 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Lane<C> {
         frame: &mut [u8],
     ) -> Poll<Option<usize>> {
         let state = &mut *self.lock();
-        let taken = ready!(state.poll_take(cx, stream, frame.len() - HEAD));
-        Poll::Ready(taken.map(|len| {
-            let frame = &mut frame[..HEAD + len];
-            frame[..HEAD].copy_from_slice(Head::of_data(stream, len).bytes());
-            let written = match !state.wants_flush && state.windows.has_head(stream) {
-                true => state.write_now(frame, &self.0.activity),
-                false => 0,
-            };
-            if written < frame.len() {
-                state.append(stream, &[&frame[written..]]);
-            }
-            len
-        }))
+        let Some(len) = ready!(state.poll_take(cx, stream, frame.len() - HEAD)) else {
+            return Poll::Ready(None);
+        };
+        let frame = &mut frame[..HEAD + len];
+        frame[..HEAD].copy_from_slice(Head::of_data(stream, len).bytes());
+        let written = match !state.wants_flush && state.windows.has_head(stream) {
+            true => state.write_now(frame, &self.0.activity),
+            false => 0,
+        };
+        if written < frame.len() {
+            state.append(stream, &[&frame[written..]]);
+        }
+        Poll::Ready(Some(len))
     }
 
     /// Reads bytes of the client.

@@ -228,10 +228,8 @@ impl Server {
                 self.end(id(stream));
             }
             Action::Grow(None, by) => {
-                if self.model.connection + i64::from(by) <= i64::from(i32::MAX) {
-                    assert!(self.lane.note_window_update(0, by).is_ok());
-                    self.model.connection += i64::from(by);
-                }
+                assert!(self.lane.note_window_update(0, by).is_ok());
+                self.model.connection += i64::from(by);
             }
             Action::Grow(Some(stream), by) => {
                 let grown = self.lane.note_window_update(id(stream), by);
@@ -274,10 +272,12 @@ impl Server {
                     self.end(id(stream));
                 }
             }
-            Action::ServerResets(stream) if known(&stream) && self.in_headers.is_none() => {
-                if self.write(kind::RST_STREAM, 0, id(stream)) {
-                    self.end(id(stream));
-                }
+            Action::ServerResets(stream)
+                if known(&stream)
+                    && self.in_headers.is_none()
+                    && self.write(kind::RST_STREAM, 0, id(stream)) =>
+            {
+                self.end(id(stream));
             }
             Action::Call(len) if self.in_headers.is_none() => {
                 let id = id(self.opened);
