@@ -195,6 +195,9 @@ impl Server {
         );
         let Poll::Ready(Some(sent)) = sent else {
             if !stream.is_over {
+                let has_no_window = stream.window <= 0 || self.model.connection <= 0;
+                let must_wait = stream.held > 0 || self.in_headers.is_some() || self.lane.lock().is_full();
+                assert!(has_no_window || must_wait, "it has to wait for nothing");
                 stream.waits = Some(flag);
             }
             return 0;
@@ -405,6 +408,11 @@ fn a_socket_that_takes_nothing_makes_streams_wait() {
         std::iter::repeat_with(|| server.send(1, 10_000, true)).take_while(|sent| *sent > 0).sum();
     assert!((FRAME - 10_000..FRAME + 10_000).contains(&sent), "{sent}");
     assert!(!server.write(kind::RST_STREAM, 0, 1), "h2 waits as well");
+    let waits = server.model.streams[&1].waits.clone().unwrap();
+    assert!(!waits.0.load(Relaxed));
+    server.socket.make_room(usize::MAX);
+    server.act(Action::Flush);
+    assert!(waits.0.load(Relaxed), "a stream that waits for the socket is woken when all is written");
     server.check();
 }
 
