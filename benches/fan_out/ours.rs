@@ -55,7 +55,11 @@ pub(crate) fn serve(instruments: &Path, flush: Duration, tls: Option<&Tls>) -> R
         command.extend(["--tls-cert".into(), tls.certificate().into()]);
         command.extend(["--tls-key".into(), tls.key().into()]);
     }
-    Process::start(SERVER_CORE, command, PATIENCE, process::address_in)
+    // While another server has the admin port, a line says so before the address comes.
+    let is_notice = |line: &str| line.contains("there is no admin port");
+    Process::start(SERVER_CORE, command, PATIENCE, move |line| {
+        if is_notice(line) { None } else { process::address_in(line) }
+    })
 }
 
 /// The first seed with which the instruments have as many ticks in the next minute as their intervals ask for, within 2 %. A market has
