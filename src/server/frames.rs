@@ -3,6 +3,8 @@
 //! HTTP/2 has frames that cost the sender nothing and that no flow control limits: PRIORITY, unknown types, SETTINGS, PING,
 //! WINDOW_UPDATE, RST_STREAM. A token bucket limits how many of them are read per second.
 //! Long runs of frames, of any type, are read in turns of the worker.
+//!
+//! The lane learns from the frames which streams there are and how much each may be sent. WINDOW_UPDATE frames end there.
 
 use std::{
     io,
