@@ -109,6 +109,11 @@ impl Measured {
         failures.count += 1;
     }
 
+    /// Live ticks of all streams.
+    pub(super) fn ticks(&self) -> u64 {
+        self.readers.ticks + self.slow_readers.ticks
+    }
+
     pub(super) fn error_count(&self) -> u64 {
         self.errors.values().map(|failures| failures.count).sum()
     }

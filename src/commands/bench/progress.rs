@@ -25,7 +25,7 @@ impl Progress {
     }
 
     pub(super) fn measuring(&self, measured: &Measured, elapsed: Duration, duration: Duration) {
-        let ticks = measured.readers.ticks + measured.slow_readers.ticks;
+        let ticks = measured.ticks();
         let p99 = measured.readers.delays.value_at_quantile(0.99) as f64 / 1e6;
         self.show(format!(
             "{:.0} of {:.0} s  {} streams  {:.0} ticks/s  p99 {p99:.2} ms  {} errors",

@@ -106,7 +106,7 @@ impl Percentiles {
 
 impl ClientUse {
     pub(super) fn of(measured: &Measured, used: Duration, longest_lag: Duration, seconds: f64) -> Self {
-        let ticks = measured.readers.ticks + measured.slow_readers.ticks;
+        let ticks = measured.ticks();
         Self {
             cpu_percent: used.as_secs_f64() / seconds * 100.0,
             nanos_per_tick: (ticks > 0).then(|| used.as_secs_f64() * 1e9 / ticks as f64),

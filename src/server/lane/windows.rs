@@ -15,8 +15,7 @@ pub(super) struct Windows {
     streams: Vec<Stream>,
     /// The newest stream that the client has opened.
     newest: u32,
-    /// Number of streams that are known at once. `h2` refuses them before there are so many, except after GOAWAY, when it does
-    /// not look at new ones.
+    /// Number of streams that the client may have at once.
     max_streams: usize,
 }
 
@@ -51,7 +50,7 @@ impl Windows {
     /// The windows of a client that may have `max_streams` streams at once.
     pub(super) fn new(max_streams: usize) -> Self {
         let (connection, initial) = (Self::DEFAULT, Self::DEFAULT);
-        Self { connection, initial, streams: Vec::new(), newest: 0, max_streams: 2 * max_streams }
+        Self { connection, initial, streams: Vec::new(), newest: 0, max_streams }
     }
 
     /// The client sends headers, which open a stream unless it was opened before.
@@ -60,7 +59,8 @@ impl Windows {
             return;
         }
         self.newest = id;
-        if self.streams.len() < self.max_streams {
+        // h2 refuses streams before there are so many, except after GOAWAY, when it does not look at new ones.
+        if self.streams.len() < 2 * self.max_streams {
             let (window, held) = (self.initial, Vec::new());
             self.streams.push(Stream { id, window, has_head: false, held, waiting: None });
         }
