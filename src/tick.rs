@@ -61,7 +61,12 @@ impl Symbol {
     /// The symbol as text.
     pub fn as_str(&self) -> &str {
         // Only ASCII gets in, so the conversion never falls back.
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The symbol as ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
     }
 }
 

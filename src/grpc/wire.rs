@@ -3,6 +3,8 @@
 //! These are written by hand, field by field, because they are written for every tick; the tests hold them against
 //! the generated code.
 
+mod fields;
+
 use bytes::BufMut;
 use prost::{
     Message,
@@ -16,6 +18,7 @@ use crate::{
     tape::Instrument,
     tick::{Sequence, Symbol, Tick, Time},
 };
+use fields::Fields;
 
 /// A gRPC message begins with a flag, which says that it is not compressed, and its length.
 const PREFIX: usize = 5;
@@ -73,7 +76,7 @@ impl WireFormat for GogenFormat {
             self.second = Some(second);
         }
         framed(out, |out| {
-            put_bytes(1, instrument.symbol.as_str().as_bytes(), out);
+            put_bytes(1, instrument.symbol.as_bytes(), out);
             out.put_u8(2 << 3 | FIXED64);
             out.put_f64_le(tick.price.to_f64());
             let millis = nanos / 1_000_000;
@@ -106,10 +109,13 @@ impl WireFormat for V1Format {
         out: &mut Vec<u8>,
     ) {
         let Some(quote) = quote else {
-            return framed(out, |out| nested(1, out, |out| put_tick(instrument, tick, meta, out)));
+            let fields = tick_fields(instrument, tick, meta);
+            let length = fields.as_slice().len() as u8;
+            out.extend_from_slice(&[0, 0, 0, 0, length + 2, 1 << 3 | BYTES, length]);
+            return out.extend_from_slice(fields.as_slice());
         };
         self.scratch.clear();
-        put_tick(instrument, tick, meta, &mut self.scratch);
+        self.scratch.extend_from_slice(tick_fields(instrument, tick, meta).as_slice());
         message::encode(9, &convert::quote(quote), &mut self.scratch);
         framed(out, |out| put_bytes(1, &self.scratch, out));
     }
@@ -140,21 +146,22 @@ impl V1Format {
     }
 }
 
-/// The fields of a `ticker.v1.Tick` without its quote.
-fn put_tick(instrument: &Instrument, tick: &Tick, meta: TickMeta, out: &mut Vec<u8>) {
+/// The fields of a `ticker.v1.Tick` without its quote: at most 102 bytes.
+fn tick_fields(instrument: &Instrument, tick: &Tick, meta: TickMeta) -> Fields {
     let (seconds, nanos) = tick.time.parts();
-    put_bytes(1, instrument.symbol.as_str().as_bytes(), out);
-    out.put_u8(2 << 3 | FIXED64);
-    out.put_f64_le(tick.price.to_f64());
-    nested(3, out, |out| {
-        put_varint(1, seconds as u64, out);
-        put_varint(2, nanos as u64, out);
-    });
-    put_varint(4, tick.sequence.0, out);
-    put_varint(5, tick.price.nanos() as u64, out);
-    put_varint(6, tick.quantity, out);
-    put_varint(7, meta.conflated, out);
-    put_varint(8, u64::from(meta.snapshot), out);
+    let mut fields = Fields::default();
+    fields.put_text(1, instrument.symbol.as_bytes());
+    fields.put_f64(2, tick.price.to_f64());
+    let start = fields.begin_message(3);
+    fields.put_varint(1, seconds as u64);
+    fields.put_varint(2, nanos as u64);
+    fields.end_message(start);
+    fields.put_varint(4, tick.sequence.0);
+    fields.put_varint(5, tick.price.nanos() as u64);
+    fields.put_varint(6, tick.quantity);
+    fields.put_varint(7, meta.conflated);
+    fields.put_varint(8, u64::from(meta.snapshot));
+    fields
 }
 
 fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -163,15 +170,6 @@ fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     write(out);
     let length = (out.len() - start - PREFIX) as u32;
     out[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
-}
-
-/// Writes a message field of less than 128 bytes, whose length takes one byte: a tick has at most 102.
-fn nested(field: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(&[field << 3 | BYTES, 0]);
-    let start = out.len();
-    write(out);
-    debug_assert!(out.len() - start < 128);
-    out[start - 1] = (out.len() - start) as u8;
 }
 
 fn put_key_and_len(field: u8, len: usize, out: &mut Vec<u8>) {
