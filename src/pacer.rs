@@ -6,6 +6,7 @@
 //! An instrument of which all ticks were handed out leaves the wheel. On a growing tape it returns when a tick arrives. That
 //! tick is due at its time, or with the next flush if its time is over.
 
+mod ahead;
 mod alarm;
 mod arrivals;
 mod clock;
@@ -14,6 +15,7 @@ mod wheel;
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
+use ahead::Ahead;
 pub use alarm::Alarm;
 pub use arrivals::Arrivals;
 pub use clock::Clock;
@@ -21,7 +23,7 @@ pub use speed::{Speed, SpeedError};
 use wheel::Wheel;
 
 use crate::{
-    tape::{Cursor, Series},
+    tape::Series,
     tick::{Sequence, Tick, Time},
 };
 
@@ -57,10 +59,9 @@ impl<F: FnMut(u32, &Tick)> TickSink for F {
 /// One watched instrument.
 struct Paced {
     series: Arc<dyn Series>,
-    cursor: Box<dyn Cursor>,
-    /// The tick under the cursor: the next one to hand out, unless the instrument waits.
-    next: Tick,
-    /// The tick under the cursor was handed out and there is no later one so far. The instrument is not in the wheel.
+    /// At the next tick to hand out, unless the instrument waits.
+    ahead: Ahead,
+    /// The current tick was handed out and there is no later one so far. The instrument is not in the wheel.
     waits: bool,
 }
 
@@ -93,13 +94,13 @@ impl Pacer {
 
     /// Begins to hand out the ticks of `series` from the sequence `from` on, under `id`.
     pub fn watch(&mut self, id: u32, series: Arc<dyn Series>, from: Sequence) {
-        let cursor = series.live_cursor(from);
-        let next = cursor.tick();
+        let ahead = Ahead::new(series.cursor(from));
+        let waits = ahead.tick().sequence < from;
         let at = id as usize;
         if self.paced.len() <= at {
             self.paced.resize_with(at + 1, || None);
         }
-        let paced = self.paced[at].insert(Paced { series, cursor, next, waits: next.sequence < from });
+        let paced = self.paced[at].insert(Paced { series, ahead, waits });
         paced.schedule(id, &mut self.wheel, &self.arrivals);
     }
 
@@ -171,7 +172,7 @@ impl Pacer {
 
     fn read_ahead(&self, ids: &[u32]) {
         for paced in ids.iter().filter_map(|id| self.paced.get(*id as usize)?.as_ref()) {
-            black_box(paced.cursor.tick());
+            black_box(paced.ahead.tick().time);
         }
     }
 
@@ -180,10 +181,10 @@ impl Pacer {
         let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { return };
         paced.skip_missed(boundary, self.late);
         for _ in 0..Self::MANY {
-            if paced.next.time > boundary {
+            if paced.ahead.tick().time > boundary {
                 break;
             }
-            sink.tick(id, &paced.next);
+            sink.tick(id, paced.ahead.tick());
             if !paced.step() {
                 break;
             }
@@ -216,32 +217,30 @@ impl Paced {
     /// Moves to the next tick. False when the sequence does not rise by one: there is no later tick so far, or the next ticks
     /// have left the window of the tape.
     fn step(&mut self) -> bool {
-        let handed_out = self.next.sequence.0;
-        self.cursor.advance();
-        self.next = self.cursor.tick();
-        self.waits = self.next.sequence.0 == handed_out;
-        self.next.sequence.0 == handed_out.wrapping_add(1)
+        let handed_out = self.ahead.tick().sequence;
+        self.waits = !self.ahead.advance();
+        self.ahead.tick().sequence.0 == handed_out.0.wrapping_add(1)
     }
 
     /// Inserts the instrument into the wheel, or waits for a tick to arrive.
     fn schedule(&mut self, id: u32, wheel: &mut Wheel, arrivals: &Arc<Arrivals>) {
         match self.waits {
-            false => wheel.insert(id, self.next.time),
-            true => self.cursor.wake_on_arrival(&arrivals.waker(id)),
+            false => wheel.insert(id, self.ahead.tick().time),
+            true => self.ahead.wake_on_arrival(&arrivals.waker(id)),
         }
     }
 
     fn skip_missed(&mut self, now: Time, late: Duration) {
-        let behind = Duration::from_nanos(now.nanos().saturating_sub(self.next.time.nanos()));
+        let next = self.ahead.tick();
+        let behind = Duration::from_nanos(now.nanos().saturating_sub(next.time.nanos()));
         // So short a time has few ticks: looking up the newest one is not worth its cost.
         if behind <= late.min(Pacer::LATE) {
             return;
         }
         let Some(newest) = self.series.sequence_at(now) else { return };
-        let missed = newest.0.saturating_sub(self.next.sequence.0);
+        let missed = newest.0.saturating_sub(next.sequence.0);
         if missed > 0 && (behind > late || missed > Pacer::MANY) {
-            self.cursor = self.series.live_cursor(newest);
-            self.next = self.cursor.tick();
+            self.ahead = Ahead::new(self.series.cursor(newest));
         }
     }
 }

@@ -125,11 +125,6 @@ pub trait Series: Send + Sync {
     /// the last one, as by [`tick`](Self::tick).
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor>;
 
-    /// The same for a reader that takes each tick when it is due. It may hold more ticks ready, in more memory.
-    fn live_cursor(&self, from: Sequence) -> Box<dyn Cursor> {
-        self.cursor(from)
-    }
-
     /// What the ticks of a range amount to, where the series can tell without reading them one by one; `None` where it cannot, or if
     /// the range is empty. All of its ticks have to be available.
     fn totals(&self, _ticks: Range<Sequence>) -> Option<Totals> {

@@ -14,21 +14,12 @@ const END_OF_TIME: Time = Time::from_nanos(u64::MAX);
 #[derive(Clone, Debug)]
 pub struct SimulatedSeries(Arc<Model>);
 
-/// Number of ticks that a cursor holds: the current one, and the next one, whose quote is the book of the current one.
-const FEW: usize = 2;
-/// Number of ticks that a live cursor holds. Between two flushes the state of a cursor leaves the processor's cache. A live cursor
-/// computes several ticks each time that it has loaded its state.
-const MANY: usize = 8;
-
-struct SimulatedCursor<const HELD: usize> {
-    /// The place of the tick under the cursor. There is always another one after it.
-    at: usize,
-    /// The place of the last tick that is computed.
-    last: usize,
-    /// Ticks in a row, each with the quote that stands before it.
-    ticks: [(Tick, Quote); HELD],
+struct SimulatedCursor {
+    /// The tick under the cursor and the next one, each with the quote that stands before it. The book of the first is the quote of
+    /// the second.
+    ticks: [(Tick, Quote); 2],
     model: Arc<Model>,
-    /// At the last of them.
+    /// At the second of them.
     walk: Walk,
     /// The same for the paths of the instruments that it follows.
     legs: Vec<Walk>,
@@ -71,11 +62,7 @@ impl Series for SimulatedSeries {
     }
 
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
-        Box::new(SimulatedCursor::<FEW>::new(self.0.clone(), from))
-    }
-
-    fn live_cursor(&self, from: Sequence) -> Box<dyn Cursor> {
-        Box::new(SimulatedCursor::<MANY>::new(self.0.clone(), from))
+        Box::new(SimulatedCursor::new(self.0.clone(), from))
     }
 
     fn has_totals(&self) -> bool {
@@ -93,12 +80,12 @@ impl Series for SimulatedSeries {
     }
 }
 
-impl<const HELD: usize> SimulatedCursor<HELD> {
+impl SimulatedCursor {
     fn new(model: Arc<Model>, from: Sequence) -> Self {
         let walk = Walk::new(&model.tree, from.0);
         let first = model.trade(from.0, &walk.leaf());
         let legs = vec![Walk::nowhere(); model.legs.len()];
-        let mut cursor = Self { at: 0, last: 1, ticks: [first; HELD], model, walk, legs };
+        let mut cursor = Self { ticks: [first; 2], model, walk, legs };
         cursor.ticks[1] = cursor.compute();
         cursor
     }
@@ -113,33 +100,20 @@ impl<const HELD: usize> SimulatedCursor<HELD> {
             legs.map(|(walk, leg)| walk.value_at(leg, time)).sum()
         })
     }
-
-    /// Computes the next ticks: twice as many as the last time, so that many cursors which begin together do not all compute a full
-    /// batch in the same flush.
-    #[inline(never)]
-    fn refill(&mut self) {
-        (self.at, self.ticks[0]) = (0, self.ticks[self.last]);
-        self.last = (2 * self.last).min(HELD - 1);
-        for at in 1..=self.last {
-            self.ticks[at] = self.compute();
-        }
-    }
 }
 
-impl<const HELD: usize> Cursor for SimulatedCursor<HELD> {
+impl Cursor for SimulatedCursor {
     fn tick(&self) -> Tick {
-        self.ticks[self.at].0
+        self.ticks[0].0
     }
 
     fn advance(&mut self) {
-        self.at += 1;
-        if self.at == self.last {
-            self.refill();
-        }
+        self.ticks[0] = self.ticks[1];
+        self.ticks[1] = self.compute();
     }
 
     fn top_of_book(&self) -> Option<TopOfBook> {
-        self.model.book(self.tick().sequence, self.ticks[self.at + 1].1)
+        self.model.book(self.tick().sequence, self.ticks[1].1)
     }
 }
 
@@ -149,7 +123,6 @@ mod tests {
 
     #[test]
     fn a_cursor_is_modest_in_memory() {
-        assert!(size_of::<SimulatedCursor<FEW>>() <= 704, "{}", size_of::<SimulatedCursor<FEW>>());
-        assert!(size_of::<SimulatedCursor<MANY>>() <= 1_024, "{}", size_of::<SimulatedCursor<MANY>>());
+        assert!(size_of::<SimulatedCursor>() <= 704, "{}", size_of::<SimulatedCursor>());
     }
 }
