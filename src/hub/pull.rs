@@ -104,8 +104,9 @@ impl State {
         let mut remaining = Remaining::default();
         let mut sent_from_page = 0;
         let mut postponed = 0;
+        let mut run = Run::default();
         entry.dirty.drain(|number| {
-            if out.len() >= budget {
+            if out.len() + run.len() >= budget {
                 return Visit::Stop;
             }
             let slot = &mut entry.slots[number as usize];
@@ -115,12 +116,16 @@ impl State {
                 let (from, to) = published.span[at];
                 // A page is empty for a format whose quotes are still being worked out.
                 if from < to {
-                    out.extend_from_slice(&pages[at][from as usize..to as usize]);
+                    if !run.extend(at, from, to) {
+                        run.copy(pages, out);
+                        run = Run { format: at, from, to };
+                    }
                     slot.next = published.last.saturating_add(1);
                     sent_from_page += slot.next - published.first;
                     return Visit::Done;
                 }
             }
+            std::mem::take(&mut run).copy(pages, out);
             let Some(watched) = &mut watched[slot.watched as usize] else { return Visit::Done };
             let state = &mut entry.slot_states[number as usize];
             let format = &mut *formats[at];
@@ -148,6 +153,7 @@ impl State {
                 }
             }
         });
+        run.copy(pages, out);
         entry.sent.ticks += sent_from_page;
         counters.add(entry.sent.since(before), from_tape);
         if out.len() > start || entry.heartbeat {
@@ -157,6 +163,33 @@ impl State {
             formats[usize::from(entry.format)].heartbeat(*now, out);
         }
         remaining
+    }
+}
+
+/// Ticks that follow one another on the page of a format. They are copied at once.
+#[derive(Default)]
+struct Run {
+    format: usize,
+    from: u32,
+    to: u32,
+}
+
+impl Run {
+    fn len(&self) -> usize {
+        (self.to - self.from) as usize
+    }
+
+    /// Adds ticks of a page. False when they do not follow.
+    fn extend(&mut self, format: usize, from: u32, to: u32) -> bool {
+        let follows = from == self.to && format == self.format;
+        if follows {
+            self.to = to;
+        }
+        follows
+    }
+
+    fn copy(&self, pages: &[Vec<u8>], out: &mut Vec<u8>) {
+        out.extend_from_slice(&pages[self.format][self.from as usize..self.to as usize]);
     }
 }
 
