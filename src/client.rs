@@ -57,6 +57,7 @@ mod pages;
 mod quote;
 mod reconnect;
 mod replica;
+mod retry_schedule;
 mod rpc_status;
 mod settings;
 mod subscription;
@@ -82,6 +83,7 @@ pub use self::{
     options::{Delivery, Detail, ReplayOptions, SubscribeOptions},
     pages::Pages,
     quote::{PriceLevel, Quote},
+    retry_schedule::{RetrySchedule, Trial},
     rpc_status::RpcStatus,
     settings::Settings,
     subscription::Subscription,

@@ -1,38 +1,25 @@
 //! Which replica is tried next, and when.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use tokio::{sync::Notify, time::timeout};
 
-use super::{ClientError, Endpoints, Settings, endpoints::Candidate, replica::Replica};
+use super::{
+    ClientError, Endpoints, Settings,
+    endpoints::Candidate,
+    replica::Replica,
+    retry_schedule::{RetrySchedule, Trial},
+};
 
-/// Tries the replicas of a service, one after the other, until one answers.
-///
-/// An outage begins when a stream is lost and ends when a replica has answered. It consists of rounds: each round
-/// resolves the names again and tries every replica once.
-///
-/// The wait before an attempt is random, from zero up to the backoff. The backoff doubles with each attempt up to
-/// [`Settings::longest_backoff`], but an attempt whose connection is refused at once sets it back to at most
-/// [`Self::REFUSED_BACKOFF`]: the machine answers, the attempt costs it next to nothing, and the server may listen
-/// again at any moment.
+/// Tries the replicas of a service, one after the other, until one answers. [`RetrySchedule`] says in which order and after
+/// which waits.
 #[derive(Debug)]
 pub(super) struct Reconnector {
     endpoints: Endpoints,
     /// The addresses that each endpoint had when it was last resolved.
     known: Vec<Vec<SocketAddr>>,
     settings: Settings,
-    rng: ChaCha8Rng,
-    /// A replica has answered once. Before that, attempts do not wait, and one failed round is enough to give up.
-    established: bool,
-    /// The replica whose stream was lost, or that is about to stop, and the least wait that it asked for.
-    left: Option<(SocketAddr, Duration)>,
-    /// Attempts of this outage.
-    attempts: u32,
-    /// The longest wait before the next attempt.
-    backoff: Duration,
-    /// Replicas that this round has not tried yet.
-    round: VecDeque<Result<Candidate, ClientError>>,
+    schedule: RetrySchedule<Resolved>,
     /// Number of replicas of this round.
     size: usize,
     /// A replica of this round has failed with an error that another round may not have.
@@ -41,21 +28,22 @@ pub(super) struct Reconnector {
     retry_now: Arc<Notify>,
 }
 
-impl Reconnector {
-    /// Longest backoff after a connection that was refused at once.
-    const REFUSED_BACKOFF: Duration = Duration::from_secs(1);
+/// A replica, or why an endpoint has none.
+type Resolved = Result<Candidate, ClientError>;
 
+impl Trial for Resolved {
+    fn address(&self) -> Option<SocketAddr> {
+        self.as_ref().ok().map(|candidate| candidate.address)
+    }
+}
+
+impl Reconnector {
     pub(super) fn new(endpoints: Endpoints, settings: Settings) -> Self {
         Self {
             endpoints,
             known: Vec::new(),
-            rng: ChaCha8Rng::seed_from_u64(settings.seed),
-            backoff: settings.first_backoff,
+            schedule: RetrySchedule::new(&settings),
             settings,
-            established: false,
-            left: None,
-            attempts: 0,
-            round: VecDeque::new(),
             size: 0,
             retryable: false,
             retry_now: Arc::default(),
@@ -73,24 +61,17 @@ impl Reconnector {
 
     /// The number of the next attempt, from 1 on.
     pub(super) fn next_attempt(&self) -> u32 {
-        self.attempts.saturating_add(1)
+        self.schedule.attempts().saturating_add(1)
     }
 
     /// A replica has answered.
     pub(super) fn found(&mut self) {
-        self.established = true;
-        self.round.clear();
+        self.schedule.found();
     }
 
-    /// Begins an outage: the stream of this replica is lost, or about to be. A stream that ended soon after it was
-    /// opened continues the outage before it, so that the backoff of a replica that answers and fails keeps growing.
-    pub(super) fn leave(&mut self, address: SocketAddr, retry_after: Option<Duration>, stable: bool) {
-        self.left = Some((address, retry_after.unwrap_or_default()));
-        self.round.clear();
-        if stable {
-            self.attempts = 0;
-            self.backoff = self.settings.first_backoff;
-        }
+    /// Begins an outage: see [`RetrySchedule::leave`].
+    pub(super) fn leave(&mut self, address: SocketAddr, retry_after: Option<Duration>, lasted: Duration) {
+        self.schedule.leave(address, retry_after, lasted);
     }
 
     /// Waits for the backoff, then connects to the next replica.
@@ -98,35 +79,35 @@ impl Reconnector {
         let notify = self.retry_now();
         // From here on, not only during the wait: the names are resolved before it.
         let retry_now = notify.notified();
-        if self.round.is_empty() {
+        if self.schedule.is_round_over() {
             let resolved = self.endpoints.resolve(&self.settings, &mut self.known).await;
             self.begin_round(resolved);
         }
-        let next = self.round.pop_front().unwrap_or(Err(ClientError::NoEndpoint));
-        self.attempts = self.next_attempt();
-        let pause = self.pause(next.as_ref().ok().map(|candidate| candidate.address));
+        let (next, pause) = self.schedule.next_trial();
         if !pause.is_zero() {
             // It ends when the time is over, or when `retry_now` cuts it short: the attempt is made either way.
             let _ = timeout(pause, retry_now).await;
         }
-        Replica::connect(&next?, &self.settings).await
+        Replica::connect(&next.unwrap_or(Err(ClientError::NoEndpoint))?, &self.settings).await
     }
 
     /// Takes note of an attempt that failed, and returns its error when another attempt may succeed.
     ///
     /// # Errors
-    /// Another attempt cannot succeed, or there may be no more.
+    /// Another attempt cannot succeed, or there may be no more. Before a replica has answered, one failed round is enough to
+    /// give up.
     pub(super) fn failed(&mut self, error: ClientError) -> Result<ClientError, ClientError> {
         if !error.is_retryable() {
             return Err(error);
         }
         if error.is_refused_connection() {
-            self.backoff = self.backoff.min(Self::REFUSED_BACKOFF);
+            self.schedule.refused();
         }
-        self.retryable |= self.established && !matches!(error, ClientError::Unsuitable { .. });
-        let over = self.round.is_empty();
-        let enough = self.settings.max_attempts.is_some_and(|most| self.attempts >= most.get());
-        if over && !self.retryable || enough && self.established {
+        let established = self.schedule.is_established();
+        self.retryable |= established && !matches!(error, ClientError::Unsuitable { .. });
+        let over = self.schedule.is_round_over();
+        let enough = self.settings.max_attempts.is_some_and(|most| self.schedule.attempts() >= most.get());
+        if over && !self.retryable || enough && established {
             return Err(match self.size {
                 0 | 1 => error,
                 tried => ClientError::NoReplica { tried, source: Box::new(error) },
@@ -135,48 +116,15 @@ impl Reconnector {
         Ok(error)
     }
 
-    /// Orders a round: as the user wrote the endpoints at first, at random later. The replica that was left comes last.
     fn begin_round(&mut self, resolved: Vec<Result<Vec<Candidate>, ClientError>>) {
+        let trials = |endpoint: Result<Vec<Candidate>, _>| match endpoint {
+            Ok(candidates) => candidates.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        let endpoints: Vec<Vec<Resolved>> = resolved.into_iter().map(trials).collect();
         self.retryable = false;
-        let mut round = Vec::new();
-        for endpoint in resolved {
-            match endpoint {
-                Ok(mut candidates) => {
-                    candidates.shuffle(&mut self.rng);
-                    round.extend(candidates.into_iter().map(Ok));
-                }
-                Err(error) => round.push(Err(error)),
-            }
-        }
-        if self.established {
-            round.shuffle(&mut self.rng);
-        }
-        if let Some((left, _)) = self.left {
-            round.sort_by_key(|trial| trial.as_ref().is_ok_and(|candidate| candidate.address == left));
-        }
-        self.size = round.len();
-        self.round = round.into();
-    }
-
-    /// How long to wait before this attempt. The first attempt does not wait, if it is at another replica.
-    fn pause(&mut self, address: Option<SocketAddr>) -> Duration {
-        if !self.established {
-            return Duration::ZERO;
-        }
-        let same = self.left.filter(|(left, _)| Some(*left) == address);
-        if self.attempts == 1 && same.is_none() {
-            return Duration::ZERO;
-        }
-        let backoff = self.backoff;
-        if self.attempts > 1 {
-            self.backoff = backoff.saturating_mul(2).min(self.settings.longest_backoff);
-        }
-        // Full jitter, so that the clients of a service do not come back all at once. (Brooker, *Exponential Backoff
-        // and Jitter*, 2015.)
-        let wait = backoff.mul_f64(self.rng.random_range(0.0..=1.0));
-        wait.max(
-            same.map_or(Duration::ZERO, |(_, retry_after)| retry_after.min(self.settings.longest_backoff)),
-        )
+        self.size = endpoints.iter().map(Vec::len).sum();
+        self.schedule.begin_round(endpoints);
     }
 }
 
@@ -212,7 +160,7 @@ mod tests {
         let settings = Settings { seed, network: Arc::new(network), ..Settings::default() };
         let mut reconnector = Reconnector::new(Endpoint::from(address(1)).into(), settings);
         reconnector.found();
-        reconnector.leave(address(1), None, true);
+        reconnector.leave(address(1), None, Duration::MAX);
         reconnector
     }
 
@@ -235,19 +183,6 @@ mod tests {
 
     fn reconnector(seed: u64) -> Reconnector {
         Reconnector::new(std::iter::empty::<Endpoint>().collect(), Settings { seed, ..Settings::default() })
-    }
-
-    /// The addresses of a round with the pauses before them; every attempt fails with a retryable error.
-    fn round(reconnector: &mut Reconnector, ports: &[u16]) -> Vec<(u16, Duration)> {
-        reconnector.begin_round(resolved(ports));
-        let mut tried = Vec::new();
-        while let Some(next) = reconnector.round.pop_front() {
-            let address = next.unwrap().address;
-            reconnector.attempts += 1;
-            let pause = reconnector.pause(Some(address));
-            tried.push((address.port(), pause));
-        }
-        tried
     }
 
     /// A network whose name server answers once and is then silent.
@@ -275,7 +210,7 @@ mod tests {
         let network = Arc::new(LosesItsNameServer::default());
         let settings = Settings { seed: 1, network, first_backoff: Duration::ZERO, ..Settings::default() };
         let mut reconnector = Reconnector::new("name:1".parse().unwrap(), settings);
-        reconnector.established = true;
+        reconnector.found();
         let begun = Instant::now();
         // Two rounds of two.
         for _ in 0..4 {
@@ -295,46 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn at_first_each_replica_is_tried_once_in_the_order_of_the_user_and_at_once() {
+    fn before_a_replica_has_answered_it_gives_up_after_one_round() {
         let mut reconnector = reconnector(1);
-        let tried = round(&mut reconnector, &[3, 1, 2]);
-        assert_eq!(tried, [3, 1, 2].map(|port| (port, Duration::ZERO)));
+        reconnector.begin_round(resolved(&[3, 1, 2]));
+        for _ in 0..2 {
+            reconnector.schedule.next_trial();
+            assert!(reconnector.failed(silent()).is_ok());
+        }
+        reconnector.schedule.next_trial();
         let given_up = reconnector.failed(silent()).unwrap_err();
         assert!(matches!(given_up, ClientError::NoReplica { tried: 3, .. }), "{given_up}");
-    }
-
-    #[test]
-    fn after_a_loss_another_replica_is_tried_at_once_and_the_lost_one_last() {
-        let mut first = std::collections::BTreeSet::new();
-        for seed in 0..20 {
-            let mut reconnector = reconnector(seed);
-            reconnector.found();
-            reconnector.leave(address(2), Some(Duration::from_millis(100)), true);
-            let tried = round(&mut reconnector, &[1, 2, 3]);
-            first.insert(tried[0].0);
-            assert_eq!((tried[0].1, tried[2].0), (Duration::ZERO, 2));
-            assert!(tried[2].1 >= Duration::from_millis(100), "it asked for that");
-        }
-        assert_eq!(first.into_iter().collect::<Vec<_>>(), [1, 3], "the others at random");
-    }
-
-    #[test]
-    fn waits_grow_up_to_the_longest_and_are_random() {
-        let mut reconnector = reconnector(5);
-        reconnector.found();
-        reconnector.leave(address(1), None, true);
-        let settings = Settings::default();
-        let mut waits = std::collections::BTreeSet::new();
-        for attempt in 1..60 {
-            let (_, wait) = round(&mut reconnector, &[1])[0];
-            let doubled =
-                settings.first_backoff.saturating_mul(1 << (attempt - 1u32).saturating_sub(1).min(20));
-            assert!(wait <= doubled.min(settings.longest_backoff), "{attempt}: {wait:?}");
-            waits.insert(wait);
-            assert!(reconnector.failed(silent()).is_ok(), "it never gives up");
-        }
-        assert!(waits.len() > 50);
-        assert!(waits.last().unwrap() > &Duration::from_secs(3));
     }
 
     #[tokio::test(start_paused = true)]
@@ -358,7 +263,7 @@ mod tests {
         for _ in 0..20 {
             attempt(&mut reconnector).await;
         }
-        assert_eq!(reconnector.backoff, Settings::default().longest_backoff);
+        assert_eq!(reconnector.schedule.backoff(), Settings::default().longest_backoff);
         reconnector.settings.network = Arc::new(Failing(ErrorKind::ConnectionRefused));
         attempt(&mut reconnector).await;
         for _ in 0..20 {
@@ -386,22 +291,10 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_answers_and_fails_at_once_is_not_asked_ever_faster() {
-        let mut reconnector = reconnector(1);
-        reconnector.found();
-        for (stable, attempt) in [(true, 1), (false, 2), (false, 3), (true, 1)] {
-            reconnector.leave(address(1), None, stable);
-            assert_eq!(reconnector.next_attempt(), attempt);
-            round(&mut reconnector, &[1]);
-            reconnector.found();
-        }
-    }
-
-    #[test]
     fn it_gives_up_when_not_one_replica_of_a_round_is_fit_and_not_before() {
         let mut reconnector = reconnector(1);
         reconnector.found();
-        reconnector.leave(address(9), None, true);
+        reconnector.leave(address(9), None, Duration::MAX);
         for (errors, gives_up) in [
             ([unsuitable(), silent()], false),
             ([silent(), unsuitable()], false),
@@ -409,7 +302,7 @@ mod tests {
         ] {
             reconnector.begin_round(resolved(&[1, 2]));
             for (at, error) in errors.into_iter().enumerate() {
-                reconnector.round.pop_front();
+                reconnector.schedule.next_trial();
                 assert_eq!(reconnector.failed(error).is_err(), gives_up && at == 1);
             }
         }

@@ -189,7 +189,7 @@ impl Subscription {
             && let Some(mut reconnector) =
                 self.reconnector.take_if(|reconnector| reconnector.settings().make_before_break)
         {
-            reconnector.leave(stream.address(), None, stream.was_stable());
+            reconnector.leave(stream.address(), None, stream.age());
             self.reconnect(reconnector);
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Subscription {
         let mut attempt = 1;
         // Without a reconnector, an attempt is being made already.
         if let Some(reconnector) = &mut self.reconnector {
-            reconnector.leave(stream.address(), error.retry_after(), stream.was_stable());
+            reconnector.leave(stream.address(), error.retry_after(), stream.age());
             attempt = reconnector.next_attempt();
             if !error.is_retryable() {
                 return Err(error);

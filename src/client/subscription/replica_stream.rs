@@ -43,8 +43,6 @@ impl ReplicaStream {
     /// Ticks of the watchdog without a message after which the client sends a ping, because the server's heartbeat may be
     /// slower than the silence timeout.
     const CHECKS_BEFORE_PING: u32 = 2;
-    /// A stream that lasted this long begins a new outage when it ends.
-    const STABLE_AFTER: Duration = Duration::from_secs(1);
 
     /// Opens a stream and waits for its first message.
     pub(super) async fn open(
@@ -105,9 +103,9 @@ impl ReplicaStream {
         self.replica.address
     }
 
-    /// Whether the stream lasted long enough for its end to begin a new outage.
-    pub(super) fn was_stable(&self) -> bool {
-        self.opened.elapsed() >= Self::STABLE_AFTER
+    /// Time since the stream was opened.
+    pub(super) fn age(&self) -> Duration {
+        self.opened.elapsed()
     }
 
     /// Waits for the next message. Cancel safe.
