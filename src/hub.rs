@@ -30,6 +30,7 @@ use std::{
 use tokio::sync::Notify;
 
 pub use counters::Counters;
+pub use departures::DepartureTimes;
 pub use flush::Flush;
 pub use format::{Quote, TickMeta, WireFormat};
 pub use interest::{Delivery, Interest, Start};

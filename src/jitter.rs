@@ -19,6 +19,11 @@ impl Jitter {
         Self(ChaCha8Rng::try_from_rng(&mut SysRng).unwrap_or_else(|_| ChaCha8Rng::seed_from_u64(0)))
     }
 
+    /// A source that is seeded by the caller: its times can be repeated, as a simulation needs.
+    pub fn seeded(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
     /// A random moment of a time: from zero to all of it.
     pub fn moment_of(&mut self, spread: Duration) -> Duration {
         spread.mul_f64(self.0.random_range(0.0..=1.0))

@@ -172,6 +172,8 @@ pub enum ServerError {
 }
 
 impl Bound {
+    /// Connections that the kernel keeps until they are accepted. It drops further ones, and TCP tries again after a second.
+    pub const BACKLOG: i32 = 1024;
     /// After the deadline of its drain, a server stops within this time.
     pub const GRACE: Duration = Duration::from_secs(1);
 

@@ -9,6 +9,15 @@ use std::{
 use super::{Hub, State};
 use crate::{jitter::Jitter, tick::Time};
 
+/// When a stream that has to leave is warned, and when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepartureTimes {
+    /// When its client is told to move. Never after the end.
+    pub warning: Time,
+    /// When the stream ends.
+    pub end: Time,
+}
+
 /// When a subscriber leaves.
 struct Departure {
     /// When the next stage begins.
@@ -43,6 +52,22 @@ pub(super) struct Departures {
     pub(super) is_draining: bool,
 }
 
+impl DepartureTimes {
+    /// Those of an open stream of a server that drains from `now` on: the end at a random moment of the spread, the warning
+    /// when half of the stream's time is over.
+    pub fn of_drain(jitter: &mut Jitter, now: Time, spread: Duration) -> Self {
+        let stays = jitter.moment_of(spread);
+        Self { warning: now + stays / 2, end: now + stays }
+    }
+
+    /// Those of a stream that opens `now` and has a maximum age: the end at that age with its jitter, the warning a given
+    /// time before.
+    pub fn of_age(jitter: &mut Jitter, now: Time, max_age: Duration, warning: Duration) -> Self {
+        let end = now + jitter.age(max_age);
+        Self { warning: end.before(warning).unwrap_or(now).max(now), end }
+    }
+}
+
 impl Departure {
     /// What is due: a warning, once, and then the end.
     fn due(&mut self) -> Option<Due> {
@@ -67,8 +92,8 @@ impl Hub {
         let state = &mut *self.lock();
         state.departures.is_draining = true;
         for id in 0..state.subscribers.len() as u32 {
-            let stays = state.departures.jitter.moment_of(spread);
-            state.plan_departure(id, now + stays / 2, now + stays);
+            let times = DepartureTimes::of_drain(&mut state.departures.jitter, now, spread);
+            state.plan_departure(id, times);
         }
         self.changed.notify_one();
     }
@@ -99,20 +124,17 @@ impl Hub {
 impl State {
     /// Plans when a subscriber that has just joined must leave. True when it is the first of all to have something due.
     pub(super) fn plan_departure_of_newcomer(&mut self, id: u32, now: Time) -> bool {
-        let (warning, end) = match self.limits.max_age {
-            _ if self.departures.is_draining => (now, now),
+        let times = match self.limits.max_age {
+            _ if self.departures.is_draining => DepartureTimes { warning: now, end: now },
             None => return false,
-            Some(age) => {
-                let end = now + self.departures.jitter.age(age);
-                (end.before(self.limits.warning).unwrap_or(now).max(now), end)
-            }
+            Some(age) => DepartureTimes::of_age(&mut self.departures.jitter, now, age, self.limits.warning),
         };
-        self.plan_departure(id, warning, end);
-        self.departures.by_time.first().is_some_and(|first| *first == (warning, id))
+        self.plan_departure(id, times);
+        self.departures.by_time.first().is_some_and(|first| *first == (times.warning, id))
     }
 
     /// Plans a departure in place of the one that was planned. One that has been warned is not warned again.
-    fn plan_departure(&mut self, id: u32, warning: Time, end: Time) {
+    fn plan_departure(&mut self, id: u32, DepartureTimes { warning, end }: DepartureTimes) {
         let is_warned = self.cancel_departure(id);
         if self.entry(id).is_some_and(|entry| !entry.leaving) {
             let departure = Departure { next: warning, end, stage: Stage::Planned, is_warned };

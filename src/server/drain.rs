@@ -37,6 +37,12 @@ impl Drain {
     /// Longest spread, unless one is given.
     const LONGEST: Duration = Duration::from_secs(5);
 
+    /// The time over which a server with this number of streams ends them.
+    pub fn spread_for(self, streams: u64) -> Duration {
+        let of_streams = Self::PER_STREAM.saturating_mul(streams.try_into().unwrap_or(u32::MAX));
+        self.spread.unwrap_or(of_streams.min(Self::LONGEST).min(self.deadline / 2))
+    }
+
     /// Begins to drain: load balancers and clients that watch the health learn it first.
     pub(super) async fn begin(self, health: &HealthReporter, context: &ServerContext) -> Draining {
         context.drain();
@@ -48,11 +54,6 @@ impl Drain {
             spread: self.spread_for(context.rpcs().streams()),
             deadline: Instant::now() + self.deadline,
         }
-    }
-
-    fn spread_for(self, streams: u64) -> Duration {
-        let of_streams = Self::PER_STREAM.saturating_mul(streams.try_into().unwrap_or(u32::MAX));
-        self.spread.unwrap_or(of_streams.min(Self::LONGEST).min(self.deadline / 2))
     }
 }
 

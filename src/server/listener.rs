@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
-use super::{admission::Admission, handshakes::Handshakes, transport::Incoming, worker::Worker};
+use super::{Bound, admission::Admission, handshakes::Handshakes, transport::Incoming, worker::Worker};
 
 /// A socket that listens.
 pub(super) struct Listener {
@@ -85,12 +85,11 @@ impl Listener {
 
 /// A socket that listens on an address. Another server that has just left it does not matter.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    const BACKLOG: i32 = 1024;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(Bound::BACKLOG)?;
     Ok(socket.into())
 }
 
