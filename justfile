@@ -103,6 +103,10 @@ bench-authentication:
 bench-fanout:
     cargo bench --locked --bench fan_out
 
+# What a million streams do when their replicas are replaced, in virtual time.
+bench-scale:
+    cargo bench --locked --bench scale
+
 # All that CI does.
 ci:
     bash .ci/run
