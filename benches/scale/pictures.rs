@@ -24,14 +24,16 @@ pub(crate) type Measured<'a> = [(&'a Scenario, Measures)];
 /// # Errors
 /// A file cannot be written.
 pub(crate) fn draw(measured: &Measured<'_>, folder: &Path) -> Result<()> {
-    let drawn = || measured.iter().filter_map(|(scenario, measures)| Some((scenario.line?, measures)));
+    let lines =
+        || measured.iter().filter_map(|(scenario, measures)| Some((scenario.line?, scenario, measures)));
     let seconds = |of: fn(&Second) -> f64, measures: &Measures, step: usize, most: usize| {
         let since = measures.seconds[index(Fleet::BEGIN)..].iter().step_by(step).take(most);
         since.zip(0_u32..).map(|(second, at)| (f64::from(at), of(second))).collect::<Vec<_>>()
     };
-    let reconnects = drawn().map(|(name, measures)| {
+    // Without a maximum age most seconds have none, and zero has no place on a logarithmic axis.
+    let with_age = lines().filter(|(_, scenario, _)| scenario.max_stream_age.is_some());
+    let reconnects = with_age.map(|(name, _, measures)| {
         let mut points = seconds(|second| f64::from(second.opened), measures, 1, RECONNECTS);
-        // Zero has no place on a logarithmic axis.
         points.retain(|(_, opened)| *opened > 0.0);
         Line { name: name.to_owned(), points }
     });
@@ -44,7 +46,7 @@ pub(crate) fn draw(measured: &Measured<'_>, folder: &Path) -> Result<()> {
     chart.write(&folder.join("scale-reconnects.svg"))?;
 
     let is_long = |measures: &Measures| measures.seconds.len() > index(Fleet::BEGIN) + MINUTES * 30;
-    let balance = drawn().filter(|(_, measures)| is_long(measures)).flat_map(|(name, measures)| {
+    let balance = lines().filter(|(.., measures)| is_long(measures)).flat_map(|(name, _, measures)| {
         let line = |which: &str, of| Line {
             name: format!("{name}: {which}"),
             points: seconds(of, measures, 60, MINUTES),

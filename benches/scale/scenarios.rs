@@ -22,7 +22,7 @@ pub(crate) fn million(seed: u64) -> Vec<Scenario> {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let manifests = Scenario {
         name: "`k8s/` as it is: one pod at a time",
-        line: Some("one at a time"),
+        line: Some("one by one"),
         seed,
         streams: 1_000_000,
         replicas: 100,
