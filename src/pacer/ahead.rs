@@ -10,7 +10,7 @@ use crate::{tape::Cursor, tick::Tick};
 /// the ticks that were read are beside those of other instruments.
 const MOST: usize = 12;
 
-/// A cursor, and ticks that it has read.
+/// A cursor, and ticks that it has read. On a growing tape they stay, also if they leave its window.
 pub(super) struct Ahead {
     /// The place of the current tick.
     at: u32,
