@@ -74,7 +74,7 @@ fn beside_live(effort: Effort) -> Result<()> {
                 let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
                 let server = ours::serve(instruments.path(), row.flush, None)?;
                 let readers = Readers::start(server.address(), streams)?;
-                let (longest_pause, latencies) = latency::measure(server.address(), &row, effort)?;
+                let (longest_pause, latencies) = latency::of_v1(server.address(), &row, effort)?;
                 Ok((longest_pause, (latencies, readers.stop()?)))
             })?;
             println!(

@@ -18,7 +18,7 @@ use rustix::{
 };
 use rustls::ClientConnection;
 
-use crate::tls::Tls;
+use crate::{stopwatch::Stopwatch, tls::Tls};
 
 /// Enough for all that a socket holds, so that one read takes it.
 const BUFFER: usize = 1 << 20;
@@ -39,6 +39,7 @@ pub(crate) trait Protocol {
 pub(crate) struct FixedLength {
     length: usize,
     rest: usize,
+    stopwatch: Option<Stopwatch>,
 }
 
 /// A protocol inside TLS.
@@ -58,11 +59,12 @@ pub(crate) struct Endpoint<'a> {
 }
 
 /// When a client looks for what has arrived.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Attention {
     /// Every now and then. A client that sleeps until something arrives is woken by the writing server, at the
     /// server's expense: a fifth of what `ticker` spends, more the slower a server is with its next write, and
     /// nothing that a server has to pay for a client on another machine.
+    #[default]
     Pauses,
     /// The moment that something arrives.
     Immediate,
@@ -201,8 +203,9 @@ impl Client {
 }
 
 impl FixedLength {
-    pub(crate) fn new(length: usize) -> Self {
-        FixedLength { length, rest: 0 }
+    /// With a stopwatch, reads the stamps of the messages too.
+    pub(crate) fn new(length: usize, stopwatch: Option<Stopwatch>) -> Self {
+        FixedLength { length, rest: 0, stopwatch }
     }
 }
 
@@ -211,6 +214,9 @@ impl Protocol for FixedLength {
         self.rest += bytes.len();
         received.ticks += (self.rest / self.length) as u64;
         self.rest %= self.length;
+        if let Some(stopwatch) = &mut self.stopwatch {
+            stopwatch.read_stamps(bytes, self.length);
+        }
         Ok(())
     }
 }

@@ -11,12 +11,14 @@ use rustix::{
 /// The CPU time of every thread of a process, at one moment.
 pub(crate) struct CpuTime(HashMap<String, u64>);
 
-/// Keeps the calling thread, and every thread and process that it starts later, on one core.
-pub(crate) fn pin(core: usize) -> Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    sched_setaffinity(None, &cores)
-        .with_context(|| format!("cannot run on core {core}: two cores are needed"))
+/// Keeps the calling thread, and every thread and process that it starts later, on some cores.
+pub(crate) fn pin(cores: &[usize]) -> Result<()> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core);
+    }
+    sched_setaffinity(None, &set)
+        .with_context(|| format!("cannot run on the cores {cores:?}: two cores are needed"))
 }
 
 /// Lets this process, and those it starts, open as many files as it may.
@@ -24,6 +26,14 @@ pub(crate) fn raise_file_limit() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
     Ok(())
+}
+
+/// So many connections, or as many as the limit of open files allows.
+pub(crate) fn connections_up_to(most: usize) -> usize {
+    // Each end is in a process of its own, which has some other files open.
+    const OTHERS: usize = 200;
+    let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
+    most.min(limit.saturating_sub(OTHERS))
 }
 
 /// The resident memory of a process, in bytes.

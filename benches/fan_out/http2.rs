@@ -8,7 +8,10 @@ use std::mem;
 use anyhow::{Result, bail, ensure};
 use prost::Message;
 
-use crate::client::{Protocol, Received};
+use crate::{
+    client::{Protocol, Received},
+    observer::Observer,
+};
 
 /// The length of a frame's header: three bytes of length, type, flags, four bytes of stream.
 const HEADER: usize = 9;
@@ -31,15 +34,6 @@ const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
-
-/// Sees the messages that are counted.
-pub(crate) trait Observer {
-    /// One message that arrived in one piece, as nearly all do.
-    fn message(&mut self, message: &[u8]);
-}
-
-/// Looks at nothing.
-pub(crate) struct CountOnly;
 
 /// The receiving side of one connection.
 pub(crate) struct Http2<O> {
@@ -229,10 +223,6 @@ impl Messages {
             self.left = number(&self.prefix[1..]) as usize;
         }
     }
-}
-
-impl Observer for CountOnly {
-    fn message(&mut self, _message: &[u8]) {}
 }
 
 /// Moves bytes until `partial` has so many; false when there are too few.

@@ -1,13 +1,19 @@
 //! What it costs a server to deliver a tick: `ticker`, its peers, and the bare `write` that none can beat.
 //!
 //! ```text
-//! cargo bench --bench fan_out                                    the four rows, every subject
+//! cargo bench --bench fan_out                                    the five rows, every subject
 //! cargo bench --bench fan_out -- --row 3 --only ticker,floor     one row, some subjects
+//! cargo bench --bench fan_out -- --row 4 --only v1 --workers 2   `ticker` on both cores
+//! cargo bench --bench fan_out -- --connections                   cost by number of connections, up to 10,000
+//! cargo bench --bench fan_out -- --load                          from tick to arrival, by load, beside the peers
 //! cargo bench --bench fan_out -- --latency                       from tick to arrival, by flush interval
 //! cargo bench --bench fan_out -- --catch-up                      reading the past, and what it does to live ticks
-//! cargo bench --bench fan_out -- --idle                          memory of a stream that is sent nothing
+//! cargo bench --bench fan_out -- --memory                        memory of streams and of connections
 //! cargo bench --bench fan_out -- --universe                      60 instruments against a million
+//! cargo bench --bench fan_out -- --pictures DIR                  --connections and --load, drawn as cost.svg and latency.svg
 //! ```
+//!
+//! All take `--quick` and most take `--only`.
 //!
 //! Every server is a process of its own on one core. The client, which only counts, has another core, so that it
 //! never takes time from the server it measures. Linux only.
@@ -15,37 +21,46 @@
 
 mod catch_up;
 mod client;
+mod connections;
 mod cpu;
 mod floor;
+mod grpc_go;
 mod http2;
-mod idle;
 mod latency;
+mod lateness;
+mod load;
+mod look;
+mod memory;
 mod naive;
 mod nats;
+mod observer;
 mod ours;
 mod pace;
+#[path = "../picture/mod.rs"]
+mod picture;
 mod process;
 mod publisher;
 mod redis;
 mod report;
 mod row;
 mod sample;
+mod stopwatch;
 mod subject;
 mod tls;
 mod universe;
 
 use std::{
-    env,
+    env, fs,
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
 
-use crate::{publisher::Peer, row::Row, subject::Subject};
+use crate::{ours::Setup, publisher::Peer, row::Row, subject::Subject};
 
 /// The core that every server under measurement runs on.
 const SERVER_CORE: usize = 0;
@@ -58,12 +73,16 @@ struct Arguments {
     /// Only these rows, counted from 1.
     #[arg(long, value_delimiter = ',')]
     row: Vec<usize>,
-    /// Only these subjects: floor, ticker (or gogen, v1, v1-tls), naive, redis, redis-tls, nats, nats-tls.
+    /// Only these subjects: floor, ticker (or gogen, v1, v1-tls), naive, grpc-go, redis, redis-tls, nats, nats-tls.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Measure this executable of `ticker` and not the one that `cargo bench` has just built.
     #[arg(long, value_name = "FILE")]
     executable: Option<PathBuf>,
+    /// Run `ticker` with so many workers, each on a core of its own. The last of two shares its core with the client,
+    /// and only the CPU time of the server counts.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..=2))]
+    workers: usize,
     /// One short window each, for a first look.
     #[arg(long)]
     quick: bool,
@@ -73,9 +92,18 @@ struct Arguments {
     /// Report how fast a stream catches up with the tape, and how live ticks fare beside it.
     #[arg(long)]
     catch_up: bool,
-    /// Report the memory of idle streams.
+    /// Report the memory of streams, idle and live, and of connections.
+    #[arg(long, alias = "idle")]
+    memory: bool,
+    /// Report what a tick costs with 100 to 10,000 connections.
     #[arg(long)]
-    idle: bool,
+    connections: bool,
+    /// Report how long a tick is under way at growing load, beside the peers.
+    #[arg(long)]
+    load: bool,
+    /// Draw what --connections and --load report as pictures in this folder; without either, report and draw both.
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
     /// Report what instruments cost that nobody watches.
     #[arg(long)]
     universe: bool,
@@ -114,6 +142,13 @@ struct Effort {
     window: Duration,
 }
 
+impl Effort {
+    /// True for a first look.
+    fn is_quick(self) -> bool {
+        self.rounds == 1
+    }
+}
+
 fn main() -> ExitCode {
     // `cargo test --all-targets` runs this executable too, and must not wait for it.
     if !env::args().any(|argument| argument == "--bench" || argument == "role") {
@@ -146,12 +181,15 @@ fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn measure(arguments: &Arguments) -> Result<()> {
-    if let Some(executable) = &arguments.executable {
-        ours::measure_instead(executable.clone());
+    ours::set_up(Setup { executable: arguments.executable.clone(), workers: arguments.workers });
+    let pictures = arguments.pictures.as_deref();
+    let both = pictures.is_some() && !arguments.connections && !arguments.load;
+    if let Some(folder) = pictures {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     let (rows, subjects, effort) = (arguments.rows()?, arguments.subjects()?, arguments.effort());
     cpu::raise_file_limit()?;
-    cpu::pin(CLIENT_CORE)?;
+    cpu::pin(&[CLIENT_CORE])?;
     println!("{}\n", report::machine());
     if arguments.latency {
         latency::report(effort)?;
@@ -159,19 +197,32 @@ fn measure(arguments: &Arguments) -> Result<()> {
     if arguments.catch_up {
         catch_up::report(effort)?;
     }
-    if arguments.idle {
-        idle::report()?;
+    if arguments.memory {
+        memory::report(&subjects, effort)?;
+    }
+    if arguments.connections || both {
+        let named = !arguments.only.is_empty();
+        connections::report(if named { &subjects } else { &connections::SUBJECTS }, effort, pictures)?;
+    }
+    if arguments.load || both {
+        load::report(&subjects, effort, pictures)?;
     }
     if arguments.universe {
         universe::report(effort)?;
     }
-    if arguments.latency || arguments.catch_up || arguments.idle || arguments.universe {
-        return Ok(());
+    if !arguments.has_report() && !both {
+        report::fan_out(&rows, &subjects, effort)?;
     }
-    report::fan_out(&rows, &subjects, effort)
+    Ok(())
 }
 
 impl Arguments {
+    /// True when a report is asked for and not the table.
+    fn has_report(&self) -> bool {
+        let Self { latency, catch_up, memory, universe, connections, load, .. } = *self;
+        latency || catch_up || memory || universe || connections || load
+    }
+
     fn rows(&self) -> Result<Vec<Row>> {
         let wanted = |at: usize| self.row.is_empty() || self.row.contains(&(at + 1));
         let rows: Vec<_> =
@@ -185,7 +236,7 @@ impl Arguments {
             Subject::ALL.into_iter().filter(|subject| subject.is_one_of(&self.only)).collect();
         ensure!(
             !subjects.is_empty(),
-            "--only takes floor, ticker, gogen, v1, v1-tls, naive, redis, redis-tls, nats and nats-tls"
+            "--only takes floor, ticker, gogen, v1, v1-tls, naive, grpc-go, redis, redis-tls, nats and nats-tls"
         );
         Ok(subjects)
     }

@@ -34,12 +34,12 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     SERVER_CORE,
-    client::Attention,
-    http2::CountOnly,
+    look::Look,
     ours::{self, Package},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
     sample::Running,
+    stopwatch::now,
 };
 
 /// Large enough that a healthy subscriber misses nothing.
@@ -48,8 +48,8 @@ const CHANNEL: usize = 1_024;
 /// The role of the naive server.
 #[derive(Args)]
 pub(crate) struct Naive {
-    #[arg(long)]
-    interval_micros: u64,
+    #[command(flatten)]
+    row: Row,
 }
 
 /// A channel per symbol.
@@ -61,18 +61,17 @@ struct TickerStreamService {
 }
 
 /// The server and the clients of a row.
-pub(crate) fn start(row: &Row) -> Result<Running> {
-    let interval = format!("--interval-micros={}", row.interval().as_micros());
-    let command = process::role("naive")?.into_iter().chain([interval.into()]);
-    let server = Process::start(SERVER_CORE, command, Duration::from_secs(10), process::address_in)?;
-    let client = ours::subscribe(server.address(), row, Package::Gogen, Attention::Pauses, || CountOnly)?;
+pub(crate) fn start(row: &Row, look: &Look) -> Result<Running> {
+    let command = process::role("naive")?.into_iter().chain(row.options().map(Into::into));
+    let server = Process::start(&[SERVER_CORE], command, Duration::from_secs(10), process::address_in)?;
+    let client = ours::subscribe(server.address(), row, Package::Gogen, look)?;
     Ok(Running { server, client, publisher: None })
 }
 
 impl Naive {
     #[tokio::main]
     pub(crate) async fn run(self) -> Result<()> {
-        let interval = Duration::from_micros(self.interval_micros);
+        let interval = self.row.interval();
         let channels: Channels = Arc::new(
             (0..UNIVERSE).map(|index| (row::symbol(index), broadcast::channel(CHANNEL).0)).collect(),
         );
@@ -89,20 +88,21 @@ impl Naive {
     }
 }
 
-/// Sends a tick of one symbol every interval.
+/// Sends a tick of one symbol every interval. The price is the time at which the tick was due, in microseconds.
 async fn trade(symbol: String, channels: Channels, first: Instant, interval: Duration) {
     let mut interval = interval_at(first, interval);
     // By default a late interval makes up for what it missed, in bursts that are cheap to send and never end.
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut cents = 100_000_u32;
+    let (origin, origin_micros) = (Instant::now(), now() / 1_000);
     loop {
-        interval.tick().await;
-        cents = 99_000 + (cents * 7 + 11) % 2_000;
+        let due = interval.tick().await;
+        // The first tick may be due a little before the origin.
+        let micros = origin_micros as f64 + due.duration_since(origin).as_micros() as f64;
         let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
         // No one may be listening, and then there is nothing to do.
         let _ = channels[&symbol].send(TickerResponse {
             symbol: symbol.clone(),
-            ltp: f64::from(cents) / 100.0,
+            ltp: micros,
             timestamp: format!("{now:.3}"),
         });
     }

@@ -12,7 +12,8 @@ use tempfile::NamedTempFile;
 
 use crate::{
     SERVER_CORE,
-    client::{Attention, Client, Endpoint, FixedLength},
+    client::{Client, Endpoint, FixedLength},
+    look::Look,
     ours,
     process::{self, Process},
     publisher::{self, Peer},
@@ -32,7 +33,7 @@ const FIRST_ID: usize = 100;
 
 /// The server, the clients of a row and their publisher; nothing when NATS is not installed. The publisher always
 /// speaks plain text.
-pub(crate) fn start(row: &Row, tls: Option<&Tls>) -> Result<Option<Running>> {
+pub(crate) fn start(row: &Row, tls: Option<&Tls>, look: &Look) -> Result<Option<Running>> {
     let Some(program) = process::installed(PROGRAM) else { return Ok(None) };
     let mut command = vec![program.into_os_string()];
     command.extend(["--addr", "127.0.0.1", "--port", "-1"].map(OsString::from));
@@ -40,10 +41,10 @@ pub(crate) fn start(row: &Row, tls: Option<&Tls>) -> Result<Option<Running>> {
     if let Some(file) = &configuration {
         command.extend(["--config".into(), file.path().into()]);
     }
-    let server = Process::start(SERVER_CORE, command, Duration::from_secs(10), |line| {
+    let server = Process::start(&[SERVER_CORE], command, Duration::from_secs(10), |line| {
         line.contains("client connections").then(|| process::address_in(line)).flatten()
     })?;
-    let client = subscribe(Endpoint { address: server.address(), tls }, row)?;
+    let client = subscribe(Endpoint { address: server.address(), tls }, row, look)?;
     let publisher = publisher::start(Peer::Nats, server.address(), row)?;
     Ok(Some(Running { server, client, publisher: Some(publisher) }))
 }
@@ -63,13 +64,13 @@ fn configuration(tls: &Tls) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-fn subscribe(server: Endpoint, row: &Row) -> Result<Client> {
-    Client::connect(server, row.connections, Attention::Pauses, |connection| {
+fn subscribe(server: Endpoint, row: &Row, look: &Look) -> Result<Client> {
+    Client::connect(server, row.connections, look.attention, |connection| {
         let mut hello = String::from_utf8_lossy(HELLO).into_owned();
         for (at, symbol) in row.symbols_of(connection).enumerate() {
             // Writing to a string cannot fail.
             let _ = write!(hello, "SUB {symbol} {}\r\n", FIRST_ID + at);
         }
-        (FixedLength::new(ours::bytes_per_tick()), hello.into_bytes())
+        (FixedLength::new(ours::bytes_per_tick(), look.stamps()), hello.into_bytes())
     })
 }

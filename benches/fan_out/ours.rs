@@ -19,10 +19,13 @@ use ticker::{
 use crate::{
     SERVER_CORE,
     client::{Attention, Client, Endpoint},
-    http2::{self, CountOnly, Http2, Observer},
-    process::{self, Process},
+    http2::{self, Http2},
+    look::Look,
+    observer::CountOnly,
+    process::{self, Process, free_address},
     row::{self, Row, UNIVERSE},
     sample::Running,
+    stopwatch::{time_of_naive, time_of_v1},
     tls::Tls,
 };
 
@@ -36,74 +39,92 @@ pub(crate) enum Package {
 /// Long enough to load a million instruments.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The executable to measure, when it is not the one that was built with this benchmark.
-static OTHER: OnceLock<PathBuf> = OnceLock::new();
+/// What is chosen once for all servers.
+static SETUP: OnceLock<Setup> = OnceLock::new();
 
-/// Measures another executable of `ticker` from now on.
-pub(crate) fn measure_instead(executable: PathBuf) {
-    OTHER.get_or_init(|| executable);
+/// How `ticker` is started.
+pub(crate) struct Setup {
+    /// The executable to measure, when it is not the one that was built with this benchmark.
+    pub(crate) executable: Option<PathBuf>,
+    /// The workers, each on a core of its own. With more than one the last shares its core with the client.
+    pub(crate) workers: usize,
+}
+
+/// Starts every server from now on like this.
+pub(crate) fn set_up(setup: Setup) {
+    SETUP.get_or_init(|| setup);
 }
 
 /// The server on an instruments file, with TLS or in plain text.
 pub(crate) fn serve(instruments: &Path, flush: Duration, tls: Option<&Tls>) -> Result<Process> {
     let (flush, seed) = (format!("{}ms", flush.as_millis()), seed(instruments)?.to_string());
-    let executable = OTHER.get().map_or(Path::new(env!("CARGO_BIN_EXE_ticker")), PathBuf::as_path);
+    let executable = SETUP.get().and_then(|setup| setup.executable.as_deref());
+    let executable = executable.unwrap_or(Path::new(env!("CARGO_BIN_EXE_ticker")));
+    let cores: Vec<_> = (SERVER_CORE..).take(SETUP.get().map_or(1, |setup| setup.workers)).collect();
+    let (workers, metrics) = (cores.len().to_string(), free_address()?);
     let mut command: Vec<OsString> = vec![executable.into(), "serve".into()];
-    command.extend(["--listen", "127.0.0.1:0", "--seed", &seed, "--workers", "1"].map(OsString::from));
+    command.extend(["--listen", "127.0.0.1:0", "--seed", &seed, "--workers", &workers].map(OsString::from));
+    command.extend(["--admin".into(), metrics.to_string().into()]);
     command.extend(["--flush-interval".into(), flush.into(), "--instruments".into(), instruments.into()]);
     if let Some(tls) = tls {
         command.extend(["--tls-cert".into(), tls.certificate().into()]);
         command.extend(["--tls-key".into(), tls.key().into()]);
     }
-    // While another server has the admin port, a line says so before the address comes.
-    let is_notice = |line: &str| line.contains("there is no admin port");
-    Process::start(SERVER_CORE, command, PATIENCE, move |line| {
-        if is_notice(line) { None } else { process::address_in(line) }
-    })
+    let mut process = Process::start(&cores, command, PATIENCE, process::address_in)?;
+    process.metrics = Some(metrics);
+    Ok(process)
 }
 
 /// The first seed with which the instruments have as many ticks in the next minute as their intervals ask for, within 2 %. A market has
-/// calm and busy times, and a peer is fed at the mean rate.
+/// calm and busy times, and a peer is fed at the mean rate. Any seed will do for instruments that hardly tick.
 fn seed(instruments: &Path) -> Result<u64> {
     const MINUTE: Duration = Duration::from_secs(60);
     const SAMPLE: usize = 100;
+    const HARDLY_ANY: f64 = 100.0;
     let universe = Universe::read(instruments)?;
+    let sample = universe.listed().iter().take(SAMPLE);
+    let asked: f64 =
+        sample.clone().map(|listed| MINUTE.as_secs_f64() / listed.tick_interval.as_secs_f64()).sum();
     let start =
         Time::from_nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos().try_into()?);
     let is_as_asked = |seed: &u64| {
-        let (mut ticks, mut asked) = (0.0, 0.0);
-        for instrument in universe.listed().iter().take(SAMPLE) {
-            let series = SimulatedSeries::new(*seed, instrument);
-            let [from, to] = [start, start + MINUTE].map(|time| series.sequence_from(time).0);
-            ticks += (to - from) as f64;
-            asked += MINUTE.as_secs_f64() / instrument.tick_interval.as_secs_f64();
-        }
-        (ticks / asked - 1.0).abs() < 0.02
+        let ticks: f64 = sample
+            .clone()
+            .map(|instrument| {
+                let series = SimulatedSeries::new(*seed, instrument);
+                let [from, to] = [start, start + MINUTE].map(|time| series.sequence_from(time).0);
+                (to - from) as f64
+            })
+            .sum();
+        asked < HARDLY_ANY || (ticks / asked - 1.0).abs() < 0.02
     };
     (1..10_000).find(is_as_asked).context("no seed has a minute of the mean rate")
 }
 
 /// The server and the clients of a row.
-pub(crate) fn start(row: &Row, package: Package, tls: Option<&Tls>) -> Result<Running> {
+pub(crate) fn start(row: &Row, package: Package, tls: Option<&Tls>, look: &Look) -> Result<Running> {
     let instruments = row::instruments((0..UNIVERSE).map(row::symbol), row.interval())?;
     let server = serve(instruments.path(), row.flush, tls)?;
     let endpoint = Endpoint { address: server.address(), tls };
-    let client = subscribe(endpoint, row, package, Attention::Pauses, || CountOnly)?;
+    let client = subscribe(endpoint, row, package, look)?;
     Ok(Running { server, client, publisher: None })
 }
 
-/// The clients of a row, with an observer of each one's messages.
-pub(crate) fn subscribe<'a, O: Observer + 'static>(
+/// The clients of a row. Only the naive servers have times in `gogen` that can be read.
+pub(crate) fn subscribe<'a>(
     server: impl Into<Endpoint<'a>>,
     row: &Row,
     package: Package,
-    attention: Attention,
-    observer: impl Fn() -> O,
+    look: &Look,
 ) -> Result<Client> {
-    Client::connect(server, row.connections, attention, |connection| {
+    let time_of = match package {
+        Package::Gogen => time_of_naive,
+        Package::V1 => time_of_v1,
+    };
+    Client::connect(server, row.connections, look.attention, |connection| {
         let mut hello = http2::preface();
         package.call(1, row.symbols_of(connection), &mut hello);
-        (Http2::new(1, observer()), hello)
+        (Http2::new(1, look.stopwatch(time_of)), hello)
     })
 }
 

@@ -22,13 +22,23 @@ impl Pace {
         Ok(Pace { next: clock_gettime(ClockId::Monotonic), interval: interval.try_into()? })
     }
 
-    /// Sleeps to the end of the current interval.
-    pub(crate) fn wait(&mut self) -> Result<()> {
+    /// Sleeps to the end of the current interval, and returns it in nanoseconds of the monotonic clock.
+    pub(crate) fn wait(&mut self) -> Result<i64> {
         self.next += self.interval;
         let now = clock_gettime(ClockId::Monotonic);
         if now > self.next + STANDSTILL {
             self.next = now;
         }
-        Ok(clock_nanosleep_absolute(ClockId::Monotonic, &self.next)?)
+        clock_nanosleep_absolute(ClockId::Monotonic, &self.next)?;
+        Ok(nanos(self.next))
     }
+}
+
+/// How far the time since 1970 is ahead of the monotonic clock, in nanoseconds.
+pub(crate) fn ahead_of_monotonic() -> i64 {
+    nanos(clock_gettime(ClockId::Realtime)) - nanos(clock_gettime(ClockId::Monotonic))
+}
+
+fn nanos(time: Timespec) -> i64 {
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }

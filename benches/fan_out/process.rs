@@ -1,11 +1,11 @@
-//! A process on a core of its own that ends with its owner.
+//! A process on cores of its own that ends with its owner.
 
 use std::{
     collections::VecDeque,
     env,
     ffi::OsString,
-    io::{BufRead, BufReader, PipeReader, pipe},
-    net::SocketAddr,
+    io::{self, BufRead, BufReader, PipeReader, pipe},
+    net::{SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -27,13 +27,15 @@ use crate::cpu::{self, CpuTime};
 pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
+    /// Where `ticker` serves its metrics; other servers have none.
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
-/// The role of pinning itself to a core and then becoming another program.
+/// The role of pinning itself to cores and then becoming another program.
 #[derive(Args)]
 pub(crate) struct Pinned {
-    #[arg(long)]
-    core: usize,
+    #[arg(long, value_delimiter = ',')]
+    cores: Vec<usize>,
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
@@ -52,6 +54,11 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
+/// An address whose port was free a moment ago.
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
 /// The address that a line names.
 pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
     let after = line.split("127.0.0.1:").nth(1)?;
@@ -60,24 +67,25 @@ pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
 }
 
 impl Process {
-    /// Starts a command on a core, and waits until `ready` finds the address it serves in a line that it writes.
+    /// Starts a command on some cores, and waits until `ready` finds the address it serves in a line that it writes.
     pub(crate) fn start(
-        core: usize,
+        cores: &[usize],
         command: impl IntoIterator<Item = impl Into<OsString>>,
         patience: Duration,
         ready: impl Fn(&str) -> Option<SocketAddr> + Send + 'static,
     ) -> Result<Self> {
         let (output, input) = pipe()?;
         let pinned = role("pinned")?;
+        let cores: Vec<_> = cores.iter().map(ToString::to_string).collect();
         let child = Command::new(&pinned[0])
             .args(&pinned[1..])
-            .args(["--core", &core.to_string(), "--"])
+            .args(["--cores", &cores.join(","), "--"])
             .args(command.into_iter().map(Into::into))
             .stdin(Stdio::null())
             .stdout(input.try_clone()?)
             .stderr(input)
             .spawn()?;
-        let mut process = Process { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut process = Process { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), metrics: None };
         let log = Log::default();
         let (found, address) = mpsc::sync_channel(1);
         thread::spawn({
@@ -124,7 +132,7 @@ impl Drop for Process {
 
 impl Pinned {
     pub(crate) fn run(self) -> Result<()> {
-        cpu::pin(self.core)?;
+        cpu::pin(&self.cores)?;
         // The guard above does not run when the benchmark itself is killed.
         set_parent_process_death_signal(Some(Signal::KILL))?;
         Err(Command::new(&self.command[0]).args(&self.command[1..]).exec().into())

@@ -11,9 +11,10 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     CLIENT_CORE,
-    pace::Pace,
+    pace::{Pace, ahead_of_monotonic},
     process::{self, Process},
     row::{self, Row, UNIVERSE},
+    stopwatch::{STAMP, write_stamp},
 };
 
 /// The role of publishing to a peer.
@@ -23,11 +24,16 @@ pub(crate) struct Publisher {
     peer: Peer,
     #[arg(long)]
     to: SocketAddr,
-    /// Every symbol ticks once in so many flushes.
-    #[arg(long)]
-    flushes_per_interval: usize,
-    #[arg(long)]
-    flush_micros: u64,
+    #[command(flatten)]
+    row: Row,
+}
+
+/// The bytes that publish the ticks of one flush.
+#[derive(Default)]
+struct Flush {
+    bytes: Vec<u8>,
+    /// Where the stamps begin.
+    stamps: Vec<usize>,
 }
 
 /// Who is fed.
@@ -43,14 +49,9 @@ pub(crate) fn start(peer: Peer, to: SocketAddr, row: &Row) -> Result<Process> {
         Peer::Redis => "redis",
         Peer::Nats => "nats",
     };
-    let options = [
-        format!("--peer={peer}"),
-        format!("--to={to}"),
-        format!("--flushes-per-interval={}", row.flushes_per_interval()),
-        format!("--flush-micros={}", row.flush.as_micros()),
-    ];
+    let options = [format!("--peer={peer}"), format!("--to={to}")].into_iter().chain(row.options());
     let command = process::role("publisher")?.into_iter().chain(options.map(Into::into));
-    Process::start(CLIENT_CORE, command, Duration::from_secs(10), process::address_in)
+    Process::start(&[CLIENT_CORE], command, Duration::from_secs(10), process::address_in)
 }
 
 impl Publisher {
@@ -59,28 +60,44 @@ impl Publisher {
         self.peer
     }
 
-    /// Says hello and publishes until the peer goes away. `publish` appends the bytes that publish a tick of a symbol.
+    /// Says hello and publishes until the peer goes away. `publish` appends the bytes that publish a tick of a symbol,
+    /// which end with room for a stamp and a line end.
     pub(crate) fn run(self, hello: &[u8], publish: impl Fn(&str, &mut Vec<u8>)) -> Result<()> {
         let mut peer = TcpStream::connect(self.to)?;
         peer.set_nodelay(true)?;
         peer.write_all(hello)?;
         println!("{}", self.to);
-        let flushes = self.flushes(publish);
-        let mut pace = Pace::new(Duration::from_micros(self.flush_micros))?;
-        for flush in flushes.iter().cycle() {
-            pace.wait()?;
-            peer.write_all(flush)?;
+        let mut flushes = self.flushes(publish);
+        let mut pace = Pace::new(self.row.flush)?;
+        let since_1970 = ahead_of_monotonic();
+        for now in (0..flushes.len()).cycle() {
+            let end = pace.wait()? + since_1970;
+            flushes[now].stamp(end, self.row.flush);
+            peer.write_all(&flushes[now].bytes)?;
         }
         Ok(())
     }
 
-    /// The bytes of every flush of an interval. A neighbour of a symbol ticks in the next flush, so that every
-    /// connection is due as much in each.
-    fn flushes(&self, publish: impl Fn(&str, &mut Vec<u8>)) -> Vec<Vec<u8>> {
-        let mut flushes = vec![Vec::new(); self.flushes_per_interval];
+    /// Every flush of an interval.
+    fn flushes(&self, publish: impl Fn(&str, &mut Vec<u8>)) -> Vec<Flush> {
+        let mut flushes = Vec::new();
+        flushes.resize_with(self.row.flushes_per_interval(), Flush::default);
         for index in 0..UNIVERSE {
-            publish(&row::symbol(index), &mut flushes[index % self.flushes_per_interval]);
+            let flush = &mut flushes[self.row.flush_of(index)];
+            publish(&row::symbol(index), &mut flush.bytes);
+            flush.stamps.push(flush.bytes.len() - "\r\n".len() - STAMP);
         }
         flushes
+    }
+}
+
+impl Flush {
+    /// Gives the ticks times that are spread evenly over the flush interval which ends now, as those of `ticker` are.
+    fn stamp(&mut self, end: i64, interval: Duration) {
+        let (ticks, interval) = (self.stamps.len() as i64, interval.as_nanos() as i64);
+        for (at, stamp) in self.stamps.iter().enumerate() {
+            let due = end - interval + interval * at as i64 / ticks;
+            write_stamp(due, &mut self.bytes[*stamp..stamp + STAMP]);
+        }
     }
 }

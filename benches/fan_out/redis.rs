@@ -1,19 +1,15 @@
 //! Redis pub/sub: a channel per symbol.
 
-use std::{
-    ffi::OsString,
-    io,
-    net::{SocketAddr, TcpListener},
-    time::Duration,
-};
+use std::{ffi::OsString, time::Duration};
 
 use anyhow::Result;
 
 use crate::{
     SERVER_CORE,
-    client::{Attention, Client, Endpoint, FixedLength},
+    client::{Client, Endpoint, FixedLength},
+    look::Look,
     ours,
-    process::{self, Process},
+    process::{self, Process, free_address},
     publisher::{self, Peer},
     row::Row,
     sample::Running,
@@ -28,13 +24,16 @@ pub(crate) const PROGRAM: &str = "redis-server";
 
 /// The server, the clients of a row and their publisher; nothing when Redis is not installed. The publisher always
 /// speaks plain text.
-pub(crate) fn start(row: &Row, tls: Option<&Tls>) -> Result<Option<Running>> {
+pub(crate) fn start(row: &Row, tls: Option<&Tls>, look: &Look) -> Result<Option<Running>> {
     let Some(program) = process::installed(PROGRAM) else { return Ok(None) };
+    // Redis takes port 0 for "no port".
     let address = free_address()?;
     let mut endpoint = Endpoint::from(address);
     let mut command = vec![program.into_os_string(), "--port".into(), address.port().to_string().into()];
     command.extend(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(OsString::from));
     command.extend(["--client-output-buffer-limit", "pubsub 0 0 0"].map(OsString::from));
+    // The default, 10,000, has no room for the publisher beside as many subscribers.
+    command.extend(["--maxclients", "15000"].map(OsString::from));
     if let Some(tls) = tls {
         endpoint = Endpoint { address: free_address()?, tls: Some(tls) };
         command.extend(["--tls-port".into(), endpoint.address.port().to_string().into()]);
@@ -42,10 +41,10 @@ pub(crate) fn start(row: &Row, tls: Option<&Tls>) -> Result<Option<Running>> {
         command.extend(["--tls-key-file".into(), tls.key().into()]);
         command.extend(["--tls-auth-clients", "no"].map(OsString::from));
     }
-    let server = Process::start(SERVER_CORE, command, Duration::from_secs(10), move |line| {
+    let server = Process::start(&[SERVER_CORE], command, Duration::from_secs(10), move |line| {
         line.contains("Ready to accept connections").then_some(address)
     })?;
-    let client = subscribe(endpoint, row)?;
+    let client = subscribe(endpoint, row, look)?;
     let publisher = publisher::start(Peer::Redis, server.address(), row)?;
     Ok(Some(Running { server, client, publisher: Some(publisher) }))
 }
@@ -60,19 +59,14 @@ pub(crate) fn publish(symbol: &str, bytes: &mut Vec<u8>) {
     array(&["PUBLISH", symbol, &"0".repeat(length)], bytes);
 }
 
-fn subscribe(server: Endpoint, row: &Row) -> Result<Client> {
-    Client::connect(server, row.connections, Attention::Pauses, |connection| {
+fn subscribe(server: Endpoint, row: &Row, look: &Look) -> Result<Client> {
+    Client::connect(server, row.connections, look.attention, |connection| {
         let symbols: Vec<_> = row.symbols_of(connection).collect();
         let words: Vec<_> = ["SUBSCRIBE"].into_iter().chain(symbols.iter().map(String::as_str)).collect();
         let mut hello = Vec::new();
         array(&words, &mut hello);
-        (FixedLength::new(ours::bytes_per_tick()), hello)
+        (FixedLength::new(ours::bytes_per_tick(), look.stamps()), hello)
     })
-}
-
-/// Redis takes port 0 for "no port", so it is given ports that were free a moment ago.
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
 /// An array of strings in Redis's protocol.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    Effort, nats, ours, process, redis,
+    Effort, grpc_go, nats, ours, process, redis,
     row::{Row, thousands},
     sample::Sample,
     subject::{Server, Subject},
@@ -31,6 +31,14 @@ struct Outcome {
     failure: Option<String>,
 }
 
+/// What a tick cost a subject in a row.
+pub(crate) struct Cost {
+    pub(crate) row: Row,
+    pub(crate) subject: Subject,
+    /// Server CPU, in nanoseconds.
+    pub(crate) nanos: f64,
+}
+
 /// What the figures were taken on.
 pub(crate) fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -40,13 +48,16 @@ pub(crate) fn machine() -> String {
     let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let virtual_machine = if cpu.contains(" hypervisor") { ", virtual machine" } else { "" };
-    let peers =
-        [(redis::PROGRAM, "Redis"), (nats::PROGRAM, "NATS")].map(|(program, name)| version(program, name));
-    format!("{model}, {cores} cores{virtual_machine}, Linux {}, {}, {}", kernel.trim(), peers[0], peers[1])
+    let peers = [
+        version(redis::PROGRAM, "--version", "Redis"),
+        version(nats::PROGRAM, "--version", "NATS"),
+        version(grpc_go::PROGRAM, "version", "Go"),
+    ];
+    format!("{model}, {cores} cores{virtual_machine}, Linux {}, {}", kernel.trim(), peers.join(", "))
 }
 
 /// Measures every subject in every row, and prints.
-pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Result<()> {
+pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Result<Vec<Cost>> {
     let tls = Tls::new()?;
     let table: Vec<_> = rows.iter().map(|row| (row, outcomes(row, subjects, &tls, effort))).collect();
     println!("Server CPU per delivered tick, and its ratio to the raw `write` floor of the same run:\n");
@@ -59,9 +70,9 @@ pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Res
     println!("\nEach in detail, the median of {} windows of {:?}:\n", effort.rounds, effort.window);
     println!(
         "| connections × symbols × Hz | subject | CPU per tick | × floor | of Redis | of NATS | of plain | ticks/s \
-         | delivered | flushes | server core | client core | bytes per tick |"
+         | delivered | flushes | late, p99 | server core | client core | bytes per tick |"
     );
-    println!("| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
+    println!("| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
     for (row, outcomes) in &table {
         for outcome in outcomes {
             outcome.print(row, outcomes);
@@ -71,11 +82,22 @@ pub(crate) fn fan_out(rows: &[Row], subjects: &[Subject], effort: Effort) -> Res
         "\nA tick of `gogen` is {} bytes with its gRPC prefix, and so is a message of Redis, of NATS and of the \
          floor. Redis and NATS include taking the ticks in from a publisher. \"Of Redis\" and \"of NATS\" compare TLS with \
          TLS; \"of plain\" compares a server under TLS with the same server in plain text. \"Flushes\" are the frames that arrived, as \
-         a share of one for each connection and flush interval: a server that is late sends fewer and larger ones, \
-         which is cheaper.",
+         a share of one for each connection and each flush interval in which it is due a tick: a server that is late sends \
+         fewer and larger ones, which is cheaper. With one tick a flush, `ticker` sends fewer frames on time too, as its ticks come in \
+         clusters and those of the floor do not. \"Late\" is the bound that 99 % of the flushes of `ticker` began within, from its metrics.",
         ours::bytes_per_tick()
     );
-    Ok(())
+    let cost = |row: &Row, outcome: &Outcome| {
+        let nanos = outcome.median(|sample| sample.cost)?;
+        Some(Cost { row: *row, subject: outcome.subject, nanos })
+    };
+    let all = table.iter().flat_map(|(row, outcomes)| outcomes.iter().map(move |outcome| cost(row, outcome)));
+    Ok(all.flatten().collect())
+}
+
+/// Tells whoever waits. It is of no use to whoever reads the report; it may be lost.
+pub(crate) fn progress(text: &str) {
+    let _ = writeln!(stderr(), "{text}");
 }
 
 /// Runs the subjects one after the other, and again, so that a change of the machine's mood reaches them all.
@@ -85,7 +107,7 @@ fn outcomes(row: &Row, subjects: &[Subject], tls: &Tls, effort: Effort) -> Vec<O
     for round in 1..=effort.rounds {
         for outcome in outcomes.iter_mut().filter(|outcome| outcome.failure.is_none()) {
             let name = outcome.subject;
-            let progress = match outcome.subject.measure(row, tls, effort) {
+            let done = match outcome.subject.measure(row, tls, effort) {
                 Ok(Some(sample)) => {
                     outcome.samples.push(sample);
                     format!("{:.0} ns, {:.2} M/s", sample.cost, sample.rate / 1e6)
@@ -96,8 +118,7 @@ fn outcomes(row: &Row, subjects: &[Subject], tls: &Tls, effort: Effort) -> Vec<O
                     format!("{error:#}")
                 }
             };
-            // Progress is of no use to whoever reads the report; it may be lost.
-            let _ = writeln!(stderr(), "{row}, round {round}, {name}: {progress}");
+            progress(&format!("{row}, round {round}, {name}: {done}"));
         }
     }
     outcomes
@@ -109,12 +130,13 @@ fn print_line(first: [String; 2], rest: impl Iterator<Item = String>) {
 }
 
 /// The name and version of a program.
-fn version(program: &str, name: &str) -> String {
-    let output =
-        process::installed(program).and_then(|file| Command::new(file).arg("--version").output().ok());
+fn version(program: &str, argument: &str, name: &str) -> String {
+    let output = process::installed(program).and_then(|file| Command::new(file).arg(argument).output().ok());
     let Some(output) = output else { return format!("{name} not installed") };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let digits = |word: &str| word.trim_start_matches("v=").trim_start_matches('v').to_owned();
+    let digits = |word: &str| {
+        word.trim_start_matches("v=").trim_start_matches('v').trim_start_matches("go").to_owned()
+    };
     let version =
         text.split_whitespace().map(digits).find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
     format!("{name} {}", version.unwrap_or_default())
@@ -132,7 +154,7 @@ fn verdict(delivered: f64) -> &'static str {
 }
 
 /// The middle one.
-fn median(mut figures: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied()
 }
@@ -163,7 +185,7 @@ impl Outcome {
         let name = self.subject;
         let middle = |figure: fn(&Sample) -> f64| self.median(figure).unwrap_or_default();
         let Some(cost) = self.median(|sample| sample.cost) else {
-            println!("| {row} | {name} | {} | | | | | | | | | | |", self.absence());
+            println!("| {row} | {name} | {} | | | | | | | | | | | |", self.absence());
             return;
         };
         let ratio = |to| self.ratio_to(to, others).map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
@@ -173,8 +195,10 @@ impl Outcome {
             true => format!("{:.0} %", middle(|sample| sample.frames) / row.flushes() * 100.0),
             false => "–".to_owned(),
         };
+        let late = self.samples.iter().filter_map(|sample| sample.lateness).max();
+        let late = late.map_or("–".to_owned(), |late| format!("≤ {late:?}"));
         println!(
-            "| {row} | {name} | {cost:.0} ns | {} | {} | {} | {} | {} | {:.1} %{verdict} | {flushes} | {:.0} % | {:.0} % | {:.1} |",
+            "| {row} | {name} | {cost:.0} ns | {} | {} | {} | {} | {} | {:.1} %{verdict} | {flushes} | {late} | {:.0} % | {:.0} % | {:.1} |",
             ratio(FLOOR),
             ratio(Subject { server: Server::Redis, ..self.subject }),
             ratio(Subject { server: Server::Nats, ..self.subject }),

@@ -8,6 +8,7 @@ use crate::{
     Effort,
     client::{Client, Received},
     cpu::CpuTime,
+    lateness::Lateness,
     process::Process,
     row::Row,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Sample {
     pub(crate) server_busy: f64,
     /// How much of its core the client used.
     pub(crate) client_busy: f64,
+    /// Of `ticker`, the lateness that 99 % of the flushes keep within.
+    pub(crate) lateness: Option<Duration>,
     /// The longest time between two looks of the client at its sockets.
     pub(crate) longest_pause: Duration,
 }
@@ -66,10 +69,15 @@ impl Running {
     pub(crate) fn sample(mut self, row: &Row, effort: Effort) -> Result<Sample> {
         self.settle(row, effort.warm_up)?;
         let own = std::process::id();
+        let flushes = self.server.metrics.map(Lateness::read).transpose()?;
         let before = (self.server.cpu_time()?, CpuTime::of(own)?);
         let received = self.client.read_for(effort.window)?;
         let after = (self.server.cpu_time()?, CpuTime::of(own)?);
-        Ok(Sample::new(received, &before, &after))
+        let lateness = match (flushes, self.server.metrics) {
+            (Some(earlier), Some(metrics)) => Lateness::read(metrics)?.quantile_since(&earlier, 0.99),
+            _ => None,
+        };
+        Ok(Sample { lateness, ..Sample::new(received, &before, &after) })
     }
 
     /// Lets the subject warm up, and then catch up, if it can, with what became due while it took connections.
@@ -97,6 +105,7 @@ impl Sample {
             bytes: received.bytes as f64 / ticks,
             server_busy: server / seconds,
             client_busy: client / seconds,
+            lateness: None,
             longest_pause: received.longest_pause,
         }
     }

@@ -5,7 +5,9 @@ use std::{fmt, time::Duration};
 use anyhow::{Context, Result};
 
 use crate::{
-    Effort, floor, naive, nats,
+    Effort, floor, grpc_go,
+    look::Look,
+    naive, nats,
     ours::{self, Package},
     redis,
     row::Row,
@@ -26,17 +28,19 @@ pub(crate) enum Server {
     Gogen,
     V1,
     Naive,
+    GrpcGo,
     Redis,
     Nats,
 }
 
 impl Subject {
-    pub(crate) const ALL: [Subject; 9] = [
+    pub(crate) const ALL: [Subject; 10] = [
         Subject::plain(Server::Floor),
         Subject::plain(Server::Gogen),
         Subject::plain(Server::V1),
         Subject::tls(Server::V1),
         Subject::plain(Server::Naive),
+        Subject::plain(Server::GrpcGo),
         Subject::plain(Server::Redis),
         Subject::tls(Server::Redis),
         Subject::plain(Server::Nats),
@@ -64,22 +68,26 @@ impl Subject {
     /// Starts it, looks, and stops it; nothing when it is not installed.
     pub(crate) fn measure(self, row: &Row, tls: &Tls, effort: Effort) -> Result<Option<Sample>> {
         let sample = undisturbed(|| {
-            let Some(running) = self.start(row, tls)? else { return Ok((Duration::ZERO, None)) };
+            let Some(running) = self.start(row, tls, &Look::default())? else {
+                return Ok((Duration::ZERO, None));
+            };
             let sample = running.sample(row, effort)?;
             Ok((sample.longest_pause, Some(sample)))
         });
         sample.with_context(|| format!("{self}, {row}"))
     }
 
-    fn start(self, row: &Row, tls: &Tls) -> Result<Option<Running>> {
+    /// Starts it with its clients; nothing when it is not installed.
+    pub(crate) fn start(self, row: &Row, tls: &Tls, look: &Look) -> Result<Option<Running>> {
         let tls = self.tls.then_some(tls);
         match self.server {
-            Server::Floor => floor::start(row).map(Some),
-            Server::Gogen => ours::start(row, Package::Gogen, tls).map(Some),
-            Server::V1 => ours::start(row, Package::V1, tls).map(Some),
-            Server::Naive => naive::start(row).map(Some),
-            Server::Redis => redis::start(row, tls),
-            Server::Nats => nats::start(row, tls),
+            Server::Floor => floor::start(row, look).map(Some),
+            Server::Gogen => ours::start(row, Package::Gogen, tls, look).map(Some),
+            Server::V1 => ours::start(row, Package::V1, tls, look).map(Some),
+            Server::Naive => naive::start(row, look).map(Some),
+            Server::GrpcGo => grpc_go::start(row, look),
+            Server::Redis => redis::start(row, tls, look),
+            Server::Nats => nats::start(row, tls, look),
         }
     }
 }
@@ -91,6 +99,7 @@ impl fmt::Display for Subject {
             Server::Gogen => "ticker gogen",
             Server::V1 => "ticker v1",
             Server::Naive => "naive tonic",
+            Server::GrpcGo => "grpc-go",
             Server::Redis => "redis",
             Server::Nats => "nats",
         })?;

@@ -6,8 +6,7 @@ use anyhow::Result;
 
 use crate::{
     Effort,
-    client::Attention,
-    http2::CountOnly,
+    look::Look,
     ours::{self, Package},
     row::{self, Row, thousands},
     sample::{Running, undisturbed},
@@ -30,8 +29,7 @@ pub(crate) fn report(effort: Effort) -> Result<()> {
             let start = Instant::now();
             let server = ours::serve(instruments.path(), row.flush, None)?;
             let ready = start.elapsed();
-            let client =
-                ours::subscribe(server.address(), &row, Package::Gogen, Attention::Pauses, || CountOnly)?;
+            let client = ours::subscribe(server.address(), &row, Package::Gogen, &Look::default())?;
             let resident = server.resident()?;
             let running = Running { client, server, publisher: None };
             let sample = running.sample(&row, Effort { window: WINDOW, ..effort })?;
