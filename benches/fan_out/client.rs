@@ -1,7 +1,7 @@
 //! A client of many connections that costs as little as a client can: it reads, and counts.
 
 use std::{
-    io::{BufRead, ErrorKind, Read, Write},
+    io::{self, BufRead, ErrorKind, Read, Write},
     mem,
     net::{SocketAddr, TcpStream},
     thread,
@@ -114,9 +114,13 @@ impl Client {
             events: Vec::with_capacity(1_024),
         };
         let server = server.into();
-        for at in 0..connections {
+        // All connect before the first subscribes, as a server at its limit hardly accepts any more.
+        let sockets = (0..connections).map(|_| TcpStream::connect(server.address));
+        for (at, socket) in sockets.collect::<io::Result<Vec<_>>>()?.into_iter().enumerate() {
             let (protocol, hello) = open(at);
-            client.add(server, Box::new(protocol), &hello).with_context(|| format!("connection {at}"))?;
+            client
+                .add(socket, server.tls, Box::new(protocol), &hello)
+                .with_context(|| format!("connection {at}"))?;
             // What piled up until the last connection is made would be counted later.
             client.take(Duration::ZERO, &mut Received::default())?;
         }
@@ -143,11 +147,16 @@ impl Client {
         }
     }
 
-    fn add(&mut self, server: Endpoint, mut protocol: Box<dyn Protocol>, hello: &[u8]) -> Result<()> {
-        let mut socket = TcpStream::connect(server.address)?;
+    fn add(
+        &mut self,
+        mut socket: TcpStream,
+        tls: Option<&Tls>,
+        mut protocol: Box<dyn Protocol>,
+        hello: &[u8],
+    ) -> Result<()> {
         socket.set_nodelay(true)?;
         set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
-        match server.tls {
+        match tls {
             Some(tls) => {
                 let session = tls.connect(&mut socket, hello).context("TLS handshake")?;
                 protocol = Box::new(Encrypted { session, protocol, answer: Vec::new() });

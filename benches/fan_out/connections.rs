@@ -21,9 +21,15 @@ pub(crate) const SUBJECTS: [Subject; 4] = [
 ];
 
 /// Measures, prints, and draws the picture into a folder.
-pub(crate) fn report(subjects: &[Subject], effort: Effort, pictures: Option<&Path>) -> Result<()> {
-    let rows = Row::BY_CONNECTIONS;
-    let rows = rows.map(|row| Row { connections: cpu::connections_up_to(row.connections), ..row });
+pub(crate) fn report(
+    mut rows: Vec<Row>,
+    subjects: &[Subject],
+    effort: Effort,
+    pictures: Option<&Path>,
+) -> Result<()> {
+    for row in &mut rows {
+        row.connections = cpu::connections_up_to(row.connections);
+    }
     let costs = report::fan_out(&rows, subjects, effort)?;
     let Some(folder) = pictures else { return Ok(()) };
     let line = |subject: &Subject| Line {

@@ -28,12 +28,16 @@ pub(crate) fn raise_file_limit() -> io::Result<()> {
     Ok(())
 }
 
-/// So many connections, or as many as the limit of open files allows.
+/// So many connections, or as many as the limit of open files allows, and then says so.
 pub(crate) fn connections_up_to(most: usize) -> usize {
     // Each end is in a process of its own, which has some other files open.
     const OTHERS: usize = 200;
     let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
-    most.min(limit.saturating_sub(OTHERS))
+    let connections = most.min(limit.saturating_sub(OTHERS));
+    if connections < most {
+        println!("The limit of open files is {limit}: {connections} connections in place of {most}.\n");
+    }
+    connections
 }
 
 /// The resident memory of a process, in bytes.

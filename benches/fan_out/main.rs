@@ -70,7 +70,7 @@ const CLIENT_CORE: usize = 1;
 #[derive(Parser)]
 #[command(about = "What it costs a server to deliver a tick", bin_name = "cargo bench --bench fan_out --")]
 struct Arguments {
-    /// Only these rows, counted from 1.
+    /// Only these rows of the table or of --connections, counted from 1.
     #[arg(long, value_delimiter = ',')]
     row: Vec<usize>,
     /// Only these subjects: floor, ticker (or gogen, v1, v1-tls), naive, grpc-go, redis, redis-tls, nats, nats-tls.
@@ -187,7 +187,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
     if let Some(folder) = pictures {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let (rows, subjects, effort) = (arguments.rows()?, arguments.subjects()?, arguments.effort());
+    let (subjects, effort) = (arguments.subjects()?, arguments.effort());
     cpu::raise_file_limit()?;
     cpu::pin(&[CLIENT_CORE])?;
     println!("{}\n", report::machine());
@@ -201,8 +201,9 @@ fn measure(arguments: &Arguments) -> Result<()> {
         memory::report(&subjects, effort)?;
     }
     if arguments.connections || both {
-        let named = !arguments.only.is_empty();
-        connections::report(if named { &subjects } else { &connections::SUBJECTS }, effort, pictures)?;
+        let rows = arguments.rows(&Row::BY_CONNECTIONS)?;
+        let subjects = if arguments.only.is_empty() { &connections::SUBJECTS } else { &subjects[..] };
+        connections::report(rows, subjects, effort, pictures)?;
     }
     if arguments.load || both {
         load::report(&subjects, effort, pictures)?;
@@ -211,7 +212,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
         universe::report(effort)?;
     }
     if !arguments.has_report() && !both {
-        report::fan_out(&rows, &subjects, effort)?;
+        report::fan_out(&arguments.rows(&Row::ALL)?, &subjects, effort)?;
     }
     Ok(())
 }
@@ -223,11 +224,12 @@ impl Arguments {
         latency || catch_up || memory || universe || connections || load
     }
 
-    fn rows(&self) -> Result<Vec<Row>> {
+    /// The rows that are asked for.
+    fn rows(&self, all: &[Row]) -> Result<Vec<Row>> {
         let wanted = |at: usize| self.row.is_empty() || self.row.contains(&(at + 1));
         let rows: Vec<_> =
-            Row::ALL.into_iter().enumerate().filter(|(at, _)| wanted(*at)).map(|(_, row)| row).collect();
-        ensure!(!rows.is_empty(), "--row takes numbers from 1 to {}", Row::ALL.len());
+            all.iter().enumerate().filter(|(at, _)| wanted(*at)).map(|(_, row)| *row).collect();
+        ensure!(!rows.is_empty(), "--row takes numbers from 1 to {}", all.len());
         Ok(rows)
     }
 
