@@ -13,6 +13,7 @@ use crate::{
     observer::CountOnly,
     ours::{self, Package},
     row::{self, Row, thousands},
+    sample::undisturbed,
     subject::{Server, Subject},
     tls::Tls,
 };
@@ -102,9 +103,13 @@ fn connections(subjects: &[Subject], effort: Effort, settled: Duration) -> Resul
     println!("| --- | --: | --: | --: |");
     let tls = Tls::new()?;
     let resident = |subject: Subject, row: &Row| -> Result<Option<u64>> {
-        let Some(mut running) = subject.start(row, &tls, &Look::default())? else { return Ok(None) };
-        running.client.read_for(settled)?;
-        running.server.resident().map(Some)
+        undisturbed(|| {
+            let Some(mut running) = subject.start(row, &tls, &Look::default())? else {
+                return Ok((Duration::ZERO, None));
+            };
+            let received = running.client.read_for(settled)?;
+            Ok((received.longest_pause, Some(running.server.resident()?)))
+        })
     };
     for &subject in subjects.iter().filter(|subject| SUBJECTS.contains(&subject.server) && !subject.tls) {
         let figures = resident(subject, &one).and_then(|one| Ok(one.zip(resident(subject, &many)?)));

@@ -32,6 +32,8 @@ pub(crate) fn start(row: &Row, tls: Option<&Tls>, look: &Look) -> Result<Option<
     let mut command = vec![program.into_os_string(), "--port".into(), address.port().to_string().into()];
     command.extend(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(OsString::from));
     command.extend(["--client-output-buffer-limit", "pubsub 0 0 0"].map(OsString::from));
+    // Which accepts 127.0.0.1 only.
+    command.extend(["--protected-mode", "no"].map(OsString::from));
     // The default, 10,000, has no room for the publisher beside as many subscribers.
     command.extend(["--maxclients", "15000"].map(OsString::from));
     if let Some(tls) = tls {

@@ -72,7 +72,7 @@ pub(crate) fn time_of_naive(message: &[u8]) -> Option<i64> {
     Some(TickerResponse::decode(message).ok()?.ltp as i64 * 1_000)
 }
 
-/// The time of a message that ends with a stamp.
+/// The time of a stamp.
 pub(crate) fn time_of_stamp(stamp: &[u8]) -> Option<i64> {
     let digits = stamp.get(1..STAMP).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
     let micros = digits.iter().fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0'));
