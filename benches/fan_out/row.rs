@@ -65,12 +65,12 @@ impl Row {
 
     /// More and more connections with the same few ticks each, then the ticks of 10,000 connections over 1,000.
     pub(crate) const BY_CONNECTIONS: [Row; 6] = [
-        Row::new(100, 10, 10, 10),
-        Row::new(300, 10, 10, 10),
+        Row::new(100, 10, 1, 10),
+        Row::new(300, 10, 1, 10),
+        Row::new(1_000, 10, 1, 10),
+        Row::new(3_000, 10, 1, 10),
+        Row::new(10_000, 10, 1, 10),
         Row::new(1_000, 10, 10, 10),
-        Row::new(3_000, 10, 10, 10),
-        Row::new(10_000, 10, 10, 10),
-        Row::new(1_000, 10, 100, 10),
     ];
 
     pub(crate) const fn new(connections: usize, symbols: usize, hz: usize, flush_millis: u64) -> Self {
