@@ -11,7 +11,7 @@ use crate::{
 
 /// Three round trips of 40 ms: TCP, TLS 1.3, and the request.
 const HANDSHAKE: Duration = Duration::from_millis(120);
-/// Opening a stream (58 µs, docs/PERFORMANCE.md), and a TLS handshake with its connection (0.16 cores at 500 a second,
+/// Opening a stream (58 µs, docs/PERFORMANCE_APPENDIX.md), and a TLS handshake with its connection (0.16 cores at 500 a second,
 /// docs/ABUSE.md).
 const OPENING: Duration = Duration::from_micros(58 + 320);
 const BACKLOG: u32 = Bound::BACKLOG as u32;

@@ -108,14 +108,12 @@ impl WireFormat for V1Format {
         quote: Option<&Quote>,
         out: &mut Vec<u8>,
     ) {
+        let fields = tick_fields(instrument, tick, meta);
         let Some(quote) = quote else {
-            let fields = tick_fields(instrument, tick, meta);
-            let length = fields.as_slice().len() as u8;
-            out.extend_from_slice(&[0, 0, 0, 0, length + 2, 1 << 3 | BYTES, length]);
-            return out.extend_from_slice(fields.as_slice());
+            return framed(out, |out| put_bytes(1, fields.as_slice(), out));
         };
         self.scratch.clear();
-        self.scratch.extend_from_slice(tick_fields(instrument, tick, meta).as_slice());
+        self.scratch.extend_from_slice(fields.as_slice());
         message::encode(9, &convert::quote(quote), &mut self.scratch);
         framed(out, |out| put_bytes(1, &self.scratch, out));
     }

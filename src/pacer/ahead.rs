@@ -7,7 +7,7 @@ use crate::{tape::Cursor, tick::Tick};
 /// Largest number of ticks that are read together.
 ///
 /// Between two flushes the state of a cursor leaves the processor's caches. Loading it takes as long as computing several ticks, and
-/// the ticks that were read are beside those of other instruments.
+/// in memory the ticks that were read are beside those of other instruments.
 const MOST: usize = 12;
 
 /// A cursor, and ticks that it has read. On a growing tape they stay, also if they leave its window.
@@ -41,7 +41,7 @@ impl Ahead {
         self.read()
     }
 
-    /// Wakes `waker` as [`Cursor::wake_on_arrival`] does. For a current tick that is the last one so far.
+    /// Wakes `waker` as [`Cursor::wake_on_arrival`] does. The current tick has to be the last one so far.
     pub(super) fn wake_on_arrival(&mut self, waker: &Waker) {
         self.cursor.wake_on_arrival(waker);
     }

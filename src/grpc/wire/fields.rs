@@ -4,7 +4,7 @@ use prost::encoding::{encode_varint, encoded_len_varint};
 
 use super::{BYTES, FIXED64, VARINT};
 
-/// Fields of at most [`Self::MOST`] bytes together, on the stack: none of them has to look whether there is room.
+/// Fields of at most [`Self::MOST`] bytes together, in a buffer on the stack: writing one never allocates.
 pub(super) struct Fields {
     bytes: [u8; Self::CAPACITY],
     len: usize,
