@@ -1,5 +1,5 @@
 //! Compiles `proto/` without `protoc`: clients and messages of both packages and, with the feature `server`, their JSON
-//! form, the descriptor set for reflection and the server of the RPCs that answer once. The RPCs that stream ticks are served
+//! form, the descriptor set for reflection and the server of the RPCs that do not stream ticks. Those that do are served
 //! by `src/grpc/stream.rs`, which writes ready bytes instead of encoding a message per subscriber. Compresses the board.
 
 use std::{
@@ -35,11 +35,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("contract.bin"), files.encode_to_vec())?;
-    let mut answering_once = files;
-    for service in answering_once.file.iter_mut().flat_map(|file| &mut file.service) {
-        service.method.retain(|method| !method.server_streaming());
+    let mut without_ticks = files;
+    for service in without_ticks.file.iter_mut().flat_map(|file| &mut file.service) {
+        service.method.retain(|method| !method.server_streaming() || method.name() == "PublishStream");
     }
-    for file in &mut answering_once.file {
+    for file in &mut without_ticks.file {
         file.service.retain(|service| !service.method.is_empty());
     }
     let server = out.join("server");
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".ticker.v1.ListTicksResponse", "crate::contract::Encoded")
         .extern_path(".ticker.v1.ListCandlesResponse", "crate::contract::Encoded")
         .out_dir(server)
-        .compile_fds(answering_once)?;
+        .compile_fds(without_ticks)?;
     compress_board(&out.join("board"))
 }
 

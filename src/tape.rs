@@ -184,7 +184,7 @@ pub struct Identity {
     pub tape_id: String,
     /// Where the ticks come from.
     pub kind: Kind,
-    /// The seed of a simulated tape; zero for a recorded one.
+    /// The seed of a simulated tape; zero for any other.
     pub seed: u64,
     /// Version of the code that makes the ticks.
     pub engine_version: &'static str,
@@ -202,6 +202,8 @@ pub enum Kind {
     Simulated,
     /// They were recorded.
     Recorded,
+    /// They are published while the tape is read.
+    Feed,
 }
 
 impl Kind {
@@ -210,6 +212,7 @@ impl Kind {
         match self {
             Self::Simulated => "simulated",
             Self::Recorded => "recorded",
+            Self::Feed => "feed",
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum TapeKind {
     },
     /// They were recorded.
     Recorded,
+    /// They are published while the tape is read.
+    Feed,
     /// A newer server has a kind that this client does not know.
     Unknown,
 }
@@ -43,6 +45,7 @@ impl TapeInfo {
             kind: match answer.kind() {
                 v1::TapeKind::Simulated => TapeKind::Simulated { seed: answer.seed },
                 v1::TapeKind::Recorded => TapeKind::Recorded,
+                v1::TapeKind::Feed => TapeKind::Feed,
                 v1::TapeKind::Unspecified => TapeKind::Unknown,
             },
             id: answer.tape_id,

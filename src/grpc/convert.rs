@@ -142,5 +142,6 @@ pub(super) fn kind(kind: Kind) -> v1::TapeKind {
     match kind {
         Kind::Simulated => v1::TapeKind::Simulated,
         Kind::Recorded => v1::TapeKind::Recorded,
+        Kind::Feed => v1::TapeKind::Feed,
     }
 }

@@ -31,7 +31,7 @@ impl Rpc {
             | Self::ListTicks
             | Self::ListCandles
             | Self::DigestTicks => Requirement::Read,
-            Self::Publish => Requirement::Publish,
+            Self::Publish | Self::PublishStream => Requirement::Publish,
         }
     }
 }

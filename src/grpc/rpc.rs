@@ -14,6 +14,8 @@ pub enum Rpc {
     Watch,
     /// `ticker.v1.TickerStreamService/Publish`.
     Publish,
+    /// `ticker.v1.TickerStreamService/PublishStream`.
+    PublishStream,
     /// `ticker.v1.TickerStreamService/ListInstruments`.
     ListInstruments,
     /// `ticker.v1.TickerStreamService/GetLastPrices`.
@@ -40,11 +42,12 @@ pub enum Rpc {
 
 impl Rpc {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::GogenTickerStream,
         Self::TickerStream,
         Self::Watch,
         Self::Publish,
+        Self::PublishStream,
         Self::ListInstruments,
         Self::GetLastPrices,
         Self::GetTape,
@@ -77,6 +80,7 @@ impl Rpc {
             Self::TickerStream => "ticker.v1.TickerStreamService/TickerStream",
             Self::Watch => "ticker.v1.TickerStreamService/Watch",
             Self::Publish => "ticker.v1.TickerStreamService/Publish",
+            Self::PublishStream => "ticker.v1.TickerStreamService/PublishStream",
             Self::ListInstruments => "ticker.v1.TickerStreamService/ListInstruments",
             Self::GetLastPrices => "ticker.v1.TickerStreamService/GetLastPrices",
             Self::GetTape => "ticker.v1.TickerStreamService/GetTape",
@@ -99,7 +103,15 @@ impl Rpc {
     /// Whether it ends only when the client or the server has had enough: its duration says nothing about the server's speed.
     pub fn is_stream(self) -> bool {
         self.streams_ticks()
-            || matches!(self, Self::HealthWatch | Self::Reflection | Self::ReflectionAlpha | Self::Other)
+            || matches!(
+                self,
+                Self::Publish
+                    | Self::PublishStream
+                    | Self::HealthWatch
+                    | Self::Reflection
+                    | Self::ReflectionAlpha
+                    | Self::Other
+            )
     }
 }
 
@@ -120,8 +132,9 @@ mod tests {
                     let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
                     let rpc = Rpc::of_path(&format!("/{name}"));
                     assert_eq!(rpc.name(), name);
-                    let streams = method.server_streaming();
-                    assert_eq!((rpc.streams_ticks(), rpc.is_stream()), (streams, streams), "{name}");
+                    let streams_ticks = method.server_streaming() && rpc != Rpc::PublishStream;
+                    let is_stream = method.server_streaming() || method.client_streaming();
+                    assert_eq!((rpc.streams_ticks(), rpc.is_stream()), (streams_ticks, is_stream), "{name}");
                     known += 1;
                 }
             }

@@ -81,8 +81,8 @@ pub(super) enum Failure {
     /// A field of the request and what is wrong with it.
     #[error("{0} {1}")]
     Invalid(&'static str, String),
-    #[error("{0} is not available in this version")]
-    NotYet(&'static str),
+    #[error("the tape of this server is no feed, so that nothing can be published: start it with --feed")]
+    NoFeed,
     #[error("the deadline of the call is over")]
     DeadlineExceeded,
     #[error(transparent)]
@@ -170,7 +170,7 @@ impl From<Failure> for Status {
                 (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(RETRY_AFTER))))
             }
             Failure::Unauthenticated(_) => (Code::Unauthenticated, None),
-            Failure::NoTokens => (Code::FailedPrecondition, None),
+            Failure::NoTokens | Failure::NoFeed => (Code::FailedPrecondition, None),
             Failure::Forbidden(_) => (Code::PermissionDenied, None),
             Failure::TooManySymbols
             | Failure::ConnectionFull
@@ -192,7 +192,7 @@ impl From<Failure> for Status {
             Failure::Invalid(field, _) => {
                 (Code::InvalidArgument, Some(ErrorDetails::with_bad_request_violation(*field, &message)))
             }
-            Failure::Compressed(_) | Failure::NotYet(_) => (Code::Unimplemented, None),
+            Failure::Compressed(_) => (Code::Unimplemented, None),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, None),
             Failure::Idle | Failure::Unread => (Code::ResourceExhausted, None),
             Failure::TooMuchHistory(_) => {

@@ -12,8 +12,8 @@ use crate::{
         v1::{
             self, DigestTicksRequest, DigestTicksResponse, GetLastPricesRequest, GetLastPricesResponse,
             GetTapeRequest, GetTapeResponse, ListCandlesRequest, ListInstrumentsRequest,
-            ListInstrumentsResponse, ListTicksRequest, PublishRequest, PublishResponse,
-            server::ticker_stream_service_server::TickerStreamService,
+            ListInstrumentsResponse, ListTicksRequest, PublishRequest, PublishResponse, PublishStreamRequest,
+            PublishStreamResponse, server::ticker_stream_service_server::TickerStreamService,
         },
     },
     tape::Instrument,
@@ -107,7 +107,16 @@ impl TickerStreamService for Unary {
         &self,
         _: Request<Streaming<PublishRequest>>,
     ) -> Result<Response<PublishResponse>, Status> {
-        Err(Failure::NotYet("Publish").into())
+        Err(Failure::NoFeed.into())
+    }
+
+    type PublishStreamStream = tokio_stream::Empty<Result<PublishStreamResponse, Status>>;
+
+    async fn publish_stream(
+        &self,
+        _: Request<Streaming<PublishStreamRequest>>,
+    ) -> Result<Response<Self::PublishStreamStream>, Status> {
+        Err(Failure::NoFeed.into())
     }
 }
 

@@ -69,7 +69,12 @@ pub(super) async fn answer<B: RequestBody>(
 fn takes_one_request(rpc: Rpc) -> bool {
     !matches!(
         rpc,
-        Rpc::GogenTickerStream | Rpc::TickerStream | Rpc::Publish | Rpc::Reflection | Rpc::ReflectionAlpha
+        Rpc::GogenTickerStream
+            | Rpc::TickerStream
+            | Rpc::Publish
+            | Rpc::PublishStream
+            | Rpc::Reflection
+            | Rpc::ReflectionAlpha
     )
 }
 
