@@ -11,8 +11,8 @@ use crate::tick::Symbol;
 pub enum Scope {
     /// `ticker:read` or `ticker:read:PATTERN`: read the instruments of a pattern.
     Read(Pattern),
-    /// `ticker:publish`: push ticks.
-    Publish,
+    /// `ticker:publish` or `ticker:publish:PATTERN`: push ticks of the instruments of a pattern.
+    Publish(Pattern),
     /// `ticker:admin`: see what is for operators only, such as the seed of a simulated tape.
     Admin,
 }
@@ -33,10 +33,11 @@ pub enum Pattern {
 pub enum ScopeError {
     /// It belongs to another service.
     #[error(
-        "it is no scope of this service: use ticker:read, ticker:read:PATTERN, ticker:publish or ticker:admin"
+        "it is no scope of this service: use ticker:read, ticker:read:PATTERN, ticker:publish, ticker:publish:PATTERN or \
+         ticker:admin"
     )]
     Foreign,
-    /// The pattern of `ticker:read:PATTERN` is malformed.
+    /// The pattern of `ticker:read:PATTERN` or `ticker:publish:PATTERN` is malformed.
     #[error(
         "its pattern names no symbols: write a symbol (ticker:read:RELIANCE), the beginning of symbols and a star \
          (ticker:read:NSE:*), or a star"
@@ -47,30 +48,77 @@ pub enum ScopeError {
 /// What a caller may do. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Grant {
-    reads_everything: bool,
-    symbols: BTreeSet<Symbol>,
+    read: Symbols,
+    publish: Symbols,
+    is_admin: bool,
+}
+
+/// The symbols of some patterns. The default is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Symbols {
+    all: bool,
+    exact: BTreeSet<Symbol>,
     /// None of them begins with another one, so the symbols of each are next to each other in the order of symbols.
     prefixes: BTreeSet<Box<str>>,
-    publishes: bool,
-    is_admin: bool,
 }
 
 impl Grant {
     /// All that callers may do when nobody has to authenticate: read everything and push ticks.
     pub fn unrestricted() -> Self {
-        Self { reads_everything: true, publishes: true, is_admin: true, ..Self::default() }
+        let mut grant = Self { is_admin: true, ..Self::default() };
+        grant.read.add(&Pattern::All);
+        grant.publish.add(&Pattern::All);
+        grant
     }
 
     /// Allows what a scope names, besides what is allowed already.
     fn allow(&mut self, scope: &Scope) {
         match scope {
-            Scope::Publish => self.publishes = true,
             Scope::Admin => self.is_admin = true,
-            Scope::Read(Pattern::All) => self.reads_everything = true,
-            Scope::Read(Pattern::Exact(symbol)) => {
-                self.symbols.insert(*symbol);
+            Scope::Read(pattern) => self.read.add(pattern),
+            Scope::Publish(pattern) => self.publish.add(pattern),
+        }
+    }
+
+    /// Whether an instrument may be read. The time that this takes does not depend on which instruments exist.
+    pub fn may_read(&self, symbol: &Symbol) -> bool {
+        self.read.contains(symbol)
+    }
+
+    /// Whether every instrument may be read.
+    pub fn reads_everything(&self) -> bool {
+        self.read.all
+    }
+
+    /// Whether some instruments may be read.
+    pub fn reads_something(&self) -> bool {
+        !self.read.is_empty()
+    }
+
+    /// Whether ticks of an instrument may be pushed.
+    pub fn may_publish(&self, symbol: &Symbol) -> bool {
+        self.publish.contains(symbol)
+    }
+
+    /// Whether ticks of some instruments may be pushed.
+    pub fn publishes_something(&self) -> bool {
+        !self.publish.is_empty()
+    }
+
+    /// Whether what is for operators may be seen.
+    pub fn is_admin(&self) -> bool {
+        self.is_admin
+    }
+}
+
+impl Symbols {
+    fn add(&mut self, pattern: &Pattern) {
+        match pattern {
+            Pattern::All => self.all = true,
+            Pattern::Exact(symbol) => {
+                self.exact.insert(*symbol);
             }
-            Scope::Read(Pattern::Prefix(prefix)) => {
+            Pattern::Prefix(prefix) => {
                 if self.prefix_of(prefix).is_none() {
                     self.prefixes.retain(|other| !other.starts_with(&**prefix));
                     self.prefixes.insert(prefix.clone());
@@ -79,29 +127,12 @@ impl Grant {
         }
     }
 
-    /// Whether an instrument may be read. The time that this takes does not depend on which instruments exist.
-    pub fn may_read(&self, symbol: &Symbol) -> bool {
-        self.reads_everything || self.symbols.contains(symbol) || self.prefix_of(symbol.as_str()).is_some()
+    fn contains(&self, symbol: &Symbol) -> bool {
+        self.all || self.exact.contains(symbol) || self.prefix_of(symbol.as_str()).is_some()
     }
 
-    /// Whether every instrument may be read.
-    pub fn reads_everything(&self) -> bool {
-        self.reads_everything
-    }
-
-    /// Whether some instruments may be read.
-    pub fn reads_something(&self) -> bool {
-        self.reads_everything || !self.symbols.is_empty() || !self.prefixes.is_empty()
-    }
-
-    /// Whether ticks may be pushed.
-    pub fn publishes(&self) -> bool {
-        self.publishes
-    }
-
-    /// Whether what is for operators may be seen.
-    pub fn is_admin(&self) -> bool {
-        self.is_admin
+    fn is_empty(&self) -> bool {
+        !self.all && self.exact.is_empty() && self.prefixes.is_empty()
     }
 
     /// The prefix that a text begins with. It is the greatest one that is not after the text, because none begins with
@@ -124,14 +155,12 @@ impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        match text.strip_prefix("ticker:").ok_or(ScopeError::Foreign)? {
-            "publish" => Ok(Self::Publish),
-            "admin" => Ok(Self::Admin),
-            "read" => Ok(Self::Read(Pattern::All)),
-            other => match other.strip_prefix("read:") {
-                Some(pattern) => pattern.parse().map(Self::Read),
-                None => Err(ScopeError::Foreign),
-            },
+        let scope = text.strip_prefix("ticker:").ok_or(ScopeError::Foreign)?;
+        match scope.split_once(':').unwrap_or((scope, "*")) {
+            ("admin", _) if scope == "admin" => Ok(Self::Admin),
+            ("read", pattern) => pattern.parse().map(Self::Read),
+            ("publish", pattern) => pattern.parse().map(Self::Publish),
+            _ => Err(ScopeError::Foreign),
         }
     }
 }
@@ -152,12 +181,16 @@ impl FromStr for Pattern {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Publish => f.write_str("ticker:publish"),
-            Self::Admin => f.write_str("ticker:admin"),
-            Self::Read(Pattern::All) => f.write_str("ticker:read"),
-            Self::Read(Pattern::Prefix(prefix)) => write!(f, "ticker:read:{prefix}*"),
-            Self::Read(Pattern::Exact(symbol)) => write!(f, "ticker:read:{symbol}"),
+        let (name, pattern) = match self {
+            Self::Admin => ("admin", &Pattern::All),
+            Self::Read(pattern) => ("read", pattern),
+            Self::Publish(pattern) => ("publish", pattern),
+        };
+        write!(f, "ticker:{name}")?;
+        match pattern {
+            Pattern::All => Ok(()),
+            Pattern::Prefix(prefix) => write!(f, ":{prefix}*"),
+            Pattern::Exact(symbol) => write!(f, ":{symbol}"),
         }
     }
 }

@@ -307,11 +307,11 @@ mod tests {
     async fn a_token_says_who_its_caller_is_and_what_it_may_do() {
         let token = with("max_streams", json!(3)).unwrap();
         assert_eq!((&*token.subject, token.plan.max_streams, token.plan.max_symbols), ("s", Some(3), None));
-        assert!(token.grant.reads_everything() && !token.grant.publishes());
+        assert!(token.grant.reads_everything() && !token.grant.publishes_something());
         assert_eq!(token.expires, UNIX_EPOCH + Duration::from_secs(NOW + 600));
         assert!(with("aud", json!(["other", "a"])).is_ok());
         assert!(with("exp", json!(NOW as f64 + 600.5)).is_ok());
-        assert!(with("scope", json!(["ticker:publish"])).unwrap().grant.publishes());
+        assert!(with("scope", json!(["ticker:publish"])).unwrap().grant.publishes_something());
     }
 
     #[tokio::test]

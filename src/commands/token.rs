@@ -246,13 +246,15 @@ mod tests {
         let may_read = |token: &Token, symbol: &str| token.grant.may_read(&symbol.parse().unwrap());
         let token = accepted("--sub ana");
         assert_eq!((&*token.subject, token.plan), ("ana", Plan::default()));
-        assert!(token.grant.reads_everything() && !token.grant.is_admin() && !token.grant.publishes());
+        assert!(
+            token.grant.reads_everything() && !token.grant.is_admin() && !token.grant.publishes_something()
+        );
         let left = token.expires.duration_since(SystemTime::now()).unwrap();
         assert!((3590..=3600).contains(&left.as_secs()), "{left:?}");
 
         let token = accepted("--sub ana --scope ticker:read:TCS --scope ticker:admin,ticker:publish");
         assert!(may_read(&token, "TCS") && !may_read(&token, "TCSX"));
-        assert!(token.grant.is_admin() && token.grant.publishes());
+        assert!(token.grant.is_admin() && token.grant.publishes_something());
 
         let token = accepted("--sub ana --role analyst --max-streams 2 --max-symbols 10");
         assert!(may_read(&token, "NSE:TCS") && !may_read(&token, "TCS"), "a role brings no default scope");

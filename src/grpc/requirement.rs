@@ -44,7 +44,7 @@ impl Requirement {
     pub(super) fn check(self, grant: &Grant) -> Result<(), Failure> {
         match self {
             Self::Read if !grant.reads_something() => Err(Failure::Forbidden("ticker:read")),
-            Self::Publish if !grant.publishes() => Err(Failure::Forbidden("ticker:publish")),
+            Self::Publish if !grant.publishes_something() => Err(Failure::Forbidden("ticker:publish")),
             _ => Ok(()),
         }
     }
