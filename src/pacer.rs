@@ -239,7 +239,9 @@ impl Paced {
         }
         let Some(newest) = self.series.sequence_at(now) else { return };
         let missed = newest.0.saturating_sub(next.sequence.0);
-        if missed > 0 && (behind > late || missed > Pacer::MANY) {
+        // A tick of a growing tape that has just arrived may have an older time.
+        let is_late = behind > late && self.series.is_complete();
+        if missed > 0 && (is_late || missed > Pacer::MANY) {
             self.ahead = Ahead::new(self.series.cursor(newest));
         }
     }

@@ -8,7 +8,7 @@
 //! A *complete* tape is a pure function: the simulated and the recorded one. Every call with the same arguments gives the
 //! same answer for ever, and a tick is due when the clock shows its time.
 //!
-//! A *growing* tape is still being written, as that of a live feed. Other threads append ticks while it is read, and it may
+//! A *growing* tape is still being written: that of a live feed ([`Feed`]). Other threads append ticks while it is read, and it may
 //! keep only a window of recent ticks. It guarantees:
 //!
 //! - **Ticks**: a tick is appended with the sequence after the newest one of its series, and with a time that is neither
@@ -35,6 +35,8 @@ use thiserror::Error;
 use crate::tick::{Price, Sequence, Symbol, Tick, Time};
 
 mod book;
+mod column;
+mod feed;
 mod hours;
 mod instrument;
 mod recorded;
@@ -44,6 +46,7 @@ mod trading_days;
 mod universe;
 
 pub use book::TopOfBook;
+pub use feed::{Feed, FeedSeries, WindowLimits, WindowSize};
 pub use hours::{Hours, HoursError, TZDB_VERSION, TradingDay};
 pub use instrument::{Instrument, InstrumentStatus, Lease, MOST_FACTORS, all_but_tests};
 pub use recorded::{Compression, Extent, LoadProgress, Place, Recorded, RecordedError, RecordedSeries};

@@ -13,7 +13,7 @@ pub struct Symbol {
 }
 
 /// Error: the text is not a [`Symbol`].
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SymbolError {
     /// It is empty.
     #[error("a symbol must not be empty")]

@@ -68,6 +68,16 @@ impl Column {
         }
     }
 
+    /// Bytes of memory that it takes besides its own size.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match &self.offsets {
+            Offsets::U8(offsets) => size_of_val(&**offsets),
+            Offsets::U16(offsets) => size_of_val(&**offsets),
+            Offsets::U32(offsets) => size_of_val(&**offsets),
+            Offsets::U64(offsets) => size_of_val(&**offsets),
+        }
+    }
+
     /// The unit: a divisor of every number.
     pub(super) fn unit(&self) -> u64 {
         self.unit

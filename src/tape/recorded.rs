@@ -2,7 +2,7 @@
 //!
 //! A recording is read in this order; each file uses only files that come before it in a line or in a line above:
 //!
-//! - `column`, `ticks`: the ticks of a symbol in packed columns;
+//! - `ticks`: the ticks of a symbol in packed columns;
 //! - `intake`: checks each trade against the rules of a tape, and makes instruments and ticks;
 //! - `compression`, `error`: how a file is compressed, and what is wrong with it;
 //! - `when`, `columns`, `lines`: parts of text formats; `binance`, `csv`, `dbn`: the formats;
@@ -10,7 +10,6 @@
 //! - `series`: the ticks of a symbol as a series, played once or in a loop.
 
 mod binance;
-mod column;
 mod columns;
 mod compression;
 mod csv;

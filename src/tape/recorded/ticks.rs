@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU64;
 
-use super::column::Column;
-use crate::tick::{Price, Sequence, Tick, Time};
+use crate::{
+    tape::column::Column,
+    tick::{Price, Sequence, Tick, Time},
+};
 
 /// The ticks of one symbol in order. There is at least one.
 #[derive(Debug)]

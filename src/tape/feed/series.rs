@@ -1,0 +1,179 @@
+//! The window of a symbol as a series.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Waker,
+};
+
+use super::{
+    WindowSize,
+    segment::{LEN, Segment},
+    window::{Place, Window},
+};
+use crate::{
+    tape::{Cursor, Instrument, Series, TopOfBook},
+    tick::{Sequence, Tick, Time},
+};
+
+/// The ticks of one symbol of a feed. Clones are the same series.
+#[derive(Clone)]
+pub struct FeedSeries(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// The sequence of the oldest available tick. It changes under the lock of `state`.
+    first: AtomicU64,
+}
+
+struct State {
+    window: Window,
+    /// The cursors that wait for a tick, by their numbers. There are few: one for each worker.
+    waiting: Vec<(u64, Waker)>,
+    /// Number of cursors so far that have waited.
+    cursors: u64,
+}
+
+struct FeedCursor {
+    series: FeedSeries,
+    tick: Tick,
+    book: Option<TopOfBook>,
+    /// The segment of the tick, unless it is one of the newest.
+    segment: Option<Arc<Segment>>,
+    /// Its number among those that wait, once it has waited.
+    number: Option<u64>,
+}
+
+impl FeedSeries {
+    /// Most bytes of the newest ticks, which are not in full segments.
+    pub(super) const MOST_BYTES_OF_NEWEST: usize = Window::MOST_BYTES_OF_NEWEST;
+
+    pub(super) fn new(first: Tick, book: Option<TopOfBook>) -> Self {
+        let state = State { window: Window::new(first, book), waiting: Vec::new(), cursors: 0 };
+        Self(Arc::new(Shared { state: Mutex::new(state), first: AtomicU64::new(first.sequence.0) }))
+    }
+
+    /// A series of one tick at the reference price.
+    pub(super) fn of_no_instrument(instrument: &Instrument) -> Self {
+        let (sequence, time) = (Sequence(1), Time::default());
+        Self::new(Tick { sequence, time, price: instrument.reference_price, quantity: 0 }, None)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends a tick, and wakes the cursors that wait for it. Returns the bytes of the segment that has become full before it.
+    pub(super) fn append(&self, tick: Tick, book: Option<TopOfBook>) -> Option<usize> {
+        let (bytes, waiting) = {
+            let state = &mut *self.lock();
+            (state.window.append(tick, book), std::mem::take(&mut state.waiting))
+        };
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        bytes
+    }
+
+    /// When its oldest full segment ended; the last time there is when it has none.
+    pub(super) fn oldest_group_ended(&self) -> Time {
+        self.lock().window.oldest().map_or(Time::MAX, Segment::end)
+    }
+
+    /// Lets its oldest full segment leave the window. Returns what has left.
+    pub(super) fn drop_oldest_group(&self) -> WindowSize {
+        let state = &mut *self.lock();
+        let bytes = state.window.drop_oldest();
+        self.0.first.store(state.window.first().0, Relaxed);
+        bytes.map_or(WindowSize::default(), |bytes| WindowSize { ticks: LEN as u64, bytes })
+    }
+}
+
+impl Series for FeedSeries {
+    fn first(&self) -> Sequence {
+        self.lock().window.first()
+    }
+
+    fn last(&self) -> Sequence {
+        self.lock().window.last().sequence
+    }
+
+    fn sequence_at(&self, time: Time) -> Option<Sequence> {
+        self.lock().window.sequence_at(time)
+    }
+
+    fn tick(&self, sequence: Sequence) -> Tick {
+        self.lock().window.get(sequence).0
+    }
+
+    fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
+        let (tick, book) = self.lock().window.get(from);
+        Box::new(FeedCursor { series: self.clone(), tick, book, segment: None, number: None })
+    }
+
+    fn top_of_book(&self, tick: &Tick) -> Option<TopOfBook> {
+        let (found, book) = self.lock().window.get(tick.sequence);
+        book.filter(|_| found.sequence == tick.sequence)
+    }
+}
+
+impl FeedCursor {
+    /// Moves within the segment that it holds. False when the next tick is not there, or has left the window.
+    fn advance_in_segment(&mut self, next: Sequence) -> bool {
+        let Some(segment) = &self.segment else { return false };
+        match segment.tick(next) {
+            Some(tick) if next.0 >= self.series.0.first.load(Relaxed) => {
+                (self.tick, self.book) = (tick, segment.book(next));
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Cursor for FeedCursor {
+    fn tick(&self) -> Tick {
+        self.tick
+    }
+
+    fn advance(&mut self) {
+        let next = self.tick.sequence.next();
+        if self.advance_in_segment(next) {
+            return;
+        }
+        let state = &*self.series.lock();
+        if state.window.last().sequence < next {
+            return;
+        }
+        (self.tick, self.book) = state.window.get(next);
+        self.segment = match state.window.place(next) {
+            (_, Place::Segment(segment)) => Some(segment.clone()),
+            (_, Place::Newest(_)) => None,
+        };
+    }
+
+    fn top_of_book(&self) -> Option<TopOfBook> {
+        self.book
+    }
+
+    fn wake_on_arrival(&mut self, waker: &Waker) {
+        let state = &mut *self.series.lock();
+        let number = *self.number.get_or_insert_with(|| {
+            state.cursors += 1;
+            state.cursors
+        });
+        state.waiting.retain(|(waiting, _)| *waiting != number);
+        match state.window.last().sequence > self.tick.sequence {
+            true => waker.wake_by_ref(),
+            false => state.waiting.push((number, waker.clone())),
+        }
+    }
+}
+
+impl Drop for FeedCursor {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.series.lock().waiting.retain(|(waiting, _)| *waiting != number);
+        }
+    }
+}

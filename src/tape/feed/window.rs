@@ -1,0 +1,115 @@
+//! The ticks of one symbol that are available.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::segment::{LEN, Segment};
+use crate::{
+    tape::TopOfBook,
+    tick::{Sequence, Tick, Time},
+};
+
+/// The available ticks of one symbol, which follow one another. There is at least one.
+pub(super) struct Window {
+    segments: VecDeque<Arc<Segment>>,
+    /// The ticks after the segments: from one to [`LEN`].
+    newest: Vec<Tick>,
+    /// The books after them. Empty while none of them has one.
+    books: Vec<Option<TopOfBook>>,
+}
+
+/// Where a tick is.
+pub(super) enum Place<'a> {
+    Segment(&'a Arc<Segment>),
+    /// Its index in the newest ticks.
+    Newest(usize),
+}
+
+impl Window {
+    /// Most bytes of the newest ticks.
+    pub(super) const MOST_BYTES_OF_NEWEST: usize = LEN * (size_of::<Tick>() + size_of::<Option<TopOfBook>>());
+
+    pub(super) fn new(first: Tick, book: Option<TopOfBook>) -> Self {
+        let mut window = Self { segments: VecDeque::new(), newest: Vec::new(), books: Vec::new() };
+        window.push(first, book);
+        window
+    }
+
+    /// Adds a tick, which follows the newest one. Returns the bytes of the segment that has become full before it, if any has.
+    pub(super) fn append(&mut self, tick: Tick, book: Option<TopOfBook>) -> Option<usize> {
+        let full = self.newest.as_slice().try_into().ok().map(|ticks| Segment::pack(ticks, &self.books));
+        let bytes = full.as_ref().map(Segment::bytes);
+        if let Some(full) = full {
+            self.segments.push_back(Arc::new(full));
+            self.newest.clear();
+            self.books.clear();
+        }
+        self.push(tick, book);
+        bytes
+    }
+
+    fn push(&mut self, tick: Tick, book: Option<TopOfBook>) {
+        if book.is_some() && self.books.is_empty() {
+            self.books.resize(self.newest.len(), None);
+        }
+        if book.is_some() || !self.books.is_empty() {
+            self.books.push(book);
+        }
+        self.newest.push(tick);
+    }
+
+    /// Removes the oldest segment, and returns its bytes; `None` when there is none.
+    pub(super) fn drop_oldest(&mut self) -> Option<usize> {
+        self.segments.pop_front().map(|segment| segment.bytes())
+    }
+
+    /// The oldest segment.
+    pub(super) fn oldest(&self) -> Option<&Segment> {
+        self.segments.front().map(|segment| &**segment)
+    }
+
+    pub(super) fn first(&self) -> Sequence {
+        self.oldest().map_or(self.newest[0].sequence, Segment::first)
+    }
+
+    pub(super) fn last(&self) -> &Tick {
+        &self.newest[self.newest.len() - 1]
+    }
+
+    /// Where the tick of a sequence is. A sequence before the first is taken as the first, one after the last as the last.
+    pub(super) fn place(&self, sequence: Sequence) -> (Sequence, Place<'_>) {
+        let sequence = sequence.clamp(self.first(), self.last().sequence);
+        let at = (sequence.0 - self.first().0) as usize;
+        let place = match self.segments.get(at / LEN) {
+            Some(segment) => Place::Segment(segment),
+            None => Place::Newest(at - self.segments.len() * LEN),
+        };
+        (sequence, place)
+    }
+
+    /// The tick of a sequence, taken as [`Self::place`] does, and the book after it.
+    pub(super) fn get(&self, sequence: Sequence) -> (Tick, Option<TopOfBook>) {
+        match self.place(sequence) {
+            (sequence, Place::Segment(segment)) => {
+                (segment.tick(sequence).unwrap_or(self.newest[0]), segment.book(sequence))
+            }
+            (_, Place::Newest(at)) => self.newest_at(at),
+        }
+    }
+
+    /// One of the newest ticks, and the book after it.
+    pub(super) fn newest_at(&self, at: usize) -> (Tick, Option<TopOfBook>) {
+        (self.newest[at], self.books.get(at).copied().flatten())
+    }
+
+    /// The sequence of the newest available tick that took place at or before a time.
+    pub(super) fn sequence_at(&self, time: Time) -> Option<Sequence> {
+        let first_of_newest = self.newest[0];
+        if first_of_newest.time <= time {
+            let count = self.newest.partition_point(|tick| tick.time <= time);
+            return Some(Sequence(first_of_newest.sequence.0 + count as u64 - 1));
+        }
+        let begun = self.segments.partition_point(|segment| segment.start() <= time);
+        let segment = &self.segments[begun.checked_sub(1)?];
+        Some(Sequence(segment.first().0 + segment.count_up_to(time) as u64 - 1))
+    }
+}
