@@ -1,5 +1,6 @@
 //! The settings of `ticker serve`: flags, their environment variables, and what they make.
 
+mod feed;
 mod recording;
 mod security;
 
@@ -13,12 +14,14 @@ use std::{
 };
 
 use clap::{Args, builder::BoolishValueParser};
+pub use feed::FeedArgs;
 pub use recording::{Playback, RecordingArgs};
 pub use security::{ExampleFlags, SecurityArgs};
 use thiserror::Error;
 
 use crate::{
     duration,
+    feed::FeedStartError,
     pacer::{Clock, Speed},
     server::{self, CallerLimits, Drain, Origin, Origins, Timeouts, WebSettings},
     tape::{LoadProgress, RecordedError, Simulated, Tape, Universe, UniverseError},
@@ -45,7 +48,8 @@ pub struct ServeArgs {
     /// Number that the prices are made from; replicas of one service share it
     #[arg(long, env = "TICKER_SEED", value_name = "NUMBER", default_value_t = SEED)]
     pub seed: u64,
-    /// TOML file of instruments to serve instead of the built-in ones; with --tape it names those of the tape
+    /// TOML file of instruments to serve instead of the built-in ones; with --tape it names those of the tape, and with --feed
+    /// only they may be published
     #[arg(long, env = "TICKER_INSTRUMENTS", value_name = "FILE")]
     pub instruments: Option<PathBuf>,
     /// Invent an instrument for any well-formed symbol that is not listed
@@ -57,6 +61,9 @@ pub struct ServeArgs {
     /// A recorded tape instead of a simulated one.
     #[command(flatten)]
     pub recording: RecordingArgs,
+    /// A live feed instead of a simulated tape.
+    #[command(flatten)]
+    pub feed: FeedArgs,
     /// Encryption and authentication.
     #[command(flatten)]
     pub security: SecurityArgs,
@@ -133,9 +140,18 @@ pub enum ConfigError {
     /// There is no recording.
     #[error("{0} is how a recording plays: name one with --tape FILE, or leave {0} out")]
     OnlyWithTape(&'static str),
-    /// A recording needs nothing to make prices from.
-    #[error("--tape plays a recording and {0} makes prices: leave one of them out")]
-    NotWithTape(&'static str),
+    /// There is no feed.
+    #[error("{0} is how a feed works: name one with --feed memory or --feed DIR, or leave {0} out")]
+    OnlyWithFeed(&'static str),
+    /// The feed cannot be started.
+    #[error("cannot use the feed of --feed")]
+    Feed(#[from] FeedStartError),
+    /// A recording or a feed needs nothing to make prices from.
+    #[error("{0} plays {1} and {2} makes prices: leave one of them out")]
+    NotWith(&'static str, &'static str, &'static str),
+    /// A server has one tape.
+    #[error("--tape plays a recording and --feed what is published: leave one of them out")]
+    TapeAndFeed,
     /// Clients and operators would meet on one port.
     #[error("--admin is {admin} and --listen {listen}: they need different ports")]
     SameAddress {
@@ -197,9 +213,9 @@ pub enum ConfigError {
 }
 
 impl ServeArgs {
-    /// A flag that has no meaning for a recording and is not at its default. Flags at their defaults are accepted,
+    /// A flag that has no meaning for a recording or a feed and is not at its default. Flags at their defaults are accepted,
     /// because a manifest may list them all.
-    fn of_no_tape(&self) -> Option<&'static str> {
+    fn of_a_simulation(&self) -> Option<&'static str> {
         let flags =
             [("--seed", self.seed != SEED), ("--any-symbol", self.any_symbol), ("--sessions", self.sessions)];
         flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
@@ -214,8 +230,17 @@ impl ServeArgs {
         self,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<(server::Config, Option<Playback>), ConfigError> {
-        if let Some(flag) = self.of_no_tape().filter(|_| self.recording.file().is_some()) {
-            return Err(ConfigError::NotWithTape(flag));
+        let is_recorded = self.recording.file().is_some();
+        match self.of_a_simulation() {
+            Some(flag) if is_recorded => return Err(ConfigError::NotWith("--tape", "a recording", flag)),
+            Some(flag) if self.feed.is_given() => {
+                return Err(ConfigError::NotWith("--feed", "what is published", flag));
+            }
+            _ if is_recorded && self.feed.is_given() => return Err(ConfigError::TapeAndFeed),
+            _ => {}
+        }
+        if let Some(flag) = self.feed.unused() {
+            return Err(ConfigError::OnlyWithFeed(flag));
         }
         let drain = Drain { spread: self.drain_spread, deadline: self.drain_deadline };
         if let Some(spread) = drain.spread.filter(|spread| *spread > drain.deadline) {
@@ -227,18 +252,17 @@ impl ServeArgs {
         }
         let listed = self.instruments.as_deref().map(Universe::read).transpose()?;
         let playback = self.recording.load(listed.as_ref(), progress)?;
-        let (tape, clock): (Arc<dyn Tape>, Clock) = match &playback {
-            Some(playback) => (playback.tape.clone(), playback.clock()),
-            None => {
-                let universe = listed.map_or_else(Universe::builtin, Ok)?;
-                let universe = if self.sessions { universe.with_sessions() } else { universe };
-                let universe = if self.any_symbol {
-                    universe.with_any_symbol(self.max_invented_symbols)
-                } else {
-                    universe
-                };
-                (Arc::new(Simulated::new(self.seed, universe)), Clock::Wall)
-            }
+        let mut intake = None;
+        let (tape, clock): (Arc<dyn Tape>, Clock) = if let Some(playback) = &playback {
+            (playback.tape.clone(), playback.clock())
+        } else if self.feed.is_given() {
+            (intake.insert(self.feed.start(listed, progress)?).tape(), Clock::Wall)
+        } else {
+            let universe = listed.map_or_else(Universe::builtin, Ok)?;
+            let universe = if self.sessions { universe.with_sessions() } else { universe };
+            let universe =
+                if self.any_symbol { universe.with_any_symbol(self.max_invented_symbols) } else { universe };
+            (Arc::new(Simulated::new(self.seed, universe)), Clock::Wall)
         };
         let config = server::Config {
             listen: self.listen,
@@ -259,6 +283,7 @@ impl ServeArgs {
                 ..Default::default()
             },
             tape,
+            intake,
             clock,
             flush_interval: self.flush_interval,
             max_lag: self.max_lag,

@@ -14,6 +14,7 @@ mod history;
 mod history_pool;
 mod instrument_pages;
 mod limit_log;
+mod publish;
 mod replay;
 mod reply;
 mod requests;
@@ -66,6 +67,8 @@ use crate::hub::Interest;
 
 /// Largest request, in bytes. A thousand of the longest symbols fit, each with a sequence to resume after.
 pub const MAX_REQUEST_BYTES: usize = 128 * 1024;
+/// Largest number of ticks that one request pushes.
+const MAX_TICKS_PER_REQUEST: usize = 1_000;
 /// Largest number of symbols of one message.
 pub const MAX_SYMBOLS_PER_MESSAGE: usize = 1_000;
 /// Largest number of symbols of one stream.

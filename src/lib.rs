@@ -37,6 +37,7 @@
 //! - [`grpc`] answers the RPCs: requests, streams, history, errors.
 //! - [`web`] answers browsers and `curl`: gRPC-Web, JSON, event streams and the board, as calls of gRPC.
 //! - [`server`] accepts connections and runs the worker threads.
+//! - [`feed`] takes the ticks that publishers push, and stores them on the tape of a live feed.
 //! - [`facts`] measures how much a tape is like a market.
 //! - [`history`] reads the past: pages of ticks, candles, digests, the figures of a day.
 //!
@@ -70,6 +71,8 @@ pub mod decimal;
 pub mod duration;
 #[cfg(feature = "server")]
 pub mod facts;
+#[cfg(feature = "server")]
+pub mod feed;
 #[cfg(feature = "server")]
 pub mod grpc;
 #[cfg(feature = "server")]

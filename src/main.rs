@@ -14,7 +14,7 @@ use ticker::{
     config::{ExampleFlags, Playback, ServeArgs},
     server::{self, Bound, ServerError},
     shutdown::Signals,
-    tape::{Identity, Tape, all_but_tests},
+    tape::{Identity, Kind, Tape, all_but_tests},
     telemetry::{self, LogFormat},
 };
 use tokio_util::sync::CancellationToken;
@@ -164,16 +164,24 @@ fn banner(
     let address = bound.local_addr();
     let admin =
         bound.admin_addr().map(|admin| format!("metrics http://{admin}/metrics\n")).unwrap_or_default();
-    let Identity { tape_id, seed, engine_version, .. } = tape.identity();
+    let Identity { tape_id, kind, seed, engine_version } = tape.identity();
     let listed = tape.instruments();
     let count = all_but_tests(&listed).count();
+    let is_feed = *kind == Kind::Feed;
     let origin = match playback {
         Some(playback) => format!("({engine_version})\n{playback}"),
+        None if is_feed => format!("({engine_version})"),
         None => format!("(seed {seed}, engine {engine_version})"),
     };
-    let symbol =
-        all_but_tests(&listed).next().map(|instrument| instrument.symbol.to_string()).unwrap_or_default();
+    let first = all_but_tests(&listed).next().map(|instrument| instrument.symbol.to_string());
+    let symbol = first.unwrap_or_else(|| "ACME".to_owned());
+    let program = env::args().next().unwrap_or_else(|| "ticker".to_owned());
     let ExampleFlags { scheme, grpcurl, watch } = example;
+    let publish = if is_feed {
+        format!("  echo {symbol} 101.5 10 | {program} publish --endpoint {scheme}://{address}{watch}\n")
+    } else {
+        String::new()
+    };
     let board = if has_board { format!("board {scheme}://{address}/\n") } else { String::new() };
     let grpcurl = grpcurl.map(|flags| {
         format!("  grpcurl {flags} -d '{{\"symbol\":\"{symbol}\"}}' {address} gogen.TickerStreamService/TickerStream\n")
@@ -181,10 +189,9 @@ fn banner(
     format!(
         "ticker serves {count} instrument{s} on {address}\n\
          tape {tape_id} {origin}\n{board}{admin}\n\
-         {grpcurl}  \
+         {publish}{grpcurl}  \
          {program} watch {symbol} --endpoint {scheme}://{address}{watch}\n",
         grpcurl = grpcurl.unwrap_or_default(),
-        program = env::args().next().unwrap_or_else(|| "ticker".to_owned()),
         s = if count == 1 { "" } else { "s" },
     )
 }

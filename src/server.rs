@@ -46,6 +46,7 @@ use tracing::info;
 use crate::{
     access::Tokens,
     contract::DESCRIPTORS,
+    feed::Intake,
     grpc::{
         Authentication, HistoryPool, MAX_SYMBOLS_PER_STREAM, Router, SERVICES, ServerContext, Services,
         WorkerContext,
@@ -91,6 +92,8 @@ pub struct Config {
     pub web: WebSettings,
     /// The tape to serve.
     pub tape: Arc<dyn Tape>,
+    /// Takes published ticks, if the tape is that of a feed.
+    pub intake: Option<Intake>,
     /// The time on the tape.
     pub clock: Clock,
     /// Batching interval: ticks that are due within it are sent in one write.
@@ -370,6 +373,7 @@ fn context_and_web(
         history.clone(),
         context.refusals().clone(),
     );
+    let worker = worker.with_intake(config.intake.clone());
     let router = Router::new(worker.clone(), shared_services(health, config.has_reflection)?);
     Ok((worker, Web::new(router, config.web.clone())))
 }

@@ -133,6 +133,7 @@ fn config(scenario: &Scenario, tape: Arc<dyn Tape>, begun: Instant) -> Config {
         caller_limits: CallerLimits::default(),
         web: WebSettings::default(),
         tape,
+        intake: None,
         clock: Clock::From { time: Time::from_nanos(1_700_000_000_000_000_000), instant: begun },
         flush_interval: Duration::from_millis(10),
         max_lag: Duration::from_secs(300),

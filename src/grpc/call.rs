@@ -8,7 +8,7 @@ use std::{
     task::{Poll, ready},
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Caller, ConnectionContext, Limit, WorkerContext,
@@ -26,6 +26,7 @@ pub(super) struct Call {
     /// With the part of the tape that the caller sees.
     worker: WorkerContext,
     caller: Caller,
+    deadline: Option<Instant>,
 }
 
 impl Call {
@@ -35,9 +36,29 @@ impl Call {
     const USUAL_ANSWER: usize = 64 * 1024;
 
     /// A call that is answered by a worker.
-    pub(super) fn new(context: ConnectionContext, worker: WorkerContext, caller: Caller) -> Self {
+    pub(super) fn new(
+        context: ConnectionContext,
+        worker: WorkerContext,
+        caller: Caller,
+        deadline: Option<Instant>,
+    ) -> Self {
         let unsent = UnsentAnswer::new(context.answers());
-        Self { context, unsent, worker: worker.visible_to(&caller), caller }
+        Self { context, unsent, worker: worker.visible_to(&caller), caller, deadline }
+    }
+
+    /// The connection.
+    pub(super) fn context(&self) -> &ConnectionContext {
+        &self.context
+    }
+
+    /// Who makes the call.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// When the call ends, if it is not over by then.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Counts the unsent bytes of its answer.

@@ -115,7 +115,7 @@ impl Router {
     ) -> impl Future<Output = Response<Reply>> + Send {
         let deadline = deadline(request.headers());
         let busy = context.work();
-        let call = Call::new(context.clone(), self.worker.clone(), caller);
+        let call = Call::new(context.clone(), self.worker.clone(), caller, deadline);
         request.extensions_mut().insert(call.clone());
         let ticket = self.worker.turns.ticket(context.turn_share());
         let request = request.map(|body| Body::new(Released::new(body, ticket)));

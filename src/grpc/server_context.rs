@@ -4,10 +4,12 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     Authentication, Limit, RpcMetrics, SymbolRefusals,
@@ -30,7 +32,7 @@ struct Shared {
     rpcs: RpcMetrics,
     refusals: Arc<SymbolRefusals>,
     authentication: Authentication,
-    is_draining: AtomicBool,
+    draining: CancellationToken,
     cut_streams: AtomicUsize,
 }
 
@@ -56,7 +58,7 @@ impl ServerContext {
             rpcs: RpcMetrics::new(),
             refusals: Arc::default(),
             authentication,
-            is_draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
             cut_streams: AtomicUsize::new(0),
         }))
     }
@@ -88,12 +90,17 @@ impl ServerContext {
 
     /// Says that the server stops.
     pub fn drain(&self) {
-        self.0.is_draining.store(true, Relaxed);
+        self.0.draining.cancel();
     }
 
     /// Whether the server stops.
     pub fn is_draining(&self) -> bool {
-        self.0.is_draining.load(Relaxed)
+        self.0.draining.is_cancelled()
+    }
+
+    /// Completes when the server stops.
+    pub(super) fn drained(&self) -> WaitForCancellationFutureOwned {
+        self.0.draining.clone().cancelled_owned()
     }
 
     /// Bytes of answers that are made and not sent.

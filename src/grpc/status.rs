@@ -7,12 +7,13 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{
-    Limit, MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM,
+    Limit, MAX_REQUEST_BYTES, MAX_SYMBOLS_PER_MESSAGE, MAX_SYMBOLS_PER_STREAM, MAX_TICKS_PER_REQUEST,
     history_pool::Overload,
     subscribe_error::{SubscribeError, TooFarAhead},
 };
 use crate::{
     access::Refusal,
+    feed::FeedError,
     hub::Full,
     tape::{Missing, Tape},
     tick::{Symbol, SymbolError},
@@ -81,6 +82,12 @@ pub(super) enum Failure {
     /// A field of the request and what is wrong with it.
     #[error("{0} {1}")]
     Invalid(&'static str, String),
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    #[error(
+        "a request has at most {MAX_TICKS_PER_REQUEST} ticks and this one has {count}: send several requests"
+    )]
+    TooManyTicks { count: usize },
     #[error("the tape of this server is no feed, so that nothing can be published: start it with --feed")]
     NoFeed,
     #[error("the deadline of the call is over")]
@@ -172,7 +179,14 @@ impl From<Failure> for Status {
             Failure::Unauthenticated(_) => (Code::Unauthenticated, None),
             Failure::NoTokens | Failure::NoFeed => (Code::FailedPrecondition, None),
             Failure::Forbidden(_) => (Code::PermissionDenied, None),
+            Failure::Feed(FeedError::Stopped) => {
+                (Code::Unavailable, Some(ErrorDetails::with_retry_info(Some(RETRY_AFTER))))
+            }
+            Failure::Feed(FeedError::Unstored(_) | FeedError::TooManyPublishers { .. }) => {
+                (Code::ResourceExhausted, Some(ErrorDetails::with_retry_info(Some(RETRY_AFTER))))
+            }
             Failure::TooManySymbols
+            | Failure::TooManyTicks { .. }
             | Failure::ConnectionFull
             | Failure::NoRoom(_)
             | Failure::TooManySymbolsInRequest(_)

@@ -1,9 +1,13 @@
-//! The RPCs of `ticker.v1` that answer once: instruments, last prices, the tape's identity.
+//! The RPCs of `ticker.v1` that generated code serves: all but the streams of ticks.
 
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    MAX_SYMBOLS_PER_MESSAGE, WorkerContext, call::Call, convert, history, instrument_pages, status::Failure,
+    MAX_SYMBOLS_PER_MESSAGE, WorkerContext,
+    call::Call,
+    convert, history, instrument_pages,
+    publish::{self, PublishStream},
+    status::Failure,
     symbol_status::Texts,
 };
 use crate::{
@@ -13,7 +17,7 @@ use crate::{
             self, DigestTicksRequest, DigestTicksResponse, GetLastPricesRequest, GetLastPricesResponse,
             GetTapeRequest, GetTapeResponse, ListCandlesRequest, ListInstrumentsRequest,
             ListInstrumentsResponse, ListTicksRequest, PublishRequest, PublishResponse, PublishStreamRequest,
-            PublishStreamResponse, server::ticker_stream_service_server::TickerStreamService,
+            server::ticker_stream_service_server::TickerStreamService,
         },
     },
     tape::Instrument,
@@ -105,18 +109,20 @@ impl TickerStreamService for Unary {
 
     async fn publish(
         &self,
-        _: Request<Streaming<PublishRequest>>,
+        request: Request<Streaming<PublishRequest>>,
     ) -> Result<Response<PublishResponse>, Status> {
-        Err(Failure::NoFeed.into())
+        let call = call(&request)?;
+        Ok(Response::new(publish::publish(&call, request.into_inner()).await?))
     }
 
-    type PublishStreamStream = tokio_stream::Empty<Result<PublishStreamResponse, Status>>;
+    type PublishStreamStream = PublishStream;
 
     async fn publish_stream(
         &self,
-        _: Request<Streaming<PublishStreamRequest>>,
-    ) -> Result<Response<Self::PublishStreamStream>, Status> {
-        Err(Failure::NoFeed.into())
+        request: Request<Streaming<PublishStreamRequest>>,
+    ) -> Result<Response<PublishStream>, Status> {
+        let call = call(&request)?;
+        Ok(Response::new(PublishStream::new(&call, request.into_inner())?))
     }
 }
 

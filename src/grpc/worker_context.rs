@@ -7,6 +7,7 @@ use super::{
     wire,
 };
 use crate::{
+    feed::Intake,
     history::DayFold,
     hub::{Hub, Interest, Limits, Quota, StreamQuotas, Subscriber},
     pacer::Clock,
@@ -29,6 +30,8 @@ pub struct WorkerContext {
     pub turns: Turns,
     /// Counts the symbols that are refused.
     pub refusals: Arc<SymbolRefusals>,
+    /// Takes published ticks, if the tape is a feed.
+    pub intake: Option<Intake>,
 }
 
 impl WorkerContext {
@@ -54,7 +57,13 @@ impl WorkerContext {
             subscriptions,
         );
         let hub = Arc::new(hub.with_cache(history.cache().clone()));
-        Self { tape, hub, clock, history, turns: Turns::default(), refusals }
+        Self { tape, hub, clock, history, turns: Turns::default(), refusals, intake: None }
+    }
+
+    /// The same worker, whose tape is that of a feed.
+    #[must_use]
+    pub fn with_intake(self, intake: Option<Intake>) -> Self {
+        Self { intake, ..self }
     }
 
     /// The same worker, with the part of the tape that a caller sees.

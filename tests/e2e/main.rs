@@ -8,6 +8,7 @@ mod client;
 mod drain;
 mod environment;
 mod failover;
+mod feed;
 mod gogen;
 mod growing;
 mod history;

@@ -85,14 +85,6 @@ async fn the_tape_has_an_identity() {
 }
 
 #[tokio::test]
-async fn what_comes_later_answers_unimplemented() {
-    let server = Server::start();
-    let mut client = server.client().await;
-    let publish = client.publish(tokio_stream::iter(Vec::new())).await;
-    assert_eq!(publish.unwrap_err().code(), Code::Unimplemented);
-}
-
-#[tokio::test]
 async fn health_is_reported_for_the_server_and_for_each_service() {
     let server = Server::start();
     let mut health = HealthClient::new(server.channel().await);

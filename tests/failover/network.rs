@@ -84,6 +84,7 @@ async fn serve() -> turmoil::Result {
         listen: SocketAddr::from(([0, 0, 0, 0], PORT)),
         admin: None,
         tape: tape(),
+        intake: None,
         clock: Clock::From { time: time(), instant: Instant::now() },
         flush_interval: Duration::from_millis(10),
         max_lag: Duration::from_secs(300),

@@ -107,6 +107,7 @@ pub(crate) fn config() -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         admin: None,
         tape: tape(7),
+        intake: None,
         clock: Clock::Wall,
         flush_interval: Duration::from_millis(5),
         max_lag: Duration::from_secs(300),
@@ -176,7 +177,7 @@ impl Server {
         let (say, said) = mpsc::unbounded_channel();
         let mut client = self.client().await;
         let heard = client.ticker_stream(UnboundedReceiverStream::new(said)).await.unwrap().into_inner();
-        Talk { say: Some(say), heard }
+        Talk::new(say, heard)
     }
 
     pub(crate) async fn gogen(&self) -> Talk<gogen::TickerRequest, gogen::TickerResponse> {
@@ -184,7 +185,7 @@ impl Server {
         let mut client =
             gogen::ticker_stream_service_client::TickerStreamServiceClient::new(self.channel().await);
         let heard = client.ticker_stream(UnboundedReceiverStream::new(said)).await.unwrap().into_inner();
-        Talk { say: Some(say), heard }
+        Talk::new(say, heard)
     }
 }
 
@@ -195,6 +196,10 @@ pub(crate) struct Talk<Q, A> {
 }
 
 impl<Q, A> Talk<Q, A> {
+    pub(crate) fn new(say: mpsc::UnboundedSender<Q>, heard: Streaming<A>) -> Self {
+        Self { say: Some(say), heard }
+    }
+
     pub(crate) fn say(&self, request: Q) {
         self.say.as_ref().unwrap().send(request).ok();
     }

@@ -1,0 +1,237 @@
+//! Takes the ticks that publishers push: checks them, numbers them, stores them, and appends them to the tape of the feed.
+//!
+//! One thread does this for the whole server (`writer`). Workers give it batches of ticks and wait for receipts:
+//!
+//! - `batch`: what publishers push, and what becomes of it;
+//! - `numbering`: which tick is next of each symbol, and which numbers of each publisher are stored (`publishers`);
+//! - `row`: a tick as a line of the log; `day_files`: the log, a file for each day;
+//! - `writer`: the thread.
+
+mod batch;
+mod day_files;
+mod numbering;
+mod publishers;
+mod row;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use rand::{TryRng, rngs::SysRng};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::PollSender;
+
+pub use batch::{Batch, NewTick, Numbers, Receipt, Rejected, Rejection};
+use day_files::DayFiles;
+pub use day_files::LogError;
+use numbering::Numbering;
+use writer::{Submission, Writer};
+
+use crate::{
+    pacer::Clock,
+    tape::{Feed, LoadProgress, Universe, WindowLimits, WindowSize},
+};
+
+/// How a feed works.
+#[derive(Clone, Debug)]
+pub struct FeedSettings {
+    /// Where ticks are stored.
+    pub store: Store,
+    /// How many ticks are kept in memory.
+    pub window: WindowLimits,
+    /// The only instruments that may be published. `None`: an instrument is made for each symbol that is published.
+    pub instruments: Option<Arc<Universe>>,
+}
+
+/// Where the ticks of a feed are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Nowhere but in memory.
+    Memory,
+    /// In a file for each day.
+    Files {
+        /// The directory of the files.
+        directory: PathBuf,
+        /// When they are synced.
+        sync: SyncPolicy,
+    },
+}
+
+/// When files are synced, so that a receipt may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Before the ticks of a batch are on the tape.
+    Always,
+    /// At this interval.
+    Every(Duration),
+}
+
+/// Takes the ticks of publishers. Clones are the same feed.
+#[derive(Clone)]
+pub struct Intake {
+    submissions: mpsc::Sender<Submission>,
+    tape: Arc<Feed>,
+    counts: Arc<Counts>,
+}
+
+/// What has become of the ticks that were pushed so far.
+#[derive(Default)]
+struct Counts {
+    accepted: AtomicU64,
+    duplicates: AtomicU64,
+    rejected: AtomicU64,
+}
+
+/// Numbers of a feed for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedStatistics {
+    /// Ticks that were accepted and stored.
+    pub accepted: u64,
+    /// Ticks that were stored before.
+    pub duplicates: u64,
+    /// Ticks that were rejected.
+    pub rejected: u64,
+    /// What is in memory.
+    pub window: WindowSize,
+}
+
+/// Submits the batches of one publisher.
+pub struct Submitting(PollSender<Submission>);
+
+/// A batch that the feed has taken, and whose receipt is on its way.
+pub struct Submitted(oneshot::Receiver<Result<Receipt, FeedError>>);
+
+/// Why a batch is not stored. None of its ticks is, or all those that are may be sent again with their numbers.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum FeedError {
+    /// The log cannot be written.
+    #[error("the feed cannot store ticks now ({0}): send them again later")]
+    Unstored(String),
+    /// Too many publishers are remembered.
+    #[error(
+        "{most} publishers have sent ticks in the last day, which is the limit: use a publisher_id again"
+    )]
+    TooManyPublishers {
+        /// The limit.
+        most: usize,
+    },
+    /// The server stops.
+    #[error("the feed has stopped: publish to another replica, or later")]
+    Stopped,
+}
+
+/// Why a feed does not start.
+#[derive(Debug, Error)]
+pub enum FeedStartError {
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The thread cannot be started.
+    #[error("cannot start the thread of the feed")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Intake {
+    /// Batches that wait for the thread of the feed. Publishers wait while there are more.
+    const WAITING: usize = 64;
+
+    /// Starts a feed: reads what is stored and was not older than the window, and starts its thread. `progress` is called
+    /// while files are read.
+    ///
+    /// # Errors
+    /// The log cannot be read or written, or is in use; or the thread cannot be started.
+    pub fn start(
+        settings: FeedSettings,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Self, FeedStartError> {
+        let FeedSettings { store, window, instruments } = settings;
+        let (files, tape_id, sync) = match store {
+            Store::Memory => (None, new_tape_id(), SyncPolicy::Always),
+            Store::Files { directory, sync } => {
+                let (files, tape_id) = DayFiles::open(&directory, new_tape_id)?;
+                (Some(files), tape_id, sync)
+            }
+        };
+        let tape = Arc::new(Feed::new(tape_id, window));
+        let mut numbering = Numbering::new(tape.clone(), instruments);
+        let mut files = files;
+        if let Some(files) = &mut files {
+            let now = Clock::Wall.now();
+            let since = now.before(window.time.max(Numbering::REMEMBERED)).unwrap_or_default();
+            files.read(since, progress, &mut |row| numbering.restore(row))?;
+            tape.move_window(now);
+        }
+        let (submissions, waiting) = mpsc::channel(Self::WAITING);
+        let counts = Arc::<Counts>::default();
+        Writer::new(numbering, files, sync, waiting, counts.clone()).start()?;
+        Ok(Self { submissions, tape, counts })
+    }
+
+    /// The tape of the feed.
+    pub fn tape(&self) -> Arc<Feed> {
+        self.tape.clone()
+    }
+
+    /// Begins to submit batches.
+    pub fn submitting(&self) -> Submitting {
+        Submitting(PollSender::new(self.submissions.clone()))
+    }
+
+    /// Numbers for metrics.
+    pub fn statistics(&self) -> FeedStatistics {
+        FeedStatistics {
+            accepted: self.counts.accepted.load(Relaxed),
+            duplicates: self.counts.duplicates.load(Relaxed),
+            rejected: self.counts.rejected.load(Relaxed),
+            window: self.tape.size(),
+        }
+    }
+}
+
+impl Submitting {
+    /// Waits until the feed has room for a batch. The room is kept until a batch is submitted.
+    ///
+    /// # Errors
+    /// The feed has stopped.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), FeedError>> {
+        self.0.poll_reserve(cx).map_err(|_| FeedError::Stopped)
+    }
+
+    /// Gives a batch to the feed, which must have had room. Batches are stored in the order in which they are submitted.
+    ///
+    /// # Errors
+    /// The feed has stopped.
+    pub fn submit(&mut self, batch: Batch) -> Result<Submitted, FeedError> {
+        let (receipt, submitted) = oneshot::channel();
+        self.0.send_item(Submission { batch, receipt }).map_err(|_| FeedError::Stopped)?;
+        Ok(Submitted(submitted))
+    }
+}
+
+/// Completes when the ticks of the batch are stored, or cannot be.
+impl Future for Submitted {
+    type Output = Result<Receipt, FeedError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|received| received.unwrap_or(Err(FeedError::Stopped)))
+    }
+}
+
+/// A name that no other feed has.
+fn new_tape_id() -> String {
+    let mut bytes = [0; 16];
+    // Without random numbers the time tells feeds apart.
+    if SysRng.try_fill_bytes(&mut bytes).is_err() {
+        bytes[..8].copy_from_slice(&Clock::Wall.now().nanos().to_be_bytes());
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
