@@ -68,8 +68,8 @@ struct OpenFile {
     unsynced: Vec<u8>,
     /// A write or a sync has failed since the last sync.
     is_broken: bool,
-    /// Number of repairs that were begun.
-    repairs: u64,
+    /// Number of failures, and of repairs that were begun.
+    disturbances: u64,
 }
 
 /// A file, as far as a log needs it.
@@ -83,9 +83,9 @@ trait Storage: Send + Sync {
 /// A sync that is to be made on another thread.
 pub(super) struct SyncJob {
     storage: Arc<dyn Storage>,
-    /// The bytes of the file that it makes durable, unless a repair begins meanwhile.
+    /// The bytes of the file that it makes durable, if nothing disturbs it.
     end: u64,
-    repairs: u64,
+    disturbances: u64,
 }
 
 /// A sync that was made.
@@ -282,7 +282,7 @@ impl OpenFile {
     }
 
     fn synced(day: String, storage: Arc<dyn Storage>, synced: u64) -> Self {
-        Self { day, storage, synced, unsynced: Vec::new(), is_broken: false, repairs: 0 }
+        Self { day, storage, synced, unsynced: Vec::new(), is_broken: false, disturbances: 0 }
     }
 
     fn is_synced(&self) -> bool {
@@ -297,9 +297,15 @@ impl OpenFile {
         let written = self.storage.write_at(offset, lines);
         match &written {
             Ok(()) => self.unsynced.extend_from_slice(lines),
-            Err(_) => self.is_broken = true,
+            Err(_) => self.disturb(),
         }
         written
+    }
+
+    /// Nobody knows what the file has after the synced bytes.
+    fn disturb(&mut self) {
+        self.is_broken = true;
+        self.disturbances += 1;
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -311,24 +317,24 @@ impl OpenFile {
 
     fn begin_sync(&mut self) -> io::Result<Option<SyncJob>> {
         if self.is_broken {
-            self.repairs += 1;
+            self.disturb();
             self.storage.cut(self.synced)?;
             self.storage.write_at(self.synced, &self.unsynced)?;
         }
         let end = self.synced + self.unsynced.len() as u64;
-        let job = SyncJob { storage: self.storage.clone(), end, repairs: self.repairs };
+        let job = SyncJob { storage: self.storage.clone(), end, disturbances: self.disturbances };
         Ok((!self.is_synced()).then_some(job))
     }
 
     fn end_sync(&mut self, FinishedSync { job, done }: FinishedSync) -> io::Result<bool> {
         if let Err(error) = done {
-            self.is_broken = true;
+            self.disturb();
             return Err(error);
         }
-        if job.repairs < self.repairs {
+        // Another sync may have been faster.
+        if job.disturbances < self.disturbances || job.end < self.synced {
             return Ok(job.end <= self.synced);
         }
-        // Within one repair, syncs begin and end one after the other.
         self.unsynced.drain(..(job.end - self.synced) as usize);
         self.synced = job.end;
         self.is_broken = false;
@@ -434,3 +440,6 @@ fn is_date(text: &str) -> bool {
 fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> LogError {
     move |source| LogError::Io { action, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;
