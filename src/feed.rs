@@ -19,7 +19,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -89,6 +89,7 @@ struct Counts {
     accepted: AtomicU64,
     duplicates: AtomicU64,
     rejected: AtomicU64,
+    is_failing: AtomicBool,
 }
 
 /// Numbers of a feed for metrics.
@@ -102,6 +103,8 @@ pub struct FeedStatistics {
     pub rejected: u64,
     /// What is in memory.
     pub window: WindowSize,
+    /// Whether ticks cannot be stored now.
+    pub is_failing: bool,
 }
 
 /// Submits the batches of one publisher.
@@ -193,6 +196,7 @@ impl Intake {
             duplicates: self.counts.duplicates.load(Relaxed),
             rejected: self.counts.rejected.load(Relaxed),
             window: self.tape.size(),
+            is_failing: self.counts.is_failing.load(Relaxed),
         }
     }
 }

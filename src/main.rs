@@ -134,22 +134,24 @@ fn bind(config: server::Config, is_admin_given: bool) -> Result<Bound, ServerErr
 }
 
 /// What a server that others can reach is missing.
-fn missing_protection(config: &server::Config) -> Option<&'static str> {
+fn missing_protection(config: &server::Config) -> Option<String> {
     let has_client_ca =
         config.tls.as_ref().is_some_and(|tls| tls.client_ca.as_ref().is_some_and(|ca| ca.is_required));
+    let may = if config.intake.is_some() { "read and publish everything" } else { "read everything" };
     match (&config.tls, config.auth.is_some() || has_client_ca) {
         (Some(_), true) => None,
         (None, true) => Some(
-            "listens without TLS: tokens and prices can be read on the network; --tls-cert and --tls-key turn TLS on",
+            "listens without TLS: tokens and prices can be read on the network; --tls-cert and --tls-key turn TLS on"
+                .to_owned(),
         ),
-        (Some(_), false) => Some(
-            "listens without authentication: everybody who reaches it can read everything; --auth-jwks or \
-             --tls-client-ca turns authentication on",
-        ),
-        (None, false) => Some(
-            "listens without TLS and without authentication: everybody who reaches it can read everything; --tls-cert and \
-             --tls-key turn TLS on, --auth-jwks or --tls-client-ca authentication",
-        ),
+        (Some(_), false) => Some(format!(
+            "listens without authentication: everybody who reaches it can {may}; --auth-jwks or --tls-client-ca turns \
+             authentication on"
+        )),
+        (None, false) => Some(format!(
+            "listens without TLS and without authentication: everybody who reaches it can {may}; --tls-cert and --tls-key \
+             turn TLS on, --auth-jwks or --tls-client-ca authentication"
+        )),
     }
 }
 

@@ -253,6 +253,7 @@ impl Bound {
             tape: config.tape.clone(),
             web_requests: config.web.requests.clone(),
             sent,
+            intake: config.intake.clone(),
             flushes: workers.iter().map(Worker::flushes).cloned().collect(),
         };
         let handshakes = match tls {

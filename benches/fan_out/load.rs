@@ -22,7 +22,8 @@ use crate::{
 const LOADS: [Row; 3] = [Row::new(100, 100, 20, 1), Row::new(100, 100, 100, 1), Row::new(100, 150, 200, 1)];
 
 /// The subjects whose messages have a time.
-const SUBJECTS: [Server; 5] = [Server::V1, Server::Redis, Server::Nats, Server::Naive, Server::GrpcGo];
+const SUBJECTS: [Server; 6] =
+    [Server::V1, Server::Feed, Server::Redis, Server::Nats, Server::Naive, Server::GrpcGo];
 
 const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 

@@ -6,6 +6,7 @@
 //! cargo bench --bench fan_out -- --row 4 --only v1 --workers 2   `ticker` on both cores
 //! cargo bench --bench fan_out -- --connections                   cost by number of connections, up to 10,000
 //! cargo bench --bench fan_out -- --load                          from tick to arrival, by load, beside the peers
+//! cargo bench --bench fan_out -- --feed                          from a publisher to its subscribers, by load
 //! cargo bench --bench fan_out -- --latency                       from tick to arrival, by flush interval
 //! cargo bench --bench fan_out -- --catch-up                      reading the past, and what it does to live ticks
 //! cargo bench --bench fan_out -- --memory                        memory of streams and of connections
@@ -23,6 +24,7 @@ mod catch_up;
 mod client;
 mod connections;
 mod cpu;
+mod feed;
 mod floor;
 mod grpc_go;
 mod http2;
@@ -73,7 +75,7 @@ struct Arguments {
     /// Only these rows of the table or of --connections, counted from 1.
     #[arg(long, value_delimiter = ',')]
     row: Vec<usize>,
-    /// Only these subjects: floor, ticker (or gogen, v1, v1-tls), naive, grpc-go, redis, redis-tls, nats, nats-tls.
+    /// Only these subjects: floor, ticker (or gogen, v1, v1-tls, feed), naive, grpc-go, redis, redis-tls, nats, nats-tls.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Measure this executable of `ticker` and not the one that `cargo bench` has just built.
@@ -104,6 +106,9 @@ struct Arguments {
     /// Draw what --connections and --load report as pictures in this folder; without either, report and draw both.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
+    /// Report how long a published tick is under way to its subscriber, at growing load.
+    #[arg(long)]
+    feed: bool,
     /// Report what instruments cost that nobody watches.
     #[arg(long)]
     universe: bool,
@@ -172,6 +177,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Role(Role::Publisher(role))) => match role.peer() {
             Peer::Redis => role.run(redis::PUBLISHER_HELLO, redis::publish),
             Peer::Nats => role.run(nats::HELLO, nats::publish),
+            Peer::Ticker => feed::publish(&role),
         },
         None if arguments.filter.as_ref().is_some_and(|filter| !"fan_out".contains(filter.as_str())) => {
             Ok(())
@@ -208,6 +214,9 @@ fn measure(arguments: &Arguments) -> Result<()> {
     if arguments.load || both {
         load::report(&subjects, effort, pictures)?;
     }
+    if arguments.feed {
+        feed::report(&arguments.rows(&feed::LOADS)?, effort)?;
+    }
     if arguments.universe {
         universe::report(effort)?;
     }
@@ -220,8 +229,8 @@ fn measure(arguments: &Arguments) -> Result<()> {
 impl Arguments {
     /// True when a report is asked for and not the table.
     fn has_report(&self) -> bool {
-        let Self { latency, catch_up, memory, universe, connections, load, .. } = *self;
-        latency || catch_up || memory || universe || connections || load
+        let Self { latency, catch_up, memory, universe, connections, load, feed, .. } = *self;
+        latency || catch_up || memory || universe || connections || load || feed
     }
 
     /// The rows that are asked for.
@@ -238,7 +247,7 @@ impl Arguments {
             Subject::ALL.into_iter().filter(|subject| subject.is_one_of(&self.only)).collect();
         ensure!(
             !subjects.is_empty(),
-            "--only takes floor, ticker, gogen, v1, v1-tls, naive, grpc-go, redis, redis-tls, nats and nats-tls"
+            "--only takes floor, ticker, gogen, v1, v1-tls, feed, naive, grpc-go, redis, redis-tls, nats and nats-tls"
         );
         Ok(subjects)
     }

@@ -57,19 +57,32 @@ pub(crate) fn set_up(setup: Setup) {
 
 /// The server on an instruments file, with TLS or in plain text.
 pub(crate) fn serve(instruments: &Path, flush: Duration, tls: Option<&Tls>) -> Result<Process> {
-    let (flush, seed) = (format!("{}ms", flush.as_millis()), seed(instruments)?.to_string());
+    let seed = seed(instruments)?.to_string();
+    let mut options: Vec<OsString> = vec!["--seed".into(), seed.into()];
+    options.extend(["--instruments".into(), instruments.into()]);
+    if let Some(tls) = tls {
+        options.extend(["--tls-cert".into(), tls.certificate().into()]);
+        options.extend(["--tls-key".into(), tls.key().into()]);
+    }
+    serve_with(flush, options)
+}
+
+/// The server of a feed in memory, in plain text.
+pub(crate) fn serve_feed(flush: Duration) -> Result<Process> {
+    serve_with(flush, ["--feed", "memory"].map(OsString::from).into())
+}
+
+fn serve_with(flush: Duration, options: Vec<OsString>) -> Result<Process> {
     let executable = SETUP.get().and_then(|setup| setup.executable.as_deref());
     let executable = executable.unwrap_or(Path::new(env!("CARGO_BIN_EXE_ticker")));
     let cores: Vec<_> = (SERVER_CORE..).take(SETUP.get().map_or(1, |setup| setup.workers)).collect();
-    let (workers, metrics) = (cores.len().to_string(), free_address()?);
+    let (flush, workers, metrics) =
+        (format!("{}ms", flush.as_millis()), cores.len().to_string(), free_address()?);
     let mut command: Vec<OsString> = vec![executable.into(), "serve".into()];
-    command.extend(["--listen", "127.0.0.1:0", "--seed", &seed, "--workers", &workers].map(OsString::from));
+    command.extend(["--listen", "127.0.0.1:0", "--workers", &workers].map(OsString::from));
     command.extend(["--admin".into(), metrics.to_string().into()]);
-    command.extend(["--flush-interval".into(), flush.into(), "--instruments".into(), instruments.into()]);
-    if let Some(tls) = tls {
-        command.extend(["--tls-cert".into(), tls.certificate().into()]);
-        command.extend(["--tls-key".into(), tls.key().into()]);
-    }
+    command.extend(["--flush-interval".into(), flush.into()]);
+    command.extend(options);
     let mut process = Process::start(&cores, command, PATIENCE, process::address_in)?;
     process.metrics = Some(metrics);
     Ok(process)

@@ -13,7 +13,7 @@ use crate::{
     CLIENT_CORE,
     pace::{Pace, ahead_of_monotonic},
     process::{self, Process},
-    row::{self, Row, UNIVERSE},
+    row::{self, Row},
     stopwatch::{STAMP, write_stamp},
 };
 
@@ -41,6 +41,7 @@ struct Flush {
 pub(crate) enum Peer {
     Redis,
     Nats,
+    Ticker,
 }
 
 /// A publisher for a row, on the client's core.
@@ -48,6 +49,7 @@ pub(crate) fn start(peer: Peer, to: SocketAddr, row: &Row) -> Result<Process> {
     let peer = match peer {
         Peer::Redis => "redis",
         Peer::Nats => "nats",
+        Peer::Ticker => "ticker",
     };
     let options = [format!("--peer={peer}"), format!("--to={to}")].into_iter().chain(row.options());
     let command = process::role("publisher")?.into_iter().chain(options.map(Into::into));
@@ -58,6 +60,16 @@ impl Publisher {
     /// The peer that is fed.
     pub(crate) fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Where the peer listens.
+    pub(crate) fn to(&self) -> SocketAddr {
+        self.to
+    }
+
+    /// What is published.
+    pub(crate) fn row(&self) -> &Row {
+        &self.row
     }
 
     /// Says hello and publishes until the peer goes away. `publish` appends the bytes that publish a tick of a symbol,
@@ -82,7 +94,7 @@ impl Publisher {
     fn flushes(&self, publish: impl Fn(&str, &mut Vec<u8>)) -> Vec<Flush> {
         let mut flushes = Vec::new();
         flushes.resize_with(self.row.flushes_per_interval(), Flush::default);
-        for index in 0..UNIVERSE {
+        for index in 0..self.row.universe {
             let flush = &mut flushes[self.row.flush_of(index)];
             publish(&row::symbol(index), &mut flush.bytes);
             flush.stamps.push(flush.bytes.len() - "\r\n".len() - STAMP);

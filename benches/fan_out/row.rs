@@ -77,6 +77,11 @@ impl Row {
         Row { universe: UNIVERSE, connections, symbols, hz, flush: Duration::from_millis(flush_millis) }
     }
 
+    /// The same among so many instruments.
+    pub(crate) const fn among(self, universe: usize) -> Self {
+        Row { universe, ..self }
+    }
+
     /// The options from which a process reads this row.
     pub(crate) fn options(&self) -> [String; 5] {
         [

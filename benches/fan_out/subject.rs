@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use anyhow::{Context, Result};
 
 use crate::{
-    Effort, floor, grpc_go,
+    Effort, feed, floor, grpc_go,
     look::Look,
     naive, nats,
     ours::{self, Package},
@@ -27,6 +27,7 @@ pub(crate) enum Server {
     Floor,
     Gogen,
     V1,
+    Feed,
     Naive,
     GrpcGo,
     Redis,
@@ -34,11 +35,12 @@ pub(crate) enum Server {
 }
 
 impl Subject {
-    pub(crate) const ALL: [Subject; 10] = [
+    pub(crate) const ALL: [Subject; 11] = [
         Subject::plain(Server::Floor),
         Subject::plain(Server::Gogen),
         Subject::plain(Server::V1),
         Subject::tls(Server::V1),
+        Subject::plain(Server::Feed),
         Subject::plain(Server::Naive),
         Subject::plain(Server::GrpcGo),
         Subject::plain(Server::Redis),
@@ -57,7 +59,7 @@ impl Subject {
 
     /// True when it promises one frame for each connection and flush interval.
     pub(crate) fn flushes(self) -> bool {
-        matches!(self.server, Server::Floor | Server::Gogen | Server::V1)
+        matches!(self.server, Server::Floor | Server::Gogen | Server::V1 | Server::Feed)
     }
 
     /// True when one of the words is in its name, or when there are no words.
@@ -84,6 +86,7 @@ impl Subject {
             Server::Floor => floor::start(row, look).map(Some),
             Server::Gogen => ours::start(row, Package::Gogen, tls, look).map(Some),
             Server::V1 => ours::start(row, Package::V1, tls, look).map(Some),
+            Server::Feed => feed::start(row, look).map(Some),
             Server::Naive => naive::start(row, look).map(Some),
             Server::GrpcGo => grpc_go::start(row, look),
             Server::Redis => redis::start(row, tls, look),
@@ -98,6 +101,7 @@ impl fmt::Display for Subject {
             Server::Floor => "raw write floor",
             Server::Gogen => "ticker gogen",
             Server::V1 => "ticker v1",
+            Server::Feed => "ticker feed",
             Server::Naive => "naive tonic",
             Server::GrpcGo => "grpc-go",
             Server::Redis => "redis",

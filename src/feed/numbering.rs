@@ -98,7 +98,7 @@ impl Numbering {
 
     /// Numbers one tick. False when it is stored already.
     fn take(&mut self, new: &NewTick, number: Option<(Arc<str>, u64)>, now: Time) -> Result<bool, Rejection> {
-        let place = self.place(new.symbol)?;
+        let place = self.place(new.symbol, new.price)?;
         let mut publisher = number.as_ref().and_then(|(name, _)| self.publishers.get_mut(name));
         let number_before = publisher.as_ref().map_or(0, |publisher| publisher.last(place));
         if number.as_ref().is_some_and(|(_, number)| *number <= number_before) {
@@ -117,8 +117,8 @@ impl Numbering {
         Ok(true)
     }
 
-    /// The place of a symbol. A new one has no tick yet.
-    fn place(&mut self, symbol: Symbol) -> Result<usize, Rejection> {
+    /// The place of a symbol. A new one has no tick yet; its first tick has this price.
+    fn place(&mut self, symbol: Symbol, first_price: Price) -> Result<usize, Rejection> {
         if let Some(place) = self.places.get(&symbol) {
             return Ok(*place);
         }
@@ -130,7 +130,7 @@ impl Numbering {
             None if self.symbols.len() >= Self::MOST_INSTRUMENTS => {
                 return Err(Rejection::TooManyInstruments { most: Self::MOST_INSTRUMENTS });
             }
-            None => made_for(symbol),
+            None => made_for(symbol, first_price),
         };
         Ok(self.insert(instrument))
     }
@@ -191,16 +191,18 @@ impl Numbering {
     /// # Errors
     /// What is wrong with the line.
     pub(super) fn restore(&mut self, row: Row) -> Result<(), String> {
-        let place = match self.places.get(&row.symbol) {
-            Some(place) => *place,
-            None => {
-                let described =
-                    self.described.as_ref().and_then(|universe| universe.instrument(&row.symbol).ok());
-                self.insert(
-                    described.map_or_else(|| made_for(row.symbol), |described| as_published(&described)),
-                )
-            }
-        };
+        let place =
+            match self.places.get(&row.symbol) {
+                Some(place) => *place,
+                None => {
+                    let described =
+                        self.described.as_ref().and_then(|universe| universe.instrument(&row.symbol).ok());
+                    self.insert(described.map_or_else(
+                        || made_for(row.symbol, row.price()),
+                        |described| as_published(&described),
+                    ))
+                }
+            };
         let one = &mut self.symbols[place];
         let (tick, book) = row.in_increments(&one.instrument)?;
         let next = one.last.sequence.next();
@@ -299,7 +301,7 @@ fn as_published(described: &Instrument) -> Instrument {
 }
 
 /// The instrument of a symbol of which nothing else is known.
-fn made_for(symbol: Symbol) -> Instrument {
+fn made_for(symbol: Symbol, first_price: Price) -> Instrument {
     const KIND: &str = "published";
     const ONE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
     const LEAST: Price = Price::from_nanos(1).unwrap();
@@ -308,7 +310,7 @@ fn made_for(symbol: Symbol) -> Instrument {
         name: symbol.to_string(),
         kind: KIND.to_owned(),
         currency: String::new(),
-        reference_price: LEAST,
+        reference_price: first_price,
         price_increment: LEAST,
         quantity_increment_nanos: ONE,
         annual_volatility: 0.0,

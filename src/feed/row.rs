@@ -46,6 +46,11 @@ impl Row {
         }
     }
 
+    /// The price.
+    pub(super) fn price(&self) -> Price {
+        self.tick.price
+    }
+
     /// The tick and the book with their quantities in the increments of the instrument.
     ///
     /// # Errors

@@ -42,7 +42,6 @@ pub(super) struct Writer {
     /// A sync that another thread makes.
     syncing: Option<Syncing>,
     next_sync: Instant,
-    has_failed: bool,
 }
 
 /// A sync that another thread makes.
@@ -78,7 +77,6 @@ impl Writer {
             unsynced: Vec::new(),
             syncing: None,
             next_sync: Instant::now(),
-            has_failed: false,
         }
     }
 
@@ -227,14 +225,14 @@ impl Writer {
 
     /// Logs the first of several failures.
     fn note_failure(&mut self, error: &io::Error) {
-        if !std::mem::replace(&mut self.has_failed, true) {
+        if !self.counts.is_failing.swap(true, Relaxed) {
             error!(%error, "the log of the feed cannot be written: nothing is accepted until it can");
         }
     }
 
     /// Logs that failures are over.
     fn recover(&mut self) {
-        if std::mem::take(&mut self.has_failed) {
+        if self.counts.is_failing.swap(false, Relaxed) {
             info!("the log of the feed can be written again");
         }
     }

@@ -160,8 +160,10 @@ def test_the_past_is_listed(run):
     assert sequences == list(range(sequences[0], sequences[0] - 3, -1))
 
 
-def test_what_is_not_built_yet_says_so(run):
-    assert "Code: Unimplemented" in run(f"{V1}/Publish", data='{"symbol":"TCS"}').stderr
+def test_a_tape_that_is_no_feed_takes_no_ticks(run):
+    for method in ("Publish", "PublishStream"):
+        error = run(f"{V1}/{method}", data="{}").stderr
+        assert "Code: FailedPrecondition" in error and "start it with --feed" in error
 
 
 @pytest.mark.parametrize("service", ["", GOGEN, V1])

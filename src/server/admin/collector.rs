@@ -10,6 +10,7 @@ use prometheus_client::{
 
 use crate::{
     contract::RpcCode,
+    feed::Intake,
     grpc::{HistoryPool, Rpc, ServerContext},
     hub::{Counters, Quota, Sent},
     metrics::HistogramCounts,
@@ -28,6 +29,8 @@ pub(in crate::server) struct Collector {
     pub(in crate::server) web_requests: WebRequests,
     /// By worker.
     pub(in crate::server) sent: Vec<Arc<Counters>>,
+    /// If the tape is that of a feed.
+    pub(in crate::server) intake: Option<Intake>,
     /// By worker.
     pub(in crate::server) flushes: Vec<Arc<FlushMetrics>>,
 }
@@ -45,6 +48,7 @@ impl collector::Collector for Collector {
         self.encode_connections(out)?;
         self.encode_ticks(out)?;
         self.encode_rpcs(out)?;
+        self.encode_feed(out)?;
         let of_protocol =
             |protocol: Protocol| ([("protocol", protocol.name())], self.web_requests.count(protocol));
         let help = "Requests that were not gRPC, by what they asked for.";
@@ -156,6 +160,19 @@ impl Collector {
         let streams = of_ticks().map(|rpc| ([("rpc", rpc.name())], rpcs.durations(rpc)));
         let help = "How long streams of ticks lasted that have ended.";
         histograms(out, "ticker_stream_duration_seconds", help, NANOSECONDS, streams)
+    }
+
+    fn encode_feed(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(feed) = self.intake.as_ref().map(Intake::statistics) else { return Ok(()) };
+        let results =
+            [("accepted", feed.accepted), ("duplicate", feed.duplicates), ("rejected", feed.rejected)];
+        let results = results.map(|(result, count)| ([("result", result)], count));
+        counters(out, "ticker_feed_ticks", "Ticks that were published, by what became of them.", results)?;
+        gauge(out, "ticker_feed_window_ticks", "Ticks of the feed that are in memory.", feed.window.ticks)?;
+        let help = "Memory that the ticks of the feed take.";
+        gauge(out, "ticker_feed_window_bytes", help, feed.window.bytes as u64)?;
+        let help = "1 while the feed cannot store ticks, else 0.";
+        gauge(out, "ticker_feed_failing", help, feed.is_failing.into())
     }
 
     fn encode_limits(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -210,7 +210,8 @@ def test_publish_needs_its_scope(guarded, issuer, connect):
 
     denied = FORBIDDEN, "the token does not allow this RPC: it needs the scope ticker:publish"
     assert publish("ticker:read") == publish("ticker:read ticker:admin") == denied
-    assert publish("ticker:publish")[0] == grpc.StatusCode.UNIMPLEMENTED
+    assert publish("ticker:publish")[0] == grpc.StatusCode.FAILED_PRECONDITION
+    assert publish("ticker:publish:TCS")[0] == grpc.StatusCode.FAILED_PRECONDITION
 
 
 def test_the_seed_is_for_operators(guarded, issuer, connect, client):

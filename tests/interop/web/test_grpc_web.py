@@ -199,7 +199,7 @@ def test_a_page_of_another_origin_is_served_only_when_it_is_allowed(web, server,
 
 
 @pytest.mark.parametrize("text", [False, True], ids=["binary", "text"])
-@pytest.mark.parametrize("method", ["TickerStream", "Publish"])
+@pytest.mark.parametrize("method", ["TickerStream", "Publish", "PublishStream"])
 def test_a_stream_of_requests_is_unimplemented_and_the_text_names_watch(server, method, text):
     answer = grpc_web.call(server.address, f"/{V1}/{method}", grpc_web.frame(b""), text)
     assert answer.trailers["grpc-status"] == "12", answer
