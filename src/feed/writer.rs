@@ -90,8 +90,7 @@ impl Writer {
     async fn run(mut self) {
         let mut taken = Vec::new();
         loop {
-            let is_sync_due =
-                self.syncing.is_none() && self.files.as_ref().is_some_and(|files| !files.is_synced());
+            let is_sync_due = self.syncing.is_none() && !self.is_synced();
             tokio::select! {
                 count = self.submissions.recv_many(&mut taken, TOGETHER) => match count {
                     0 => break,
@@ -128,9 +127,14 @@ impl Writer {
         }
         if self.syncs_first() {
             self.sync_now();
-        } else if self.files.is_none() {
+        } else if self.is_synced() {
             self.give_receipts(self.unsynced.len());
         }
+    }
+
+    /// Whether nothing waits for a sync: ticks are stored in memory only, or all of a batch were duplicates.
+    fn is_synced(&self) -> bool {
+        self.files.as_ref().is_none_or(DayFiles::is_synced)
     }
 
     /// Whether ticks are on the tape only after they are synced.

@@ -69,8 +69,10 @@ async fn a_tick_that_was_stored_before_a_restart_is_not_stored_again_after_it() 
         let (publisher_id, first_number) = ("p".to_owned(), 1 + run * 5);
         let request =
             PublishRequest { ticks: ticks(10), publisher_id, first_number, ..PublishRequest::default() };
-        let response = publish(&mut client, vec![request]).await.unwrap();
+        let response = publish(&mut client, vec![request.clone()]).await.unwrap();
         assert_eq!((response.accepted, response.duplicates), if run == 0 { (10, 0) } else { (5, 5) });
+        let response = publish(&mut client, vec![request]).await.unwrap();
+        assert_eq!((response.accepted, response.duplicates), (0, 10), "nothing has to be synced");
         server.stop().unwrap();
     }
 }
