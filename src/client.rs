@@ -36,7 +36,9 @@
 //! | a digest to compare replicas | [`Client::digest`] |
 //! | the tape and the health of a server | [`Client::tape`], [`Client::health`] |
 //!
-//! A subscription moves to another replica when its own fails. The other calls ask the replica that the client is connected
+//! [`Client::publisher`] sends ticks to a server that has a feed.
+//!
+//! A subscription and a publisher move to another replica when their own fails. The other calls ask the replica that the client is connected
 //! to, and return its error; connect again to ask another replica.
 
 mod calls;
@@ -54,6 +56,7 @@ mod message;
 mod network;
 mod options;
 mod pages;
+mod publisher;
 mod quote;
 mod reconnect;
 mod replica;
@@ -82,6 +85,10 @@ pub use self::{
     network::{Connection, Network, Task, Tcp},
     options::{Delivery, Detail, ReplayOptions, SubscribeOptions},
     pages::Pages,
+    publisher::{
+        BidAsk, NewTick, PublishTotals, Publisher, PublisherEvent, PublisherOptions, Receipt, Rejection,
+        RejectionCode,
+    },
     quote::{PriceLevel, Quote},
     retry_schedule::{RetrySchedule, Trial},
     rpc_status::RpcStatus,
@@ -168,6 +175,6 @@ impl Client {
     /// The error of a stream of this connection that has ended.
     #[cfg(feature = "cli")]
     pub(crate) fn ended(&self, status: Status) -> ClientError {
-        ClientError::Ended { endpoint: self.endpoint().clone(), status: RpcStatus::of(&status) }
+        self.replica.ended(&status)
     }
 }

@@ -1,4 +1,4 @@
-//! Errors of a client and its subscriptions.
+//! Errors of a client, its subscriptions and its publishers.
 
 use std::{io, time::Duration};
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{Endpoint, RpcCode, RpcStatus};
 
-/// Errors of [`Client`](super::Client) and [`Subscription`](super::Subscription).
+/// Errors of [`Client`](super::Client), [`Subscription`](super::Subscription) and [`Publisher`](super::Publisher).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClientError {

@@ -1,12 +1,13 @@
 //! Which replica is tried next, and when.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::timeout};
 
 use super::{
     ClientError, Endpoints, Settings,
     endpoints::Candidate,
+    network::Task,
     replica::Replica,
     retry_schedule::{RetrySchedule, Trial},
 };
@@ -27,6 +28,9 @@ pub(super) struct Reconnector {
     /// Ends the wait of the attempt that is being made.
     retry_now: Arc<Notify>,
 }
+
+/// An attempt to open a stream at the next replica. It has the reconnector until it ends.
+pub(super) type Attempt<T> = Task<(Reconnector, Result<T, ClientError>)>;
 
 /// A replica, or why an endpoint has none.
 type Resolved = Result<Candidate, ClientError>;
@@ -72,6 +76,36 @@ impl Reconnector {
     /// Begins an outage: see [`RetrySchedule::leave`].
     pub(super) fn leave(&mut self, address: SocketAddr, retry_after: Option<Duration>, lasted: Duration) {
         self.schedule.leave(address, retry_after, lasted);
+    }
+
+    /// Opens the first stream: at the replica that the client is connected to, or else at another one.
+    ///
+    /// # Errors
+    /// The error is not retryable; or every replica was tried once.
+    pub(super) async fn open_first<T, F>(
+        &mut self,
+        connected: Replica,
+        open: impl Fn(Replica) -> F,
+    ) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let mut opened = open(connected).await;
+        while let Err(error) = opened {
+            if !error.is_retryable() {
+                return Err(error);
+            }
+            opened = match self.connect().await {
+                Ok(replica) => open(replica).await,
+                Err(error) => Err(error),
+            };
+            opened = match opened {
+                Err(error) => Err(self.failed(error)?),
+                opened => opened,
+            };
+        }
+        self.found();
+        opened
     }
 
     /// Waits for the backoff, then connects to the next replica.
@@ -125,6 +159,14 @@ impl Reconnector {
         self.retryable = false;
         self.size = endpoints.iter().map(Vec::len).sum();
         self.schedule.begin_round(endpoints);
+    }
+}
+
+/// Waits for the end of an attempt; without one for ever. Cancel safe.
+pub(super) async fn attempted<T>(attempt: &mut Option<Attempt<T>>) -> (Reconnector, Result<T, ClientError>) {
+    match attempt {
+        Some(attempt) => attempt.await,
+        None => future::pending().await,
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::contract::{
     health::{HealthCheckRequest, HealthCheckResponse},
     v1::{
-        TickerStreamRequest, TickerStreamResponse, WatchRequest,
+        PublishStreamRequest, PublishStreamResponse, TickerStreamRequest, TickerStreamResponse, WatchRequest,
         ticker_stream_service_client::TickerStreamServiceClient,
     },
 };
@@ -142,6 +142,15 @@ impl Replica {
         self.answered(service.ticker_stream(requests)).await
     }
 
+    pub(super) async fn publish_stream(
+        &self,
+        token: Option<String>,
+        requests: ReceiverStream<PublishStreamRequest>,
+    ) -> Result<Streaming<PublishStreamResponse>, ClientError> {
+        let mut service = TickerStreamServiceClient::new(self.authorized(token)?);
+        self.answered(service.publish_stream(requests)).await
+    }
+
     pub(super) async fn health(
         &self,
         request: HealthCheckRequest,
@@ -175,6 +184,11 @@ impl Replica {
 
     pub(super) fn timed_out(&self, waited: Duration) -> ClientError {
         ClientError::TimedOut { endpoint: self.endpoint.clone(), waited }
+    }
+
+    /// The error of a stream that has ended.
+    pub(super) fn ended(&self, status: &Status) -> ClientError {
+        ClientError::Ended { endpoint: self.endpoint.clone(), status: RpcStatus::of(status) }
     }
 
     pub(super) fn malformed(&self, Malformed(what): Malformed) -> ClientError {

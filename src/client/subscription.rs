@@ -19,8 +19,10 @@ use self::{
     resume::{ResumeState, Unsuitable},
 };
 use super::{
-    Client, ClientError, Event, ReplayOptions, Settings, SubscribeOptions, TapeInfo, message::Message,
-    network::Task, reconnect::Reconnector, replica::Replica,
+    Client, ClientError, Event, ReplayOptions, Settings, SubscribeOptions, TapeInfo,
+    message::Message,
+    reconnect::{Attempt, Reconnector, attempted},
+    replica::Replica,
 };
 use crate::causes::in_one_line;
 
@@ -52,7 +54,7 @@ pub struct Subscription {
     lost: Option<Instant>,
     /// Chooses the next replica. While an attempt is made, the attempt has it. At the end there is neither.
     reconnector: Option<Reconnector>,
-    attempt: Option<Task<(Reconnector, Opened)>>,
+    attempt: Option<Attempt<(ReplicaStream, Message)>>,
     /// Ends the wait of the attempt.
     retry_now: Arc<Notify>,
     /// The first message of the first stream, until the subscription is read.
@@ -80,23 +82,9 @@ impl Subscription {
         }
         let mut resume = ResumeState::new(options, replay);
         let mut reconnector = Reconnector::new(client.endpoints.clone(), client.settings.clone());
-        let mut opened = begin(client.replica.clone(), &resume, &client.settings).await;
-        while let Err(error) = opened {
-            if !error.is_retryable() {
-                return Err(error);
-            }
-            opened = match reconnector.connect().await {
-                Ok(replica) => begin(replica, &resume, &client.settings).await,
-                Err(error) => Err(error),
-            };
-            opened = match opened {
-                Err(error) => Err(reconnector.failed(error)?),
-                opened => opened,
-            };
-        }
-        let (tape, (stream, first)) = opened?;
+        let open = |replica| begin(replica, &resume, &client.settings);
+        let (tape, (stream, first)) = reconnector.open_first(client.replica.clone(), open).await?;
         resume.since(tape.time);
-        reconnector.found();
         Ok(Self {
             resume,
             tape,
@@ -326,13 +314,6 @@ async fn begin(
 ) -> Result<(TapeInfo, (ReplicaStream, Message)), ClientError> {
     let tape = replica.tape().await?;
     Ok((tape, ReplicaStream::open(replica, resume.requests(), settings).await?))
-}
-
-async fn attempted(attempt: &mut Option<Task<(Reconnector, Opened)>>) -> (Reconnector, Opened) {
-    match attempt {
-        Some(attempt) => attempt.await,
-        None => future::pending().await,
-    }
 }
 
 async fn next_of(live: &mut Option<ReplicaStream>) -> Result<Message, ClientError> {

@@ -7,11 +7,11 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 
 use super::resume::Requests;
 use crate::{
-    client::{ClientError, Endpoint, RpcStatus, Settings, Task, message::Message, replica::Replica},
+    client::{ClientError, Endpoint, Settings, Task, message::Message, replica::Replica},
     contract::v1::{
         Authenticate, Ping, TickerStreamRequest, TickerStreamResponse, ticker_stream_request::Verb,
     },
@@ -154,14 +154,10 @@ impl ReplicaStream {
             }
         };
         self.missed = 0;
-        let ended = |status| ClientError::Ended {
-            endpoint: self.replica.endpoint.clone(),
-            status: RpcStatus::of(status),
-        };
         match received {
             Ok(Some(message)) => Message::of(message).map_err(|malformed| self.replica.malformed(malformed)),
-            Ok(None) => Err(ended(&tonic::Status::ok("without a reason"))),
-            Err(status) => Err(ended(&status)),
+            Ok(None) => Err(self.replica.ended(&Status::ok("without a reason"))),
+            Err(status) => Err(self.replica.ended(&status)),
         }
     }
 }
