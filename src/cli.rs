@@ -16,8 +16,8 @@ pub use environment::{UnknownVariable, unknown_variables};
 use crate::{
     commands::{
         bench::BenchArgs, certs::CertsArgs, health::HealthArgs, list::ListArgs,
-        market_report::MarketReportArgs, record::RecordArgs, token::TokenArgs, verify::VerifyArgs,
-        watch::WatchArgs,
+        market_report::MarketReportArgs, publish::PublishArgs, record::RecordArgs, token::TokenArgs,
+        verify::VerifyArgs, watch::WatchArgs,
     },
     config::ServeArgs,
 };
@@ -42,6 +42,8 @@ pub enum Command {
     Watch(WatchArgs),
     /// Record every tick to a file that `ticker serve --tape` can play.
     Record(RecordArgs),
+    /// Publish ticks to a server with a feed, from a recording or from lines on standard input.
+    Publish(PublishArgs),
     /// List the instruments of a server.
     List(ListArgs),
     /// Compare the ticks of replicas: exit 0 when they are the same and 1 when not.
@@ -117,6 +119,9 @@ mod tests {
             ("ticker watch", ErrorKind::MissingRequiredArgument),
             ("ticker record TCS", ErrorKind::MissingRequiredArgument),
             ("ticker record --out a.csv", ErrorKind::MissingRequiredArgument),
+            ("ticker publish --speed 2", ErrorKind::MissingRequiredArgument),
+            ("ticker publish --first-number 2", ErrorKind::MissingRequiredArgument),
+            ("ticker publish --publisher-id a/b", ErrorKind::ValueValidation),
             ("ticker --tape a.csv --speed 0", ErrorKind::ValueValidation),
             ("ticker --tape a.csv --play-at soon", ErrorKind::ValueValidation),
             ("ticker watch TCS --endpoint localhost", ErrorKind::ValueValidation),

@@ -1,5 +1,5 @@
-//! The commands besides `serve`: the clients `watch`, `record`, `list`, `verify`, `bench` and `health`, `market-report`,
-//! which measures a tape, and `certs` and `token`, which make certificates and tokens.
+//! The commands besides `serve`: the clients `watch`, `record`, `publish`, `list`, `verify`, `bench` and `health`,
+//! `market-report`, which measures a tape, and `certs` and `token`, which make certificates and tokens.
 
 pub mod bench;
 pub mod certs;
@@ -11,6 +11,8 @@ pub mod market_report;
 mod output;
 mod output_files;
 mod phrases;
+pub mod publish;
+mod quantity_increments;
 pub mod record;
 mod rows;
 mod security_args;

@@ -43,15 +43,15 @@
 //!
 //! The client and what both sides share:
 //!
-//! - [`client`] connects to a service, subscribes, and moves to another replica when one fails.
+//! - [`client`] connects to a service, subscribes or publishes, and moves to another replica when one fails.
 //! - [`contract`] is the generated code of the two gRPC packages.
 //! - [`tick`] has the domain types: symbol, price, sequence, time, tick.
 //! - [`decimal`], [`duration`] and [`timestamp`] read and write numbers, durations and times as text.
 //!
 //! The command, with the feature `cli`:
 //!
-//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `list`, `verify`, `health`, `bench`, `market-report`,
-//!   `certs` and `token`, and [`config`] has the options of `ticker serve`.
+//! - [`cli`] is the command line, [`commands`] are `watch`, `record`, `publish`, `list`, `verify`, `health`, `bench`,
+//!   `market-report`, `certs` and `token`, and [`config`] has the options of `ticker serve`.
 //! - [`telemetry`] sets up logs, and [`shutdown`] waits for signals.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]

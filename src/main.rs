@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use ticker::{
     cli::{Bar, Cli, Command, unknown_variables},
-    commands::{bench, certs, health, list, market_report, record, token, verify, watch},
+    commands::{bench, certs, health, list, market_report, publish, record, token, verify, watch},
     config::{ExampleFlags, Playback, ServeArgs},
     server::{self, Bound, ServerError},
     shutdown::Signals,
@@ -33,6 +33,9 @@ fn main() -> ExitCode {
         Command::Watch(args) => on_this_thread(watch::run(args)),
         Command::Record(args) => {
             on_this_thread(async { record::run(args, signalled(Signals::listen()?)).await })
+        }
+        Command::Publish(args) => {
+            on_this_thread(async { publish::run(args, signalled(Signals::listen()?)).await })
         }
         Command::List(args) => on_this_thread(list::run(args)),
         Command::Verify(args) => on_this_thread(verify::run(args)),

@@ -1,7 +1,6 @@
 //! `ticker record`: writes every tick of some symbols to a file that `ticker serve --tape` plays, or to standard output.
 
 use std::{
-    collections::HashMap,
     future,
     io::{self, IsTerminal, Write},
     num::NonZeroU64,
@@ -14,18 +13,15 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio_stream::StreamExt;
 
 use self::recording::Recording;
 use super::{
     EndpointArgs, SecurityArgs, output,
+    quantity_increments::QuantityIncrements,
     silence::{Expected, Silence},
     usage, warnings,
 };
-use crate::{
-    client::{Client, ClientError, Delivery, Event, InstrumentInfo, SubscribeOptions, Subscription},
-    tick::Symbol,
-};
+use crate::client::{Client, Delivery, Event, SubscribeOptions, Subscription};
 
 mod recording;
 
@@ -63,8 +59,7 @@ pub struct RecordArgs {
 struct AnsweredSubscription {
     subscription: Subscription,
     events: Vec<Event>,
-    /// What the quantities of its instruments count, in units of 1e-9.
-    increments: HashMap<Symbol, u64>,
+    increments: QuantityIncrements,
 }
 
 /// Records until `stop`, the count or the duration ends it. The file is complete whatever ends it.
@@ -146,7 +141,7 @@ fn spinner_style() -> ProgressStyle {
 /// complete.
 async fn begin(args: &RecordArgs) -> anyhow::Result<AnsweredSubscription> {
     let client = Client::connect(&args.endpoints.clone().into(), args.security.settings()).await?;
-    let increments = quantity_increments(&client).await?;
+    let increments = QuantityIncrements::of(&client).await?;
     let options = SubscribeOptions::new(&args.symbols).with_delivery(Delivery::EveryTick);
     let mut subscription = client.subscribe(options).await?;
     let mut events = Vec::new();
@@ -165,11 +160,4 @@ async fn begin(args: &RecordArgs) -> anyhow::Result<AnsweredSubscription> {
         }
     }
     Ok(AnsweredSubscription { subscription, events, increments })
-}
-
-/// What the quantities of the server's instruments count, in units of 1e-9.
-async fn quantity_increments(client: &Client) -> Result<HashMap<Symbol, u64>, ClientError> {
-    let increment =
-        |instrument: InstrumentInfo| (instrument.symbol, instrument.quantity_increment_nanos.get());
-    client.instruments().map(|instrument| instrument.map(increment)).collect().await
 }

@@ -28,6 +28,20 @@ pub(super) fn parse_count(text: &str) -> Result<NonZeroU64, String> {
         .map_err(|_| "expected a whole number from 1 on; leave it out to go on without a limit".to_owned())
 }
 
+/// Parses the number of the first tick of a publisher.
+pub(super) fn parse_first_number(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "expected a whole number from 1 on".to_owned())
+}
+
+/// Parses the name of a publisher.
+pub(super) fn parse_publisher_id(text: &str) -> Result<String, String> {
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    match (1..=64).contains(&text.len()) && text.chars().all(is_allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("expected 1 to 64 letters, digits, dots, underscores and hyphens".to_owned()),
+    }
+}
+
 /// Parses a duration longer than zero.
 pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     match duration::parse(text) {
@@ -117,6 +131,19 @@ mod tests {
         assert_eq!(parse_positive_duration("1ms"), Ok(Duration::from_millis(1)));
         assert!(parse_positive_duration("0s").unwrap_err().contains("longer than zero"));
         assert!(parse_positive_duration("10").unwrap_err().contains("with its unit"));
+    }
+
+    #[test]
+    fn the_name_of_a_publisher_has_the_letters_that_the_contract_allows() {
+        let longest = "a".repeat(64);
+        for text in ["nse-1", "A.b_c", longest.as_str()] {
+            assert_eq!(parse_publisher_id(text).as_deref(), Ok(text));
+        }
+        for text in ["", "a b", "é", "a/b", &"a".repeat(65)] {
+            assert!(parse_publisher_id(text).unwrap_err().contains("1 to 64"), "{text}");
+        }
+        assert_eq!(parse_first_number("7").map(NonZeroU64::get), Ok(7));
+        assert!(parse_first_number("0").is_err());
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! Warnings on standard error, and which events of a subscription are worth one.
+//! Warnings on standard error, and which events of a subscription or a publisher are worth one.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
-use crate::client::{Event, RefusedSymbol};
+use crate::client::{Endpoint, Event, PublisherEvent, RefusedSymbol};
 
 /// Prints a warning.
 pub(super) fn print(warning: &str) {
@@ -25,16 +28,33 @@ pub(super) fn of_event(event: &Event) -> Vec<String> {
             vec![format!("{symbol}: too slow, the server left out the ticks {first} to {last}")]
         }
         Event::Draining => vec!["the server is about to stop".to_owned()],
-        // An outage may be long, so fewer and fewer of its attempts are reported.
-        Event::Disconnected { attempt, .. } if !attempt.is_power_of_two() => Vec::new(),
-        Event::Disconnected { cause, attempt } => vec![format!("{cause}; reconnecting (attempt {attempt})")],
-        Event::Reconnected { replica, without } => {
-            vec![format!("connected to {replica} after {} ms without a connection", without.as_millis())]
-        }
+        Event::Disconnected { cause, attempt } => disconnected(cause, *attempt),
+        Event::Reconnected { replica, without } => reconnected(replica, *without),
     };
     // The text is the server's: it must not steer the terminal.
     warnings.iter_mut().for_each(|warning| warning.retain(|letter| !letter.is_control()));
     warnings
+}
+
+/// The warnings that an event of a publisher is worth. A receipt is worth none.
+pub(super) fn of_publisher(event: &PublisherEvent) -> Vec<String> {
+    match event {
+        PublisherEvent::Receipt(_) => Vec::new(),
+        PublisherEvent::Disconnected { cause, attempt } => disconnected(cause, *attempt),
+        PublisherEvent::Reconnected { replica, without } => reconnected(replica, *without),
+    }
+}
+
+fn disconnected(cause: &str, attempt: u32) -> Vec<String> {
+    // An outage may be long, so fewer and fewer of its attempts are reported.
+    match attempt.is_power_of_two() {
+        true => vec![format!("{cause}; reconnecting (attempt {attempt})")],
+        false => Vec::new(),
+    }
+}
+
+fn reconnected(replica: &Endpoint, without: Duration) -> Vec<String> {
+    vec![format!("connected to {replica} after {} ms without a connection", without.as_millis())]
 }
 
 #[cfg(test)]

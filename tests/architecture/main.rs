@@ -86,6 +86,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "client",
             "access",
             "tape",
+            "history",
             "facts",
         ],
     ),

@@ -14,7 +14,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::{
     client::{Event, LiveTick},
-    commands::{phrases::counted, rows::io_error, warnings},
+    commands::{phrases::counted, quantity_increments::QuantityIncrements, rows::io_error, warnings},
     decimal,
     tick::{Sequence, Symbol},
     timestamp,
@@ -23,7 +23,7 @@ use crate::{
 /// An unfinished recording. It displays how many ticks and symbols it has so far.
 pub(super) struct Recording {
     rows: csv::Writer<Destination>,
-    increments: HashMap<Symbol, u64>,
+    increments: QuantityIncrements,
     /// The last sequence of each symbol.
     last: HashMap<Symbol, Sequence>,
     ticks: u64,
@@ -38,13 +38,10 @@ enum Destination {
     Zstd(zstd::Encoder<'static, BufWriter<File>>),
 }
 
-/// Quantity increment of an instrument that the server does not list, in units of 1e-9.
-const ONE: u64 = 1_000_000_000;
-
 impl Recording {
     /// Writes plain CSV to standard output.
     pub(super) fn to_stdout(
-        increments: HashMap<Symbol, u64>,
+        increments: QuantityIncrements,
         count: Option<NonZeroU64>,
     ) -> anyhow::Result<Self> {
         Self::begin(Destination::Stdout(BufWriter::new(io::stdout())), increments, count)
@@ -53,7 +50,7 @@ impl Recording {
     /// Makes the file.
     pub(super) fn create(
         path: &Path,
-        increments: HashMap<Symbol, u64>,
+        increments: QuantityIncrements,
         count: Option<NonZeroU64>,
     ) -> anyhow::Result<Self> {
         let file = match OpenOptions::new().write(true).create_new(true).open(path) {
@@ -73,7 +70,7 @@ impl Recording {
 
     fn begin(
         destination: Destination,
-        increments: HashMap<Symbol, u64>,
+        increments: QuantityIncrements,
         count: Option<NonZeroU64>,
     ) -> anyhow::Result<Self> {
         let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(destination);
@@ -114,7 +111,7 @@ impl Recording {
         {
             bail!("{symbol}: the tick {} came after {last}; the recording ends before it", tick.sequence);
         }
-        let increment = self.increments.get(symbol).copied().unwrap_or(ONE);
+        let increment = self.increments.get(symbol);
         let row = [
             &timestamp::show(tick.time),
             symbol.as_str(),
@@ -210,7 +207,7 @@ mod tests {
     fn recorded(mut events: Vec<Event>, count: Option<u64>) -> (String, anyhow::Result<bool>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ticks.csv");
-        let increments = HashMap::from([("BTC-USD".parse().unwrap(), 100_000)]);
+        let increments = QuantityIncrements::from_iter([("BTC-USD".parse().unwrap(), 100_000)]);
         let mut recording = Recording::create(&path, increments, count.and_then(NonZeroU64::new)).unwrap();
         let taken = recording.take(&mut events, |_| panic!("nothing to warn of"));
         recording.finish().unwrap();
@@ -260,7 +257,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ticks.csv");
         fs::write(&path, "mine").unwrap();
-        let refused = Recording::create(&path, HashMap::new(), None).map(|_| ()).unwrap_err();
+        let refused = Recording::create(&path, QuantityIncrements::default(), None).map(|_| ()).unwrap_err();
         assert!(
             refused
                 .to_string()
