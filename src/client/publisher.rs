@@ -279,3 +279,6 @@ async fn next_of(live: &mut Option<PublishStream>) -> Result<PublishStreamRespon
         None => future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,17 @@ use std::{
     path::PathBuf,
     pin::{Pin, pin},
     process::ExitCode,
+    thread,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::sleep;
+use tokio::{sync::oneshot, time::sleep};
 
 use self::{batch::Batch, input::Input, line_parser::LineParser, paced_ticks::PacedTicks, report::Report};
-use super::{EndpointArgs, SecurityArgs, quantity_increments::QuantityIncrements, usage};
+use super::{EndpointArgs, SecurityArgs, quantity_increments::QuantityIncrements, usage, warnings};
 use crate::{
     client::{Client, Publisher, PublisherOptions},
     tape::Recorded,
@@ -28,12 +29,8 @@ mod paced_ticks;
 mod report;
 
 /// The arguments of `ticker publish`.
-///
-/// Without --file it reads lines from standard input: SYMBOL PRICE [QUANTITY], separated by spaces or commas. If the first line
-/// names columns, the others are CSV with these columns: symbol, price, quantity, time, bid, bid_quantity, ask, ask_quantity. A
-/// quantity that is left out is 0. Lines are sent as soon as they come, so `tail -f FILE | ticker publish` is live.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = INPUT_HELP)]
 pub struct PublishArgs {
     /// Recording to publish instead of standard input: CSV with a header, trades of Binance or DBN of Databento, also as .gz or
     /// .zst. The server gives each tick the time at which it takes it: recorded times only set the pace
@@ -79,6 +76,13 @@ pub struct PublishArgs {
     pub first_number: NonZeroU64,
 }
 
+/// What standard input may have.
+const INPUT_HELP: &str = "\
+Without --file, ticks are lines of standard input: SYMBOL PRICE [QUANTITY], separated by spaces or commas. If the first line names \
+columns, the others are CSV. The columns are symbol, price, quantity, time, bid, bid_quantity, ask and ask_quantity; only the first two \
+are required. Quantities are decimals, such as 0.015, and 0 if left out. Lines are sent as they come, so `tail -f FILE | ticker publish` \
+is live.";
+
 /// Where the ticks come from.
 enum Source {
     Recording(PacedTicks),
@@ -99,13 +103,14 @@ pub async fn run(args: PublishArgs, stop: impl Future<Output = ()>) -> anyhow::R
         () = &mut stop => bail!("stopped before the server had answered: nothing was published"),
     };
     let bar = ProgressBar::new_spinner().with_style(spinner_style());
-    let mut report = Report::new(bar, source.place());
-    let mut ended = publish(&mut source, &mut publisher, &mut report, stop.as_mut()).await;
+    let warn = |warning: &str| bar.suspend(|| warnings::print(warning));
+    let mut report = Report::new(warn, source.place());
+    let mut ended = publish(&mut source, &mut publisher, &mut report, &bar, stop.as_mut()).await;
     if let Ok(has_stopped) = ended {
         let answers = async {
             while publisher.pending() > 0 {
-                let event = publisher.next_event().await?;
-                report.event(event, publisher.totals());
+                report.event(publisher.next_event().await?);
+                bar.set_message(report.to_string());
             }
             Ok(has_stopped)
         };
@@ -114,6 +119,7 @@ pub async fn run(args: PublishArgs, stop: impl Future<Output = ()>) -> anyhow::R
             () = last_answers(has_stopped, stop) => Ok(true),
         };
     }
+    bar.finish_and_clear();
     report.end();
     let has_all = publisher.pending() == 0;
     if ended.is_ok() && has_all {
@@ -127,8 +133,10 @@ pub async fn run(args: PublishArgs, stop: impl Future<Output = ()>) -> anyhow::R
 
 /// Opens the source and the publisher.
 async fn begin(args: &PublishArgs) -> anyhow::Result<(Source, Publisher)> {
-    let recorded = args.file.as_deref().map(|file| Recorded::read(file, false, None, &mut |_| {}));
-    let recorded = recorded.transpose().context("cannot use the file of --file")?;
+    let recorded = match &args.file {
+        Some(file) => Some(read(file.clone()).await?),
+        None => None,
+    };
     let client = Client::connect(&args.endpoints.clone().into(), args.security.settings()).await?;
     let mut options = PublisherOptions::default().with_first_number(args.first_number);
     if let Some(publisher_id) = &args.publisher_id {
@@ -152,11 +160,20 @@ async fn begin(args: &PublishArgs) -> anyhow::Result<(Source, Publisher)> {
     Ok((source, publisher))
 }
 
+/// Reads a recording on a thread of its own, so that a signal ends the command while it is read.
+async fn read(file: PathBuf) -> anyhow::Result<Recorded> {
+    let (sender, recorded) = oneshot::channel();
+    let read = move || drop(sender.send(Recorded::read(&file, false, None, &mut |_| {})));
+    thread::Builder::new().name("recording".to_owned()).spawn(read)?;
+    recorded.await?.context("cannot use the file of --file")
+}
+
 /// Publishes until the source ends; true when it is stopped before.
 async fn publish(
     source: &mut Source,
     publisher: &mut Publisher,
-    report: &mut Report,
+    report: &mut Report<impl FnMut(&str)>,
+    bar: &ProgressBar,
     mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<bool> {
     loop {
@@ -164,7 +181,8 @@ async fn publish(
             biased;
             () = &mut stop => return Ok(true),
             event = publisher.next_event() => {
-                report.event(event?, publisher.totals());
+                report.event(event?);
+                bar.set_message(report.to_string());
                 continue;
             }
             batch = source.next() => batch?,

@@ -126,7 +126,8 @@ impl PublishTotals {
         self.accepted + self.rejected + self.duplicates
     }
 
-    pub(super) fn add(&mut self, receipt: &Receipt) {
+    /// Adds what became of the ticks of a request.
+    pub fn add(&mut self, receipt: &Receipt) {
         self.accepted += receipt.accepted;
         self.rejected += receipt.rejected.len() as u64;
         self.duplicates += receipt.duplicates;
