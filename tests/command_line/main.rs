@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test may stop it")]
 
 mod bench;
+mod publish;
 
 use std::{
     io::{BufRead, BufReader},

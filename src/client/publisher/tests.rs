@@ -20,7 +20,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
 use crate::{
-    client::{Connection, Endpoint, Network, Settings, Task},
+    client::{Connection, Endpoint, Network, Settings, Task, TokenProvider},
     contract::{
         Encoded,
         v1::{self, PublishStreamRequest, server::ticker_stream_service_server as generated},
@@ -154,8 +154,22 @@ fn tick(nanos: i64) -> NewTick {
     NewTick::new("A".parse().unwrap(), Price::from_nanos(nanos).unwrap(), 1)
 }
 
+/// A token that never changes.
+#[derive(Debug)]
+struct FixedToken;
+
+impl TokenProvider for FixedToken {
+    fn token(&self) -> Task<io::Result<String>> {
+        Box::pin(async { Ok("token".to_owned()) })
+    }
+}
+
 /// A service with these scripts, and a client of it.
 async fn client_of(scripts: impl IntoIterator<Item = Script>) -> (Client, Feed) {
+    client_with(Settings::default(), scripts).await
+}
+
+async fn client_with(settings: Settings, scripts: impl IntoIterator<Item = Script>) -> (Client, Feed) {
     let feed = Feed::default();
     feed.0.lock().unwrap().scripts.extend(scripts);
     let (wire, incoming) = mpsc::unbounded_channel();
@@ -165,7 +179,7 @@ async fn client_of(scripts: impl IntoIterator<Item = Script>) -> (Client, Feed) 
             .add_service(service)
             .serve_with_incoming(tokio_stream::wrappers::UnboundedReceiverStream::new(incoming)),
     );
-    let settings = Settings::default().with_network(Wire(wire)).with_seed(1);
+    let settings = settings.with_network(Wire(wire)).with_seed(1);
     (Client::connect(&Endpoint::from(address()).into(), settings).await.unwrap(), feed)
 }
 
@@ -246,6 +260,27 @@ async fn a_failure_that_is_not_retryable_ends_it_at_once_and_on_the_way() {
     let error = publisher.next_event().await.unwrap_err();
     assert_eq!(error.status().map(|status| status.code), Some(RpcCode::PermissionDenied), "{error}");
     assert_eq!(publisher.pending(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_token_has_expired_is_followed_by_one_with_a_fresh_token() {
+    let expired = || Status::unauthenticated("the token has expired");
+    let with_token = || Settings::default().with_token(FixedToken);
+    let (client, feed) = client_with(with_token(), [Script::End(2, expired())]).await;
+    let mut publisher = client.publisher(PublisherOptions::default()).await.unwrap();
+    publisher.publish(vec![tick(1)]).await.unwrap();
+    assert_eq!(publisher.finish().await.unwrap().ticks(), 1);
+    assert_eq!(feed.0.lock().unwrap().stored, each_once(1));
+    // Without a fresh token there is no second stream.
+    let scripts = [Script::End(2, expired()), Script::End(0, expired())];
+    for (settings, tries) in [(with_token(), 2), (Settings::default(), 1)] {
+        let (client, feed) = client_with(settings, scripts.clone()).await;
+        let mut publisher = client.publisher(PublisherOptions::default()).await.unwrap();
+        publisher.publish(vec![tick(1)]).await.unwrap();
+        let error = publisher.finish().await.unwrap_err();
+        assert_eq!(error.status().map(|status| status.code), Some(RpcCode::Unauthenticated), "{error}");
+        assert_eq!(feed.0.lock().unwrap().scripts.len(), 2 - tries);
+    }
 }
 
 #[tokio::test(start_paused = true)]
