@@ -25,6 +25,7 @@ mod client;
 mod connections;
 mod cpu;
 mod feed;
+mod feed_load;
 mod floor;
 mod grpc_go;
 mod http2;
@@ -215,7 +216,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
         load::report(&subjects, effort, pictures)?;
     }
     if arguments.feed {
-        feed::report(&arguments.rows(&feed::LOADS)?, effort)?;
+        feed_load::report(&arguments.rows(&feed_load::LOADS)?, effort)?;
     }
     if arguments.universe {
         universe::report(effort)?;

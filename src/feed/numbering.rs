@@ -168,9 +168,14 @@ impl Numbering {
 
     /// Appends the tentative ticks to the tape, at a time.
     pub(super) fn commit(&mut self, now: Time) {
-        for Tentative { place, tick, book, .. } in self.tentative.drain(..) {
-            self.symbols[place].append(&self.tape, tick, book);
+        const AHEAD: usize = 16;
+        for ticks in self.tentative.chunks(AHEAD) {
+            Feed::read_ahead(ticks.iter().filter_map(|tick| self.symbols[tick.place].series.as_ref()));
+            for Tentative { place, tick, book, .. } in ticks {
+                self.symbols[*place].append(&self.tape, *tick, *book);
+            }
         }
+        self.tentative.clear();
         self.tape.move_window(now);
     }
 

@@ -101,6 +101,12 @@ impl Feed {
         }
     }
 
+    /// Reads from memory what appending to these series reads. Of thousands of series, nothing is in the processor's caches; reads
+    /// that do not depend on each other wait for memory at the same time.
+    pub fn read_ahead<'a>(series: impl Iterator<Item = &'a FeedSeries>) {
+        series.for_each(FeedSeries::read_ahead);
+    }
+
     /// Lets ticks leave the window that are older than its time, at this time, or for which there is no memory.
     pub fn move_window(&self, now: Time) {
         let full = &mut *self.full.lock().unwrap_or_else(PoisonError::into_inner);

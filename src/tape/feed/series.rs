@@ -1,6 +1,7 @@
 //! The window of a symbol as a series.
 
 use std::{
+    hint::black_box,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -30,10 +31,17 @@ struct Shared {
 
 struct State {
     window: Window,
-    /// The cursors that wait for a tick, by their numbers. There are few: one for each worker.
-    waiting: Vec<(u64, Waker)>,
-    /// Number of cursors so far that have waited.
-    cursors: u64,
+    /// The cursors that have waited for a tick. There are few: one for each worker.
+    waiters: Vec<Waiter>,
+    /// Number of waiters so far.
+    numbers: u64,
+}
+
+/// A cursor that waits for a tick, or has waited for one.
+struct Waiter {
+    number: u64,
+    waker: Waker,
+    waits: bool,
 }
 
 struct FeedCursor {
@@ -42,7 +50,7 @@ struct FeedCursor {
     book: Option<TopOfBook>,
     /// The segment of the tick, unless it is one of the newest.
     segment: Option<Arc<Segment>>,
-    /// Its number among those that wait, once it has waited.
+    /// Its number as a waiter, once it has waited.
     number: Option<u64>,
 }
 
@@ -51,7 +59,7 @@ impl FeedSeries {
     pub(super) const MOST_BYTES_OF_NEWEST: usize = Window::MOST_BYTES_OF_NEWEST;
 
     pub(super) fn new(first: Tick, book: Option<TopOfBook>) -> Self {
-        let state = State { window: Window::new(first, book), waiting: Vec::new(), cursors: 0 };
+        let state = State { window: Window::new(first, book), waiters: Vec::new(), numbers: 0 };
         Self(Arc::new(Shared { state: Mutex::new(state), first: AtomicU64::new(first.sequence.0) }))
     }
 
@@ -67,12 +75,18 @@ impl FeedSeries {
 
     /// Appends a tick, and wakes the cursors that wait for it. Returns the bytes of the segment that has become full before it.
     pub(super) fn append(&self, tick: Tick, book: Option<TopOfBook>) -> Option<usize> {
-        let (bytes, waiting) = {
-            let state = &mut *self.lock();
-            (state.window.append(tick, book), std::mem::take(&mut state.waiting))
-        };
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
-        bytes
+        let state = &mut *self.lock();
+        for waiter in &mut state.waiters {
+            if std::mem::take(&mut waiter.waits) {
+                waiter.waker.wake_by_ref();
+            }
+        }
+        state.window.append(tick, book)
+    }
+
+    /// Reads from memory what appending reads.
+    pub(super) fn read_ahead(&self) {
+        black_box(self.0.first.load(Relaxed));
     }
 
     /// When its oldest full segment ended; the last time there is when it has none.
@@ -158,14 +172,22 @@ impl Cursor for FeedCursor {
 
     fn wake_on_arrival(&mut self, waker: &Waker) {
         let state = &mut *self.series.lock();
-        let number = *self.number.get_or_insert_with(|| {
-            state.cursors += 1;
-            state.cursors
-        });
-        state.waiting.retain(|(waiting, _)| *waiting != number);
-        match state.window.last().sequence > self.tick.sequence {
-            true => waker.wake_by_ref(),
-            false => state.waiting.push((number, waker.clone())),
+        let waits = state.window.last().sequence <= self.tick.sequence;
+        if !waits {
+            waker.wake_by_ref();
+        }
+        let known =
+            self.number.and_then(|number| state.waiters.iter_mut().find(|waiter| waiter.number == number));
+        match known {
+            Some(waiter) => {
+                waiter.waits = waits;
+                waiter.waker.clone_from(waker);
+            }
+            None => {
+                state.numbers += 1;
+                self.number = Some(state.numbers);
+                state.waiters.push(Waiter { number: state.numbers, waker: waker.clone(), waits });
+            }
         }
     }
 }
@@ -173,7 +195,7 @@ impl Cursor for FeedCursor {
 impl Drop for FeedCursor {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.series.lock().waiting.retain(|(waiting, _)| *waiting != number);
+            self.series.lock().waiters.retain(|waiter| waiter.number != number);
         }
     }
 }
