@@ -1,5 +1,7 @@
 //! `ticker` with a live feed: what a publisher pushes is on its way to the subscribers with the next flush.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use ticker::contract::v1::{
     self, PublishStreamRequest, PublishedTick, ticker_stream_service_client::TickerStreamServiceClient,
@@ -19,6 +21,8 @@ use crate::{
 
 /// Ticks of a request.
 const TOGETHER: usize = 1_000;
+/// How often the publisher sends what has happened: a market does not wait for the flushes of a server.
+const PACE: Duration = Duration::from_millis(1);
 /// Requests that may wait to be sent.
 const WAITING: usize = 16;
 
@@ -26,7 +30,7 @@ const WAITING: usize = 16;
 pub(crate) fn start(row: &Row, look: &Look) -> Result<Running> {
     let server = ours::serve_feed(row.flush)?;
     // It returns when every symbol has a tick, so that it can be subscribed.
-    let publisher = publisher::start(Peer::Ticker, server.address(), row)?;
+    let publisher = publisher::start(Peer::Ticker, server.address(), &Row { flush: PACE, ..*row })?;
     let client = ours::subscribe(server.address(), row, Package::V1, look)?;
     Ok(Running { server, client, publisher: Some(publisher) })
 }

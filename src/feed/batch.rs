@@ -17,6 +17,8 @@ pub struct Batch {
     pub numbers: Option<Numbers>,
     /// The ticks; those of one symbol in their order.
     pub ticks: Vec<NewTick>,
+    /// Ticks that were rejected when they were read.
+    pub rejected: Vec<Rejected>,
 }
 
 /// The numbers under which a publisher sends ticks.
@@ -52,7 +54,7 @@ pub struct Receipt {
     pub accepted: u64,
     /// Number of ticks that were stored before.
     pub duplicates: u64,
-    /// The others.
+    /// The others, in the order of their places.
     pub rejected: Vec<Rejected>,
 }
 

@@ -74,12 +74,12 @@ impl Numbering {
     /// # Errors
     /// There are too many publishers; nothing has changed.
     pub(super) fn number(&mut self, batch: Batch, now: Time) -> Result<Receipt, FeedError> {
-        let Batch { numbers, ticks } = batch;
+        let Batch { numbers, ticks, rejected } = batch;
         if let Some(numbers) = &numbers {
             let seen = self.publishers.seen(&numbers.publisher, now, Self::REMEMBERED);
             seen.ok_or(FeedError::TooManyPublishers { most: Publishers::MOST })?;
         }
-        let mut receipt = Receipt::default();
+        let mut receipt = Receipt { rejected, ..Receipt::default() };
         for tick in ticks {
             let number = numbers
                 .as_ref()
@@ -93,6 +93,7 @@ impl Numbering {
                 }
             }
         }
+        receipt.rejected.sort_by_key(|rejected| rejected.index);
         Ok(receipt)
     }
 

@@ -82,8 +82,6 @@ struct ReadRequest {
     request_id: u64,
     /// Number of its ticks.
     ticks: usize,
-    /// Those that are not in the batch.
-    rejected: Vec<Rejected>,
     batch: Batch,
 }
 
@@ -91,7 +89,6 @@ struct ReadRequest {
 struct Waiting {
     request_id: u64,
     ticks: usize,
-    rejected: Vec<Rejected>,
     submitted: Submitted,
 }
 
@@ -206,17 +203,13 @@ impl<R: Pushed> Publishing<R> {
             });
         };
         let stored = ready!(Pin::new(&mut first.submitted).poll(cx));
-        let Some(Waiting { request_id, ticks, rejected, .. }) = self.waiting.pop_front() else {
+        let Some(Waiting { request_id, ticks, .. }) = self.waiting.pop_front() else {
             return Poll::Pending;
         };
         // Room for another request.
         self.poll_requests(cx);
         Poll::Ready(Some(match stored {
-            Ok(mut receipt) => {
-                receipt.rejected.extend(rejected);
-                receipt.rejected.sort_by_key(|tick| tick.index);
-                Ok(Outcome { request_id, ticks, receipt })
-            }
+            Ok(receipt) => Ok(Outcome { request_id, ticks, receipt }),
             Err(error) => Err(self.give_up(error.into())),
         }))
     }
@@ -251,12 +244,9 @@ impl<R: Pushed> Publishing<R> {
         }
     }
 
-    fn submit(
-        &mut self,
-        ReadRequest { request_id, ticks, rejected, batch }: ReadRequest,
-    ) -> Result<(), FeedError> {
+    fn submit(&mut self, ReadRequest { request_id, ticks, batch }: ReadRequest) -> Result<(), FeedError> {
         let submitted = self.submitting.submit(batch)?;
-        self.waiting.push_back(Waiting { request_id, ticks, rejected, submitted });
+        self.waiting.push_back(Waiting { request_id, ticks, submitted });
         Ok(())
     }
 
@@ -306,7 +296,7 @@ impl Publisher {
                 Err(rejection) => rejected.push(Rejected { index, symbol: cut(&tick.symbol), rejection }),
             }
         }
-        Ok(ReadRequest { request_id, ticks: count, rejected, batch: Batch { numbers, ticks } })
+        Ok(ReadRequest { request_id, ticks: count, batch: Batch { numbers, ticks, rejected } })
     }
 
     /// Reads one tick.
