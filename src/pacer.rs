@@ -132,13 +132,20 @@ impl Pacer {
     /// Schedules the ticks that have arrived.
     pub fn take_arrivals(&mut self) {
         self.arrivals.take(&mut self.arrived);
-        for id in self.arrived.drain(..) {
-            let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
-            if paced.waits {
-                paced.step();
-                paced.schedule(id, &mut self.wheel, &self.arrivals);
+        for ids in self.arrived.chunks(Self::AHEAD) {
+            self.read_ahead(ids);
+            for paced in ids.iter().filter_map(|id| self.paced.get(*id as usize)?.as_ref()) {
+                paced.ahead.read_ahead();
+            }
+            for &id in ids {
+                let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
+                if paced.waits {
+                    paced.step();
+                    paced.schedule(id, &mut self.wheel, &self.arrivals);
+                }
             }
         }
+        self.arrived.clear();
     }
 
     /// Hands out every tick that took place up to the last multiple of the flush interval before `now`, and returns

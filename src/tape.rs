@@ -171,6 +171,9 @@ pub trait Cursor: Send {
         None
     }
 
+    /// Reads from memory what [`advance`](Self::advance) reads, if it is far away.
+    fn read_ahead(&self) {}
+
     /// Wakes `waker` once, from any thread, when [`advance`](Self::advance) has a tick to move to; at once if it has one.
     ///
     /// A cursor keeps the last waker that it was given and forgets it when it is dropped. The default never wakes: a complete

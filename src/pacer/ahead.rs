@@ -41,6 +41,11 @@ impl Ahead {
         self.read()
     }
 
+    /// Reads from memory what the next read of ticks needs.
+    pub(super) fn read_ahead(&self) {
+        self.cursor.read_ahead();
+    }
+
     /// Wakes `waker` as [`Cursor::wake_on_arrival`] does. The current tick has to be the last one so far.
     pub(super) fn wake_on_arrival(&mut self, waker: &Waker) {
         self.cursor.wake_on_arrival(waker);

@@ -156,7 +156,12 @@ impl Cursor for FeedCursor {
             return;
         }
         let state = &*self.series.lock();
-        if state.window.last().sequence < next {
+        let last = state.window.last().sequence;
+        if last <= next {
+            if last == next {
+                (self.tick, self.book) = state.window.get(next);
+                self.segment = None;
+            }
             return;
         }
         (self.tick, self.book) = state.window.get(next);
@@ -164,6 +169,10 @@ impl Cursor for FeedCursor {
             (_, Place::Segment(segment)) => Some(segment.clone()),
             (_, Place::Newest(_)) => None,
         };
+    }
+
+    fn read_ahead(&self) {
+        self.series.read_ahead();
     }
 
     fn top_of_book(&self) -> Option<TopOfBook> {

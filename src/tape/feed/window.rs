@@ -10,6 +10,8 @@ use crate::{
 
 /// The available ticks of one symbol, which follow one another. There is at least one.
 pub(super) struct Window {
+    /// The newest tick once more: most readers want no other, and this one is nearer.
+    last: Tick,
     segments: VecDeque<Arc<Segment>>,
     /// The ticks after the segments: from one to [`LEN`].
     newest: Vec<Tick>,
@@ -29,7 +31,8 @@ impl Window {
     pub(super) const MOST_BYTES_OF_NEWEST: usize = LEN * (size_of::<Tick>() + size_of::<Option<TopOfBook>>());
 
     pub(super) fn new(first: Tick, book: Option<TopOfBook>) -> Self {
-        let mut window = Self { segments: VecDeque::new(), newest: Vec::new(), books: Vec::new() };
+        let mut window =
+            Self { last: first, segments: VecDeque::new(), newest: Vec::new(), books: Vec::new() };
         window.push(first, book);
         window
     }
@@ -55,6 +58,7 @@ impl Window {
             self.books.push(book);
         }
         self.newest.push(tick);
+        self.last = tick;
     }
 
     /// Removes the oldest segment, and returns its bytes; `None` when there is none.
@@ -71,8 +75,8 @@ impl Window {
         self.oldest().map_or(self.newest[0].sequence, Segment::first)
     }
 
-    pub(super) fn last(&self) -> &Tick {
-        &self.newest[self.newest.len() - 1]
+    pub(super) fn last(&self) -> Tick {
+        self.last
     }
 
     /// Where the tick of a sequence is. A sequence before the first is taken as the first, one after the last as the last.
@@ -88,6 +92,9 @@ impl Window {
 
     /// The tick of a sequence, taken as [`Self::place`] does, and the book after it.
     pub(super) fn get(&self, sequence: Sequence) -> (Tick, Option<TopOfBook>) {
+        if sequence >= self.last.sequence {
+            return (self.last, self.books.last().copied().flatten());
+        }
         match self.place(sequence) {
             (sequence, Place::Segment(segment)) => {
                 (segment.tick(sequence).unwrap_or(self.newest[0]), segment.book(sequence))
