@@ -143,6 +143,9 @@ pub enum ConfigError {
     /// There is no feed.
     #[error("{0} is how a feed works: name one with --feed memory or --feed DIR, or leave {0} out")]
     OnlyWithFeed(&'static str),
+    /// The feed uses no stream.
+    #[error("{0} is how a feed uses NATS: name a server with --feed nats://HOST:4222, or leave {0} out")]
+    OnlyWithNats(&'static str),
     /// The feed cannot be started.
     #[error("cannot use the feed of --feed")]
     Feed(#[from] FeedStartError),
@@ -241,6 +244,9 @@ impl ServeArgs {
         }
         if let Some(flag) = self.feed.unused() {
             return Err(ConfigError::OnlyWithFeed(flag));
+        }
+        if let Some(flag) = self.feed.unused_of_nats() {
+            return Err(ConfigError::OnlyWithNats(flag));
         }
         let drain = Drain { spread: self.drain_spread, deadline: self.drain_deadline };
         if let Some(spread) = drain.spread.filter(|spread| *spread > drain.deadline) {

@@ -5,13 +5,17 @@
 //! - `batch`: what publishers push, and what becomes of it;
 //! - `numbering`: which tick is next of each symbol, and which numbers of each publisher are stored (`publishers`);
 //! - `row`: a tick as a line of the log; `day_files`: the log, a file for each day;
-//! - `writer`: the thread.
+//! - `writer`: the thread;
+//! - `nats`: a log that many replicas share, and the thread that goes with it; `health`: whether the log can be reached.
 
 mod batch;
 mod day_files;
+mod health;
+mod nats;
 mod numbering;
 mod publishers;
 mod row;
+mod submission;
 mod writer;
 
 use std::{
@@ -33,8 +37,11 @@ use tokio_util::sync::PollSender;
 pub use batch::{Batch, NewTick, Numbers, Receipt, Rejected, Rejection};
 use day_files::DayFiles;
 pub use day_files::LogError;
+use health::Health;
+pub use nats::{NatsError, NatsSettings};
 use numbering::Numbering;
-use writer::{Submission, Writer};
+use submission::{CallState, Reply, Submission};
+use writer::Writer;
 
 use crate::{
     pacer::Clock,
@@ -64,6 +71,8 @@ pub enum Store {
         /// When they are synced.
         sync: SyncPolicy,
     },
+    /// In a stream of NATS JetStream, which replicas share.
+    Nats(NatsSettings),
 }
 
 /// When files are synced, so that a receipt may be given.
@@ -81,6 +90,7 @@ pub struct Intake {
     submissions: mpsc::Sender<Submission>,
     tape: Arc<Feed>,
     counts: Arc<Counts>,
+    health: Health,
 }
 
 /// What has become of the ticks that were pushed so far.
@@ -107,8 +117,11 @@ pub struct FeedStatistics {
     pub is_failing: bool,
 }
 
-/// Submits the batches of one publisher.
-pub struct Submitting(PollSender<Submission>);
+/// Submits the batches of one call. After one of them was refused, all later ones are.
+pub struct Submitting {
+    to: PollSender<Submission>,
+    call: CallState,
+}
 
 /// A batch that the feed has taken, and whose receipt is on its way.
 pub struct Submitted(oneshot::Receiver<Result<Receipt, FeedError>>);
@@ -119,6 +132,9 @@ pub enum FeedError {
     /// The log cannot be written.
     #[error("the feed cannot store ticks now ({0}): send them again later")]
     Unstored(String),
+    /// The log cannot be reached, or has not answered. Whether the ticks are stored is unknown.
+    #[error("the feed cannot reach its log ({0}): send the ticks again later, or to another replica")]
+    Unavailable(String),
     /// Too many publishers are remembered.
     #[error(
         "{most} publishers have sent ticks in the last day, which is the limit: use a publisher_id again"
@@ -138,6 +154,9 @@ pub enum FeedStartError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The stream cannot be used.
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     /// The thread cannot be started.
     #[error("cannot start the thread of the feed")]
     Thread(#[from] std::io::Error),
@@ -157,11 +176,18 @@ impl Intake {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self, FeedStartError> {
         let FeedSettings { store, window, instruments } = settings;
+        let (submissions, waiting) = mpsc::channel(Self::WAITING);
+        let counts = Arc::<Counts>::default();
         let (files, tape_id, sync) = match store {
             Store::Memory => (None, new_tape_id(), SyncPolicy::Always),
             Store::Files { directory, sync } => {
                 let (files, tape_id) = DayFiles::open(&directory, new_tape_id)?;
                 (Some(files), tape_id, sync)
+            }
+            Store::Nats(settings) => {
+                let parts = nats::Parts { window, instruments, submissions: waiting, counts: counts.clone() };
+                let (tape, health) = nats::start(settings, parts, progress)?;
+                return Ok(Self { submissions, tape, counts, health });
             }
         };
         let tape = Arc::new(Feed::new(tape_id, window));
@@ -169,14 +195,11 @@ impl Intake {
         let mut files = files;
         if let Some(files) = &mut files {
             let now = Clock::Wall.now();
-            let since = now.before(window.time.max(Numbering::REMEMBERED)).unwrap_or_default();
-            files.read(since, progress, &mut |row| numbering.restore(row))?;
+            files.read(Numbering::since(now, window), progress, &mut |row| numbering.restore(row))?;
             tape.move_window(now);
         }
-        let (submissions, waiting) = mpsc::channel(Self::WAITING);
-        let counts = Arc::<Counts>::default();
         Writer::new(numbering, files, sync, waiting, counts.clone()).start()?;
-        Ok(Self { submissions, tape, counts })
+        Ok(Self { submissions, tape, counts, health: Health::default() })
     }
 
     /// The tape of the feed.
@@ -186,7 +209,12 @@ impl Intake {
 
     /// Begins to submit batches.
     pub fn submitting(&self) -> Submitting {
-        Submitting(PollSender::new(self.submissions.clone()))
+        Submitting { to: PollSender::new(self.submissions.clone()), call: CallState::default() }
+    }
+
+    /// Why nothing can be published or received now; `None` when all is well.
+    pub fn problem(&self) -> Option<String> {
+        self.health.problem()
     }
 
     /// Numbers for metrics.
@@ -207,7 +235,7 @@ impl Submitting {
     /// # Errors
     /// The feed has stopped.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), FeedError>> {
-        self.0.poll_reserve(cx).map_err(|_| FeedError::Stopped)
+        self.to.poll_reserve(cx).map_err(|_| FeedError::Stopped)
     }
 
     /// Gives a batch to the feed, which must have had room. Batches are stored in the order in which they are submitted.
@@ -216,7 +244,8 @@ impl Submitting {
     /// The feed has stopped.
     pub fn submit(&mut self, batch: Batch) -> Result<Submitted, FeedError> {
         let (receipt, submitted) = oneshot::channel();
-        self.0.send_item(Submission { batch, receipt }).map_err(|_| FeedError::Stopped)?;
+        let reply = Reply::new(receipt, self.call.clone());
+        self.to.send_item(Submission { batch, reply }).map_err(|_| FeedError::Stopped)?;
         Ok(Submitted(submitted))
     }
 }

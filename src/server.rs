@@ -266,7 +266,7 @@ impl Bound {
         };
         let mut admin_task = JoinSet::new();
         if let Some(admin) = admin {
-            admin_task.spawn(admin.serve(collector));
+            admin_task.spawn(admin.serve(collector, config.intake.clone()));
         }
 
         let ended = tokio::select! {

@@ -187,6 +187,27 @@ pub enum Rejection {
     },
 }
 
+impl Numbers {
+    /// The publisher and the number of a tick of the batch.
+    pub(super) fn of(&self, tick: &NewTick) -> (Arc<str>, u64) {
+        (self.publisher.clone(), self.first.saturating_add(tick.index))
+    }
+}
+
+impl Receipt {
+    /// Counts a tick, of which `stored` says whether it is new.
+    pub(super) fn note(&mut self, tick: &NewTick, stored: Result<bool, Rejection>) {
+        match stored {
+            Ok(true) => self.accepted += 1,
+            Ok(false) => self.duplicates += 1,
+            Err(rejection) => {
+                let symbol = tick.symbol.to_string();
+                self.rejected.push(Rejected { index: tick.index, symbol, rejection });
+            }
+        }
+    }
+}
+
 /// A duration in whole milliseconds, as text.
 fn millis(duration: Duration) -> String {
     format!("{:?}", Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)))

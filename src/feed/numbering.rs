@@ -5,9 +5,9 @@
 
 use std::{collections::HashMap, num::NonZeroU64, sync::Arc, time::Duration};
 
-use super::{Batch, FeedError, NewTick, Receipt, Rejected, Rejection, publishers::Publishers, row::Row};
+use super::{Batch, FeedError, NewTick, Numbers, Receipt, Rejection, publishers::Publishers, row::Row};
 use crate::{
-    tape::{Feed, FeedSeries, Instrument, Lease, Series, TestSymbol, TopOfBook, Universe},
+    tape::{Feed, FeedSeries, Instrument, Lease, Series, TestSymbol, TopOfBook, Universe, WindowLimits},
     tick::{Price, Sequence, Symbol, Tick, Time},
 };
 
@@ -48,7 +48,7 @@ struct Tentative {
 
 impl Numbering {
     /// The numbers of a publisher are remembered for this time after its last tick.
-    pub(super) const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+    const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
     /// Largest number of instruments.
     const MOST_INSTRUMENTS: usize = Universe::MAX_INVENTED;
     /// How far before the time of the server a tick may have taken place.
@@ -69,36 +69,47 @@ impl Numbering {
         }
     }
 
+    /// From when on the log has to be read at a time, so that the window and the numbers of publishers are known.
+    pub(super) fn since(now: Time, window: WindowLimits) -> Time {
+        now.before(window.time.max(Self::REMEMBERED)).unwrap_or_default()
+    }
+
     /// Checks and numbers a batch at a time. Its ticks are tentative.
     ///
     /// # Errors
     /// There are too many publishers; nothing has changed.
     pub(super) fn number(&mut self, batch: Batch, now: Time) -> Result<Receipt, FeedError> {
         let Batch { numbers, ticks, rejected } = batch;
-        if let Some(numbers) = &numbers {
-            let seen = self.publishers.seen(&numbers.publisher, now, Self::REMEMBERED);
-            seen.ok_or(FeedError::TooManyPublishers { most: Publishers::MOST })?;
-        }
+        self.note_publisher(numbers.as_ref(), now)?;
         let mut receipt = Receipt { rejected, ..Receipt::default() };
         for tick in ticks {
-            let number = numbers
-                .as_ref()
-                .map(|numbers| (numbers.publisher.clone(), numbers.first.saturating_add(tick.index)));
-            match self.take(&tick, number, now) {
-                Ok(true) => receipt.accepted += 1,
-                Ok(false) => receipt.duplicates += 1,
-                Err(rejection) => {
-                    let symbol = tick.symbol.to_string();
-                    receipt.rejected.push(Rejected { index: tick.index, symbol, rejection });
-                }
-            }
+            let number = numbers.as_ref().map(|numbers| numbers.of(&tick));
+            receipt.note(&tick, self.number_tick(&tick, number, now));
         }
         receipt.rejected.sort_by_key(|rejected| rejected.index);
         Ok(receipt)
     }
 
-    /// Numbers one tick. False when it is stored already.
-    fn take(&mut self, new: &NewTick, number: Option<(Arc<str>, u64)>, now: Time) -> Result<bool, Rejection> {
+    /// Notes that a publisher sends ticks, which must be before they are numbered.
+    ///
+    /// # Errors
+    /// There are too many publishers.
+    pub(super) fn note_publisher(&mut self, numbers: Option<&Numbers>, now: Time) -> Result<(), FeedError> {
+        let Some(numbers) = numbers else { return Ok(()) };
+        let seen = self.publishers.seen(&numbers.publisher, now, Self::REMEMBERED);
+        seen.map(|_| ()).ok_or(FeedError::TooManyPublishers { most: Publishers::MOST })
+    }
+
+    /// Checks and numbers one tick, which is then tentative. False when it is stored already.
+    ///
+    /// # Errors
+    /// It is rejected.
+    pub(super) fn number_tick(
+        &mut self,
+        new: &NewTick,
+        number: Option<(Arc<str>, u64)>,
+        now: Time,
+    ) -> Result<bool, Rejection> {
         let place = self.place(new.symbol, new.price)?;
         let mut publisher = number.as_ref().and_then(|(name, _)| self.publishers.get_mut(name));
         let number_before = publisher.as_ref().map_or(0, |publisher| publisher.last(place));
@@ -144,6 +155,12 @@ impl Numbering {
         place
     }
 
+    /// The instrument of a symbol whose first tick this is.
+    fn instrument_of(&self, first: &Row) -> Instrument {
+        let described = self.described.as_ref().and_then(|universe| universe.instrument(&first.symbol).ok());
+        described.map_or_else(|| made_for(first.symbol, first.price()), |described| as_published(&described))
+    }
+
     /// The tentative ticks from an index on, as lines of the log.
     pub(super) fn tentative_from(&self, index: usize) -> impl Iterator<Item = Row> {
         self.tentative.iter().skip(index).filter_map(|tentative| {
@@ -160,11 +177,12 @@ impl Numbering {
 
     /// The newest tick on the tape of each symbol, as lines of the log.
     pub(super) fn newest(&self) -> impl Iterator<Item = Row> {
-        self.symbols.iter().filter_map(|one| {
-            let series = one.series.as_ref()?;
-            let tick = series.tick(series.last());
-            Some(Row::of(&one.instrument, &tick, series.top_of_book(&tick), None))
-        })
+        self.symbols.iter().filter_map(OneSymbol::newest)
+    }
+
+    /// The newest tick on the tape of a symbol, as a line of the log.
+    pub(super) fn newest_of(&self, symbol: &Symbol) -> Option<Row> {
+        self.symbols.get(*self.places.get(symbol)?)?.newest()
     }
 
     /// Appends the tentative ticks to the tape, at a time.
@@ -197,18 +215,14 @@ impl Numbering {
     /// # Errors
     /// What is wrong with the line.
     pub(super) fn restore(&mut self, row: Row) -> Result<(), String> {
-        let place =
-            match self.places.get(&row.symbol) {
-                Some(place) => *place,
-                None => {
-                    let described =
-                        self.described.as_ref().and_then(|universe| universe.instrument(&row.symbol).ok());
-                    self.insert(described.map_or_else(
-                        || made_for(row.symbol, row.price()),
-                        |described| as_published(&described),
-                    ))
-                }
-            };
+        let place = match self.places.get(&row.symbol) {
+            Some(place) => *place,
+            None => self.insert(self.instrument_of(&row)),
+        };
+        if self.symbols[place].series.is_none() {
+            // It may have been made for another first tick, which was not stored.
+            self.symbols[place].instrument = Arc::new(self.instrument_of(&row));
+        }
         let one = &mut self.symbols[place];
         let (tick, book) = row.in_increments(&one.instrument)?;
         let next = one.last.sequence.next();
@@ -239,6 +253,12 @@ impl Numbering {
 const WINDOW_CHECK: u64 = 1_024;
 
 impl OneSymbol {
+    fn newest(&self) -> Option<Row> {
+        let series = self.series.as_ref()?;
+        let tick = series.tick(series.last());
+        Some(Row::of(&self.instrument, &tick, series.top_of_book(&tick), None))
+    }
+
     fn append(&mut self, tape: &Feed, tick: Tick, book: Option<TopOfBook>) {
         match &self.series {
             Some(series) => tape.append(series, tick, book),

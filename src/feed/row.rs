@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, str::Split, sync::Arc};
 use crate::{
     decimal,
     tape::{Instrument, TopOfBook},
-    tick::{Price, Sequence, Symbol, Tick},
+    tick::{Price, Sequence, Symbol, Tick, Time},
     timestamp,
 };
 
@@ -90,6 +90,14 @@ impl Row {
             None => None,
         };
         Ok((tick, book))
+    }
+
+    pub(super) fn sequence(&self) -> Sequence {
+        self.tick.sequence
+    }
+
+    pub(super) fn time(&self) -> Time {
+        self.tick.time
     }
 
     /// Appends the line.

@@ -10,24 +10,19 @@ use std::{
 
 use tokio::{
     runtime,
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep_until},
 };
 use tracing::{error, info};
 
 use super::{
-    Batch, Counts, FeedError, Receipt, SyncPolicy,
+    Counts, FeedError, Receipt, SyncPolicy,
     day_files::{DayFiles, FinishedSync},
     numbering::Numbering,
+    submission::{Reply, Submission},
 };
 use crate::{pacer::Clock, tick::Time};
-
-/// A batch, and where its receipt goes.
-pub(super) struct Submission {
-    pub(super) batch: Batch,
-    pub(super) receipt: oneshot::Sender<Result<Receipt, FeedError>>,
-}
 
 /// Numbers, stores and appends batches in the order in which they come.
 pub(super) struct Writer {
@@ -54,7 +49,7 @@ struct Syncing {
 /// A receipt that waits for a sync.
 struct Pending {
     receipt: Receipt,
-    to: oneshot::Sender<Result<Receipt, FeedError>>,
+    reply: Reply,
 }
 
 /// Most batches that are taken together.
@@ -110,16 +105,16 @@ impl Writer {
     /// Takes batches. If every batch is synced before it is on the tape, they share one sync.
     fn take(&mut self, taken: &mut Vec<Submission>) {
         let now = Clock::Wall.now();
-        for Submission { batch, receipt: to } in taken.drain(..) {
+        for Submission { batch, reply } in taken.drain(..) {
+            let Some(reply) = reply.unless_call_has_failed() else { continue };
             let before = self.numbering.tentative();
             let numbered = self.numbering.number(batch, now).and_then(|receipt| {
                 self.store(before, now)?;
                 Ok(receipt)
             });
             match numbered {
-                Ok(receipt) => self.unsynced.push(Pending { receipt, to }),
-                // Nobody waits for it when the call has ended.
-                Err(error) => drop(to.send(Err(error))),
+                Ok(receipt) => self.unsynced.push(Pending { receipt, reply }),
+                Err(error) => reply.refuse(error),
             }
             if !self.syncs_first() {
                 self.numbering.commit(now);
@@ -210,11 +205,8 @@ impl Writer {
 
     /// Gives the oldest receipts.
     fn give_receipts(&mut self, count: usize) {
-        for Pending { receipt, to } in self.unsynced.drain(..count.min(self.unsynced.len())) {
-            self.counts.accepted.fetch_add(receipt.accepted, Relaxed);
-            self.counts.duplicates.fetch_add(receipt.duplicates, Relaxed);
-            self.counts.rejected.fetch_add(receipt.rejected.len() as u64, Relaxed);
-            drop(to.send(Ok(receipt)));
+        for Pending { receipt, reply } in self.unsynced.drain(..count.min(self.unsynced.len())) {
+            reply.give(receipt, &self.counts);
         }
     }
 
@@ -222,8 +214,8 @@ impl Writer {
     /// their numbers, they are duplicates, whose receipt waits for a sync like any other.
     fn fail(&mut self, error: &io::Error) {
         self.note_failure(error);
-        for Pending { to, .. } in self.unsynced.drain(..) {
-            drop(to.send(Err(FeedError::Unstored(error.to_string()))));
+        for Pending { reply, .. } in self.unsynced.drain(..) {
+            reply.refuse(FeedError::Unstored(error.to_string()));
         }
     }
 

@@ -19,6 +19,7 @@ use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet, time::timeout};
 use tracing::{debug, warn};
 
 use super::listener;
+use crate::{feed::Intake, grpc::ServerContext};
 pub(super) use collector::Collector;
 use process::Process;
 
@@ -31,7 +32,9 @@ pub(super) struct Admin {
 /// What is served.
 struct Pages {
     registry: Registry,
-    is_draining: Box<dyn Fn() -> bool + Send + Sync>,
+    context: ServerContext,
+    /// Takes published ticks, if the tape is that of a feed.
+    intake: Option<Intake>,
 }
 
 /// Connections at the same time. Each kind of scraper has one or two.
@@ -58,13 +61,13 @@ impl Admin {
     ///
     /// # Errors
     /// The runtime cannot watch the socket.
-    pub(super) async fn serve(self, collector: Collector) -> io::Result<Infallible> {
+    pub(super) async fn serve(self, collector: Collector, intake: Option<Intake>) -> io::Result<Infallible> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         let context = collector.context.clone();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(collector));
         registry.register_collector(Box::new(Process::new()));
-        let pages = Arc::new(Pages { registry, is_draining: Box::new(move || context.is_draining()) });
+        let pages = Arc::new(Pages { registry, context, intake });
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
         loop {
@@ -108,10 +111,10 @@ impl Pages {
                 (StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n".to_owned())
             }
             "/livez" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
-            "/readyz" if (self.is_draining)() => {
-                (StatusCode::SERVICE_UNAVAILABLE, TEXT, "the server is stopping\n".to_owned())
-            }
-            "/readyz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+            "/readyz" => match self.problem() {
+                Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{problem}\n")),
+                None => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+            },
             "/metrics" => match self.metrics() {
                 Ok(metrics) => (StatusCode::OK, prometheus_text::CONTENT_TYPE, metrics),
                 Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
@@ -126,6 +129,15 @@ impl Pages {
             headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
         }
         response
+    }
+
+    /// Why clients should choose another replica.
+    fn problem(&self) -> Option<String> {
+        if self.context.is_draining() {
+            return Some("the server is stopping".to_owned());
+        }
+        let problem = self.intake.as_ref()?.problem()?;
+        Some(format!("the feed cannot reach its log: {problem}"))
     }
 
     fn metrics(&self) -> Result<String, std::fmt::Error> {

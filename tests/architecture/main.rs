@@ -99,6 +99,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Crates that only some rooms may name.
 const CRATES: &[(&str, &[&str])] = &[
+    ("async_nats", &["feed"]),
     ("tonic", &["grpc", "web", "server", "client", "commands", "contract"]),
     ("prost", &["grpc", "web", "contract"]),
     ("tonic_prost", &["grpc", "client", "contract"]),

@@ -39,7 +39,7 @@ async fn exchange(admin: SocketAddr, request: &str) -> String {
 }
 
 /// The status and the body of a page.
-async fn get(admin: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn get(admin: SocketAddr, path: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: ticker\r\nconnection: close\r\n\r\n");
     let answer = exchange(admin, &request).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

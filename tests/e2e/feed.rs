@@ -1,6 +1,7 @@
 //! A live feed: what is published is on the tape, and stays there.
 
 mod log;
+mod nats;
 mod publish;
 
 use std::{path::Path, time::Duration};

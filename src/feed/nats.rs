@@ -1,0 +1,159 @@
+//! A log that many replicas share: a stream of NATS JetStream, which has a subject for each symbol.
+//!
+//! A message has one or more ticks of one symbol that follow one another, as lines of the log. Every replica appends ticks to its
+//! tape only when the stream delivers them, so that all replicas have the same ticks. Each message names the last one of its
+//! subject that its replica knows, and the stream refuses it if there is a later one. So two replicas cannot give the same
+//! sequence to different ticks.
+//!
+//! - `connection`: the connection to the servers;
+//! - `subject`: symbols as subjects; `message`: ticks as messages;
+//! - `stream`: the stream, which is made or checked;
+//! - `consumer`: messages in order, once each; `reader`: the same across lost connections;
+//! - `lane`: what waits to be published of one symbol; `batches`: batches whose receipts are due;
+//! - `catch_up`: what is read before the server starts; `replica`: the thread.
+
+mod batches;
+mod catch_up;
+mod connection;
+mod consumer;
+mod lane;
+mod message;
+mod reader;
+mod replica;
+mod stream;
+mod subject;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, mpsc as std_mpsc},
+    thread,
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{runtime, sync::mpsc};
+
+use super::{Counts, FeedStartError, Health, Submission};
+use crate::tape::{Feed, LoadProgress, Universe, WindowLimits};
+use replica::Replica;
+
+/// Which stream a feed uses, and how.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsSettings {
+    /// Addresses of servers, such as `nats://host:4222` or `tls://host:4222`.
+    pub servers: Vec<String>,
+    /// The name of the stream, with which its subjects begin.
+    pub stream: String,
+    /// A file of credentials.
+    pub credentials: Option<PathBuf>,
+    /// A file of certificates that sign those of the servers, instead of those of the system.
+    pub ca: Option<PathBuf>,
+    /// Number of servers that store the stream, if it is made.
+    pub replicas: usize,
+    /// How long ticks are stored, if the stream is made.
+    pub retention: Duration,
+}
+
+/// Why a stream cannot be used.
+#[derive(Debug, Error)]
+pub enum NatsError {
+    /// The file of credentials cannot be used.
+    #[error("cannot use the credentials in {}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No server can be reached.
+    #[error("cannot connect to NATS at {servers}: check the address, and that nats-server is running")]
+    Connect {
+        /// The addresses.
+        servers: String,
+        /// Why.
+        source: async_nats::ConnectError,
+    },
+    /// A request to the server failed.
+    #[error(
+        "cannot {action} the stream {stream}: nats-server needs JetStream (-js), and permission for $JS.API.>"
+    )]
+    Request {
+        /// What was tried.
+        action: &'static str,
+        /// The name of the stream.
+        stream: String,
+        /// Why it failed.
+        source: async_nats::Error,
+    },
+    /// The stream is not one for a feed.
+    #[error("the stream {stream} cannot be used for a feed: {problem}")]
+    Unfit {
+        /// Its name.
+        stream: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+/// What the thread of a feed gets.
+pub(super) struct Parts {
+    pub(super) window: WindowLimits,
+    pub(super) instruments: Option<Arc<Universe>>,
+    pub(super) submissions: mpsc::Receiver<Submission>,
+    pub(super) counts: Arc<Counts>,
+}
+
+/// What the thread tells while it starts.
+enum Step {
+    Read(LoadProgress),
+    Started(Arc<Feed>, Health),
+    Failed(NatsError),
+}
+
+/// Starts the thread, and waits until it has read what is in the stream. The thread ends when nobody can submit any more and all
+/// batches are answered.
+///
+/// # Errors
+/// The stream cannot be used, or the thread cannot be started.
+pub(super) fn start(
+    settings: NatsSettings,
+    parts: Parts,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<(Arc<Feed>, Health), FeedStartError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
+    let (tell, steps) = std_mpsc::channel();
+    let run = async move {
+        // Nobody hears it when the server is stopped meanwhile.
+        let mut read = |progress| drop(tell.send(Step::Read(progress)));
+        match Replica::open(settings, parts, &mut read).await {
+            Err(error) => drop(tell.send(Step::Failed(error))),
+            Ok(replica) => {
+                drop(tell.send(Step::Started(replica.tape(), replica.health())));
+                replica.run().await;
+            }
+        }
+    };
+    thread::Builder::new().name("feed".to_owned()).spawn(move || runtime.block_on(run))?;
+    loop {
+        match steps.recv().map_err(|_| io::Error::other("the thread has ended"))? {
+            Step::Read(read) => progress(read),
+            Step::Started(tape, health) => return Ok((tape, health)),
+            Step::Failed(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl std::fmt::Debug for NatsSettings {
+    /// Without the addresses, which may have a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { servers: _, stream, credentials, ca, replicas, retention } = self;
+        f.debug_struct("NatsSettings")
+            .field("stream", stream)
+            .field("credentials", credentials)
+            .field("ca", ca)
+            .field("replicas", replicas)
+            .field("retention", retention)
+            .finish_non_exhaustive()
+    }
+}
