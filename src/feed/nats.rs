@@ -9,19 +9,19 @@
 //! - `subject`: symbols as subjects; `message`: ticks as messages;
 //! - `stream`: the stream, which is made or checked;
 //! - `consumer`: messages in order, once each; `reader`: the same across lost connections;
-//! - `lane`: what waits to be published of one symbol; `batches`: batches whose receipts are due;
+//! - `symbol_queue`: what waits to be published of one symbol; `batches`: batches whose receipts are due;
 //! - `catch_up`: what is read before the server starts; `replica`: the thread.
 
 mod batches;
 mod catch_up;
 mod connection;
 mod consumer;
-mod lane;
 mod message;
 mod reader;
 mod replica;
 mod stream;
 mod subject;
+mod symbol_queue;
 
 use std::{
     io,

@@ -28,6 +28,8 @@ NOT_RUN = {
     r"np[mx]\b": "builds the board or the client for Node.js, as .ci/run does itself",
     r"pip install\b": "tests/interop/prepare does it",
     r"mvn\b": "builds the client in Java, as tests/interop/prepare does",
+    r"nats-server\b": "takes its default port; test_feed_nats.py runs one on a free port",
+    r"ticker serve --feed nats:": "needs the server of the command before",
     r"docker\b": "needs a container engine; test_image.py builds and runs the image without one",
     r"kubectl apply\b": "needs a cluster; test_k8s.py checks the manifests",
 }

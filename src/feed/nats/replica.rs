@@ -23,10 +23,10 @@ use super::{
     catch_up::{LastMessage, last_messages},
     connection::{Connection, MOST_IN_FLIGHT},
     consumer::{Entry, Start},
-    lane::{Lane, Outgoing},
     message,
     reader::{News, Reader},
     stream, subject,
+    symbol_queue::{Outgoing, SymbolQueue},
 };
 use crate::{
     feed::{Counts, FeedError, Health, Submission, numbering::Numbering, row::Row},
@@ -43,7 +43,7 @@ pub(super) struct Replica {
     retention: Duration,
     tape: Arc<Feed>,
     numbering: Numbering,
-    lanes: HashMap<Symbol, Lane>,
+    queues: HashMap<Symbol, SymbolQueue>,
     batches: Batches,
     /// Symbols that may have a message to publish.
     ready: VecDeque<Symbol>,
@@ -112,7 +112,7 @@ impl Replica {
             retention: info.config.max_age,
             tape,
             numbering,
-            lanes: HashMap::new(),
+            queues: HashMap::new(),
             batches: Batches::new(counts.clone()),
             counts,
             ready: VecDeque::new(),
@@ -186,7 +186,7 @@ impl Replica {
         {
             let restored = tick.and_then(|row| self.numbering.restore(row));
             self.note_unread(symbol.as_str(), sequence, restored);
-            self.lanes.entry(symbol).or_default().apply(sequence, stored, &mut self.batches);
+            self.queues.entry(symbol).or_default().apply(sequence, stored, &mut self.batches);
         }
     }
 
@@ -246,9 +246,9 @@ impl Replica {
         }
         for queued in self.batches.add(Submission { batch, reply }) {
             let symbol = queued.tick.symbol;
-            let lane = self.lanes.entry(symbol).or_default();
-            lane.push(queued);
-            if self.ready.back() != Some(&symbol) && lane.is_ready() {
+            let queue = self.queues.entry(symbol).or_default();
+            queue.push(queued);
+            if self.ready.back() != Some(&symbol) && queue.is_ready() {
                 self.ready.push_back(symbol);
             }
         }
@@ -266,10 +266,10 @@ impl Replica {
         while self.in_flight.len() < MOST_IN_FLIGHT
             && let Some(symbol) = self.ready.pop_front()
         {
-            let Some(lane) = self.lanes.get_mut(&symbol) else { continue };
-            match lane.next(&mut self.numbering, &mut self.batches, now, self.most_bytes) {
+            let Some(queue) = self.queues.get_mut(&symbol) else { continue };
+            match queue.next(&mut self.numbering, &mut self.batches, now, self.most_bytes) {
                 Some(outgoing) => self.send(symbol, outgoing),
-                None if lane.is_unused() => drop(self.lanes.remove(&symbol)),
+                None if queue.is_unused() => drop(self.queues.remove(&symbol)),
                 None => {}
             }
         }
@@ -293,17 +293,17 @@ impl Replica {
 
     /// Notes what has become of a message.
     fn end(&mut self, symbol: Symbol, published: Published) {
-        let Some(lane) = self.lanes.get_mut(&symbol) else { return };
+        let Some(queue) = self.queues.get_mut(&symbol) else { return };
         let error = match published {
-            Published::Stored(sequence) => return lane.acknowledged(sequence, &mut self.batches),
+            Published::Stored(sequence) => return queue.acknowledged(sequence, &mut self.batches),
             Published::After(last) => {
-                lane.refused(last);
+                queue.refused(last);
                 return self.ready.push_back(symbol);
             }
             Published::Refused(reason) => FeedError::Unstored(reason),
             Published::Unknown(reason) => FeedError::Unavailable(reason),
         };
-        lane.failed().into_iter().for_each(|batch| self.batches.refuse(batch, &error));
+        queue.failed().into_iter().for_each(|batch| self.batches.refuse(batch, &error));
         self.ready.push_back(symbol);
     }
 
@@ -316,9 +316,9 @@ impl Replica {
         let restored = message::read(payload, &symbol)
             .and_then(|rows| rows.into_iter().try_for_each(|row| self.numbering.restore(row)));
         self.note_unread(subject, *sequence, restored);
-        let lane = self.lanes.entry(symbol).or_default();
-        lane.apply(*sequence, *stored, &mut self.batches);
-        if lane.is_ready() {
+        let queue = self.queues.entry(symbol).or_default();
+        queue.apply(*sequence, *stored, &mut self.batches);
+        if queue.is_ready() {
             self.ready.push_back(symbol);
         }
     }
@@ -345,7 +345,7 @@ impl Replica {
         self.counts.is_failing.store(true, Relaxed);
         self.in_flight = JoinSet::new();
         self.ready.clear();
-        self.lanes.values_mut().for_each(|lane| lane.interrupt(&mut self.batches));
+        self.queues.values_mut().for_each(|queue| queue.interrupt(&mut self.batches));
         self.batches.refuse_all(&FeedError::Unavailable(reason.to_owned()));
     }
 
@@ -384,13 +384,13 @@ impl Replica {
             return;
         };
         let room = KEPT_TOGETHER.min(MOST_IN_FLIGHT.saturating_sub(self.in_flight.len()));
-        let is_old = |lane: &Lane| lane.stored() < old && lane.stored() > Time::default();
-        let symbols = self.lanes.iter().filter(|(_, lane)| is_old(lane)).map(|(symbol, _)| *symbol);
+        let is_old = |queue: &SymbolQueue| queue.stored() < old && queue.stored() > Time::default();
+        let symbols = self.queues.iter().filter(|(_, queue)| is_old(queue)).map(|(symbol, _)| *symbol);
         for symbol in symbols.take(room).collect::<Vec<_>>() {
             let Some(row) = self.numbering.newest_of(&symbol) else { continue };
             let mut lines = Vec::new();
             row.write(&mut lines);
-            let outgoing = self.lanes.get_mut(&symbol).and_then(|lane| lane.again(lines));
+            let outgoing = self.queues.get_mut(&symbol).and_then(|queue| queue.again(lines));
             if let Some(outgoing) = outgoing {
                 self.send(symbol, outgoing);
             }

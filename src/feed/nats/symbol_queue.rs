@@ -10,7 +10,7 @@ use crate::{
 
 /// What waits to be published of one symbol.
 #[derive(Default)]
-pub(super) struct Lane {
+pub(super) struct SymbolQueue {
     /// The sequence in the stream of the last message of the subject that is applied; 0 when there is none.
     applied: u64,
     /// When the stream got it.
@@ -43,7 +43,7 @@ pub(super) struct Outgoing {
     pub(super) after: u64,
 }
 
-impl Lane {
+impl SymbolQueue {
     /// Most ticks of a message.
     const MOST_TICKS: usize = 1_000;
     /// Most bytes of a line.
