@@ -11,7 +11,9 @@
 mod batch;
 mod day_files;
 mod health;
+#[cfg(feature = "nats")]
 mod nats;
+mod nats_settings;
 mod numbering;
 mod publishers;
 mod row;
@@ -38,7 +40,9 @@ pub use batch::{Batch, NewTick, Numbers, Receipt, Rejected, Rejection};
 use day_files::DayFiles;
 pub use day_files::LogError;
 use health::Health;
-pub use nats::{NatsError, NatsSettings};
+#[cfg(feature = "nats")]
+pub use nats::NatsError;
+pub use nats_settings::NatsSettings;
 use numbering::Numbering;
 use submission::{CallState, Reply, Submission};
 use writer::Writer;
@@ -155,8 +159,13 @@ pub enum FeedStartError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The stream cannot be used.
+    #[cfg(feature = "nats")]
     #[error(transparent)]
     Nats(#[from] NatsError),
+    /// The program was built without NATS.
+    #[cfg(not(feature = "nats"))]
+    #[error("this program was built without NATS: build it with the feature `nats`, which is on by default")]
+    WithoutNats,
     /// The thread cannot be started.
     #[error("cannot start the thread of the feed")]
     Thread(#[from] std::io::Error),
@@ -184,6 +193,9 @@ impl Intake {
                 let (files, tape_id) = DayFiles::open(&directory, new_tape_id)?;
                 (Some(files), tape_id, sync)
             }
+            #[cfg(not(feature = "nats"))]
+            Store::Nats(_) => return Err(FeedStartError::WithoutNats),
+            #[cfg(feature = "nats")]
             Store::Nats(settings) => {
                 let parts = nats::Parts { window, instruments, submissions: waiting, counts: counts.clone() };
                 let (tape, health) = nats::start(settings, parts, progress)?;

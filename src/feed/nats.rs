@@ -28,32 +28,14 @@ use std::{
     path::PathBuf,
     sync::{Arc, mpsc as std_mpsc},
     thread,
-    time::Duration,
 };
 
 use thiserror::Error;
 use tokio::{runtime, sync::mpsc};
 
-use super::{Counts, FeedStartError, Health, Submission};
+use super::{Counts, FeedStartError, Health, NatsSettings, Submission};
 use crate::tape::{Feed, LoadProgress, Universe, WindowLimits};
 use replica::Replica;
-
-/// Which stream a feed uses, and how.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NatsSettings {
-    /// Addresses of servers, such as `nats://host:4222` or `tls://host:4222`.
-    pub servers: Vec<String>,
-    /// The name of the stream, with which its subjects begin.
-    pub stream: String,
-    /// A file of credentials.
-    pub credentials: Option<PathBuf>,
-    /// A file of certificates that sign those of the servers, instead of those of the system.
-    pub ca: Option<PathBuf>,
-    /// Number of servers that store the stream, if it is made.
-    pub replicas: usize,
-    /// How long ticks are stored, if the stream is made.
-    pub retention: Duration,
-}
 
 /// Why a stream cannot be used.
 #[derive(Debug, Error)]
@@ -141,19 +123,5 @@ pub(super) fn start(
             Step::Started(tape, health) => return Ok((tape, health)),
             Step::Failed(error) => return Err(error.into()),
         }
-    }
-}
-
-impl std::fmt::Debug for NatsSettings {
-    /// Without the addresses, which may have a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { servers: _, stream, credentials, ca, replicas, retention } = self;
-        f.debug_struct("NatsSettings")
-            .field("stream", stream)
-            .field("credentials", credentials)
-            .field("ca", ca)
-            .field("replicas", replicas)
-            .field("retention", retention)
-            .finish_non_exhaustive()
     }
 }

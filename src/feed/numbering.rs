@@ -181,6 +181,7 @@ impl Numbering {
     }
 
     /// The newest tick on the tape of a symbol, as a line of the log.
+    #[cfg(feature = "nats")]
     pub(super) fn newest_of(&self, symbol: &Symbol) -> Option<Row> {
         self.symbols.get(*self.places.get(symbol)?)?.newest()
     }

@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, str::Split, sync::Arc};
 use crate::{
     decimal,
     tape::{Instrument, TopOfBook},
-    tick::{Price, Sequence, Symbol, Tick, Time},
+    tick::{Price, Sequence, Symbol, Tick},
     timestamp,
 };
 
@@ -92,11 +92,13 @@ impl Row {
         Ok((tick, book))
     }
 
+    #[cfg(feature = "nats")]
     pub(super) fn sequence(&self) -> Sequence {
         self.tick.sequence
     }
 
-    pub(super) fn time(&self) -> Time {
+    #[cfg(feature = "nats")]
+    pub(super) fn time(&self) -> crate::tick::Time {
         self.tick.time
     }
 

@@ -7,7 +7,8 @@ use jetstream::context::ContextBuilder;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use super::{NatsError, NatsSettings};
+use super::NatsError;
+use crate::feed::NatsSettings;
 
 /// How long a request may take, publishing included.
 const TIMEOUT: Duration = Duration::from_secs(5);

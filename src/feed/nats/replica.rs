@@ -18,7 +18,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    NatsError, NatsSettings, Parts,
+    NatsError, Parts,
     batches::Batches,
     catch_up::{LastMessage, last_messages},
     connection::{Connection, MOST_IN_FLIGHT},
@@ -29,7 +29,7 @@ use super::{
     symbol_queue::{Outgoing, SymbolQueue},
 };
 use crate::{
-    feed::{Counts, FeedError, Health, Submission, numbering::Numbering, row::Row},
+    feed::{Counts, FeedError, Health, NatsSettings, Submission, numbering::Numbering, row::Row},
     pacer::Clock,
     tape::{Feed, LoadProgress},
     tick::{Symbol, Time},

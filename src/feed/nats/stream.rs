@@ -7,7 +7,8 @@ use async_nats::jetstream::{
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{NatsError, NatsSettings, subject};
+use super::{NatsError, subject};
+use crate::feed::NatsSettings;
 
 /// Makes the stream if it is not there, and checks it.
 ///
