@@ -62,7 +62,7 @@ COPY web/dist web/dist
 COPY src src
 RUN touch build.rs src/lib.rs src/main.rs \
     && . /cross.env \
-    && cargo install --locked --path . --root /out
+    && cargo install --locked --no-default-features --features "$FEATURES" --path . --root /out
 
 FROM scratch
 # Where the sources are, which version they are, and the commit.

@@ -16,7 +16,7 @@ from conftest import TOOLS, missing, tool
 VERSIONS = ["1.30", "1.34", "1.37"]
 PORT, ADMIN = 50051, 9090
 OVERLAYS = [".", "overlays/dev", "overlays/prod"]
-COMPONENTS = ["autoscaling", "gateway", "jwt", "metrics", "mtls", "network-policy", "tls"]
+COMPONENTS = ["autoscaling", "gateway", "jwt", "metrics", "mtls", "nats", "network-policy", "tls"]
 # Set-ups beside the overlays: their name, what they start from, and the components that are added.
 SETUPS = {
     **{f"components/{name}": ("base", [name]) for name in COMPONENTS if name != "mtls"},
@@ -24,6 +24,7 @@ SETUPS = {
     "prod, tls": ("overlays/prod", ["tls"]),
     "prod, tls, mtls": ("overlays/prod", ["tls", "mtls"]),
     "prod, jwt": ("overlays/prod", ["jwt"]),
+    "prod, nats": ("overlays/prod", ["nats", "jwt"]),
     "prod, all": ("overlays/prod", ["tls", "mtls", "jwt", "gateway", "autoscaling"]),
 }
 NAMES = {"app.kubernetes.io/name": "ticker"}
@@ -207,7 +208,7 @@ def test_the_ports_are_those_that_the_server_listens_on(objects, container, envi
 def test_whatever_names_a_port_names_one_of_the_pod(objects, container):
     names = {port["name"] for port in container["ports"]}
     for (kind, _), each in objects.items():
-        if kind == "NetworkPolicy":
+        if kind == "NetworkPolicy" and "Ingress" in each["spec"]["policyTypes"]:
             assert {port["port"] for rule in each["spec"]["ingress"] for port in rule["ports"]} == names
         if kind == "PodMonitor":
             assert [point["port"] for point in each["spec"]["podMetricsEndpoints"]] == ["admin"]
