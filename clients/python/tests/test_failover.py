@@ -14,7 +14,7 @@ from ticker_client import (
     Refused,
     Tick,
     _aio,
-    _resume,
+    _attempts,
     _sync,
 )
 
@@ -91,7 +91,7 @@ def test_all_servers_are_away_for_a_while(serve, watch):
 
 def test_a_frozen_server_is_left_by_keepalive(serve, watch, monkeypatch):
     # Otherwise both notice it at the same time.
-    for module in (_resume, _sync, _aio):
+    for module in (_attempts, _sync, _aio):
         monkeypatch.setattr(module, "SILENCE", 60)
     servers = [serve(), serve()]
     watching = watch(*servers)
@@ -106,7 +106,7 @@ def test_a_frozen_server_is_left_by_keepalive(serve, watch, monkeypatch):
 
 
 def test_a_silent_stream_is_left(serve, watch, monkeypatch):
-    for module in (_resume, _sync, _aio):
+    for module in (_attempts, _sync, _aio):
         monkeypatch.setattr(module, "SILENCE", 0.5)
     servers = [serve(), serve()]
     # The stream waits for a tick of the future, and a heartbeat comes after 5 s.

@@ -38,10 +38,11 @@ def test_all_public_names_exist():
     assert version("ticker-client")
 
 
-def test_both_clients_have_the_same_methods():
+@pytest.mark.parametrize("name", ["Client", "Publisher"])
+def test_the_blocking_and_the_asyncio_class_have_the_same_methods(name):
     methods = [
-        {name: method.__doc__ for name, method in vars(client).items() if name[0] != "_"}
-        for client in (ticker_client.Client, ticker_client.AsyncClient)
+        {name: method.__doc__ for name, method in vars(kind).items() if name[0] != "_"}
+        for kind in (getattr(ticker_client, name), getattr(ticker_client, f"Async{name}"))
     ]
     assert methods[0] == methods[1]
     assert all(methods[0].values())

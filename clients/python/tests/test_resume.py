@@ -13,8 +13,9 @@ from ticker_client import (
     Gap,
     Refused,
 )
+from ticker_client._attempts import SilenceError
 from ticker_client._proto.ticker.v1 import ticker_pb2 as pb
-from ticker_client._resume import Resume, SilenceError
+from ticker_client._resume import Resume
 
 SUBSCRIBED = pb.SYMBOL_STATUS_CODE_SUBSCRIBED
 UNKNOWN = pb.SYMBOL_STATUS_CODE_UNKNOWN_SYMBOL

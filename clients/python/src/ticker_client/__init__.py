@@ -1,8 +1,9 @@
-"""Client of the ticker service: live ticks that survive failover, history as DataFrames."""
+"""Client of the ticker service: live ticks that survive failover, history, and publishing."""
 
 from . import contract
-from ._aio import AsyncClient
-from ._sync import Client
+from ._aio import AsyncClient, AsyncPublisher
+from ._new_tick import NewTick, PublisherEvent, Receipt, Rejection
+from ._sync import Client, Publisher
 from .errors import CallError, ForeignTapeError, TickerError
 from .events import (
     CaughtUp,
@@ -18,6 +19,7 @@ from .events import (
 
 __all__ = [
     "AsyncClient",
+    "AsyncPublisher",
     "CallError",
     "CaughtUp",
     "Client",
@@ -26,8 +28,13 @@ __all__ = [
     "Event",
     "ForeignTapeError",
     "Gap",
+    "NewTick",
+    "Publisher",
+    "PublisherEvent",
     "Quote",
+    "Receipt",
     "Refused",
+    "Rejection",
     "Tape",
     "Tick",
     "TickerError",

@@ -6,15 +6,13 @@ import os
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
 import grpc
-
-from .contract import WatchResponse
 
 # A JSON Web Token, or what returns one.
 Token: TypeAlias = str | Callable[[], str]
@@ -42,12 +40,48 @@ CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
 class Reader(Protocol):
     """Reads a stream."""
 
-    async def read(self) -> WatchResponse | None:
+    async def read(self) -> Any | None:
         """The next message, or None at the end of the stream.
 
         Raises:
-            SilenceError: No message came for `SILENCE` seconds.
+            SilenceError: No message came for `SILENCE` seconds, or until the time that
+                `answer_by` returned.
         """
+
+
+class Queue(Protocol):
+    """The requests of a stream, which end with None."""
+
+    def put_nowait(self, request: Any, /) -> None:
+        """Adds a request."""
+
+
+class Semaphore(Protocol):
+    """Room for requests."""
+
+    @property
+    def acquire(self) -> Callable[[], Any]:
+        """Waits for room and takes it."""
+
+    @property
+    def release(self) -> Callable[[], Any]:
+        """Gives room back."""
+
+
+class Future(Protocol):
+    """A result that another thread or task sets."""
+
+    def done(self) -> bool:
+        """Whether there is a result."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Sets the result."""
+
+    def set_exception(self, error: Any, /) -> None:
+        """Sets an error in place of the result."""
+
+    def exception(self) -> BaseException | None:
+        """The error."""
 
 
 class ClientBase(ABC):
@@ -59,8 +93,9 @@ class ClientBase(ABC):
 
     # `grpc` or `grpc.aio`.
     _grpc: ModuleType
-    # Makes the reader of a stream that has begun.
-    _reader: Callable[[Any], Reader]
+    # Makes the reader of a stream that has begun. A stream that may be silent has a function
+    # that returns when the next message must be there, on the clock of `time.monotonic`.
+    _reader: Callable[..., Reader]
 
     def __init__(
         self,
@@ -98,8 +133,8 @@ class ClientBase(ABC):
         # The channels of calls. They are made with the first call, because those of asyncio belong
         # to the event loop that is running then.
         self._channels: dict[int, Any] = {}
-        # The channels of watches.
-        self._watching: set[Any] = set()
+        # The channels of watches and publishers.
+        self._streaming: set[Any] = set()
         self._closed = threading.Event()
 
     @abstractmethod
@@ -109,6 +144,34 @@ class ClientBase(ABC):
     @abstractmethod
     async def _sleep(self, seconds: float) -> None:
         """Waits for a time, in seconds."""
+
+    @abstractmethod
+    def _queue(self) -> Queue:
+        """An empty queue."""
+
+    @abstractmethod
+    def _requests(self, queue: Any) -> Any:
+        """The requests of a queue, as gRPC wants them."""
+
+    @abstractmethod
+    def _semaphore(self, room: int) -> Semaphore:
+        """A semaphore."""
+
+    @abstractmethod
+    def _future(self) -> Future:
+        """A future."""
+
+    @abstractmethod
+    async def _outcome(self, future: Any) -> Any:
+        """Waits for the result of a future."""
+
+    @abstractmethod
+    def _start(self, work: Coroutine[Any, Any, None]) -> Any:
+        """Runs a coroutine beside the caller, and returns what `_join` waits for."""
+
+    @abstractmethod
+    async def _join(self, running: Any) -> None:
+        """Ends what `_start` began."""
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         if self._token is None:

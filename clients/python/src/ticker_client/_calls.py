@@ -9,9 +9,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
+from ._attempts import backoff
 from ._base import ClientBase
 from ._proto.ticker.v1 import ticker_pb2 as pb
-from ._resume import Resume, backoff
+from ._resume import Resume
 from ._times import Time, timestamp
 from .contract import WATCH, RequestT, ResponseT, Rpc
 from .errors import CallError
@@ -151,9 +152,9 @@ def replay(
 
 
 async def close(client: ClientBase) -> None:
-    """Ends all calls and watches, also those of other threads."""
+    """Ends all calls, watches and publishers, also those of other threads."""
     client._closed.set()
-    for channel in [*client._channels.values(), *client._watching]:
+    for channel in [*client._channels.values(), *client._streaming]:
         await client._wait(channel.close)
 
 
@@ -168,7 +169,7 @@ async def _events(client: ClientBase, resume: Resume) -> Stream[Event]:
         await client._sleep(pause)
         # Not the channel of the calls: its backoff would delay the return to this endpoint.
         channel = client._connect(endpoint)
-        client._watching.add(channel)
+        client._streaming.add(channel)
         error = None
         try:
             if client._closed.is_set():
@@ -193,7 +194,7 @@ async def _events(client: ClientBase, resume: Resume) -> Stream[Event]:
             if not client._closed.is_set():
                 raise
         finally:
-            client._watching.discard(channel)
+            client._streaming.discard(channel)
             await client._wait(channel.close)
         if client._closed.is_set():
             return

@@ -1,43 +1,15 @@
 """What a watch remembers to go on at another endpoint without a loss. Without I/O."""
 
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import grpc
 
+from ._attempts import Attempts, SilenceError
 from ._proto.ticker.v1 import ticker_pb2 as pb
 from ._times import time_ns
-from .errors import CallError, ForeignTapeError
+from .errors import ForeignTapeError
 from .events import CaughtUp, Connected, Disconnected, Event, Gap, Quote, Refused, Tick
-
-# A stream without a message for this long, in seconds, is broken: heartbeats come every 5 s.
-SILENCE = 15.0
-# A stream that lives for this long, in seconds, ends an outage. If any stream did, a server that
-# accepts streams and ends them at once would be asked without a pause.
-STABLE = 1.0
-
-RETRYABLE = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.UNKNOWN,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.INTERNAL,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
-
-
-class SilenceError(grpc.RpcError):
-    """No message came for `SILENCE` seconds."""
-
-
-def backoff() -> Iterator[float]:
-    """Pauses in seconds, with full jitter: from zero up to 50 ms, 100 ms, … 1 s."""
-    longest = 0.05
-    while True:
-        yield random.uniform(0, longest)
-        longest = min(2 * longest, 1.0)
 
 
 class Resume:
@@ -63,24 +35,14 @@ class Resume:
         self._refused: set[str] = set()
         # Endpoints whose last answer was that they play another tape.
         self._foreign: set[int] = set()
-        self._endpoint = -1
-        self._begun = clock()
-        # Attempts since a stream was stable, which `backoff` paces when every endpoint was tried.
-        self._attempts = 0
-        self._backoff = backoff()
+        self._attempts = Attempts(endpoints, clock)
         self.leaving: str | None = None
         self.over = False
 
     def begin(self) -> tuple[int, float]:
         """The endpoint of the next attempt, and the pause before it in seconds."""
-        self._endpoint = (self._endpoint + 1) % len(self._endpoints)
         self.leaving = None
-        self._attempts += 1
-        pause = next(self._backoff) if self._attempts > len(self._endpoints) else 0.0
-        if (remaining := self.remaining()) is not None:
-            pause = min(pause, remaining)
-        self._begun = self._clock() + pause
-        return self._endpoint, pause
+        return self._attempts.begin(self.remaining())
 
     def request(self) -> pb.WatchRequest:
         """Asks for what comes after the last tick of each symbol."""
@@ -100,9 +62,7 @@ class Resume:
         event = message.WhichOneof("event")
         if event == "subscription_result":
             return self._on_result(message.subscription_result)
-        if self._attempts and self._clock() - self._begun >= STABLE:
-            self._attempts = 0
-            self._backoff = backoff()
+        self._attempts.alive()
         match event:
             case "tick":
                 return self._on_tick(message.tick)
@@ -122,41 +82,32 @@ class Resume:
         Raises:
             CallError: Another attempt cannot succeed.
         """
-        endpoint = self._endpoints[self._endpoint]
         if self.leaving is not None:
-            return Disconnected(endpoint, self.leaving)
-        self._foreign.discard(self._endpoint)
-        if isinstance(error, SilenceError):
-            return Disconnected(endpoint, f"no message for {SILENCE:g} s")
-        if error is None:
-            if self._request.HasField("end_time"):
-                self.over = True
-                return None
-            return Disconnected(endpoint, "the server ended the stream")
-        code, details = error.code(), error.details() or ""
-        if self._deadline is not None and self._deadline - self._clock() < 0.1:
+            return Disconnected(self._attempts.name, self.leaving)
+        self._foreign.discard(self._attempts.endpoint)
+        if error is None and self._request.HasField("end_time"):
             self.over = True
             return None
-        # The token has expired. The next stream has the one that there is by now.
-        is_expired = code is grpc.StatusCode.UNAUTHENTICATED and self._attempts == 0
-        if code not in RETRYABLE and not is_expired:
-            raise CallError(endpoint, code, details) from error
-        return Disconnected(endpoint, f"{code.name}: {details}")
+        is_late = self._deadline is not None and self._deadline - self._clock() < 0.1
+        if error is not None and not isinstance(error, SilenceError) and is_late:
+            self.over = True
+            return None
+        return self._attempts.end(error)
 
     def _on_result(self, result: pb.SubscriptionResult) -> Sequence[Event]:
         if any(status.code == pb.SYMBOL_STATUS_CODE_FOREIGN_TAPE for status in result.statuses):
-            self._foreign.add(self._endpoint)
+            self._foreign.add(self._attempts.endpoint)
             if len(self._foreign) == len(self._endpoints):
                 raise ForeignTapeError(self._request.tape_id)
             self.leaving = f"it plays another tape, {result.tape_id}"
             return ()
-        self._foreign.discard(self._endpoint)
+        self._foreign.discard(self._attempts.endpoint)
         self._request.tape_id = result.tape_id
         events: list[Event] = []
         for status in result.statuses:
             if status.code == pb.SYMBOL_STATUS_CODE_SUBSCRIBED:
                 if not events or not isinstance(events[0], Connected):
-                    events.insert(0, Connected(self._endpoints[self._endpoint], result.tape_id))
+                    events.insert(0, Connected(self._attempts.name, result.tape_id))
             elif status.symbol not in self._refused:
                 self._refused.add(status.symbol)
                 reason = status.message or pb.SymbolStatusCode.Name(status.code)

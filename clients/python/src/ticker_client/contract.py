@@ -1,4 +1,4 @@
-"""The messages and the unary RPCs of `ticker.v1`, for `Client.call`."""
+"""The messages and the RPCs of `ticker.v1`. `Client.call` takes those that are unary."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -20,6 +20,11 @@ from ._proto.ticker.v1.ticker_pb2 import (
     ListInstrumentsResponse,
     ListTicksRequest,
     ListTicksResponse,
+    PublishedTick,
+    PublishStreamRequest,
+    PublishStreamResponse,
+    RejectedTick,
+    RejectionCode,
     WatchRequest,
     WatchResponse,
 )
@@ -31,6 +36,7 @@ __all__ = [
     "LIST_CANDLES",
     "LIST_INSTRUMENTS",
     "LIST_TICKS",
+    "PUBLISH_STREAM",
     "WATCH",
     "Candle",
     "DigestTicksRequest",
@@ -46,6 +52,11 @@ __all__ = [
     "ListInstrumentsResponse",
     "ListTicksRequest",
     "ListTicksResponse",
+    "PublishStreamRequest",
+    "PublishStreamResponse",
+    "PublishedTick",
+    "RejectedTick",
+    "RejectionCode",
     "Rpc",
     "WatchRequest",
     "WatchResponse",
@@ -76,3 +87,4 @@ LIST_CANDLES = Rpc("ListCandles", ListCandlesRequest, ListCandlesResponse)
 DIGEST_TICKS = Rpc("DigestTicks", DigestTicksRequest, DigestTicksResponse)
 GET_TAPE = Rpc("GetTape", GetTapeRequest, GetTapeResponse)
 WATCH = Rpc("Watch", WatchRequest, WatchResponse)
+PUBLISH_STREAM = Rpc("PublishStream", PublishStreamRequest, PublishStreamResponse)

@@ -28,12 +28,12 @@ class Quote:
 
     @property
     def bid(self) -> float | None:
-        """The best bid; None on a recorded tape, which has no order book."""
+        """The best bid; None if the tape has none, as a recorded one."""
         return self.bid_nanos / 1e9 if self.bid_nanos else None
 
     @property
     def ask(self) -> float | None:
-        """The best ask; None on a recorded tape, which has no order book."""
+        """The best ask; None if the tape has none, as a recorded one."""
         return self.ask_nanos / 1e9 if self.ask_nanos else None
 
 
@@ -93,10 +93,14 @@ class CaughtUp:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """An endpoint has accepted the watch."""
+    """An endpoint has accepted the watch, or takes ticks of the publisher.
+
+    Attributes:
+        tape_id: The tape of the watch; empty for a publisher.
+    """
 
     endpoint: str
-    tape_id: str
+    tape_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +129,9 @@ class Tape:
     Attributes:
         time_ns: Time on the tape, in nanoseconds since the Unix epoch. A recorded tape plays at
             another time than it was recorded.
-        kind: `simulated` or `recorded`.
+        kind: `simulated`, `recorded` or `feed`.
         speed: How fast the time on the tape passes: 1 is as fast as real time.
-        seed: Zero for a recorded tape, and for callers that may not know it.
+        seed: Zero unless the tape is simulated, and for callers that may not know it.
     """
 
     tape_id: str

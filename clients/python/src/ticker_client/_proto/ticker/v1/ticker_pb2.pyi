@@ -35,6 +35,18 @@ class SymbolStatusCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SYMBOL_STATUS_CODE_FOREIGN_TAPE: _ClassVar[SymbolStatusCode]
     SYMBOL_STATUS_CODE_UNIMPLEMENTED: _ClassVar[SymbolStatusCode]
 
+class RejectionCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REJECTION_CODE_UNSPECIFIED: _ClassVar[RejectionCode]
+    REJECTION_CODE_INVALID_SYMBOL: _ClassVar[RejectionCode]
+    REJECTION_CODE_UNKNOWN_SYMBOL: _ClassVar[RejectionCode]
+    REJECTION_CODE_INVALID_PRICE: _ClassVar[RejectionCode]
+    REJECTION_CODE_INVALID_QUANTITY: _ClassVar[RejectionCode]
+    REJECTION_CODE_INVALID_TIME: _ClassVar[RejectionCode]
+    REJECTION_CODE_INVALID_QUOTE: _ClassVar[RejectionCode]
+    REJECTION_CODE_PERMISSION_DENIED: _ClassVar[RejectionCode]
+    REJECTION_CODE_LIMIT_EXCEEDED: _ClassVar[RejectionCode]
+
 class InstrumentStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     INSTRUMENT_STATUS_UNSPECIFIED: _ClassVar[InstrumentStatus]
@@ -47,6 +59,7 @@ class TapeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TAPE_KIND_UNSPECIFIED: _ClassVar[TapeKind]
     TAPE_KIND_SIMULATED: _ClassVar[TapeKind]
     TAPE_KIND_RECORDED: _ClassVar[TapeKind]
+    TAPE_KIND_FEED: _ClassVar[TapeKind]
 DELIVERY_UNSPECIFIED: Delivery
 DELIVERY_LATEST: Delivery
 DELIVERY_EVERY_TICK: Delivery
@@ -62,6 +75,15 @@ SYMBOL_STATUS_CODE_INVALID_ARGUMENT: SymbolStatusCode
 SYMBOL_STATUS_CODE_LIMIT_EXCEEDED: SymbolStatusCode
 SYMBOL_STATUS_CODE_FOREIGN_TAPE: SymbolStatusCode
 SYMBOL_STATUS_CODE_UNIMPLEMENTED: SymbolStatusCode
+REJECTION_CODE_UNSPECIFIED: RejectionCode
+REJECTION_CODE_INVALID_SYMBOL: RejectionCode
+REJECTION_CODE_UNKNOWN_SYMBOL: RejectionCode
+REJECTION_CODE_INVALID_PRICE: RejectionCode
+REJECTION_CODE_INVALID_QUANTITY: RejectionCode
+REJECTION_CODE_INVALID_TIME: RejectionCode
+REJECTION_CODE_INVALID_QUOTE: RejectionCode
+REJECTION_CODE_PERMISSION_DENIED: RejectionCode
+REJECTION_CODE_LIMIT_EXCEEDED: RejectionCode
 INSTRUMENT_STATUS_UNSPECIFIED: InstrumentStatus
 INSTRUMENT_STATUS_OPEN: InstrumentStatus
 INSTRUMENT_STATUS_CLOSED: InstrumentStatus
@@ -69,6 +91,7 @@ INSTRUMENT_STATUS_HALTED: InstrumentStatus
 TAPE_KIND_UNSPECIFIED: TapeKind
 TAPE_KIND_SIMULATED: TapeKind
 TAPE_KIND_RECORDED: TapeKind
+TAPE_KIND_FEED: TapeKind
 
 class TickerStreamRequest(_message.Message):
     __slots__ = ("request_id", "subscribe", "unsubscribe", "set_subscriptions", "list_subscriptions", "ping", "authenticate")
@@ -335,24 +358,92 @@ class WatchResponse(_message.Message):
     def __init__(self, tick: _Optional[_Union[Tick, _Mapping]] = ..., subscription_result: _Optional[_Union[SubscriptionResult, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., caught_up: _Optional[_Union[CaughtUp, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ..., token_expiring: _Optional[_Union[TokenExpiring, _Mapping]] = ...) -> None: ...
 
 class PublishRequest(_message.Message):
-    __slots__ = ("symbol", "time", "price_nanos", "quantity")
+    __slots__ = ("symbol", "time", "price_nanos", "quantity", "ticks", "publisher_id", "first_number")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     PRICE_NANOS_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    TICKS_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_NUMBER_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     time: _timestamp_pb2.Timestamp
     price_nanos: int
     quantity: int
-    def __init__(self, symbol: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., price_nanos: _Optional[int] = ..., quantity: _Optional[int] = ...) -> None: ...
+    ticks: _containers.RepeatedCompositeFieldContainer[PublishedTick]
+    publisher_id: str
+    first_number: int
+    def __init__(self, symbol: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., price_nanos: _Optional[int] = ..., quantity: _Optional[int] = ..., ticks: _Optional[_Iterable[_Union[PublishedTick, _Mapping]]] = ..., publisher_id: _Optional[str] = ..., first_number: _Optional[int] = ...) -> None: ...
+
+class PublishedTick(_message.Message):
+    __slots__ = ("symbol", "time", "price_nanos", "quantity", "bid_nanos", "bid_quantity", "ask_nanos", "ask_quantity")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    PRICE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    BID_NANOS_FIELD_NUMBER: _ClassVar[int]
+    BID_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    ASK_NANOS_FIELD_NUMBER: _ClassVar[int]
+    ASK_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    time: _timestamp_pb2.Timestamp
+    price_nanos: int
+    quantity: int
+    bid_nanos: int
+    bid_quantity: int
+    ask_nanos: int
+    ask_quantity: int
+    def __init__(self, symbol: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., price_nanos: _Optional[int] = ..., quantity: _Optional[int] = ..., bid_nanos: _Optional[int] = ..., bid_quantity: _Optional[int] = ..., ask_nanos: _Optional[int] = ..., ask_quantity: _Optional[int] = ...) -> None: ...
 
 class PublishResponse(_message.Message):
-    __slots__ = ("accepted", "rejected")
+    __slots__ = ("accepted", "rejected", "duplicates", "rejected_ticks")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_TICKS_FIELD_NUMBER: _ClassVar[int]
     accepted: int
     rejected: int
-    def __init__(self, accepted: _Optional[int] = ..., rejected: _Optional[int] = ...) -> None: ...
+    duplicates: int
+    rejected_ticks: _containers.RepeatedCompositeFieldContainer[RejectedTick]
+    def __init__(self, accepted: _Optional[int] = ..., rejected: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected_ticks: _Optional[_Iterable[_Union[RejectedTick, _Mapping]]] = ...) -> None: ...
+
+class PublishStreamRequest(_message.Message):
+    __slots__ = ("request_id", "ticks", "publisher_id", "first_number")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TICKS_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    request_id: int
+    ticks: _containers.RepeatedCompositeFieldContainer[PublishedTick]
+    publisher_id: str
+    first_number: int
+    def __init__(self, request_id: _Optional[int] = ..., ticks: _Optional[_Iterable[_Union[PublishedTick, _Mapping]]] = ..., publisher_id: _Optional[str] = ..., first_number: _Optional[int] = ...) -> None: ...
+
+class PublishStreamResponse(_message.Message):
+    __slots__ = ("request_id", "accepted", "rejected", "duplicates", "rejected_ticks")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_TICKS_FIELD_NUMBER: _ClassVar[int]
+    request_id: int
+    accepted: int
+    rejected: int
+    duplicates: int
+    rejected_ticks: _containers.RepeatedCompositeFieldContainer[RejectedTick]
+    def __init__(self, request_id: _Optional[int] = ..., accepted: _Optional[int] = ..., rejected: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected_ticks: _Optional[_Iterable[_Union[RejectedTick, _Mapping]]] = ...) -> None: ...
+
+class RejectedTick(_message.Message):
+    __slots__ = ("index", "symbol", "code", "message")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    symbol: str
+    code: RejectionCode
+    message: str
+    def __init__(self, index: _Optional[int] = ..., symbol: _Optional[str] = ..., code: _Optional[_Union[RejectionCode, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Instrument(_message.Message):
     __slots__ = ("symbol", "name", "reference_price_nanos", "price_increment_nanos", "quantity_increment_nanos", "annual_volatility", "tick_interval", "currency", "kind", "day_start", "hours", "closes", "status", "next_status_time")
