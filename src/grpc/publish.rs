@@ -162,7 +162,8 @@ impl<R: Pushed> Publishing<R> {
         let (worker, caller) = (call.worker(), call.caller());
         let intake = worker.intake.as_ref().ok_or(Failure::NoFeed)?;
         let open = caller.usage().open_stream();
-        let open = open.ok_or_else(|| Failure::TooManyStreams(caller.usage().max_streams()))?;
+        let open = open.ok_or_else(|| Failure::TooManyStreams(caller.usage().max_streams()));
+        let open = open.inspect_err(|failure| call.context().note_limit_of(failure))?;
         Ok(Self {
             requests: Some(requests),
             read: None,

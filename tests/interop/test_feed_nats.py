@@ -2,31 +2,21 @@
 
 import os
 import random
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import grpc
 import pytest
 
 from conftest import tool
+from feed.publisher import SYMBOLS
+from feed.publishing import Publisher, check_stored, free_address
 from grpc_client import V1, Client
 from processes import Process, Server
-
-FEED = Path(__file__).parent / "feed"
-sys.path.insert(0, str(FEED))
-from publisher import PRICES, SYMBOLS, price_of, symbol_of  # noqa: E402
 
 # How long processes are killed. FEED_SECONDS=600 by hand.
 SECONDS = float(os.environ.get("FEED_SECONDS", "40"))
 REPLICAS = 3
 PUBLISHERS = 2
-
-
-def free_address():
-    code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print('127.0.0.1:%d' % s.getsockname()[1])"
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
 class Broker:
@@ -73,55 +63,6 @@ class Replica:
         assert "panicked" not in "".join(self.server.stdout + self.server.stderr), str(self.server)
 
 
-class Publisher:
-    """A publisher, however often it is started."""
-
-    def __init__(self, place, replicas, seed, directory):
-        self.place, self.addresses, self.seed = place, [replica.address for replica in replicas], seed
-        # A pipe that nobody reads would stop it.
-        self.output = directory / f"publisher-{place}"
-        self.acknowledged, self.starts = 0, 0
-        self.start()
-
-    def start(self):
-        self.starts += 1
-        arguments = [f"p{self.place}", self.place, self.acknowledged + 1, self.seed + self.starts, *self.addresses]
-        command = [sys.executable, str(FEED / "publisher.py"), *map(str, arguments)]
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output)
-
-    def read(self):
-        """Waits until the process has ended, and reads what was acknowledged. The last line may be torn."""
-        self.process.stdin.close()
-        self.process.wait(60)
-        lines = [line for line in self.output.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        self.acknowledged = max([self.acknowledged, *map(int, lines)])
-
-    def acknowledged_of(self, symbol):
-        return (number for number in range(1, self.acknowledged + 1) if symbol_of(number) == symbol)
-
-    def kill(self):
-        self.process.kill()
-        self.read()
-
-    def stop(self):
-        self.read()
-        assert self.process.returncode == 0
-
-
-def stored(address, symbol):
-    """The sequence and the price of every stored tick of a symbol."""
-    ticks, token = [], ""
-    with Client(address) as client:
-        while True:
-            request = {"symbol": symbol, "page_size": 10000, "page_token": token}
-            page = client.call(V1, "ListTicks", request, timeout=30)
-            ticks += [(tick.sequence, tick.ltp_nanos) for tick in page.ticks]
-            token = page.next_page_token
-            if not token:
-                return ticks
-
-
 def digests(address):
     """The end and the digest of each symbol, or the error."""
     with Client(address) as client:
@@ -150,7 +91,8 @@ def test_every_acknowledged_tick_is_there_once_on_all_replicas_whatever_is_kille
     chance = random.Random(seed)
     broker = Broker(tmp_path / "broker")
     replicas = [Replica(binary, broker) for _ in range(REPLICAS)]
-    publishers = [Publisher(place, replicas, seed + 1000 * place, tmp_path) for place in range(PUBLISHERS)]
+    addresses = [replica.address for replica in replicas]
+    publishers = [Publisher(place, addresses, seed + 1000 * place, tmp_path) for place in range(PUBLISHERS)]
     kills = dict.fromkeys(("Broker", "Replica", "Publisher"), 0)
     try:
         deadline = time.monotonic() + SECONDS
@@ -166,16 +108,7 @@ def test_every_acknowledged_tick_is_there_once_on_all_replicas_whatever_is_kille
         for publisher in publishers:
             publisher.stop()
         await_same(replicas)
-        for symbol in SYMBOLS:
-            ticks = stored(replicas[0].address, symbol)
-            assert [sequence for sequence, _ in ticks] == list(range(1, len(ticks) + 1)), "sequences are dense"
-            for publisher in publishers:
-                # In its order, each once; those after the acknowledged ones may be stored or not.
-                own = [price for _, price in ticks if price % PRICES == publisher.place]
-                assert own == sorted(set(own)), symbol
-                due = {price_of(number, publisher.place) for number in publisher.acknowledged_of(symbol)}
-                last = price_of(publisher.acknowledged, publisher.place)
-                assert {price for price in own if price <= last} == due, symbol
+        check_stored(replicas[0].address, publishers)
         # A replica that starts now has the same ticks.
         replicas[0].kill()
         replicas[0].start()
