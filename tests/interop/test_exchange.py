@@ -6,13 +6,12 @@ import signal
 import threading
 import time
 
-import pytest
+from websockets.asyncio.server import serve as serve_websockets
 
 from conftest import ROOT, TOOLS, missing
 from grpc_client import V1, Client
 from processes import Process
 
-websockets = pytest.importorskip("websockets.asyncio.server")
 PYTHON = TOOLS / "client-python" / "bin" / "python"
 INSTRUMENTS = ROOT / "examples/exchange/binance.toml"
 
@@ -35,7 +34,7 @@ class Exchange(threading.Thread):
         asyncio.run(self.serve())
 
     async def serve(self):
-        async with websockets.serve(self.talk, "127.0.0.1", 0) as server:
+        async with serve_websockets(self.talk, "127.0.0.1", 0) as server:
             self.port = server.sockets[0].getsockname()[1]
             self.ready.set()
             await asyncio.Future()
