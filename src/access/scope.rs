@@ -221,9 +221,17 @@ mod tests {
 
     #[test]
     fn scopes_of_others_and_malformed_patterns_are_told_apart() {
-        for foreign in
-            ["", "openid", "read", "ticker", "ticker:", "ticker:write", "ticker:readx", "TICKER:READ"]
-        {
+        for foreign in [
+            "",
+            "openid",
+            "read",
+            "ticker",
+            "ticker:",
+            "ticker:write",
+            "ticker:readx",
+            "TICKER:READ",
+            "ticker:admin:X",
+        ] {
             assert_eq!(foreign.parse::<Scope>(), Err(ScopeError::Foreign), "{foreign:?}");
         }
         for malformed in
@@ -231,7 +239,8 @@ mod tests {
         {
             assert_eq!(malformed.parse::<Scope>(), Err(ScopeError::Pattern), "{malformed:?}");
         }
-        for text in ["ticker:read", "ticker:read:NSE:*", "ticker:read:M&M", "ticker:publish", "ticker:admin"]
+        for text in
+            ["ticker:read", "ticker:read:M&M", "ticker:publish", "ticker:publish:NSE:*", "ticker:admin"]
         {
             assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
         }
@@ -242,14 +251,20 @@ mod tests {
         fn a_grant_allows_what_one_of_its_scopes_names(
             patterns in prop::collection::vec("[AB]{1,4}\\*?", 0..8), symbols in prop::collection::vec("[AB]{1,5}", 1..20),
         ) {
-            let scopes: Vec<Scope> = patterns.iter().map(|text| format!("ticker:read:{text}").parse().unwrap()).collect();
-            let grant: Grant = scopes.iter().collect();
+            let granted = |verb: &str| -> Grant {
+                let scope = |text: &String| format!("ticker:{verb}:{text}").parse::<Scope>().unwrap();
+                patterns.iter().map(scope).collect::<Vec<_>>().iter().collect()
+            };
+            let (reader, publisher) = (granted("read"), granted("publish"));
+            prop_assert!(!reader.publishes_something() && !publisher.reads_something());
             for symbol in symbols {
                 let expected = patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
                     Some(prefix) => symbol.starts_with(prefix),
                     None => symbol == *pattern,
                 });
-                prop_assert_eq!(grant.may_read(&symbol.parse().unwrap()), expected, "{} of {:?}", symbol, patterns);
+                let symbol = symbol.parse().unwrap();
+                prop_assert_eq!(reader.may_read(&symbol), expected, "{} of {:?}", symbol, patterns);
+                prop_assert_eq!(publisher.may_publish(&symbol), expected, "{} of {:?}", symbol, patterns);
             }
         }
     }

@@ -30,8 +30,8 @@ pub struct TokenArgs {
     #[arg(long, env = "TICKER_TOKEN_SUB", value_name = "NAME", value_parser = parse_subject)]
     pub sub: String,
 
-    /// Scope, such as ticker:read, ticker:read:RELIANCE, ticker:read:NSE:*, ticker:publish or ticker:admin; repeat the flag
-    /// or use commas for several [default: ticker:read, unless --role is given]
+    /// Scope, such as ticker:read, ticker:read:RELIANCE, ticker:read:NSE:*, ticker:publish, ticker:publish:NSE:* or ticker:admin;
+    /// repeat the flag or use commas for several [default: ticker:read, unless --role is given]
     #[arg(
         id = "scope",
         long = "scope",
