@@ -202,7 +202,7 @@ impl Intake {
                 return Ok(Self { submissions, tape, counts, health });
             }
         };
-        let tape = Arc::new(Feed::new(tape_id, window));
+        let tape = Arc::new(Feed::new(tape_id, window, numbering::known(instruments.as_deref())));
         let mut numbering = Numbering::new(tape.clone(), instruments);
         let mut files = files;
         if let Some(files) = &mut files {

@@ -66,6 +66,11 @@ pub trait Tape: Send + Sync {
     /// lists contain all instruments of earlier lists.
     fn instruments(&self) -> Arc<[Arc<Instrument>]>;
 
+    /// The listed instruments, and those that are known although they have no tick yet, ordered by symbol. The latter have no series.
+    fn known_instruments(&self) -> Arc<[Arc<Instrument>]> {
+        self.instruments()
+    }
+
     /// The instrument of a symbol, listed or not.
     ///
     /// # Errors

@@ -45,6 +45,11 @@ impl Tape for VisibleTape {
         }
     }
 
+    fn known_instruments(&self) -> Listed {
+        let may_read = |instrument: &&Arc<Instrument>| self.grant.may_read(&instrument.symbol);
+        self.tape.known_instruments().iter().filter(may_read).cloned().collect()
+    }
+
     fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {
         // Before the tape is asked, which may invent an instrument.
         match self.grant.may_read(symbol) {

@@ -314,6 +314,12 @@ fn tape_time(given: Option<Time>, last: Time, now: Time) -> Result<Time, Rejecti
     Ok(time.min(now).max(last))
 }
 
+/// The instruments of a file as they are published, ordered by symbol.
+pub(super) fn known(described: Option<&Universe>) -> Arc<[Arc<Instrument>]> {
+    let listed = described.into_iter().flat_map(|universe| universe.listed().iter());
+    listed.map(|instrument| Arc::new(as_published(instrument))).collect()
+}
+
 /// An instrument of a file, without what only a simulation has.
 fn as_published(described: &Instrument) -> Instrument {
     Instrument {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use super::{
-    WorkerContext,
     call::Call,
     convert,
     status::{Failure, cut},
@@ -23,18 +22,17 @@ const LONGEST_SEARCH: usize = 100;
 /// Instruments that are compared with the text of a search in one step: about 100 µs.
 const STEP: usize = 512;
 
-/// A page of the instruments that `keep` chooses.
+/// A page of the instruments of a list that `keep` chooses.
 ///
 /// # Errors
 /// The token is none of ours.
 pub(super) fn page(
-    worker: &WorkerContext,
+    all: &[Arc<Instrument>],
     size: u32,
     token: &str,
     keep: fn(&Instrument) -> bool,
 ) -> Result<Page, Failure> {
-    let all = worker.tape.instruments();
-    let rest = all.iter().skip(start(&all, token)?).filter(|instrument| keep(instrument));
+    let rest = all.iter().skip(start(all, token)?).filter(|instrument| keep(instrument));
     Ok(cut_page(rest.take(size_of(size) + 1).cloned().collect(), size))
 }
 
@@ -48,7 +46,7 @@ pub(super) async fn search(call: &Call, text: &str, size: u32, token: &str) -> R
             format!("has {} bytes, and at most {LONGEST_SEARCH} are searched for: shorten it", text.len());
         return Err(Failure::Invalid("search", problem));
     }
-    let (text, all) = (text.to_lowercase(), call.worker().tape.instruments());
+    let (text, all) = (text.to_lowercase(), call.worker().tape.known_instruments());
     let (mut searched, mut found) = (start(&all, token)?, Vec::new());
     let search = move || {
         let step = all.iter().skip(searched).take(STEP);

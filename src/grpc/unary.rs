@@ -35,7 +35,10 @@ impl TickerStreamService for Unary {
         let call = call(&request)?;
         let ListInstrumentsRequest { page_size, page_token, search } = request.into_inner();
         let (page, next_page_token) = match search.as_str() {
-            "" => instrument_pages::page(call.worker(), page_size, &page_token, |_| true)?,
+            "" => {
+                let known = call.worker().tape.known_instruments();
+                instrument_pages::page(&known, page_size, &page_token, |_| true)?
+            }
             text => instrument_pages::search(&call, text, page_size, &page_token).await?,
         };
         let now = call.worker().clock.now();
@@ -56,7 +59,8 @@ impl TickerStreamService for Unary {
         let mut response = GetLastPricesResponse::default();
         if symbols.is_empty() {
             let is_in_all = |instrument: &Instrument| !instrument.is_for_tests();
-            let (page, next_page_token) = instrument_pages::page(worker, page_size, &page_token, is_in_all)?;
+            let (page, next_page_token) =
+                instrument_pages::page(&worker.tape.instruments(), page_size, &page_token, is_in_all)?;
             response.ticks = page.iter().filter_map(|instrument| last_price(worker, instrument)).collect();
             response.next_page_token = next_page_token;
         }

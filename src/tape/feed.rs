@@ -33,6 +33,8 @@ const ENGINE_VERSION: &str = "feed/1";
 pub struct Feed {
     identity: Identity,
     limits: WindowLimits,
+    /// Instruments that are known before their first tick, ordered by symbol.
+    known: Arc<[Arc<Instrument>]>,
     series: RwLock<HashMap<Symbol, (Arc<Instrument>, FeedSeries)>>,
     /// The instruments ordered by symbol; `None` when one has appeared since they were asked for.
     listed: Mutex<Option<Arc<[Arc<Instrument>]>>>,
@@ -67,12 +69,14 @@ impl WindowLimits {
 }
 
 impl Feed {
-    /// A feed without instruments. `tape_id` names its numbering: another one whenever sequences begin again.
-    pub fn new(tape_id: String, limits: WindowLimits) -> Self {
+    /// A feed without ticks. `tape_id` names its numbering: another one whenever sequences begin again. `known` are instruments that
+    /// may get ticks, ordered by symbol.
+    pub fn new(tape_id: String, limits: WindowLimits, known: Arc<[Arc<Instrument>]>) -> Self {
         let identity = Identity { tape_id, kind: Kind::Feed, seed: 0, engine_version: ENGINE_VERSION };
         Self {
             identity,
             limits,
+            known,
             series: RwLock::default(),
             listed: Mutex::new(Some(Arc::default())),
             full: Mutex::default(),
@@ -152,6 +156,20 @@ impl Tape for Feed {
             all.into()
         };
         listed.get_or_insert_with(list).clone()
+    }
+
+    fn known_instruments(&self) -> Arc<[Arc<Instrument>]> {
+        let listed = self.instruments();
+        let is_listed = |known: &&Arc<Instrument>| {
+            listed.binary_search_by_key(&known.symbol, |instrument| instrument.symbol).is_ok()
+        };
+        let unlisted: Vec<_> = self.known.iter().filter(|known| !is_listed(known)).cloned().collect();
+        if unlisted.is_empty() {
+            return listed;
+        }
+        let mut all = [&listed, unlisted.as_slice()].concat();
+        all.sort_unstable_by_key(|instrument| instrument.symbol);
+        all.into()
     }
 
     fn instrument(&self, symbol: &Symbol) -> Result<Arc<Instrument>, Missing> {

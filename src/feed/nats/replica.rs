@@ -29,7 +29,11 @@ use super::{
     symbol_queue::{Outgoing, SymbolQueue},
 };
 use crate::{
-    feed::{Counts, FeedError, Health, NatsSettings, Submission, numbering::Numbering, row::Row},
+    feed::{
+        Counts, FeedError, Health, NatsSettings, Submission,
+        numbering::{self, Numbering},
+        row::Row,
+    },
     pacer::Clock,
     tape::{Feed, LoadProgress},
     tick::{Symbol, Time},
@@ -98,7 +102,8 @@ impl Replica {
         let connection = Connection::open(&settings).await?;
         let context = connection.context.clone();
         let info = stream::open(&context, &settings).await?;
-        let tape = Arc::new(Feed::new(stream::tape_id(&info), window));
+        let known = numbering::known(instruments.as_deref());
+        let tape = Arc::new(Feed::new(stream::tape_id(&info), window, known));
         let numbering = Numbering::new(tape.clone(), instruments);
         let last = last_messages(&context, &settings.stream).await.map_err(|source| NatsError::Request {
             action: "read",

@@ -25,7 +25,7 @@ struct Stage {
 
 impl Stage {
     fn new(limits: WindowLimits, first: u64) -> Self {
-        let feed = Feed::new("feed".to_owned(), limits);
+        let feed = Feed::new("feed".to_owned(), limits, Arc::default());
         let (tick, book) = (tick(first, START), book(first));
         let series = feed.list(Arc::new(Instrument::named("A", Duration::ZERO)), tick, book);
         Self { feed, series, all: vec![(tick, book)] }
@@ -146,7 +146,7 @@ fn without_memory_the_oldest_groups_of_all_symbols_leave() {
 #[test]
 fn a_tick_with_a_quote_takes_at_most_20_bytes() {
     for (has_books, most) in [(false, 15.0), (true, 20.0)] {
-        let feed = Feed::new("feed".to_owned(), ROOMY);
+        let feed = Feed::new("feed".to_owned(), ROOMY, Arc::default());
         let book = |sequence| book(sequence).or(book(301)).filter(|_| has_books);
         let series = feed.list(Arc::new(Instrument::named("A", Duration::ZERO)), tick(1, START), book(1));
         for sequence in 2..=100_000 {

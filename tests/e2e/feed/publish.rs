@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ticker::{
     contract::v1::{
-        Delivery, Detail, GetTapeRequest, ListInstrumentsRequest, PublishRequest, PublishStreamRequest,
-        PublishedTick, RejectedTick, RejectionCode as Code, Subscription, TapeKind,
-        ticker_stream_request::Verb, ticker_stream_response::Event,
+        Delivery, Detail, GetLastPricesRequest, GetTapeRequest, Instrument, ListInstrumentsRequest,
+        PublishRequest, PublishStreamRequest, PublishedTick, RejectedTick, RejectionCode as Code,
+        Subscription, TapeKind, ticker_stream_request::Verb, ticker_stream_response::Event,
     },
     pacer::Clock,
     tape::WindowLimits,
@@ -81,6 +81,30 @@ async fn a_symbol_is_listed_from_its_first_tick_on_and_the_tape_is_a_feed() {
         (tape.kind(), tape.engine_version.as_str(), tape.tape_id.len()),
         (TapeKind::Feed, "feed/1", 32)
     );
+}
+
+#[tokio::test]
+async fn instruments_of_a_file_are_listed_before_their_first_tick_and_have_no_price_yet() {
+    let server = serve(with_instruments());
+    let mut client = server.client().await;
+    let listed = async |client: &mut super::Client, search: &str| {
+        let request = ListInstrumentsRequest { search: search.to_owned(), ..Default::default() };
+        let listed = client.list_instruments(request).await.unwrap().into_inner().instruments;
+        let increment =
+            |instrument: &Instrument| (instrument.symbol.clone(), instrument.quantity_increment_nanos);
+        listed.iter().map(increment).collect::<Vec<_>>()
+    };
+    let both = [("BTC".to_owned(), 1_000_000), ("TCS".to_owned(), 1_000_000_000)];
+    for ticks in [0, 1] {
+        assert_eq!(listed(&mut client, "").await, both);
+        assert_eq!(listed(&mut client, "tcs").await, both[1..]);
+        let prices = client.get_last_prices(GetLastPricesRequest::default()).await.unwrap().into_inner();
+        assert_eq!(prices.ticks.len(), ticks);
+        publish_all(&mut client, vec![tick("TCS", 300_000)]).await;
+    }
+    let request = GetLastPricesRequest { symbols: vec!["BTC".to_owned()], ..Default::default() };
+    let prices = client.get_last_prices(request).await.unwrap().into_inner();
+    assert_eq!((prices.ticks.len(), prices.statuses.len()), (0, 1));
 }
 
 #[tokio::test]
