@@ -13,7 +13,7 @@ mod clock;
 mod speed;
 mod wheel;
 
-use std::{hint::black_box, sync::Arc, task::Waker, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use ahead::Ahead;
 pub use alarm::Alarm;
@@ -63,8 +63,6 @@ struct Paced {
     ahead: Ahead,
     /// The current tick was handed out and there is no later one so far. The instrument is not in the wheel.
     waits: bool,
-    /// Wakes the pacer when a tick arrives, once it has waited for one.
-    waker: Option<Waker>,
 }
 
 impl Pacer {
@@ -102,7 +100,7 @@ impl Pacer {
         if self.paced.len() <= at {
             self.paced.resize_with(at + 1, || None);
         }
-        let paced = self.paced[at].insert(Paced { series, ahead, waits, waker: None });
+        let paced = self.paced[at].insert(Paced { series, ahead, waits });
         paced.schedule(id, &mut self.wheel, &self.arrivals);
     }
 
@@ -235,9 +233,7 @@ impl Paced {
     fn schedule(&mut self, id: u32, wheel: &mut Wheel, arrivals: &Arc<Arrivals>) {
         match self.waits {
             false => wheel.insert(id, self.ahead.tick().time),
-            true => {
-                self.ahead.wake_on_arrival(self.waker.get_or_insert_with(|| arrivals.waker(id)));
-            }
+            true => self.ahead.wake_on_arrival(&arrivals.waker(id)),
         }
     }
 
