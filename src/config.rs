@@ -1,5 +1,6 @@
 //! The settings of `ticker serve`: flags, their environment variables, and what they make.
 
+mod error;
 mod feed;
 mod recording;
 mod security;
@@ -14,20 +15,17 @@ use std::{
 };
 
 use clap::{Args, builder::BoolishValueParser};
+pub use error::ConfigError;
 pub use feed::FeedArgs;
 pub use recording::{Playback, RecordingArgs};
 pub use security::{ExampleFlags, SecurityArgs};
-use thiserror::Error;
 
 use crate::{
     duration,
-    feed::FeedStartError,
-    pacer::{Clock, Speed},
+    pacer::Clock,
     server::{self, CallerLimits, Drain, Origin, Origins, Timeouts, WebSettings},
-    tape::{LoadProgress, RecordedError, Simulated, Tape, Universe, UniverseError},
+    tape::{LoadProgress, Simulated, Tape, Universe},
     telemetry::LogFormat,
-    tick::Time,
-    timestamp,
 };
 
 /// Default seed.
@@ -126,93 +124,6 @@ pub struct ServeArgs {
     /// How the log on standard error is written; TICKER_LOG chooses what is logged
     #[arg(long, env = "TICKER_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
-}
-
-/// Why the settings make no server.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The instruments cannot be used.
-    #[error("cannot use the file of --instruments")]
-    Instruments(#[from] UniverseError),
-    /// The recording cannot be used.
-    #[error("cannot play the file of --tape")]
-    Tape(#[from] RecordedError),
-    /// There is no recording.
-    #[error("{0} is how a recording plays: name one with --tape FILE, or leave {0} out")]
-    OnlyWithTape(&'static str),
-    /// There is no feed.
-    #[error("{0} is how a feed works: name one with --feed memory or --feed DIR, or leave {0} out")]
-    OnlyWithFeed(&'static str),
-    /// The feed uses no stream.
-    #[error("{0} is how a feed uses NATS: name a server with --feed nats://HOST:4222, or leave {0} out")]
-    OnlyWithNats(&'static str),
-    /// The feed cannot be started.
-    #[error("cannot use the feed of --feed")]
-    Feed(#[from] FeedStartError),
-    /// A recording or a feed needs nothing to make prices from.
-    #[error("{0} plays {1} and {2} makes prices: leave one of them out")]
-    NotWith(&'static str, &'static str, &'static str),
-    /// A server has one tape.
-    #[error("--tape plays a recording and --feed what is published: leave one of them out")]
-    TapeAndFeed,
-    /// Clients and operators would meet on one port.
-    #[error("--admin is {admin} and --listen {listen}: they need different ports")]
-    SameAddress {
-        /// The admin port.
-        admin: SocketAddr,
-        /// The port of the service.
-        listen: SocketAddr,
-    },
-    /// Streams would be cut before they have ended.
-    #[error(
-        "--drain-spread is {spread:?} and --drain-deadline {deadline:?}: streams must end before the deadline, so choose a \
-         shorter spread or a longer deadline"
-    )]
-    SpreadPastDeadline {
-        /// The spread.
-        spread: Duration,
-        /// The deadline.
-        deadline: Duration,
-    },
-    /// Nothing of the recording is left to play.
-    #[error(
-        "the tape ends at {}: --tape-start must not be after that, and is {}",
-        timestamp::show(*last), timestamp::show(*start)
-    )]
-    StartsAfterEnd {
-        /// Where it should start.
-        start: Time,
-        /// Its last tick.
-        last: Time,
-    },
-    /// The recording began too long ago: the time on the tape would be past the last one there is.
-    #[error(
-        "a tape that plays from {} at {} at speed {speed} is past the year 2554 by now: choose a later --play-at or a \
-         lower --speed",
-        timestamp::show(*start), timestamp::show(*play_at)
-    )]
-    AfterTime {
-        /// A point of the tape.
-        start: Time,
-        /// When it plays.
-        play_at: Time,
-        /// How fast.
-        speed: Speed,
-    },
-    /// The recording begins too far ahead: the time on the tape would be before 1970.
-    #[error(
-        "a tape that plays from {} at {} at speed {speed} is still before the year 1970: choose an earlier --play-at or \
-         a lower --speed",
-        timestamp::show(*start), timestamp::show(*play_at)
-    )]
-    BeforeTime {
-        /// A point of the tape.
-        start: Time,
-        /// When it plays.
-        play_at: Time,
-        /// How fast.
-        speed: Speed,
-    },
 }
 
 impl ServeArgs {

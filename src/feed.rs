@@ -43,7 +43,7 @@ use health::Health;
 #[cfg(feature = "nats")]
 pub use nats::NatsError;
 pub use nats_settings::NatsSettings;
-use numbering::Numbering;
+use numbering::{Numbering, fixed_instruments};
 use submission::{CallState, Reply, Submission};
 use writer::Writer;
 
@@ -185,9 +185,10 @@ impl Intake {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self, FeedStartError> {
         let FeedSettings { store, window, instruments } = settings;
+        let instruments = instruments.as_deref().map(fixed_instruments);
         let (submissions, waiting) = mpsc::channel(Self::WAITING);
         let counts = Arc::<Counts>::default();
-        let (files, tape_id, sync) = match store {
+        let (mut files, tape_id, sync) = match store {
             Store::Memory => (None, new_tape_id(), SyncPolicy::Always),
             Store::Files { directory, sync } => {
                 let (files, tape_id) = DayFiles::open(&directory, new_tape_id)?;
@@ -202,9 +203,8 @@ impl Intake {
                 return Ok(Self { submissions, tape, counts, health });
             }
         };
-        let tape = Arc::new(Feed::new(tape_id, window, numbering::known(instruments.as_deref())));
+        let tape = Arc::new(Feed::new(tape_id, window, instruments.clone().unwrap_or_default()));
         let mut numbering = Numbering::new(tape.clone(), instruments);
-        let mut files = files;
         if let Some(files) = &mut files {
             let now = Clock::Wall.now();
             files.read(Numbering::since(now, window), progress, &mut |row| numbering.restore(row))?;

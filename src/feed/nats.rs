@@ -33,8 +33,8 @@ use std::{
 use thiserror::Error;
 use tokio::{runtime, sync::mpsc};
 
-use super::{Counts, FeedStartError, Health, NatsSettings, Submission};
-use crate::tape::{Feed, LoadProgress, Universe, WindowLimits};
+use super::{Counts, FeedStartError, Health, NatsSettings, Submission, numbering::FixedInstruments};
+use crate::tape::{Feed, LoadProgress, WindowLimits};
 use replica::Replica;
 
 /// Why a stream cannot be used.
@@ -81,7 +81,7 @@ pub enum NatsError {
 /// What the thread of a feed gets.
 pub(super) struct Parts {
     pub(super) window: WindowLimits,
-    pub(super) instruments: Option<Arc<Universe>>,
+    pub(super) instruments: Option<FixedInstruments>,
     pub(super) submissions: mpsc::Receiver<Submission>,
     pub(super) counts: Arc<Counts>,
 }

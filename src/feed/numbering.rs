@@ -7,14 +7,17 @@ use std::{collections::HashMap, num::NonZeroU64, sync::Arc, time::Duration};
 
 use super::{Batch, FeedError, NewTick, Numbers, Receipt, Rejection, publishers::Publishers, row::Row};
 use crate::{
-    tape::{Feed, FeedSeries, Instrument, Lease, Series, TestSymbol, TopOfBook, Universe, WindowLimits},
+    tape::{Feed, FeedSeries, Instrument, Series, TestSymbol, TopOfBook, Universe, WindowLimits},
     tick::{Price, Sequence, Symbol, Tick, Time},
 };
+
+/// The only instruments that may be published, ordered by symbol.
+pub(super) type FixedInstruments = Arc<[Arc<Instrument>]>;
 
 /// The next tick of each symbol, and what is stored of each publisher.
 pub(super) struct Numbering {
     tape: Arc<Feed>,
-    described: Option<Arc<Universe>>,
+    instruments: Option<FixedInstruments>,
     places: HashMap<Symbol, usize>,
     symbols: Vec<OneSymbol>,
     publishers: Publishers,
@@ -58,10 +61,11 @@ impl Numbering {
     /// How far before the last tick of its symbol a tick may have taken place.
     const MOST_BACK: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(tape: Arc<Feed>, described: Option<Arc<Universe>>) -> Self {
+    /// Of a tape without ticks. Without `instruments`, one is made for each symbol that is published.
+    pub(super) fn new(tape: Arc<Feed>, instruments: Option<FixedInstruments>) -> Self {
         Self {
             tape,
-            described,
+            instruments,
             places: HashMap::new(),
             symbols: Vec::new(),
             publishers: Publishers::default(),
@@ -134,10 +138,9 @@ impl Numbering {
         if let Some(place) = self.places.get(&symbol) {
             return Ok(*place);
         }
-        let described = self.described.as_ref().map(|universe| universe.instrument(&symbol));
-        let instrument = match described {
-            Some(Ok(described)) => as_published(&described),
-            Some(Err(_)) => return Err(Rejection::Unknown(symbol)),
+        let instrument = match self.fixed(&symbol) {
+            Some(instrument) => instrument,
+            None if self.instruments.is_some() => return Err(Rejection::Unknown(symbol)),
             None if symbol.as_str().starts_with(TestSymbol::PREFIX) => return Err(Rejection::ForTests),
             None if self.symbols.len() >= Self::MOST_INSTRUMENTS => {
                 return Err(Rejection::TooManyInstruments { most: Self::MOST_INSTRUMENTS });
@@ -147,18 +150,23 @@ impl Numbering {
         Ok(self.insert(instrument))
     }
 
-    fn insert(&mut self, instrument: Instrument) -> usize {
+    fn insert(&mut self, instrument: Arc<Instrument>) -> usize {
         let place = self.symbols.len();
         self.places.insert(instrument.symbol, place);
-        let instrument = Arc::new(instrument);
         self.symbols.push(OneSymbol { instrument, series: None, last: Position::default() });
         place
     }
 
+    /// The instrument of a symbol, if it is one of those that are fixed.
+    fn fixed(&self, symbol: &Symbol) -> Option<Arc<Instrument>> {
+        let instruments = self.instruments.as_ref()?;
+        let place = instruments.binary_search_by_key(symbol, |instrument| instrument.symbol).ok()?;
+        instruments.get(place).cloned()
+    }
+
     /// The instrument of a symbol whose first tick this is.
-    fn instrument_of(&self, first: &Row) -> Instrument {
-        let described = self.described.as_ref().and_then(|universe| universe.instrument(&first.symbol).ok());
-        described.map_or_else(|| made_for(first.symbol, first.price()), |described| as_published(&described))
+    fn instrument_of(&self, first: &Row) -> Arc<Instrument> {
+        self.fixed(&first.symbol).unwrap_or_else(|| made_for(first.symbol, first.price()))
     }
 
     /// The tentative ticks from an index on, as lines of the log.
@@ -216,14 +224,15 @@ impl Numbering {
     /// # Errors
     /// What is wrong with the line.
     pub(super) fn restore(&mut self, row: Row) -> Result<(), String> {
-        let place = match self.places.get(&row.symbol) {
-            Some(place) => *place,
+        let place = match self.places.get(&row.symbol).copied() {
+            Some(place) if self.symbols[place].series.is_some() => place,
+            Some(place) => {
+                // It may have been made for another first tick, which was not stored.
+                self.symbols[place].instrument = self.instrument_of(&row);
+                place
+            }
             None => self.insert(self.instrument_of(&row)),
         };
-        if self.symbols[place].series.is_none() {
-            // It may have been made for another first tick, which was not stored.
-            self.symbols[place].instrument = Arc::new(self.instrument_of(&row));
-        }
         let one = &mut self.symbols[place];
         let (tick, book) = row.in_increments(&one.instrument)?;
         let next = one.last.sequence.next();
@@ -314,10 +323,9 @@ fn tape_time(given: Option<Time>, last: Time, now: Time) -> Result<Time, Rejecti
     Ok(time.min(now).max(last))
 }
 
-/// The instruments of a file as they are published, ordered by symbol.
-pub(super) fn known(described: Option<&Universe>) -> Arc<[Arc<Instrument>]> {
-    let listed = described.into_iter().flat_map(|universe| universe.listed().iter());
-    listed.map(|instrument| Arc::new(as_published(instrument))).collect()
+/// The instruments of a file as they are published.
+pub(super) fn fixed_instruments(described: &Universe) -> FixedInstruments {
+    described.listed().iter().map(|instrument| Arc::new(as_published(instrument))).collect()
 }
 
 /// An instrument of a file, without what only a simulation has.
@@ -334,27 +342,9 @@ fn as_published(described: &Instrument) -> Instrument {
 }
 
 /// The instrument of a symbol of which nothing else is known.
-fn made_for(symbol: Symbol, first_price: Price) -> Instrument {
+fn made_for(symbol: Symbol, first_price: Price) -> Arc<Instrument> {
     const KIND: &str = "published";
     const ONE: NonZeroU64 = NonZeroU64::new(1_000_000_000).unwrap();
     const LEAST: Price = Price::from_nanos(1).unwrap();
-    Instrument {
-        symbol,
-        name: symbol.to_string(),
-        kind: KIND.to_owned(),
-        currency: String::new(),
-        reference_price: first_price,
-        price_increment: LEAST,
-        quantity_increment_nanos: ONE,
-        annual_volatility: 0.0,
-        daily_volume: 0.0,
-        annual_drift: 0.0,
-        factors: Vec::new(),
-        follows: Vec::new(),
-        tick_interval: Duration::ZERO,
-        day_start: Duration::ZERO,
-        hours: None,
-        closes: false,
-        lease: Lease::default(),
-    }
+    Arc::new(Instrument::not_simulated(symbol, KIND, first_price, LEAST, ONE))
 }

@@ -29,6 +29,9 @@ pub(super) struct Reply {
 #[derive(Clone, Default)]
 pub(super) struct CallState(Arc<AtomicBool>);
 
+/// Why a batch is refused after an earlier one of its call.
+pub(super) const EARLIER: &str = "an earlier batch of the same call was not stored";
+
 impl Reply {
     pub(super) fn new(to: oneshot::Sender<Result<Receipt, FeedError>>, call: CallState) -> Self {
         Self { to, call }
@@ -39,7 +42,7 @@ impl Reply {
         if !self.has_call_failed() {
             return Some(self);
         }
-        self.refuse(FeedError::Unstored("an earlier batch of the same call was not stored".to_owned()));
+        self.refuse(FeedError::Unstored(EARLIER.to_owned()));
         None
     }
 

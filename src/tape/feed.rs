@@ -135,11 +135,6 @@ impl Feed {
             bytes: self.bytes.load(Relaxed) + series * FeedSeries::MOST_BYTES_OF_NEWEST,
         }
     }
-
-    /// Number of instruments.
-    pub fn instrument_count(&self) -> usize {
-        self.series.read().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 impl Tape for Feed {

@@ -75,6 +75,35 @@ impl Lease {
 }
 
 impl Instrument {
+    /// An instrument whose ticks are not simulated, named by its symbol. It has no currency, and its days begin at 00:00 UTC.
+    pub fn not_simulated(
+        symbol: Symbol,
+        kind: &str,
+        reference_price: Price,
+        price_increment: Price,
+        quantity_increment_nanos: NonZeroU64,
+    ) -> Self {
+        Self {
+            symbol,
+            name: symbol.to_string(),
+            kind: kind.to_owned(),
+            currency: String::new(),
+            reference_price,
+            price_increment,
+            quantity_increment_nanos,
+            annual_volatility: 0.0,
+            daily_volume: 0.0,
+            annual_drift: 0.0,
+            factors: Vec::new(),
+            follows: Vec::new(),
+            tick_interval: Duration::ZERO,
+            day_start: Duration::ZERO,
+            hours: None,
+            closes: false,
+            lease: Lease::default(),
+        }
+    }
+
     /// Whether it trades at a time; `None` when that is not known, as of a recorded instrument.
     pub fn status_at(&self, time: Time) -> Option<InstrumentStatus> {
         let is_known = !self.tick_interval.is_zero();

@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::feed::{Batch, Counts, FeedError, NewTick, Receipt, Rejection, Submission, submission::Reply};
+use crate::feed::{
+    Batch, Counts, FeedError, NewTick, Receipt, Rejection, Submission,
+    submission::{EARLIER, Reply},
+};
 
 /// Batches whose receipts are due.
 pub(super) struct Batches {
@@ -60,8 +63,7 @@ impl Batches {
     pub(super) fn is_waiting(&mut self, queued: &Queued) -> bool {
         match self.waiting.get(&queued.batch) {
             Some(waiting) if waiting.reply.has_call_failed() => {
-                let reason = "an earlier batch of the same call was not stored";
-                self.refuse(queued.batch, &FeedError::Unavailable(reason.to_owned()));
+                self.refuse(queued.batch, &FeedError::Unavailable(EARLIER.to_owned()));
                 false
             }
             waiting => waiting.is_some(),

@@ -29,11 +29,7 @@ use super::{
     symbol_queue::{Outgoing, SymbolQueue},
 };
 use crate::{
-    feed::{
-        Counts, FeedError, Health, NatsSettings, Submission,
-        numbering::{self, Numbering},
-        row::Row,
-    },
+    feed::{Counts, FeedError, Health, NatsSettings, Submission, numbering::Numbering, row::Row},
     pacer::Clock,
     tape::{Feed, LoadProgress},
     tick::{Symbol, Time},
@@ -102,7 +98,7 @@ impl Replica {
         let connection = Connection::open(&settings).await?;
         let context = connection.context.clone();
         let info = stream::open(&context, &settings).await?;
-        let known = numbering::known(instruments.as_deref());
+        let known = instruments.clone().unwrap_or_default();
         let tape = Arc::new(Feed::new(stream::tape_id(&info), window, known));
         let numbering = Numbering::new(tape.clone(), instruments);
         let last = last_messages(&context, &settings.stream).await.map_err(|source| NatsError::Request {

@@ -58,20 +58,19 @@ impl Segment {
         self.end
     }
 
-    /// The tick of a sequence; `None` when it is another segment's.
-    pub(super) fn tick(&self, sequence: Sequence) -> Option<Tick> {
-        let at = self.place(sequence)?;
-        Some(Tick {
+    /// The tick of a sequence, and the book after it; `None` when it is another segment's.
+    pub(super) fn get(&self, sequence: Sequence) -> Option<(Tick, Option<TopOfBook>)> {
+        let at = sequence.0.checked_sub(self.first.0)? as usize;
+        if at >= LEN {
+            return None;
+        }
+        let tick = Tick {
             sequence,
             time: Time::from_nanos(self.times.get(at)),
             price: price(self.prices.get(at))?,
             quantity: self.quantities.get(at),
-        })
-    }
-
-    /// The book after the tick of a sequence.
-    pub(super) fn book(&self, sequence: Sequence) -> Option<TopOfBook> {
-        self.books.as_ref()?.get(self.place(sequence)?)
+        };
+        Some((tick, self.books.as_ref().and_then(|books| books.get(at))))
     }
 
     /// Number of its ticks that took place at or before a time.
@@ -86,11 +85,6 @@ impl Segment {
         let columns = [&self.times, &self.prices, &self.quantities];
         let books = self.books.as_ref().map_or(0, |books| size_of::<Books>() + books.heap_bytes());
         size_of::<Self>() + SHARED + columns.map(Column::heap_bytes).iter().sum::<usize>() + books
-    }
-
-    fn place(&self, sequence: Sequence) -> Option<usize> {
-        let at = sequence.0.checked_sub(self.first.0)? as usize;
-        (at < LEN).then_some(at)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use super::{
     WindowSize,
     segment::{LEN, Segment},
-    window::{Place, Window},
+    window::Window,
 };
 use crate::{
     tape::{Cursor, Instrument, Series, TopOfBook},
@@ -134,14 +134,12 @@ impl Series for FeedSeries {
 impl FeedCursor {
     /// Moves within the segment that it holds. False when the next tick is not there, or has left the window.
     fn advance_in_segment(&mut self, next: Sequence) -> bool {
-        let Some(segment) = &self.segment else { return false };
-        match segment.tick(next) {
-            Some(tick) if next.0 >= self.series.0.first.load(Relaxed) => {
-                (self.tick, self.book) = (tick, segment.book(next));
-                true
-            }
-            _ => false,
+        let is_available = next.0 >= self.series.0.first.load(Relaxed);
+        let in_segment = self.segment.as_ref().filter(|_| is_available).and_then(|segment| segment.get(next));
+        if let Some(found) = in_segment {
+            (self.tick, self.book) = found;
         }
+        in_segment.is_some()
     }
 }
 
@@ -157,18 +155,12 @@ impl Cursor for FeedCursor {
         }
         let state = &*self.series.lock();
         let last = state.window.last().sequence;
-        if last <= next {
-            if last == next {
-                (self.tick, self.book) = state.window.get(next);
-                self.segment = None;
-            }
+        if last < next {
             return;
         }
         (self.tick, self.book) = state.window.get(next);
-        self.segment = match state.window.place(next) {
-            (_, Place::Segment(segment)) => Some(segment.clone()),
-            (_, Place::Newest(_)) => None,
-        };
+        // The newest tick is in no segment: the usual case, and nothing further away has to be read.
+        self.segment = if last == next { None } else { state.window.segment(next).cloned() };
     }
 
     fn read_ahead(&self) {

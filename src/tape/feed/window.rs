@@ -19,13 +19,6 @@ pub(super) struct Window {
     books: Vec<Option<TopOfBook>>,
 }
 
-/// Where a tick is.
-pub(super) enum Place<'a> {
-    Segment(&'a Arc<Segment>),
-    /// Its index in the newest ticks.
-    Newest(usize),
-}
-
 impl Window {
     /// Most bytes of the newest ticks.
     pub(super) const MOST_BYTES_OF_NEWEST: usize = LEN * (size_of::<Tick>() + size_of::<Option<TopOfBook>>());
@@ -79,33 +72,25 @@ impl Window {
         self.last
     }
 
-    /// Where the tick of a sequence is. A sequence before the first is taken as the first, one after the last as the last.
-    pub(super) fn place(&self, sequence: Sequence) -> (Sequence, Place<'_>) {
-        let sequence = sequence.clamp(self.first(), self.last().sequence);
-        let at = (sequence.0 - self.first().0) as usize;
-        let place = match self.segments.get(at / LEN) {
-            Some(segment) => Place::Segment(segment),
-            None => Place::Newest(at - self.segments.len() * LEN),
-        };
-        (sequence, place)
+    /// The segment that has the tick of a sequence; `None` when it is one of the newest. A sequence before the first is taken as the
+    /// first.
+    pub(super) fn segment(&self, sequence: Sequence) -> Option<&Arc<Segment>> {
+        let at = sequence.0.saturating_sub(self.first().0) as usize;
+        self.segments.get(at / LEN)
     }
 
-    /// The tick of a sequence, taken as [`Self::place`] does, and the book after it.
+    /// The tick of a sequence, and the book after it. A sequence before the first is taken as the first, one after the last as the
+    /// last.
     pub(super) fn get(&self, sequence: Sequence) -> (Tick, Option<TopOfBook>) {
         if sequence >= self.last.sequence {
             return (self.last, self.books.last().copied().flatten());
         }
-        match self.place(sequence) {
-            (sequence, Place::Segment(segment)) => {
-                (segment.tick(sequence).unwrap_or(self.newest[0]), segment.book(sequence))
-            }
-            (_, Place::Newest(at)) => self.newest_at(at),
-        }
-    }
-
-    /// One of the newest ticks, and the book after it.
-    pub(super) fn newest_at(&self, at: usize) -> (Tick, Option<TopOfBook>) {
-        (self.newest[at], self.books.get(at).copied().flatten())
+        let sequence = sequence.max(self.first());
+        let of_segment = self.segment(sequence).and_then(|segment| segment.get(sequence));
+        of_segment.unwrap_or_else(|| {
+            let at = sequence.0.saturating_sub(self.newest[0].sequence.0) as usize;
+            (self.newest[at], self.books.get(at).copied().flatten())
+        })
     }
 
     /// The sequence of the newest available tick that took place at or before a time.

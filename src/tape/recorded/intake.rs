@@ -1,13 +1,13 @@
 //! Collects the trades of a recording, whatever its format, and checks them against the rules of a tape.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::ticks::{Increments, Ticks, TicksBuilder};
 use crate::{
-    tape::{Instrument, Lease, Universe},
+    tape::{Instrument, Universe},
     tick::{Price, Sequence, Symbol, SymbolError, Time},
     timestamp,
 };
@@ -148,29 +148,17 @@ fn instrument(
     increments: Increments,
     described: Option<&Universe>,
 ) -> Instrument {
-    let found = described.and_then(|universe| universe.instrument(&symbol).ok());
-    let (name, kind, currency, day_start) = match &found {
-        Some(found) => (found.name.clone(), found.kind.clone(), found.currency.clone(), found.day_start),
-        None => (symbol.to_string(), "recorded".to_owned(), String::new(), Duration::ZERO),
-    };
-    Instrument {
-        symbol,
-        name,
-        kind,
-        currency,
-        reference_price,
-        price_increment: increments.price,
-        quantity_increment_nanos: increments.quantity,
-        annual_volatility: 0.0,
-        daily_volume: 0.0,
-        annual_drift: 0.0,
-        factors: Vec::new(),
-        follows: Vec::new(),
-        tick_interval: Duration::ZERO,
-        day_start,
-        hours: None,
-        closes: false,
-        lease: Lease::default(),
+    let Increments { price, quantity } = increments;
+    let recorded = Instrument::not_simulated(symbol, "recorded", reference_price, price, quantity);
+    match described.and_then(|universe| universe.instrument(&symbol).ok()) {
+        Some(found) => Instrument {
+            name: found.name.clone(),
+            kind: found.kind.clone(),
+            currency: found.currency.clone(),
+            day_start: found.day_start,
+            ..recorded
+        },
+        None => recorded,
     }
 }
 
