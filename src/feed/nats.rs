@@ -9,14 +9,17 @@
 //! - `subject`: symbols as subjects; `message`: ticks as messages;
 //! - `stream`: the stream, which is made or checked;
 //! - `consumer`: messages in order, once each; `reader`: the same across lost connections;
-//! - `symbol_queue`: what waits to be published of one symbol; `batches`: batches whose receipts are due;
-//! - `catch_up`: what is read before the server starts; `replica`: the thread.
+//! - `symbol_queue`: what waits to be published of one symbol; `batches`: batches whose receipts are due; `replica`: all of them,
+//!   and the tape; `published`: what the servers answer;
+//! - `catch_up`: what is read before the server starts; `driver`: the thread.
 
 mod batches;
 mod catch_up;
 mod connection;
 mod consumer;
+mod driver;
 mod message;
+mod published;
 mod reader;
 mod replica;
 mod stream;
@@ -35,7 +38,7 @@ use tokio::{runtime, sync::mpsc};
 
 use super::{Counts, FeedStartError, Health, NatsSettings, Submission, numbering::FixedInstruments};
 use crate::tape::{Feed, LoadProgress, WindowLimits};
-use replica::Replica;
+use driver::Driver;
 
 /// Why a stream cannot be used.
 #[derive(Debug, Error)]
@@ -108,11 +111,11 @@ pub(super) fn start(
     let run = async move {
         // Nobody hears it when the server is stopped meanwhile.
         let mut read = |progress| drop(tell.send(Step::Read(progress)));
-        match Replica::open(settings, parts, &mut read).await {
+        match Driver::open(settings, parts, &mut read).await {
             Err(error) => drop(tell.send(Step::Failed(error))),
-            Ok(replica) => {
-                drop(tell.send(Step::Started(replica.tape(), replica.health())));
-                replica.run().await;
+            Ok(driver) => {
+                drop(tell.send(Step::Started(driver.tape(), driver.health())));
+                driver.run().await;
             }
         }
     };

@@ -24,10 +24,16 @@ pub(super) struct SymbolQueue {
 enum State {
     #[default]
     Nothing,
-    /// A message with these ticks was sent.
-    Sent(Vec<Numbered>),
+    /// A message was sent.
+    Sent(Sent),
     /// The next message waits until this one of the stream is applied, which has these ticks.
     Until(u64, Vec<Numbered>),
+}
+
+struct Sent {
+    ticks: Vec<Numbered>,
+    /// The sequence in the stream that the last message of the subject must have.
+    after: u64,
 }
 
 /// A tick that was numbered for a message, and what becomes of it if that is stored.
@@ -79,8 +85,7 @@ impl SymbolQueue {
             // They count when the stream delivers them.
             numbering.roll_back_to(0);
             if !lines.is_empty() {
-                self.state = State::Sent(ticks);
-                return Some(Outgoing { lines, after: self.applied });
+                return Some(self.send(lines, ticks));
             }
             note(ticks, batches);
         }
@@ -89,11 +94,13 @@ impl SymbolQueue {
 
     /// A message without new ticks, if nothing is on its way.
     pub(super) fn again(&mut self, lines: Vec<u8>) -> Option<Outgoing> {
-        if !matches!(self.state, State::Nothing) {
-            return None;
-        }
-        self.state = State::Sent(Vec::new());
-        Some(Outgoing { lines, after: self.applied })
+        matches!(self.state, State::Nothing).then(|| self.send(lines, Vec::new()))
+    }
+
+    fn send(&mut self, lines: Vec<u8>, ticks: Vec<Numbered>) -> Outgoing {
+        let after = self.applied;
+        self.state = State::Sent(Sent { ticks, after });
+        Outgoing { lines, after }
     }
 
     /// Whether a message can be made.
@@ -113,7 +120,7 @@ impl SymbolQueue {
 
     /// The message was stored with this sequence.
     pub(super) fn acknowledged(&mut self, sequence: u64, batches: &mut Batches) {
-        if let State::Sent(ticks) = std::mem::take(&mut self.state) {
+        if let State::Sent(Sent { ticks, .. }) = std::mem::take(&mut self.state) {
             match sequence <= self.applied {
                 true => note(ticks, batches),
                 false => self.state = State::Until(sequence, ticks),
@@ -123,11 +130,11 @@ impl SymbolQueue {
 
     /// The message was not stored, because the last message of the subject is another one.
     pub(super) fn refused(&mut self, last: u64) {
-        let State::Sent(ticks) = std::mem::take(&mut self.state) else { return };
+        let State::Sent(Sent { ticks, after }) = std::mem::take(&mut self.state) else { return };
         ticks.into_iter().rev().for_each(|tick| self.waiting.push_front(tick.queued));
         if last > self.applied {
             self.state = State::Until(last, Vec::new());
-        } else {
+        } else if last < after && after == self.applied {
             // The stream has dropped old messages.
             self.applied = last;
         }
@@ -135,7 +142,7 @@ impl SymbolQueue {
 
     /// It is not known whether the message was stored. Returns the batches that it has ticks of.
     pub(super) fn failed(&mut self) -> Vec<u64> {
-        let State::Sent(ticks) = std::mem::take(&mut self.state) else { return Vec::new() };
+        let State::Sent(Sent { ticks, .. }) = std::mem::take(&mut self.state) else { return Vec::new() };
         let mut batches: Vec<_> = ticks.iter().map(|tick| tick.queued.batch).collect();
         batches.dedup();
         batches

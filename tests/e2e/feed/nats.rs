@@ -16,6 +16,7 @@ use ticker::{
     feed::{FeedSettings, Intake, NatsSettings, Store},
     tape::WindowLimits,
 };
+use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use super::{Client, ROOMY, in_memory, publish, publish_all, sequences_and_prices, stored, tick, ticks};
@@ -147,12 +148,12 @@ async fn replicas_give_the_same_sequences_to_what_is_published_to_any_of_them() 
     let delivery = Delivery::EveryTick.into();
     stream.ask(1, Verb::Subscribe(Subscription { delivery, ..symbols(&["BRK.B"]) }));
     assert_eq!(stream.tick().await.sequence, 1);
-    let publishers: Vec<_> = clients
+    let publishers: JoinSet<_> = clients
         .iter()
         .chain(&clients)
         .map(|client| {
             let mut client = client.clone();
-            tokio::spawn(async move {
+            async move {
                 for round in 0..EACH {
                     let count = 1 + round as i64 % 30;
                     let mut ticks = Vec::new();
@@ -161,17 +162,17 @@ async fn replicas_give_the_same_sequences_to_what_is_published_to_any_of_them() 
                     }
                     publish_all(&mut client, ticks).await;
                 }
-            })
+            }
         })
         .collect();
     let total = 4 * (0..EACH).map(|round| 1 + round as u64 % 30).sum::<u64>();
-    for sequence in 2..=total + 1 {
-        let tick = stream.tick().await;
-        assert_eq!((tick.sequence, tick.conflated), (sequence, 0));
-    }
-    for publisher in publishers {
-        publisher.await.unwrap();
-    }
+    let watch = async {
+        for sequence in 2..=total + 1 {
+            let tick = stream.tick().await;
+            assert_eq!((tick.sequence, tick.conflated), (sequence, 0));
+        }
+    };
+    tokio::join!(watch, publishers.join_all());
     for (symbol, count) in [("BRK.B", total + 1), ("A", total), ("X/Y", total)] {
         let [one, two] = &mut clients;
         assert_eq!(digest(one, symbol, count).await, digest(two, symbol, count).await, "{symbol}");
