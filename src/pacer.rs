@@ -32,7 +32,8 @@ pub struct Pacer {
     wheel: Wheel,
     /// [`Self::LATE`] in the time of the clock.
     late: Duration,
-    paced: Vec<Option<Paced>>,
+    /// Each in memory of its own: a table of them would be moved as it grows and shrinks.
+    paced: Vec<Option<Box<Paced>>>,
     /// The instruments of a flush that are not handed out yet.
     due: Vec<u32>,
     first_due: Time,
@@ -100,7 +101,7 @@ impl Pacer {
         if self.paced.len() <= at {
             self.paced.resize_with(at + 1, || None);
         }
-        let paced = self.paced[at].insert(Paced { series, ahead, waits });
+        let paced = self.paced[at].insert(Box::new(Paced { series, ahead, waits }));
         paced.schedule(id, &mut self.wheel, &self.arrivals);
     }
 

@@ -236,8 +236,8 @@ impl State {
         if let Some(found) = self.watched[watched as usize].take() {
             self.by_symbol.remove(&found.instrument.symbol);
         }
-        if self.by_symbol.len() < 1_024 && self.by_symbol.capacity() > 16 * 1_024 {
-            self.by_symbol.shrink_to(2 * 1_024);
+        if self.by_symbol.capacity() > 1_024 && self.by_symbol.len() <= self.by_symbol.capacity() / 16 {
+            self.by_symbol.shrink_to(self.by_symbol.len() * 2);
         }
         self.drop_unread_pages();
         self.ids.give_back(watched);
