@@ -8,7 +8,7 @@ use crate::{
         row::Row,
         submission::{CallState, Reply},
     },
-    tape::{Tape, WindowLimits},
+    tape::{Series, Tape, WindowLimits},
     tick::{Price, Sequence},
 };
 
@@ -35,6 +35,8 @@ enum Action {
     Interrupt { replica: usize },
     /// A message of a connection that was lost arrives.
     ArriveLate { flight: usize },
+    /// A replica is restarted, and has to read the stream again.
+    Restart { replica: usize },
     /// The last ticks are published again.
     Again { replica: usize },
     /// The stream drops old messages, all of which have been read.
@@ -53,6 +55,7 @@ fn action() -> impl Strategy<Value = Action> {
         6 => replica.clone().prop_map(|replica| Action::Deliver { replica }),
         1 => replica.clone().prop_map(|replica| Action::Interrupt { replica }),
         1 => flight.prop_map(|flight| Action::ArriveLate { flight }),
+        1 => replica.clone().prop_map(|replica| Action::Restart { replica }),
         1 => replica.prop_map(|replica| Action::Again { replica }),
         1 => Just(Action::Expire),
     ]
@@ -119,11 +122,14 @@ impl Side {
         true
     }
 
-    /// The last prices of a symbol on its tape, which are the numbers of the ticks.
-    fn prices(&self, symbol: &str) -> Vec<i64> {
+    fn series(&self, symbol: &str) -> Option<Arc<dyn Series>> {
         let tape = self.replica.tape();
-        let Ok(instrument) = tape.instrument(&symbol.parse().unwrap()) else { return Vec::new() };
-        let series = tape.series(&instrument);
+        Some(tape.series(&*tape.instrument(&symbol.parse().unwrap()).ok()?))
+    }
+
+    /// The prices of a symbol on its tape, which are the numbers of the ticks.
+    fn prices(&self, symbol: &str) -> Vec<i64> {
+        let Some(series) = self.series(symbol) else { return Vec::new() };
         (1..=series.last().0).map(|sequence| series.tick(Sequence(sequence)).price.nanos()).collect()
     }
 }
@@ -245,6 +251,13 @@ impl World {
                 replica.interrupt("the connection is lost");
                 self.late.append(in_flight);
             }
+            Action::Restart { replica } => {
+                let mut side = Side::new();
+                while side.deliver(&self.stream, now) {}
+                let Side { replica, in_flight, .. } = &mut std::mem::replace(&mut self.sides[replica], side);
+                replica.interrupt("the replica is restarted");
+                self.late.append(in_flight);
+            }
             Action::ArriveLate { flight } => {
                 if flight < self.late.len() {
                     let Flight { symbol, outgoing, answer } = self.late.remove(flight);
@@ -347,4 +360,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_sequences_of_a_symbol_go_on_after_the_last_tick_of_its_last_message() {
+    let now = Time::from_nanos(1_700_000_000_000_000_000);
+    let mut publisher = Publisher::default();
+    let mut before = Side::new();
+    before.replica.take(publisher.submission("p", vec![0, 0, 0]), now);
+    let (symbol, Outgoing { lines, .. }) = before.replica.next(now).unwrap();
+    // As if the message had been stored long before those that are read.
+    let mut after = Side::new();
+    let tick = message::read(&lines, &symbol).map(|mut rows| rows.pop().unwrap());
+    after.replica.apply_last(LastMessage { symbol, sequence: 17, stored: now, tick });
+    assert_eq!(after.series("A").unwrap().last(), Sequence(3));
+    after.replica.take(publisher.submission("q", Vec::new()), now);
+    let (again, outgoing) = after.replica.next(now).unwrap();
+    assert_eq!((again, outgoing.after), (symbol, 17));
+    let row = message::read(&outgoing.lines, &symbol).unwrap().remove(0);
+    assert_eq!(row.sequence(), Sequence(4));
 }
