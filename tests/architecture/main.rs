@@ -100,6 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that only some rooms may name.
 const CRATES: &[(&str, &[&str])] = &[
     ("async_nats", &["feed"]),
+    ("percent_encoding", &["feed"]),
     ("tonic", &["grpc", "web", "server", "client", "commands", "contract"]),
     ("prost", &["grpc", "web", "contract"]),
     ("tonic_prost", &["grpc", "client", "contract"]),

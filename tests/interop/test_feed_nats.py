@@ -7,35 +7,16 @@ import time
 import grpc
 import pytest
 
-from conftest import tool
+from feed.broker import Broker
 from feed.publisher import SYMBOLS
 from feed.publishing import Publisher, check_stored, free_address
 from grpc_client import V1, Client
-from processes import Process, Server
+from processes import Server
 
 # How long processes are killed. FEED_SECONDS=600 by hand.
 SECONDS = float(os.environ.get("FEED_SECONDS", "40"))
 REPLICAS = 3
 PUBLISHERS = 2
-
-
-class Broker:
-    """A nats-server whose store outlives it."""
-
-    def __init__(self, directory):
-        self.program, self.directory, self.address = tool("nats-server"), directory, free_address()
-        self.start()
-
-    def start(self):
-        port = self.address.split(":")[1]
-        self.process = Process([self.program, "-js", "-a", "127.0.0.1", "-p", port, "-sd", self.directory])
-        deadline = time.monotonic() + 20
-        while not any("Server is ready" in line for line in self.process.stderr):
-            assert time.monotonic() < deadline and self.process.process.poll() is None, str(self.process)
-            time.sleep(0.01)
-
-    def kill(self):
-        self.process.kill()
 
 
 class Replica:
@@ -118,7 +99,7 @@ def test_every_acknowledged_tick_is_there_once_on_all_replicas_whatever_is_kille
     finally:
         for process in (*(publisher.process for publisher in publishers), *(replica.server.process for replica in replicas)):
             process.kill()
-        broker.process.__exit__()
+        broker.kill()
     acknowledged = [publisher.acknowledged for publisher in publishers]
     print(f"{acknowledged} ticks acknowledged, {kills} killed")
     assert min(acknowledged) > 1000

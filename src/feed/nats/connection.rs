@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
 use jetstream::context::ContextBuilder;
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -46,6 +47,7 @@ impl Connection {
                 note(&event, &lost);
                 std::future::ready(())
             });
+        options = with_login(options, &settings.servers);
         if let Some(path) = &settings.credentials {
             let with_credentials = options.credentials_file(path).await;
             options =
@@ -76,6 +78,20 @@ fn note(event: &Event, lost: &watch::Sender<u64>) {
         }
         Event::ClientError(_) => debug!(%event, "NATS"),
         _ => warn!(%event, "NATS"),
+    }
+}
+
+/// Adds the user and the password, or the token, of the first address that has one: all servers of a cluster know the same users.
+fn with_login(options: ConnectOptions, servers: &[String]) -> ConnectOptions {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut addresses = servers.iter().filter_map(|server| server.parse::<ServerAddr>().ok());
+    let login = addresses.find_map(|address| {
+        Some((address.username().map(decoded)?, address.password().map(decoded)))
+    });
+    match login {
+        Some((user, Some(password))) => options.user_and_password(user, password),
+        Some((token, None)) => options.token(token),
+        None => options,
     }
 }
 
