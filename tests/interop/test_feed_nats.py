@@ -4,65 +4,15 @@ import os
 import random
 import time
 
-import grpc
 import pytest
-
 from feed.broker import Broker
-from feed.publisher import SYMBOLS
-from feed.publishing import Publisher, check_stored, free_address
-from grpc_client import V1, Client
-from processes import Server
+from feed.publishing import Publisher, check_stored
+from feed.replica import Replica, await_same
 
 # How long processes are killed. FEED_SECONDS=600 by hand.
 SECONDS = float(os.environ.get("FEED_SECONDS", "40"))
 REPLICAS = 3
 PUBLISHERS = 2
-
-
-class Replica:
-    """A server on one address, however often it is started."""
-
-    def __init__(self, binary, broker):
-        self.address = free_address()
-        self.command = [binary, "serve", "--listen", self.address, "--admin", "127.0.0.1:0"]
-        self.command += ["--feed", f"nats://{broker.address}"]
-        self.start()
-
-    def start(self):
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.server = Server(self.command)
-                return
-            except AssertionError:
-                # Without its broker it does not start.
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-
-    def kill(self):
-        self.server.kill()
-        assert "panicked" not in "".join(self.server.stdout + self.server.stderr), str(self.server)
-
-
-def digests(address):
-    """The end and the digest of each symbol, or the error."""
-    with Client(address) as client:
-        try:
-            found = [client.call(V1, "DigestTicks", {"symbol": symbol}, timeout=30) for symbol in SYMBOLS]
-        except grpc.RpcError as error:
-            return error.details()
-        return [(digest.tape_id, digest.start_sequence, digest.end_sequence, digest.digest) for digest in found]
-
-
-def await_same(replicas):
-    """Waits until all replicas have the same ticks."""
-    deadline = time.monotonic() + 20
-    while True:
-        found = [digests(replica.address) for replica in replicas]
-        if all(one == found[0] for one in found):
-            return
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
 
 
 @pytest.mark.timeout(SECONDS * 2 + 180)
@@ -71,7 +21,7 @@ def test_every_acknowledged_tick_is_there_once_on_all_replicas_whatever_is_kille
     print(f"FEED_SEED={seed}")
     chance = random.Random(seed)
     broker = Broker(tmp_path / "broker")
-    replicas = [Replica(binary, broker) for _ in range(REPLICAS)]
+    replicas = [Replica(binary, [broker]) for _ in range(REPLICAS)]
     addresses = [replica.address for replica in replicas]
     publishers = [Publisher(place, addresses, seed + 1000 * place, tmp_path) for place in range(PUBLISHERS)]
     kills = dict.fromkeys(("Broker", "Replica", "Publisher"), 0)

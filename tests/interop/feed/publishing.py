@@ -32,12 +32,16 @@ class Publisher:
         with self.output.open("w") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output)
 
+    def progress(self):
+        """The last number that was acknowledged. The last line may be torn."""
+        lines = [line for line in self.output.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return max([self.acknowledged, *map(int, lines)])
+
     def read(self):
-        """Waits until the process has ended, and reads what was acknowledged. The last line may be torn."""
+        """Waits until the process has ended, and reads what was acknowledged."""
         self.process.stdin.close()
         self.process.wait(60)
-        lines = [line for line in self.output.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        self.acknowledged = max([self.acknowledged, *map(int, lines)])
+        self.acknowledged = self.progress()
 
     def acknowledged_of(self, symbol):
         return (number for number in range(1, self.acknowledged + 1) if symbol_of(number) == symbol)
