@@ -71,7 +71,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let (log_format, is_admin_given) = (args.log_format, args.admin.is_some());
     let example = args.security.example();
     let (mut config, playback) = {
-        let bar = Bar::new();
+        let mut bar = Bar::new();
         args.load(&mut |progress| bar.show(progress))?
     };
     config.collect_memory = Some(memory::collect);

@@ -1,13 +1,23 @@
-//! A progress bar on a terminal while a long file is read; nothing in a pipe.
+//! A progress bar on a terminal while a long file is read; in a pipe, a line of the log now and then.
+
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing::info;
 
 use crate::tape::LoadProgress;
 
 /// The bar, which is removed on drop. A file that is read at once shows none.
-pub struct Bar(ProgressBar);
+pub struct Bar {
+    bar: ProgressBar,
+    /// When the progress was last logged.
+    logged: Instant,
+}
 
 const TEMPLATE: &str = "reading the tape {bar:40} {percent:>3} %  {bytes} of {total_bytes}, {eta} left";
+
+/// How often the progress is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Bar {
     /// A bar that is not drawn yet.
@@ -17,13 +27,17 @@ impl Bar {
         bar.set_style(
             ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        Self(bar)
+        Self { bar, logged: Instant::now() }
     }
 
-    /// Draws the progress, a few times a second.
-    pub fn show(&self, progress: LoadProgress) {
-        self.0.set_length(progress.size);
-        self.0.set_position(progress.read);
+    /// Draws the progress, a few times a second, or logs it.
+    pub fn show(&mut self, LoadProgress { read, size }: LoadProgress) {
+        self.bar.set_length(size);
+        self.bar.set_position(read);
+        if self.bar.is_hidden() && self.logged.elapsed() >= LOG_INTERVAL {
+            self.logged = Instant::now();
+            info!(read, size, "reading the tape, in bytes");
+        }
     }
 }
 
@@ -35,7 +49,7 @@ impl Default for Bar {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

@@ -86,9 +86,9 @@ class Process:
 class Server(Process):
     """A `ticker serve` on a free port. `address` is the one that it printed."""
 
-    def __init__(self, command, pattern=r"127\.0\.0\.1:[1-9][0-9]*", **options):
+    def __init__(self, command, pattern=r"127\.0\.0\.1:[1-9][0-9]*", patience=10, **options):
         super().__init__(command, **options)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + patience
         self.address = None
         try:
             while not self.address:

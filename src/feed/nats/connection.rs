@@ -85,9 +85,8 @@ fn note(event: &Event, lost: &watch::Sender<u64>) {
 fn with_login(options: ConnectOptions, servers: &[String]) -> ConnectOptions {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let mut addresses = servers.iter().filter_map(|server| server.parse::<ServerAddr>().ok());
-    let login = addresses.find_map(|address| {
-        Some((address.username().map(decoded)?, address.password().map(decoded)))
-    });
+    let login = addresses
+        .find_map(|address| Some((address.username().map(decoded)?, address.password().map(decoded))));
     match login {
         Some((user, Some(password))) => options.user_and_password(user, password),
         Some((token, None)) => options.token(token),

@@ -20,10 +20,11 @@ class Replica:
         self.start()
 
     def start(self):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
-                self.server = Server(self.command)
+                # It reads the stream first, which may have the messages of minutes.
+                self.server = Server(self.command, patience=60)
                 return
             except AssertionError:
                 # Without its broker it does not start.
