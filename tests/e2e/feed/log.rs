@@ -13,9 +13,10 @@ use ticker::{
     feed::{Intake, SyncPolicy},
     tape::{Recorded, Tape},
 };
+use tokio::time::timeout;
 
 use super::{in_files, publish, publish_all, sequences_and_prices, serve, stored, tick, ticks};
-use crate::support::server::symbols;
+use crate::support::server::{PATIENCE, symbols};
 
 const SYNC: SyncPolicy = SyncPolicy::Every(Duration::from_millis(10));
 
@@ -75,6 +76,18 @@ async fn a_tick_that_was_stored_before_a_restart_is_not_stored_again_after_it() 
         assert_eq!((response.accepted, response.duplicates), (0, 10), "nothing has to be synced");
         server.stop().unwrap();
     }
+}
+
+#[tokio::test]
+async fn many_ticks_are_acknowledged_before_a_sync_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(in_files(folder.path(), SyncPolicy::Every(Duration::from_secs(3600))));
+    let mut client = server.client().await;
+    // The first sync is due at once.
+    publish_all(&mut client, ticks(1)).await;
+    let request = PublishRequest { ticks: ticks(1_000), ..PublishRequest::default() };
+    let response = timeout(PATIENCE, publish(&mut client, vec![request; 16])).await.expect("no answer");
+    assert_eq!(response.unwrap().accepted, 16_000);
 }
 
 #[tokio::test]
