@@ -36,7 +36,7 @@ impl Bar {
         self.bar.set_position(read);
         if self.bar.is_hidden() && self.logged.elapsed() >= LOG_INTERVAL {
             self.logged = Instant::now();
-            info!(read, size, "reading the tape, in bytes");
+            info!(bytes_read = read, bytes_in_all = size, "reading the tape");
         }
     }
 }

@@ -139,9 +139,14 @@ impl Ids {
     }
 }
 
-/// Shrinks the capacity of a large table of which at most a sixteenth is used. Few items have to be moved then.
+/// Whether a table is large and at most a sixteenth of it is used. Few items have to be moved then.
+pub(super) fn is_mostly_empty(len: usize, capacity: usize) -> bool {
+    capacity > 1_024 && len <= capacity / 16
+}
+
+/// Shrinks the capacity of a table that is mostly empty.
 pub(super) fn shrink<T>(table: &mut Vec<T>) {
-    if table.capacity() > 1_024 && table.len() <= table.capacity() / 16 {
+    if is_mostly_empty(table.len(), table.capacity()) {
         table.shrink_to(table.len() * 2);
     }
 }

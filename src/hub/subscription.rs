@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Dirty, Entry, IdChange, Interest, Published, Sent, Start, State, Watched, Watcher,
-    ids::{push, shrink},
+    ids::{is_mostly_empty, push, shrink},
     interest::{PackedDelivery, Phase, Slot, SlotState, VACANT},
     subscriber::{Full, Subscribed},
 };
@@ -236,7 +236,7 @@ impl State {
         if let Some(found) = self.watched[watched as usize].take() {
             self.by_symbol.remove(&found.instrument.symbol);
         }
-        if self.by_symbol.capacity() > 1_024 && self.by_symbol.len() <= self.by_symbol.capacity() / 16 {
+        if is_mostly_empty(self.by_symbol.len(), self.by_symbol.capacity()) {
             self.by_symbol.shrink_to(self.by_symbol.len() * 2);
         }
         self.drop_unread_pages();

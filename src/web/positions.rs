@@ -139,7 +139,7 @@ mod tests {
     };
     use crate::{
         grpc::convert::timestamp,
-        tape::{Cursor, Identity, Instrument, Kind, Lease, Missing, Simulated, Universe},
+        tape::{Cursor, Identity, Instrument, Kind, Missing, Simulated, Universe},
         tick::{Price, Tick},
     };
 
@@ -169,25 +169,8 @@ mod tests {
     }
 
     fn instrument(symbol: Symbol) -> Instrument {
-        Instrument {
-            symbol,
-            name: String::new(),
-            kind: String::new(),
-            currency: String::new(),
-            reference_price: Price::from_nanos(1).unwrap(),
-            price_increment: Price::from_nanos(1).unwrap(),
-            quantity_increment_nanos: NonZeroU64::MIN,
-            annual_volatility: 0.0,
-            daily_volume: 0.0,
-            annual_drift: 0.0,
-            factors: Vec::new(),
-            follows: Vec::new(),
-            tick_interval: Duration::ZERO,
-            day_start: Duration::ZERO,
-            hours: None,
-            closes: false,
-            lease: Lease::default(),
-        }
+        let least = Price::from_nanos(1).unwrap();
+        Instrument::not_simulated(symbol, "", least, least, NonZeroU64::MIN)
     }
 
     impl Tape for FewTicks {

@@ -1,12 +1,12 @@
 """A feed on a cluster of three servers of NATS outlives the loss of each of them."""
 
-import time
 import urllib.request
 
 import pytest
 from feed.broker import Broker
 from feed.publishing import Publisher, check_stored, free_address
 from feed.replica import Replica, await_same
+from replicas.harness import wait_until
 
 PATIENCE = 60
 
@@ -30,13 +30,6 @@ class Member(Broker):
             return False
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.timeout(300)
 def test_every_acknowledged_tick_is_there_once_when_each_server_of_a_cluster_is_lost_in_turn(binary, tmp_path):
     routes = [free_address() for _ in range(3)]
@@ -48,11 +41,11 @@ def test_every_acknowledged_tick_is_there_once_when_each_server_of_a_cluster_is_
         publisher = Publisher(0, [replica.address for replica in replicas], 1, tmp_path)
         processes.append(publisher.process)
         for broker in brokers:
-            wait_until(lambda: all(member.is_current() for member in brokers))
+            wait_until(lambda: all(member.is_current() for member in brokers), PATIENCE, "a broker lags")
             broker.kill()
             # What is acknowledged now may have been under way before.
             acknowledged = publisher.progress()
-            wait_until(lambda: publisher.progress() > acknowledged + 1_000)
+            wait_until(lambda: publisher.progress() > acknowledged + 1_000, PATIENCE, "nothing is stored")
             broker.start()
         publisher.stop()
         await_same(replicas)

@@ -104,20 +104,12 @@ impl Replica {
     /// Notes what has become of a message.
     pub(super) fn end(&mut self, symbol: Symbol, published: Published) {
         let Some(queue) = self.queues.get_mut(&symbol) else { return };
-        let error = match published {
-            Published::Stored(sequence) => {
-                queue.acknowledged(sequence, &mut self.batches);
-                None
-            }
-            Published::After(last) => {
-                queue.refused(last);
-                None
-            }
-            Published::Refused(reason) => Some(FeedError::Unstored(reason)),
-            Published::Unknown(reason) => Some(FeedError::Unavailable(reason)),
-        };
-        if let Some(error) = error {
-            queue.failed().into_iter().for_each(|batch| self.batches.refuse(batch, &error));
+        let batches = &mut self.batches;
+        match published {
+            Published::Stored(sequence) => queue.acknowledged(sequence, batches),
+            Published::After(last) => queue.refused(last),
+            Published::Refused(reason) => queue.failed(&FeedError::Unstored(reason), batches),
+            Published::Unknown(reason) => queue.failed(&FeedError::Unavailable(reason), batches),
         }
         self.ready.push_back(symbol);
     }

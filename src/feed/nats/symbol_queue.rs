@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::batches::{Batches, Queued};
 use crate::{
-    feed::{Rejection, numbering::Numbering},
+    feed::{FeedError, Rejection, numbering::Numbering},
     tick::Time,
 };
 
@@ -140,12 +140,11 @@ impl SymbolQueue {
         }
     }
 
-    /// It is not known whether the message was stored. Returns the batches that it has ticks of.
-    pub(super) fn failed(&mut self) -> Vec<u64> {
-        let State::Sent(Sent { ticks, .. }) = std::mem::take(&mut self.state) else { return Vec::new() };
-        let mut batches: Vec<_> = ticks.iter().map(|tick| tick.queued.batch).collect();
-        batches.dedup();
-        batches
+    /// The message was not stored, or it is not known whether it was: refuses the batches that it has ticks of.
+    pub(super) fn failed(&mut self, error: &FeedError, batches: &mut Batches) {
+        if let State::Sent(Sent { ticks, .. }) = std::mem::take(&mut self.state) {
+            ticks.into_iter().for_each(|tick| batches.refuse(tick.queued.batch, error));
+        }
     }
 
     /// Notes that a message of the stream is applied.

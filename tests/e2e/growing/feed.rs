@@ -5,11 +5,10 @@ use std::{
     num::NonZeroU64,
     sync::{Arc, Mutex, MutexGuard},
     task::Waker,
-    time::Duration,
 };
 
 use ticker::{
-    tape::{Cursor, Identity, Instrument, Kind, Lease, Missing, Series, Tape},
+    tape::{Cursor, Identity, Instrument, Kind, Missing, Series, Tape},
     tick::{Price, Sequence, Symbol, Tick, Time},
 };
 
@@ -177,23 +176,5 @@ impl Drop for FeedCursor {
 
 fn instrument(symbol: Symbol) -> Instrument {
     let least = Price::from_nanos(1).unwrap();
-    Instrument {
-        symbol,
-        name: symbol.to_string(),
-        kind: "equity".to_owned(),
-        currency: String::new(),
-        reference_price: least,
-        price_increment: least,
-        quantity_increment_nanos: NonZeroU64::MIN,
-        annual_volatility: 0.0,
-        daily_volume: 0.0,
-        annual_drift: 0.0,
-        factors: Vec::new(),
-        follows: Vec::new(),
-        tick_interval: Duration::ZERO,
-        day_start: Duration::ZERO,
-        hours: None,
-        closes: false,
-        lease: Lease::default(),
-    }
+    Instrument::not_simulated(symbol, "equity", least, least, NonZeroU64::MIN)
 }
