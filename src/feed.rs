@@ -5,7 +5,7 @@
 //! - `batch`: what publishers push, and what becomes of it;
 //! - `numbering`: which tick is next of each symbol, and which numbers of each publisher are stored (`publishers`);
 //! - `row`: a tick as a line of the log; `day_files`: the log, a file for each day;
-//! - `writer`: the thread;
+//! - `writer`: the thread; `stored`: what only the log has, for those who ask for older ticks;
 //! - `nats`: a log that many replicas share, and the thread that goes with it; `health`: whether the log can be reached.
 
 mod batch;
@@ -17,6 +17,7 @@ mod nats_settings;
 mod numbering;
 mod publishers;
 mod row;
+mod stored;
 mod submission;
 mod writer;
 
@@ -44,6 +45,7 @@ use health::Health;
 pub use nats::NatsError;
 pub use nats_settings::NatsSettings;
 use numbering::{Numbering, fixed_instruments};
+pub use stored::{StoredPart, StoredTicks};
 use submission::{CallState, Reply, Submission};
 use writer::Writer;
 
@@ -95,6 +97,7 @@ pub struct Intake {
     tape: Arc<Feed>,
     counts: Arc<Counts>,
     health: Health,
+    stored: Option<Arc<dyn StoredTicks>>,
 }
 
 /// What has become of the ticks that were pushed so far.
@@ -139,6 +142,9 @@ pub enum FeedError {
     /// The log cannot be reached, or has not answered. Whether the ticks are stored is unknown.
     #[error("the feed cannot reach its log ({0}): send the ticks again later, or to another replica")]
     Unavailable(String),
+    /// The log cannot be read.
+    #[error("the feed cannot read its log ({0}): ask for these ticks again later, or ask another replica")]
+    Unreadable(String),
     /// Too many publishers are remembered.
     #[error(
         "{most} publishers have sent ticks in the last day, which is the limit: use a publisher_id again"
@@ -199,8 +205,8 @@ impl Intake {
             #[cfg(feature = "nats")]
             Store::Nats(settings) => {
                 let parts = nats::Parts { window, instruments, submissions: waiting, counts: counts.clone() };
-                let (tape, health) = nats::start(settings, parts, progress)?;
-                return Ok(Self { submissions, tape, counts, health });
+                let nats::Started { tape, health, stored } = nats::start(settings, parts, progress)?;
+                return Ok(Self { submissions, tape, counts, health, stored: Some(stored) });
             }
         };
         let tape = Arc::new(Feed::new(tape_id, window, instruments.clone().unwrap_or_default()));
@@ -211,12 +217,17 @@ impl Intake {
             tape.move_window(now);
         }
         Writer::new(numbering, files, sync, waiting, counts.clone()).start()?;
-        Ok(Self { submissions, tape, counts, health: Health::default() })
+        Ok(Self { submissions, tape, counts, health: Health::default(), stored: None })
     }
 
     /// The tape of the feed.
     pub fn tape(&self) -> Arc<Feed> {
         self.tape.clone()
+    }
+
+    /// Reads ticks that have left the window; `None` where they cannot be read any more.
+    pub fn stored(&self) -> Option<&Arc<dyn StoredTicks>> {
+        self.stored.as_ref()
     }
 
     /// Begins to submit batches.

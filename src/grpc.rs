@@ -14,6 +14,7 @@ mod history;
 mod history_pool;
 mod instrument_pages;
 mod limit_log;
+mod past;
 mod publish;
 mod replay;
 mod reply;

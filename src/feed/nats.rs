@@ -11,7 +11,7 @@
 //! - `consumer`: messages in order, once each; `reader`: the same across lost connections;
 //! - `symbol_queue`: what waits to be published of one symbol; `batches`: batches whose receipts are due; `replica`: all of them,
 //!   and the tape; `published`: what the servers answer;
-//! - `catch_up`: what is read before the server starts; `driver`: the thread.
+//! - `catch_up`: what is read before the server starts; `stored`: what is read when a client asks for older ticks; `driver`: the thread.
 
 mod batches;
 mod catch_up;
@@ -22,6 +22,7 @@ mod message;
 mod published;
 mod reader;
 mod replica;
+mod stored;
 mod stream;
 mod subject;
 mod symbol_queue;
@@ -36,7 +37,9 @@ use std::{
 use thiserror::Error;
 use tokio::{runtime, sync::mpsc};
 
-use super::{Counts, FeedStartError, Health, NatsSettings, Submission, numbering::FixedInstruments};
+use super::{
+    Counts, FeedStartError, Health, NatsSettings, StoredTicks, Submission, numbering::FixedInstruments,
+};
 use crate::tape::{Feed, LoadProgress, WindowLimits};
 use driver::Driver;
 
@@ -89,10 +92,17 @@ pub(super) struct Parts {
     pub(super) counts: Arc<Counts>,
 }
 
+/// A feed that has started.
+pub(super) struct Started {
+    pub(super) tape: Arc<Feed>,
+    pub(super) health: Health,
+    pub(super) stored: Arc<dyn StoredTicks>,
+}
+
 /// What the thread tells while it starts.
 enum Step {
     Read(LoadProgress),
-    Started(Arc<Feed>, Health),
+    Started(Started),
     Failed(NatsError),
 }
 
@@ -105,7 +115,7 @@ pub(super) fn start(
     settings: NatsSettings,
     parts: Parts,
     progress: &mut dyn FnMut(LoadProgress),
-) -> Result<(Arc<Feed>, Health), FeedStartError> {
+) -> Result<Started, FeedStartError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
     let (tell, steps) = std_mpsc::channel();
     let run = async move {
@@ -114,7 +124,8 @@ pub(super) fn start(
         match Driver::open(settings, parts, &mut read).await {
             Err(error) => drop(tell.send(Step::Failed(error))),
             Ok(driver) => {
-                drop(tell.send(Step::Started(driver.tape(), driver.health())));
+                let (tape, health, stored) = (driver.tape(), driver.health(), driver.stored());
+                drop(tell.send(Step::Started(Started { tape, health, stored })));
                 driver.run().await;
             }
         }
@@ -123,7 +134,7 @@ pub(super) fn start(
     loop {
         match steps.recv().map_err(|_| io::Error::other("the thread has ended"))? {
             Step::Read(read) => progress(read),
-            Step::Started(tape, health) => return Ok((tape, health)),
+            Step::Started(started) => return Ok(started),
             Step::Failed(error) => return Err(error.into()),
         }
     }

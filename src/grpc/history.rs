@@ -1,15 +1,15 @@
 //! The RPCs of `ticker.v1` about the past: ticks, candles and digests. The work is done in the history pool,
 //! responses are encoded there too, and every page has an end.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use prost_types::Timestamp;
 
 use super::{
-    WorkerContext,
     call::Call,
     convert,
     history_pool::Shared,
+    past::Past,
     status::{Failure, cut},
 };
 use crate::{
@@ -20,9 +20,10 @@ use crate::{
             ListTicksRequest, ListTicksResponse,
         },
     },
-    history::{CandleError, CandleInterval, CandlePage, Order, Parts, PastTicks},
-    tape::Instrument,
-    tick::{Sequence, Time},
+    history::{
+        CandleError, CandleInterval, CandlePage, CandlesInOrder, DigestInOrder, Order, Parts, TickPage,
+    },
+    tick::{Sequence, Tick, Time},
 };
 
 /// Largest page, in ticks or candles.
@@ -36,27 +37,28 @@ const STEP: u64 = 2_048;
 
 pub(super) async fn list_ticks(call: &Call, request: ListTicksRequest) -> Result<Encoded, Failure> {
     let worker = call.worker();
-    let (instrument, past) = past(worker, &request.symbol, worker.clock.now())?;
+    let past = Past::of(worker, &request.symbol, worker.clock.now())?;
     let order = if request.newest_first { Order::NewestFirst } else { Order::OldestFirst };
-    let range = from_token(ticks(&request, &past)?, order, &request.page_token)?;
+    let range = from_token(ticks(&request, &past).await?, order, &request.page_token)?;
     let most = convert::page_size(request.page_size, LARGEST_PAGE);
     let asked = usize::try_from(range.end.0.saturating_sub(range.start.0)).unwrap_or(usize::MAX);
     call.reserve(most.min(asked).saturating_mul(ENCODED_TICK)).await?;
-    let page = move || {
-        let page = past.page(range.clone(), order, most);
-        let symbol = instrument.symbol.as_str();
+    let symbol = past.instrument.symbol;
+    let encode = move |page: TickPage| {
         Encoded::of(&ListTicksResponse {
-            ticks: page.ticks.iter().map(|tick| convert::tick(symbol, tick)).collect(),
+            ticks: page.ticks.iter().map(|tick| convert::tick(symbol.as_str(), tick)).collect(),
             next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
         })
     };
-    call.run(move || Some(Ok(page())), None).await
+    let mut stored = past.stored_page(call, range.clone(), order, most).await?;
+    let mut page = move || stored.take().unwrap_or_else(|| past.ticks.page(range.clone(), order, most));
+    call.run(move || Some(Ok(encode(page()))), None).await
 }
 
 pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Result<Encoded, Failure> {
     let worker = call.worker();
     let now = worker.clock.now();
-    let (_, past) = past(worker, &request.symbol, now)?;
+    let past = Past::of(worker, &request.symbol, now)?;
     let interval = interval(request.interval)?;
     if request.start_time.is_none() {
         let problem = "is missing: give the time that the first candle is to hold";
@@ -66,16 +68,23 @@ pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Re
     let times = candles_from_token(asked, interval, &request.page_token)?;
     let most = convert::page_size(request.page_size, LARGEST_PAGE);
     call.reserve(most * ENCODED_CANDLE).await?;
-    let mut fold = past.candles(interval, times, most);
-    let parts = fold.parts();
-    let response = move |page: CandlePage| {
+    let encode = move |page: CandlePage| {
         let candle = |candle| convert::candle(candle, interval.close_time(candle.open_time) > now);
         Encoded::of(&ListCandlesResponse {
             candles: page.candles.iter().map(candle).collect(),
             next_page_token: page.next.map(|next| next.parts().0.to_string()).unwrap_or_default(),
         })
     };
-    let step = move || Some(fold.step(STEP).transpose()?.map(&response).map_err(Failure::from));
+    let first = past.sequence_from(interval.open_time(times.start)).await?;
+    if past.is_only_stored(first) && !times.is_empty() {
+        let candles = CandlesInOrder::new(interval, times.end, most);
+        let take = |candles: &mut CandlesInOrder, tick: &Tick| Ok(candles.take(tick)?);
+        let mut candles = Some(past.fold_stored(call, first..Sequence(u64::MAX), candles, take).await?);
+        return call.run(move || Some(Ok(encode(candles.take()?.page()))), None).await;
+    }
+    let mut fold = past.ticks.candles(interval, times, most);
+    let parts = fold.parts();
+    let step = move || Some(fold.step(STEP).transpose()?.map(&encode).map_err(Failure::from));
     call.run(step, Some(parts)).await
 }
 
@@ -84,26 +93,25 @@ pub(super) async fn digest_ticks(
     request: DigestTicksRequest,
 ) -> Result<DigestTicksResponse, Failure> {
     let worker = call.worker();
-    let (_, past) = past(worker, &request.symbol, worker.clock.now())?;
+    let past = Past::of(worker, &request.symbol, worker.clock.now())?;
     let range = sequences(request.start_sequence, request.end_sequence)?;
     call.reserve(ENCODED_TICK).await?;
-    let mut fold = past.digest(range);
-    let digest = call.run(move || fold.step(STEP).map(Ok), None).await?;
+    let digest = if past.is_only_stored(range.start) {
+        let take = |digest: &mut DigestInOrder, tick: &Tick| {
+            digest.take(tick);
+            Ok(digest.has_more())
+        };
+        past.fold_stored(call, range.clone(), DigestInOrder::new(range), take).await?.finish()
+    } else {
+        let mut fold = past.ticks.digest(range);
+        call.run(move || fold.step(STEP).map(Ok), None).await?
+    };
     Ok(DigestTicksResponse {
         tape_id: worker.tape.identity().tape_id.clone(),
         start_sequence: digest.range.start.0,
         end_sequence: digest.range.end.0,
         digest: digest.sha256.to_vec(),
     })
-}
-
-/// The instrument that a client names, and its ticks up to now.
-fn past(worker: &WorkerContext, symbol: &str, now: Time) -> Result<(Arc<Instrument>, PastTicks), Failure> {
-    let instrument =
-        worker.instrument(symbol).map_err(|refusal| Failure::of_symbol(&*worker.tape, symbol, refusal))?;
-    let series = worker.tape.series(&instrument);
-    let cached = worker.history.cache().of(instrument.symbol, &*series);
-    Ok((instrument, PastTicks::new(series, now).with_cache(cached)))
 }
 
 impl Shared for Parts {
@@ -125,7 +133,7 @@ impl From<CandleError> for Failure {
 }
 
 /// The ticks that a request asks for, by times or by sequences.
-fn ticks(request: &ListTicksRequest, past: &PastTicks) -> Result<Range<Sequence>, Failure> {
+async fn ticks(request: &ListTicksRequest, past: &Past) -> Result<Range<Sequence>, Failure> {
     let ListTicksRequest { start_time, end_time, start_sequence, end_sequence, .. } = *request;
     if start_time.is_none() && end_time.is_none() {
         return sequences(start_sequence, end_sequence);
@@ -134,7 +142,7 @@ fn ticks(request: &ListTicksRequest, past: &PastTicks) -> Result<Range<Sequence>
         let problem = "and end_sequence do not go with start_time and end_time: ask for a range of either";
         return Err(Failure::Invalid("start_sequence", problem.to_owned()));
     }
-    Ok(past.sequences(times(start_time, end_time)?))
+    past.sequences(times(start_time, end_time)?).await
 }
 
 /// From the first tick when there is no start, to the end of time when there is no end.

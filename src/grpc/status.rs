@@ -179,7 +179,7 @@ impl From<Failure> for Status {
             Failure::Unauthenticated(_) => (Code::Unauthenticated, None),
             Failure::NoTokens | Failure::NoFeed => (Code::FailedPrecondition, None),
             Failure::Forbidden(_) => (Code::PermissionDenied, None),
-            Failure::Feed(FeedError::Stopped | FeedError::Unavailable(_)) => {
+            Failure::Feed(FeedError::Stopped | FeedError::Unavailable(_) | FeedError::Unreadable(_)) => {
                 (Code::Unavailable, Some(ErrorDetails::with_retry_info(Some(RETRY_AFTER))))
             }
             Failure::Feed(FeedError::Unstored(_) | FeedError::TooManyPublishers { .. }) => {

@@ -21,50 +21,73 @@ pub struct TickDigest {
 
 /// Digests ticks in steps of a bounded number.
 pub struct DigestFold {
-    range: Range<Sequence>,
-    /// The next tick to digest.
-    at: u64,
+    digest: DigestInOrder,
     cursor: Box<dyn Cursor>,
-    digest: Sha256,
+}
+
+/// Digests the first 2^20 ticks of a range, which come in their order.
+pub struct DigestInOrder {
+    /// The end of the range.
+    end: Sequence,
+    /// The ticks that the digest has.
+    digested: Range<Sequence>,
+    sha256: Sha256,
 }
 
 impl PastTicks {
-    const MOST_DIGESTED: u64 = 1 << 20;
-
     /// Digests the first 2^20 ticks of a range.
     pub fn digest(&self, range: Range<Sequence>) -> DigestFold {
-        let Range { start, end } = self.within(range);
-        let end = end.min(Sequence(start.0.saturating_add(Self::MOST_DIGESTED)));
-        let cursor = self.series.cursor(start);
-        DigestFold { range: start..end, at: start.0, cursor, digest: Sha256::new() }
+        let range = self.within(range);
+        let cursor = self.series.cursor(range.start);
+        DigestFold { digest: DigestInOrder::new(range), cursor }
+    }
+}
+
+impl DigestInOrder {
+    const MOST: u64 = 1 << 20;
+
+    /// Of a range of ticks, none of which has come.
+    pub fn new(range: Range<Sequence>) -> Self {
+        let Range { start, end } = range;
+        Self { end: end.max(start), digested: start..start, sha256: Sha256::new() }
+    }
+
+    /// Whether there is another tick to take.
+    pub fn has_more(&self) -> bool {
+        let Range { start, end } = self.digested;
+        end < self.end && end.0 - start.0 < Self::MOST
+    }
+
+    /// Takes the next tick. If it is not the one after the last, those before it are left out: they are not available any more.
+    pub fn take(&mut self, tick: &Tick) {
+        if tick.sequence > self.digested.end {
+            let start = tick.sequence.min(self.end);
+            *self = Self::new(start..self.end);
+        }
+        if self.has_more() {
+            self.sha256.update(bytes(tick));
+            self.digested.end = self.digested.end.next();
+        }
+    }
+
+    /// The digest of the ticks so far.
+    pub fn finish(self) -> TickDigest {
+        TickDigest { range: self.digested, sha256: self.sha256.finalize().into() }
     }
 }
 
 impl DigestFold {
     /// Digests at most `ticks` more ticks. Returns the digest once it covers the range.
     pub fn step(&mut self, ticks: u64) -> Option<TickDigest> {
-        let end = self.range.end.0.min(self.at.saturating_add(ticks));
-        while self.at < end {
-            let tick = self.cursor.tick();
-            if tick.sequence.0 > self.at {
-                self.begin_again(tick.sequence);
-                continue;
-            }
-            self.digest.update(bytes(&tick));
+        let mut left = ticks;
+        while left > 0 && self.digest.has_more() {
+            self.digest.take(&self.cursor.tick());
             self.cursor.advance();
-            self.at += 1;
+            left -= 1;
         }
-        (self.at == self.range.end.0).then(|| {
-            let sha256 = self.digest.finalize_reset().into();
-            TickDigest { range: self.range.clone(), sha256 }
-        })
-    }
-
-    /// Leaves out the ticks before `start`: they are not available any more.
-    fn begin_again(&mut self, start: Sequence) {
-        self.range.start = start.min(self.range.end);
-        self.at = self.range.start.0;
-        self.digest = Sha256::new();
+        let nothing = Sequence::default()..Sequence::default();
+        (!self.digest.has_more())
+            .then(|| std::mem::replace(&mut self.digest, DigestInOrder::new(nothing)).finish())
     }
 
     /// Makes the whole digest in one step.

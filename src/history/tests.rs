@@ -357,7 +357,7 @@ proptest! {
         ticks in ticks(60), start in times(), end in times(),
     ) {
         let past = past(&ticks, false, Time::MAX);
-        let listed = past.page(past.sequences(start..end), Order::OldestFirst, ticks.len()).ticks;
+        let listed = past.page(past.sequence_from(start)..past.sequence_from(end), Order::OldestFirst, ticks.len()).ticks;
         let expected: Vec<_> =
             ticks.iter().copied().filter(|tick| (start..end).contains(&tick.time)).collect();
         prop_assert_eq!(listed, expected);
@@ -383,6 +383,24 @@ proptest! {
             }
         }
         prop_assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn the_pages_of_candles_of_ticks_in_order_are_those_of_the_series(
+        ticks in ticks(60), start in times(), end in times(),
+        interval in prop::sample::select(vec![1u64, 60, 900, 3600, 86_400]),
+        most in 1usize..20,
+    ) {
+        let (past, interval) = (past(&ticks, false, Time::MAX), self::interval(interval));
+        let expected = past.candles(interval, start..end, most).finish().unwrap();
+        let mut candles = CandlesInOrder::new(interval, end, most);
+        let begun = ticks.iter().filter(|tick| start < end && tick.time >= interval.open_time(start));
+        for tick in begun {
+            if !candles.take(tick).unwrap() {
+                break;
+            }
+        }
+        prop_assert_eq!(candles.page(), expected);
     }
 
     #[test]

@@ -47,9 +47,14 @@ impl PastTicks {
         Self { cached, ..self }
     }
 
-    /// The sequences of a range of times, including ticks that have not taken place.
-    pub fn sequences(&self, times: Range<Time>) -> Range<Sequence> {
-        self.series.sequence_from(times.start)..self.series.sequence_from(times.end)
+    /// The sequences of the ticks.
+    pub fn available(&self) -> Range<Sequence> {
+        self.ticks.clone()
+    }
+
+    /// The sequence of the first available tick at or after a time, also if it has not taken place.
+    pub fn sequence_from(&self, time: Time) -> Sequence {
+        self.series.sequence_from(time)
     }
 
     /// A page of at most `most` ticks of a range. Ticks that have not taken place, or are not available any more, are left

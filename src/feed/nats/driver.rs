@@ -21,14 +21,16 @@ use super::{
     catch_up::{LastMessage, last_messages},
     connection::{Connection, MOST_IN_FLIGHT},
     consumer::{Entry, Start},
+    message,
     published::Published,
     reader::{News, Reader},
     replica::Replica,
+    stored::StoredInStream,
     stream, subject,
     symbol_queue::Outgoing,
 };
 use crate::{
-    feed::{Counts, FeedError, Health, NatsSettings, Submission, numbering::Numbering, row::Row},
+    feed::{Counts, FeedError, Health, NatsSettings, Submission, numbering::Numbering, stored::StoredTicks},
     pacer::Clock,
     tape::{Feed, LoadProgress},
     tick::Symbol,
@@ -44,6 +46,7 @@ pub(super) struct Driver {
     in_flight: JoinSet<(Symbol, Published)>,
     submissions: mpsc::Receiver<Submission>,
     news: mpsc::Receiver<News>,
+    stored: StoredInStream,
     health: Health,
     counts: Arc<Counts>,
 }
@@ -80,11 +83,10 @@ impl Driver {
         let known = instruments.clone().unwrap_or_default();
         let tape = Arc::new(Feed::new(stream::tape_id(&info), window, known));
         let numbering = Numbering::new(tape.clone(), instruments);
-        let last = last_messages(&context, &settings.stream).await.map_err(|source| NatsError::Request {
-            action: "read",
-            stream: settings.stream.clone(),
-            source,
-        })?;
+        let unreadable =
+            |source| NatsError::Request { action: "read", stream: settings.stream.clone(), source };
+        let last = last_messages(&context, &settings.stream).await.map_err(unreadable)?;
+        let stored = StoredInStream::new(&context, &info).await.map_err(unreadable)?;
         let since = Numbering::since(Clock::Wall.now(), window);
         let news = Reader::spawn(context.clone(), connection.losses.clone(), &info, Start::Time(since));
         let most_bytes = MOST_BYTES.min(connection.client().max_payload() / 2);
@@ -96,6 +98,7 @@ impl Driver {
             in_flight: JoinSet::new(),
             submissions,
             news,
+            stored,
             health: Health::default(),
             context,
         };
@@ -109,6 +112,10 @@ impl Driver {
 
     pub(super) fn health(&self) -> Health {
         self.health.clone()
+    }
+
+    pub(super) fn stored(&self) -> Arc<dyn StoredTicks> {
+        Arc::new(self.stored.clone())
     }
 
     /// Reads from the start of the window to the end of the stream. Symbols that have not traded since get their last tick.
@@ -296,8 +303,7 @@ impl Driver {
 
 /// How long a message has to wait until its ticks are not in the future of this replica's clock.
 fn until_due(entry: &Entry) -> Option<Duration> {
-    let last = entry.payload.strip_suffix(b"\n")?.rsplit(|byte| *byte == b'\n').next()?;
-    let time = Row::read(last).ok()?.time();
+    let time = message::last_row(&entry.payload)?.time();
     let ahead = time.nanos().checked_sub(Clock::Wall.now().nanos()).filter(|ahead| *ahead > 0)?;
     Some(Duration::from_nanos(ahead).min(MOST_AHEAD))
 }

@@ -24,6 +24,12 @@ pub(super) fn read(payload: &[u8], symbol: &Symbol) -> Result<Vec<Row>, String> 
     Ok(rows)
 }
 
+/// The last tick of a message; `None` when it cannot be read. The others are not looked at.
+pub(super) fn last_row(payload: &[u8]) -> Option<Row> {
+    let lines = payload.strip_suffix(b"\n")?;
+    Row::read(lines.rsplit(|byte| *byte == b'\n').next()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,7 +44,9 @@ mod tests {
 
     #[test]
     fn the_ticks_of_a_message_are_of_its_symbol_and_follow_one_another() {
-        assert_eq!(read_text(&(line("A", 7, 1) + &line("A", 8, 1) + &line("A", 9, 2))), Ok(3));
+        let good = line("A", 7, 1) + &line("A", 8, 1) + &line("A", 9, 2);
+        assert_eq!(read_text(&good), Ok(3));
+        assert_eq!(last_row(good.as_bytes()).map(|row| row.sequence().0), Some(9));
         for bad in [
             String::new(),
             "\n".to_owned(),

@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prost_types::Timestamp;
 use ticker::{
     contract::v1::{
-        Delivery, DigestTicksRequest, GetTapeRequest, PublishRequest, PublishResponse, Subscription,
-        ticker_stream_request::Verb,
+        Candle, Delivery, DigestTicksRequest, GetTapeRequest, ListCandlesRequest, ListTicksRequest,
+        PublishRequest, PublishResponse, PublishedTick, Subscription, Tick, ticker_stream_request::Verb,
     },
     feed::{FeedSettings, Intake, NatsSettings, Store},
     tape::WindowLimits,
@@ -240,6 +241,125 @@ async fn a_symbol_that_has_not_traded_within_the_window_has_its_last_tick() {
     publish_all(&mut client, vec![tick("A", 7)]).await;
     let last = sequences_and_prices(&stored(&mut client, "A").await).pop();
     assert_eq!(last, Some((301, 7)));
+}
+
+/// A replica that has every tick in memory and one that has only the newest of each symbol, with 3,000 ticks of `A` and some of `B`
+/// in groups of several sizes. Returns the time of the first one.
+async fn with_and_without_memory(broker: &Broker) -> ([Server; 2], [Client; 2], Timestamp) {
+    const COUNT: i64 = 3_000;
+    let little = WindowLimits { bytes: 1, ..ROOMY };
+    let servers = [serve(broker.feed()), serve(FeedSettings { window: little, ..broker.feed() })];
+    let mut clients = [servers[0].client().await, servers[1].client().await];
+    let start = std::time::SystemTime::now() - Duration::from_secs(50);
+    let mut published = (1..=COUNT).map(|number| PublishedTick {
+        time: Some((start + Duration::from_millis(number as u64 / 3 * 40)).into()),
+        quantity: number as u64 % 7,
+        ..tick("A", 10_000 + number * number % 101)
+    });
+    for size in [1, 2, 300, 1, 700].into_iter().cycle() {
+        let group: Vec<_> = published.by_ref().take(size).collect();
+        if group.is_empty() {
+            break;
+        }
+        publish_all(&mut clients[0], group).await;
+        publish_all(&mut clients[0], vec![tick("B", 5)]).await;
+    }
+    let newest = digest(&mut clients[0], "A", COUNT as u64).await;
+    assert_eq!(digest(&mut clients[1], "A", COUNT as u64).await, newest);
+    (servers, clients, start.into())
+}
+
+/// The ticks of all pages.
+async fn all_ticks(client: &mut Client, request: &ListTicksRequest) -> Vec<Tick> {
+    let (mut request, mut ticks) = (request.clone(), Vec::new());
+    loop {
+        let page = client.list_ticks(request.clone()).await.unwrap().into_inner();
+        ticks.extend(page.ticks);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            return ticks;
+        }
+    }
+}
+
+/// The candles of all pages.
+async fn all_candles(client: &mut Client, request: &ListCandlesRequest) -> Vec<Candle> {
+    let (mut request, mut candles) = (request.clone(), Vec::new());
+    loop {
+        let page = client.list_candles(request.clone()).await.unwrap().into_inner();
+        candles.extend(page.candles);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            return candles;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_left_the_window_is_read_from_the_stream() {
+    let Some(broker) = Broker::start() else { return };
+    let (_servers, [mut all, mut few], start) = with_and_without_memory(&broker).await;
+    let at = |seconds: i64| Some(Timestamp { seconds: start.seconds + seconds, ..start });
+    let symbol = || "A".to_owned();
+    let mut asked = Vec::new();
+    for (start_sequence, end_sequence) in
+        [(0, 0), (0, 5), (1, 1), (2, 1_500), (1_499, 0), (2_990, 0), (3_001, 0)]
+    {
+        asked.push(ListTicksRequest { start_sequence, end_sequence, ..ListTicksRequest::default() });
+    }
+    for (start_time, end_time) in
+        [(None, at(1)), (at(-9), at(2)), (at(7), at(8)), (at(20), None), (at(39), at(90))]
+    {
+        asked.push(ListTicksRequest { start_time, end_time, ..ListTicksRequest::default() });
+    }
+    for request in asked {
+        for (newest_first, page_size) in [(false, 700), (true, 700), (false, 10_000), (true, 10_000)] {
+            let request = ListTicksRequest { symbol: symbol(), newest_first, page_size, ..request.clone() };
+            let expected = all_ticks(&mut all, &request).await;
+            assert!(all_ticks(&mut few, &request).await == expected, "{request:?}");
+        }
+    }
+    for (seconds, start_time, end_time, page_size) in [
+        (1, at(0), None, 7),
+        (5, at(3), at(31), 2),
+        (60, at(-70), None, 100),
+        (1, at(39), None, 3),
+        (1, at(9), at(9), 1),
+    ] {
+        let interval = Some(prost_types::Duration { seconds, nanos: 0 });
+        let request = ListCandlesRequest {
+            symbol: symbol(),
+            interval,
+            start_time,
+            end_time,
+            page_size,
+            ..Default::default()
+        };
+        let expected = all_candles(&mut all, &request).await;
+        assert_eq!(all_candles(&mut few, &request).await, expected, "{request:?}");
+    }
+    for (start_sequence, end_sequence) in [(0, 0), (1, 2), (7, 2_000), (2_999, 0)] {
+        let request = DigestTicksRequest { symbol: symbol(), start_sequence, end_sequence };
+        let expected = all.digest_ticks(request.clone()).await.unwrap().into_inner();
+        assert_eq!(few.digest_ticks(request).await.unwrap().into_inner(), expected);
+    }
+}
+
+#[tokio::test]
+async fn without_the_broker_only_what_has_left_the_window_is_unavailable() {
+    let Some(mut broker) = Broker::start() else { return };
+    let (servers, [_, mut few], _) = with_and_without_memory(&broker).await;
+    let oldest = ListTicksRequest { symbol: "A".to_owned(), page_size: 1, ..ListTicksRequest::default() };
+    broker.kill();
+    until_ready(&servers[1], false).await;
+    let status = few.list_ticks(oldest.clone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert!(status.message().starts_with("the feed cannot read its log"), "{status:?}");
+    let newest = ListTicksRequest { newest_first: true, ..oldest.clone() };
+    assert_eq!(few.list_ticks(newest).await.unwrap().into_inner().ticks[0].sequence, 3_000);
+    broker.start_again();
+    until_ready(&servers[1], true).await;
+    assert_eq!(few.list_ticks(oldest).await.unwrap().into_inner().ticks[0].sequence, 1);
 }
 
 #[tokio::test]
