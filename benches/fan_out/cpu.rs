@@ -8,7 +8,7 @@ use rustix::{
     thread::{CpuSet, sched_setaffinity},
 };
 
-/// The CPU time of every thread of a process, at one moment.
+/// The CPU time of every thread of some processes, at one moment.
 pub(crate) struct CpuTime(HashMap<String, u64>);
 
 /// Keeps the calling thread, and every thread and process that it starts later, on some cores.
@@ -62,6 +62,12 @@ impl CpuTime {
             threads.insert(thread.file_name().to_string_lossy().into_owned(), on_cpu);
         }
         Ok(CpuTime(threads))
+    }
+
+    /// Of the threads of both.
+    pub(crate) fn and(mut self, other: CpuTime) -> Self {
+        self.0.extend(other.0);
+        self
     }
 
     /// The time used since an earlier moment.

@@ -1,4 +1,4 @@
-//! `ticker` with a live feed: what a publisher pushes is on its way to the subscribers with the next flush.
+//! `ticker` with a live feed, in memory or in a stream of NATS: what a publisher pushes is on its way to the subscribers with the next flush.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::{
     look::Look,
     ours::{self, Package},
     pace::{Pace, ahead_of_monotonic},
+    process::Process,
     publisher::{self, Peer, Publisher},
     row::{self, Row},
     sample::Running,
@@ -26,9 +27,11 @@ const PACE: Duration = Duration::from_millis(1);
 /// Requests that may wait to be sent.
 const WAITING: usize = 16;
 
-/// The server, the clients of a row and their publisher.
-pub(crate) fn start(row: &Row, look: &Look) -> Result<Running> {
-    let server = ours::serve_feed(row.flush)?;
+/// The server, the clients of a row and their publisher. The log is a nats-server; without it, the feed is in memory.
+pub(crate) fn start(row: &Row, log: Option<Process>, look: &Look) -> Result<Running> {
+    let feed = log.as_ref().map_or("memory".into(), |log| format!("nats://{}", log.address()));
+    let mut server = ours::serve_feed(row.flush, &feed)?;
+    server.beside = log.map(Box::new);
     // It returns when every symbol has a tick, so that it can be subscribed.
     let publisher = publisher::start(Peer::Ticker, server.address(), &Row { flush: PACE, ..*row })?;
     let client = ours::subscribe(server.address(), row, Package::V1, look)?;

@@ -1,76 +1,123 @@
 //! How long a published tick is under way to its subscriber, at growing load, and what it costs.
 
-use std::time::Duration;
+use std::{process, time::Duration};
 
 use anyhow::Result;
 
 use crate::{
-    Effort, feed,
+    Effort,
+    cpu::CpuTime,
     look::Look,
     report::{median, progress},
     row::{Row, thousands},
-    sample::undisturbed,
+    sample::{Running, Sample, undisturbed},
     stopwatch::{Latencies, Sorted},
+    subject::{Server, Subject},
+    tls::Tls,
 };
 
 /// Subscribers that share no symbol: so many ticks are published as are delivered.
-pub(crate) const LOADS: [Row; 4] = [
+pub(crate) const LOADS: [Row; 5] = [
+    Row::new(100, 100, 1, 10).among(10_000),
     Row::new(100, 100, 10, 10).among(10_000),
     Row::new(100, 100, 25, 10).among(10_000),
     Row::new(100, 100, 50, 10).among(10_000),
     Row::new(100, 100, 100, 10).among(10_000),
 ];
 
+/// A feed in memory, and one in a stream of NATS.
+pub(crate) const SUBJECTS: [Subject; 2] = [Subject::plain(Server::Feed), Subject::plain(Server::FeedNats)];
+
+const QUANTILES: [f64; 3] = [0.5, 0.99, 1.0];
+
+/// What one window of one subject showed.
+struct Window {
+    /// In milliseconds, one for each of [`QUANTILES`].
+    latencies: [f64; 3],
+    /// The publisher counts as a part of the client.
+    sample: Sample,
+}
+
 /// Measures and prints.
-pub(crate) fn report(rows: &[Row], effort: Effort) -> Result<()> {
+pub(crate) fn report(rows: &[Row], subjects: &[Subject], effort: Effort) -> Result<()> {
+    let tls = Tls::new()?;
     println!(
-        "From the moment at which a tick is published to its arrival; 10,000 symbols, each with one subscriber:\n"
+        "From the moment at which a tick is published to its arrival; 10,000 symbols, each with one subscriber; the median of {} \
+         windows of {:?}:\n",
+        effort.rounds, effort.window
     );
     println!(
-        "| published/s | connections × symbols × Hz | p50 | p99 | longest | delivered | server CPU per tick | server core |"
+        "| published/s | connections × symbols × Hz | subject | p50 | p99 | longest | delivered | server CPU per tick | server core \
+         | client core |"
     );
-    println!("| --: | --- | --: | --: | --: | --: | --: | --: |");
+    println!("| --: | --- | --- | --: | --: | --: | --: | --: | --: | --: |");
     for row in rows {
-        let mut windows = Vec::new();
+        let mut windows: Vec<_> = subjects.iter().map(|subject| (subject, Vec::new())).collect();
         for round in 1..=effort.rounds {
-            let outcome = match undisturbed(|| look(row, effort)) {
-                Ok(window) => {
-                    windows.push(window);
-                    format!("p99 {:.2} ms", windows[windows.len() - 1][1])
-                }
-                Err(error) => format!("{error:#}"),
-            };
-            progress(&format!("{row}, round {round}: {outcome}"));
+            for (subject, windows) in &mut windows {
+                let outcome = match undisturbed(|| look(**subject, row, &tls, effort)) {
+                    Ok(Some(window)) => {
+                        let outcome = format!("p99 {:.2} ms", window.latencies[1]);
+                        windows.push(window);
+                        outcome
+                    }
+                    Ok(None) => "not installed".into(),
+                    Err(error) => format!("{error:#}"),
+                };
+                progress(&format!("{row}, round {round}, {subject}: {outcome}"));
+            }
         }
-        let figure =
-            |at: usize| median(windows.iter().map(|window| window[at]).collect()).unwrap_or(f64::NAN);
-        println!(
-            "| {} | {row} | {:.2} ms | {:.2} ms | {:.2} ms | {:.1} % | {:.0} ns | {:.0} % |",
-            thousands(row.universe * row.hz),
-            figure(0),
-            figure(1),
-            figure(2),
-            figure(3) / row.offered() * 100.0,
-            figure(4),
-            figure(5) * 100.0,
-        );
+        for (subject, windows) in &windows {
+            print(row, subject, windows);
+        }
     }
-    println!();
+    println!(
+        "\nThe CPU time of `ticker feed-nats` is that of `ticker` and of nats-server together, which share the server core. The \
+         clients and the publisher share the client core.\n"
+    );
     Ok(())
 }
 
-/// The longest pause; and p50, p99 and the longest latency in milliseconds, ticks delivered a second, and the server's CPU time per
-/// tick in nanoseconds and as a share of its core.
-fn look(row: &Row, effort: Effort) -> Result<(Duration, [f64; 6])> {
+fn print(row: &Row, subject: &Subject, windows: &[Window]) {
+    let published = thousands(row.universe * row.hz);
+    if windows.is_empty() {
+        println!("| {published} | {row} | {subject} | not measured | | | | | | |");
+        return;
+    }
+    let middle = |of: fn(&Window) -> f64| median(windows.iter().map(of).collect()).unwrap_or_default();
+    println!(
+        "| {published} | {row} | {subject} | {:.2} ms | {:.2} ms | {:.2} ms | {:.1} % | {:.0} ns | {:.0} % | {:.0} % |",
+        middle(|window| window.latencies[0]),
+        middle(|window| window.latencies[1]),
+        middle(|window| window.latencies[2]),
+        middle(|window| window.sample.rate) / row.offered() * 100.0,
+        middle(|window| window.sample.cost),
+        middle(|window| window.sample.server_busy) * 100.0,
+        middle(|window| window.sample.client_busy) * 100.0,
+    );
+}
+
+/// The longest pause, and one window; none when the subject is not installed.
+fn look(subject: Subject, row: &Row, tls: &Tls, effort: Effort) -> Result<(Duration, Option<Window>)> {
     let latencies = Latencies::default();
-    let mut running = feed::start(row, &Look::at_once(&latencies))?;
+    let Some(mut running) = subject.start(row, tls, &Look::at_once(&latencies))? else {
+        return Ok(Default::default());
+    };
     running.client.read_for(effort.warm_up)?;
-    let before = running.server.cpu_time()?;
+    let before = cpu_times(&running)?;
     latencies.borrow_mut().clear();
     let received = running.client.read_for(effort.window)?;
-    let cpu = running.server.cpu_time()?.since(&before).as_secs_f64();
+    let sample = Sample::new(received, &before, &cpu_times(&running)?);
     let sorted = Sorted::new(&latencies)?;
-    let (ticks, seconds) = (received.ticks as f64, received.elapsed.as_secs_f64());
-    let [p50, p99, longest] = [0.5, 0.99, 1.0].map(|share| sorted.quantile(share));
-    Ok((received.longest_pause, [p50, p99, longest, ticks / seconds, cpu * 1e9 / ticks, cpu / seconds]))
+    let latencies = QUANTILES.map(|share| sorted.quantile(share));
+    Ok((received.longest_pause, Some(Window { latencies, sample })))
+}
+
+/// Those of the server, and of the clients with their publisher.
+fn cpu_times(running: &Running) -> Result<(CpuTime, CpuTime)> {
+    let mut client = CpuTime::of(process::id())?;
+    if let Some(publisher) = &running.publisher {
+        client = client.and(publisher.cpu_time()?);
+    }
+    Ok((running.server.cpu_time()?, client))
 }

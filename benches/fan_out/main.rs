@@ -73,10 +73,11 @@ const CLIENT_CORE: usize = 1;
 #[derive(Parser)]
 #[command(about = "What it costs a server to deliver a tick", bin_name = "cargo bench --bench fan_out --")]
 struct Arguments {
-    /// Only these rows of the table or of --connections, counted from 1.
+    /// Only these rows of the table, of --connections or of --feed, counted from 1.
     #[arg(long, value_delimiter = ',')]
     row: Vec<usize>,
-    /// Only these subjects: floor, ticker (or gogen, v1, v1-tls, feed), naive, grpc-go, redis, redis-tls, nats, nats-tls.
+    /// Only these subjects: floor, ticker (or gogen, v1, v1-tls, feed), naive, grpc-go, redis, redis-tls, nats, nats-tls;
+    /// of --feed: feed, feed-nats.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Measure this executable of `ticker` and not the one that `cargo bench` has just built.
@@ -194,7 +195,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
     if let Some(folder) = pictures {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let (subjects, effort) = (arguments.subjects()?, arguments.effort());
+    let effort = arguments.effort();
     cpu::raise_file_limit()?;
     cpu::pin(&[CLIENT_CORE])?;
     println!("{}\n", report::machine());
@@ -205,24 +206,25 @@ fn measure(arguments: &Arguments) -> Result<()> {
         catch_up::report(effort)?;
     }
     if arguments.memory {
-        memory::report(&subjects, effort)?;
+        memory::report(&arguments.subjects(&Subject::ALL)?, effort)?;
     }
     if arguments.connections || both {
         let rows = arguments.rows(&Row::BY_CONNECTIONS)?;
-        let subjects = if arguments.only.is_empty() { &connections::SUBJECTS } else { &subjects[..] };
-        connections::report(rows, subjects, effort, pictures)?;
+        let all = if arguments.only.is_empty() { &connections::SUBJECTS[..] } else { &Subject::ALL };
+        connections::report(rows, &arguments.subjects(all)?, effort, pictures)?;
     }
     if arguments.load || both {
-        load::report(&subjects, effort, pictures)?;
+        load::report(&arguments.subjects(&Subject::ALL)?, effort, pictures)?;
     }
     if arguments.feed {
-        feed_load::report(&arguments.rows(&feed_load::LOADS)?, effort)?;
+        let subjects = arguments.subjects(&feed_load::SUBJECTS)?;
+        feed_load::report(&arguments.rows(&feed_load::LOADS)?, &subjects, effort)?;
     }
     if arguments.universe {
         universe::report(effort)?;
     }
     if !arguments.has_report() && !both {
-        report::fan_out(&arguments.rows(&Row::ALL)?, &subjects, effort)?;
+        report::fan_out(&arguments.rows(&Row::ALL)?, &arguments.subjects(&Subject::ALL)?, effort)?;
     }
     Ok(())
 }
@@ -243,13 +245,11 @@ impl Arguments {
         Ok(rows)
     }
 
-    fn subjects(&self) -> Result<Vec<Subject>> {
-        let subjects: Vec<_> =
-            Subject::ALL.into_iter().filter(|subject| subject.is_one_of(&self.only)).collect();
-        ensure!(
-            !subjects.is_empty(),
-            "--only takes floor, ticker, gogen, v1, v1-tls, feed, naive, grpc-go, redis, redis-tls, nats and nats-tls"
-        );
+    /// The subjects that are asked for.
+    fn subjects(&self, all: &[Subject]) -> Result<Vec<Subject>> {
+        let subjects: Vec<_> = all.iter().copied().filter(|subject| subject.is_one_of(&self.only)).collect();
+        let names: Vec<_> = all.iter().map(Subject::to_string).collect();
+        ensure!(!subjects.is_empty(), "here --only takes the words of these names: {}", names.join(", "));
         Ok(subjects)
     }
 

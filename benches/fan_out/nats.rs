@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::{
     SERVER_CORE,
@@ -34,19 +34,25 @@ const FIRST_ID: usize = 100;
 /// The server, the clients of a row and their publisher; nothing when NATS is not installed. The publisher always
 /// speaks plain text.
 pub(crate) fn start(row: &Row, tls: Option<&Tls>, look: &Look) -> Result<Option<Running>> {
-    let Some(program) = process::installed(PROGRAM) else { return Ok(None) };
-    let mut command = vec![program.into_os_string()];
-    command.extend(["--addr", "127.0.0.1", "--port", "-1"].map(OsString::from));
+    let mut options = Vec::new();
     let configuration = tls.map(configuration).transpose()?;
     if let Some(file) = &configuration {
-        command.extend(["--config".into(), file.path().into()]);
+        options.extend(["--config".into(), file.path().into()]);
     }
-    let server = Process::start(&[SERVER_CORE], command, Duration::from_secs(10), |line| {
-        line.contains("client connections").then(|| process::address_in(line)).flatten()
-    })?;
+    let Some(server) = serve(options)? else { return Ok(None) };
     let client = subscribe(Endpoint { address: server.address(), tls }, row, look)?;
     let publisher = publisher::start(Peer::Nats, server.address(), row)?;
     Ok(Some(Running { server, client, publisher: Some(publisher) }))
+}
+
+/// The server with JetStream, which stores in a folder of its own; nothing when NATS is not installed.
+pub(crate) fn serve_jetstream() -> Result<Option<Process>> {
+    let folder = TempDir::new()?;
+    let mut server = serve(vec!["--jetstream".into(), "--store_dir".into(), folder.path().into()])?;
+    if let Some(server) = &mut server {
+        server.folder = Some(folder);
+    }
+    Ok(server)
 }
 
 /// Appends a `PUB` whose delivery is as long as a tick of `ticker`.
@@ -54,6 +60,16 @@ pub(crate) fn publish(symbol: &str, bytes: &mut Vec<u8>) {
     let around = format!("MSG {symbol} {FIRST_ID} 00\r\n\r\n").len();
     let length = ours::bytes_per_tick() - around;
     bytes.extend_from_slice(format!("PUB {symbol} {length}\r\n{:0length$}\r\n", 0).as_bytes());
+}
+
+/// The server with some more options; nothing when NATS is not installed.
+fn serve(options: Vec<OsString>) -> Result<Option<Process>> {
+    let Some(program) = process::installed(PROGRAM) else { return Ok(None) };
+    let mut command = vec![program.into_os_string()];
+    command.extend(["--addr", "127.0.0.1", "--port", "-1"].map(OsString::from));
+    command.extend(options);
+    let ready = |line: &str| line.contains("client connections").then(|| process::address_in(line)).flatten();
+    Process::start(&[SERVER_CORE], command, Duration::from_secs(10), ready).map(Some)
 }
 
 /// TLS for the clients and plain text for the publisher, on one port. Only a configuration file can allow both.

@@ -67,9 +67,9 @@ pub(crate) fn serve(instruments: &Path, flush: Duration, tls: Option<&Tls>) -> R
     serve_with(flush, options)
 }
 
-/// The server of a feed in memory, in plain text.
-pub(crate) fn serve_feed(flush: Duration) -> Result<Process> {
-    serve_with(flush, ["--feed", "memory"].map(OsString::from).into())
+/// The server of a feed in plain text, with what `--feed` takes.
+pub(crate) fn serve_feed(flush: Duration, feed: &str) -> Result<Process> {
+    serve_with(flush, ["--feed", feed].map(OsString::from).into())
 }
 
 fn serve_with(flush: Duration, options: Vec<OsString>) -> Result<Process> {

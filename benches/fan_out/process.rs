@@ -20,6 +20,7 @@ use std::{
 use anyhow::{Result, bail};
 use clap::Args;
 use rustix::process::{Signal, set_parent_process_death_signal};
+use tempfile::TempDir;
 
 use crate::cpu::{self, CpuTime};
 
@@ -29,6 +30,10 @@ pub(crate) struct Process {
     address: SocketAddr,
     /// Where `ticker` serves its metrics; other servers have none.
     pub(crate) metrics: Option<SocketAddr>,
+    /// A process that it cannot do without. Their CPU time is counted together.
+    pub(crate) beside: Option<Box<Process>>,
+    /// Where it stores; removed when it has ended.
+    pub(crate) folder: Option<TempDir>,
 }
 
 /// The role of pinning itself to cores and then becoming another program.
@@ -85,7 +90,8 @@ impl Process {
             .stdout(input.try_clone()?)
             .stderr(input)
             .spawn()?;
-        let mut process = Process { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), metrics: None };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = Process { child, address, metrics: None, beside: None, folder: None };
         let log = Log::default();
         let (found, address) = mpsc::sync_channel(1);
         thread::spawn({
@@ -111,9 +117,13 @@ impl Process {
         self.address
     }
 
-    /// The CPU time that it has used so far.
+    /// The CPU time that it and the process beside it have used so far.
     pub(crate) fn cpu_time(&self) -> Result<CpuTime> {
-        CpuTime::of(self.child.id())
+        let own = CpuTime::of(self.child.id())?;
+        match &self.beside {
+            Some(beside) => Ok(own.and(beside.cpu_time()?)),
+            None => Ok(own),
+        }
     }
 
     /// Its resident memory, in bytes.

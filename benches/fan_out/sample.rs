@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 5;
 pub(crate) struct Running {
     pub(crate) client: Client,
     pub(crate) server: Process,
-    #[expect(dead_code, reason = "it publishes until it is dropped")]
+    /// It publishes until it is dropped.
     pub(crate) publisher: Option<Process>,
 }
 
@@ -94,7 +94,8 @@ impl Running {
 }
 
 impl Sample {
-    fn new(received: Received, before: &(CpuTime, CpuTime), after: &(CpuTime, CpuTime)) -> Self {
+    /// From the CPU times of the server and of the client before and after.
+    pub(crate) fn new(received: Received, before: &(CpuTime, CpuTime), after: &(CpuTime, CpuTime)) -> Self {
         let (ticks, seconds) = (received.ticks as f64, received.elapsed.as_secs_f64());
         let server = after.0.since(&before.0).as_secs_f64();
         let client = after.1.since(&before.1).as_secs_f64();

@@ -32,9 +32,11 @@ pub(crate) enum Server {
     GrpcGo,
     Redis,
     Nats,
+    FeedNats,
 }
 
 impl Subject {
+    /// The subjects of the table and of all reports but --feed.
     pub(crate) const ALL: [Subject; 11] = [
         Subject::plain(Server::Floor),
         Subject::plain(Server::Gogen),
@@ -86,11 +88,14 @@ impl Subject {
             Server::Floor => floor::start(row, look).map(Some),
             Server::Gogen => ours::start(row, Package::Gogen, tls, look).map(Some),
             Server::V1 => ours::start(row, Package::V1, tls, look).map(Some),
-            Server::Feed => feed::start(row, look).map(Some),
+            Server::Feed => feed::start(row, None, look).map(Some),
             Server::Naive => naive::start(row, look).map(Some),
             Server::GrpcGo => grpc_go::start(row, look),
             Server::Redis => redis::start(row, tls, look),
             Server::Nats => nats::start(row, tls, look),
+            Server::FeedNats => {
+                nats::serve_jetstream()?.map(|log| feed::start(row, Some(log), look)).transpose()
+            }
         }
     }
 }
@@ -106,6 +111,7 @@ impl fmt::Display for Subject {
             Server::GrpcGo => "grpc-go",
             Server::Redis => "redis",
             Server::Nats => "nats",
+            Server::FeedNats => "ticker feed-nats",
         })?;
         f.write_str(if self.tls { "-tls" } else { "" })
     }
