@@ -93,6 +93,8 @@ struct Connection {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Received {
     pub(crate) ticks: u64,
+    /// Ticks that were left out before others, where ticks are numbered.
+    pub(crate) lost: u64,
     /// Frames of data, where the protocol has them: a server that flushes on time sends one for each flush.
     pub(crate) frames: u64,
     pub(crate) bytes: u64,

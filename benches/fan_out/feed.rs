@@ -1,7 +1,5 @@
 //! `ticker` with a live feed, in memory or in a stream of NATS: what a publisher pushes is on its way to the subscribers with the next flush.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use ticker::contract::v1::{
     self, PublishStreamRequest, PublishedTick, ticker_stream_service_client::TickerStreamServiceClient,
@@ -15,15 +13,13 @@ use crate::{
     ours::{self, Package},
     pace::{Pace, ahead_of_monotonic},
     process::Process,
-    publisher::{self, Peer, Publisher},
+    publisher::{self, PACE, Peer, Publisher},
     row::{self, Row},
     sample::Running,
 };
 
 /// Ticks of a request.
 const TOGETHER: usize = 1_000;
-/// How often the publisher sends what has happened: a market does not wait for the flushes of a server.
-const PACE: Duration = Duration::from_millis(1);
 /// Requests that may wait to be sent.
 const WAITING: usize = 16;
 

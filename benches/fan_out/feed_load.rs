@@ -8,6 +8,7 @@ use crate::{
     Effort,
     cpu::CpuTime,
     look::Look,
+    numbered,
     report::{median, progress},
     row::{Row, thousands},
     sample::{Running, Sample, undisturbed},
@@ -25,8 +26,13 @@ pub(crate) const LOADS: [Row; 5] = [
     Row::new(100, 100, 100, 10).among(10_000),
 ];
 
-/// A feed in memory, and one in a stream of NATS.
-pub(crate) const SUBJECTS: [Subject; 2] = [Subject::plain(Server::Feed), Subject::plain(Server::FeedNats)];
+/// Feeds, and the logs without `ticker`.
+pub(crate) const SUBJECTS: [Subject; 4] = [
+    Subject::plain(Server::Feed),
+    Subject::plain(Server::FeedNats),
+    Subject::plain(Server::JetStream),
+    Subject::plain(Server::JetStreamSplit),
+];
 
 const QUANTILES: [f64; 3] = [0.5, 0.99, 1.0];
 
@@ -36,6 +42,8 @@ struct Window {
     latencies: [f64; 3],
     /// The publisher counts as a part of the client.
     sample: Sample,
+    /// Ticks that were left out, from the first one on.
+    lost: u64,
 }
 
 /// Measures and prints.
@@ -73,7 +81,10 @@ pub(crate) fn report(rows: &[Row], subjects: &[Subject], effort: Effort) -> Resu
     }
     println!(
         "\nThe CPU time of `ticker feed-nats` is that of `ticker` and of nats-server together, which share the server core. The \
-         clients and the publisher share the client core.\n"
+         clients and the publisher share the client core. `jetstream` has one stream, and `jetstream-split` has one for each \
+         connection. There a tick is its symbol and {} bytes, as a message of plain NATS is; a client acknowledges none, and the publisher \
+         waits for acknowledgements.\n",
+        numbered::LENGTH
     );
     Ok(())
 }
@@ -84,9 +95,11 @@ fn print(row: &Row, subject: &Subject, windows: &[Window]) {
         println!("| {published} | {row} | {subject} | not measured | | | | | | |");
         return;
     }
+    let lost: u64 = windows.iter().map(|window| window.lost).sum();
+    let lost = if lost > 0 { format!(", {lost} lost") } else { String::new() };
     let middle = |of: fn(&Window) -> f64| median(windows.iter().map(of).collect()).unwrap_or_default();
     println!(
-        "| {published} | {row} | {subject} | {:.2} ms | {:.2} ms | {:.2} ms | {:.1} % | {:.0} ns | {:.0} % | {:.0} % |",
+        "| {published} | {row} | {subject} | {:.2} ms | {:.2} ms | {:.2} ms | {:.1} %{lost} | {:.0} ns | {:.0} % | {:.0} % |",
         middle(|window| window.latencies[0]),
         middle(|window| window.latencies[1]),
         middle(|window| window.latencies[2]),
@@ -103,14 +116,14 @@ fn look(subject: Subject, row: &Row, tls: &Tls, effort: Effort) -> Result<(Durat
     let Some(mut running) = subject.start(row, tls, &Look::at_once(&latencies))? else {
         return Ok(Default::default());
     };
-    running.client.read_for(effort.warm_up)?;
+    let earlier = running.client.read_for(effort.warm_up)?;
     let before = cpu_times(&running)?;
     latencies.borrow_mut().clear();
     let received = running.client.read_for(effort.window)?;
     let sample = Sample::new(received, &before, &cpu_times(&running)?);
     let sorted = Sorted::new(&latencies)?;
     let latencies = QUANTILES.map(|share| sorted.quantile(share));
-    Ok((received.longest_pause, Some(Window { latencies, sample })))
+    Ok((received.longest_pause, Some(Window { latencies, sample, lost: earlier.lost + received.lost })))
 }
 
 /// Those of the server, and of the clients with their publisher.

@@ -6,7 +6,7 @@
 //! cargo bench --bench fan_out -- --row 4 --only v1 --workers 2   `ticker` on both cores
 //! cargo bench --bench fan_out -- --connections                   cost by number of connections, up to 10,000
 //! cargo bench --bench fan_out -- --load                          from tick to arrival, by load, beside the peers
-//! cargo bench --bench fan_out -- --feed                          from a publisher to its subscribers, by load
+//! cargo bench --bench fan_out -- --feed                          from a publisher to its subscribers, by load, beside the peers
 //! cargo bench --bench fan_out -- --latency                       from tick to arrival, by flush interval
 //! cargo bench --bench fan_out -- --catch-up                      reading the past, and what it does to live ticks
 //! cargo bench --bench fan_out -- --memory                        memory of streams and of connections
@@ -29,6 +29,7 @@ mod feed_load;
 mod floor;
 mod grpc_go;
 mod http2;
+mod jetstream;
 mod latency;
 mod lateness;
 mod load;
@@ -36,9 +37,12 @@ mod look;
 mod memory;
 mod naive;
 mod nats;
+mod nats_messages;
+mod numbered;
 mod observer;
 mod ours;
 mod pace;
+mod pending;
 #[path = "../picture/mod.rs"]
 mod picture;
 mod process;
@@ -77,7 +81,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',')]
     row: Vec<usize>,
     /// Only these subjects: floor, ticker (or gogen, v1, v1-tls, feed), naive, grpc-go, redis, redis-tls, nats, nats-tls;
-    /// of --feed: feed, feed-nats.
+    /// of --feed: feed, feed-nats, jetstream, jetstream-split.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Measure this executable of `ticker` and not the one that `cargo bench` has just built.
@@ -108,7 +112,7 @@ struct Arguments {
     /// Draw what --connections and --load report as pictures in this folder; without either, report and draw both.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
-    /// Report how long a published tick is under way to its subscriber, at growing load.
+    /// Report how long a published tick is under way to its subscriber, at growing load, beside JetStream.
     #[arg(long)]
     feed: bool,
     /// Report what instruments cost that nobody watches.
@@ -180,6 +184,7 @@ fn run(arguments: Arguments) -> Result<()> {
             Peer::Redis => role.run(redis::PUBLISHER_HELLO, redis::publish),
             Peer::Nats => role.run(nats::HELLO, nats::publish),
             Peer::Ticker => feed::publish(&role),
+            Peer::JetStream => jetstream::publish(&role),
         },
         None if arguments.filter.as_ref().is_some_and(|filter| !"fan_out".contains(filter.as_str())) => {
             Ok(())

@@ -17,7 +17,7 @@ use crate::{
     ours,
     process::{self, Process},
     publisher::{self, Peer},
-    row::Row,
+    row::{self, Row},
     sample::Running,
     tls::Tls,
 };
@@ -56,7 +56,8 @@ pub(crate) fn serve_jetstream() -> Result<Option<Process>> {
 }
 
 /// Appends a `PUB` whose delivery is as long as a tick of `ticker`.
-pub(crate) fn publish(symbol: &str, bytes: &mut Vec<u8>) {
+pub(crate) fn publish(index: usize, bytes: &mut Vec<u8>) {
+    let symbol = row::symbol(index);
     let around = format!("MSG {symbol} {FIRST_ID} 00\r\n\r\n").len();
     let length = ours::bytes_per_tick() - around;
     bytes.extend_from_slice(format!("PUB {symbol} {length}\r\n{:0length$}\r\n", 0).as_bytes());

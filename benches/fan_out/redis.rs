@@ -11,7 +11,7 @@ use crate::{
     ours,
     process::{self, Process, free_address},
     publisher::{self, Peer},
-    row::Row,
+    row::{self, Row},
     sample::Running,
     tls::Tls,
 };
@@ -52,7 +52,8 @@ pub(crate) fn start(row: &Row, tls: Option<&Tls>, look: &Look) -> Result<Option<
 }
 
 /// Appends a `PUBLISH` whose delivery is as long as a tick of `ticker`.
-pub(crate) fn publish(symbol: &str, bytes: &mut Vec<u8>) {
+pub(crate) fn publish(index: usize, bytes: &mut Vec<u8>) {
+    let symbol = &row::symbol(index);
     // Ten characters, since the length that stands before the payload has two digits.
     let ten = "0".repeat(10);
     let mut delivery = Vec::new();

@@ -99,6 +99,11 @@ impl Row {
         self.indices_of(connection).map(symbol)
     }
 
+    /// The only connection that has this symbol, where no symbol has two.
+    pub(crate) fn connection_of(&self, index: usize) -> usize {
+        index / self.symbols
+    }
+
     fn indices_of(&self, connection: usize) -> impl Iterator<Item = usize> + use<> {
         let offset = connection * self.universe / self.connections;
         let universe = self.universe;

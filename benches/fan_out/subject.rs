@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     Effort, feed, floor, grpc_go,
+    jetstream::{self, Streams},
     look::Look,
     naive, nats,
     ours::{self, Package},
@@ -33,6 +34,8 @@ pub(crate) enum Server {
     Redis,
     Nats,
     FeedNats,
+    JetStream,
+    JetStreamSplit,
 }
 
 impl Subject {
@@ -96,6 +99,8 @@ impl Subject {
             Server::FeedNats => {
                 nats::serve_jetstream()?.map(|log| feed::start(row, Some(log), look)).transpose()
             }
+            Server::JetStream => jetstream::start(row, Streams::One, look),
+            Server::JetStreamSplit => jetstream::start(row, Streams::Split, look),
         }
     }
 }
@@ -112,6 +117,8 @@ impl fmt::Display for Subject {
             Server::Redis => "redis",
             Server::Nats => "nats",
             Server::FeedNats => "ticker feed-nats",
+            Server::JetStream => "jetstream",
+            Server::JetStreamSplit => "jetstream-split",
         })?;
         f.write_str(if self.tls { "-tls" } else { "" })
     }
