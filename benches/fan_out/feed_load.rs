@@ -27,11 +27,12 @@ pub(crate) const LOADS: [Row; 5] = [
 ];
 
 /// Feeds, and the logs without `ticker`.
-pub(crate) const SUBJECTS: [Subject; 4] = [
+pub(crate) const SUBJECTS: [Subject; 5] = [
     Subject::plain(Server::Feed),
     Subject::plain(Server::FeedNats),
     Subject::plain(Server::JetStream),
     Subject::plain(Server::JetStreamSplit),
+    Subject::plain(Server::RedisStreams),
 ];
 
 const QUANTILES: [f64; 3] = [0.5, 0.99, 1.0];
@@ -81,9 +82,9 @@ pub(crate) fn report(rows: &[Row], subjects: &[Subject], effort: Effort) -> Resu
     }
     println!(
         "\nThe CPU time of `ticker feed-nats` is that of `ticker` and of nats-server together, which share the server core. The \
-         clients and the publisher share the client core. `jetstream` has one stream, and `jetstream-split` has one for each \
-         connection. There a tick is its symbol and {} bytes, as a message of plain NATS is; a client acknowledges none, and the publisher \
-         waits for acknowledgements.\n",
+         clients and the publisher share the client core. `jetstream` has one stream, and `jetstream-split` and `redis-streams` have one \
+         for each connection. There a tick is its symbol and {} bytes, as a message of plain NATS is; a client acknowledges none, and a \
+         publisher waits for acknowledgements of JetStream and for none of Redis.\n",
         numbered::LENGTH
     );
     Ok(())

@@ -48,6 +48,7 @@ mod picture;
 mod process;
 mod publisher;
 mod redis;
+mod redis_streams;
 mod report;
 mod row;
 mod sample;
@@ -81,7 +82,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',')]
     row: Vec<usize>,
     /// Only these subjects: floor, ticker (or gogen, v1, v1-tls, feed), naive, grpc-go, redis, redis-tls, nats, nats-tls;
-    /// of --feed: feed, feed-nats, jetstream, jetstream-split.
+    /// of --feed: feed, feed-nats, jetstream, jetstream-split, redis-streams.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Measure this executable of `ticker` and not the one that `cargo bench` has just built.
@@ -112,7 +113,8 @@ struct Arguments {
     /// Draw what --connections and --load report as pictures in this folder; without either, report and draw both.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
-    /// Report how long a published tick is under way to its subscriber, at growing load, beside JetStream.
+    /// Report how long a published tick is under way to its subscriber, at growing load, beside JetStream and Redis
+    /// streams.
     #[arg(long)]
     feed: bool,
     /// Report what instruments cost that nobody watches.
@@ -185,6 +187,7 @@ fn run(arguments: Arguments) -> Result<()> {
             Peer::Nats => role.run(nats::HELLO, nats::publish),
             Peer::Ticker => feed::publish(&role),
             Peer::JetStream => jetstream::publish(&role),
+            Peer::RedisStreams => redis_streams::publish(&role),
         },
         None if arguments.filter.as_ref().is_some_and(|filter| !"fan_out".contains(filter.as_str())) => {
             Ok(())

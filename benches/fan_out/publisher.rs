@@ -54,6 +54,7 @@ pub(crate) enum Peer {
     Nats,
     Ticker,
     JetStream,
+    RedisStreams,
 }
 
 /// A publisher for a row, on the client's core.
@@ -63,6 +64,7 @@ pub(crate) fn start(peer: Peer, to: SocketAddr, row: &Row) -> Result<Process> {
         Peer::Nats => "nats",
         Peer::Ticker => "ticker",
         Peer::JetStream => "jet-stream",
+        Peer::RedisStreams => "redis-streams",
     };
     let options = [format!("--peer={peer}"), format!("--to={to}")].into_iter().chain(row.options());
     let command = process::role("publisher")?.into_iter().chain(options.map(Into::into));

@@ -25,10 +25,27 @@ pub(crate) const PROGRAM: &str = "redis-server";
 /// The server, the clients of a row and their publisher; nothing when Redis is not installed. The publisher always
 /// speaks plain text.
 pub(crate) fn start(row: &Row, tls: Option<&Tls>, look: &Look) -> Result<Option<Running>> {
+    let mut options = Vec::new();
+    let mut tls_endpoint = None;
+    if let Some(tls) = tls {
+        let address = free_address()?;
+        tls_endpoint = Some(Endpoint { address, tls: Some(tls) });
+        options.extend(["--tls-port".into(), address.port().to_string().into()]);
+        options.extend(["--tls-cert-file".into(), tls.certificate().into()]);
+        options.extend(["--tls-key-file".into(), tls.key().into()]);
+        options.extend(["--tls-auth-clients", "no"].map(OsString::from));
+    }
+    let Some(server) = serve(options)? else { return Ok(None) };
+    let client = subscribe(tls_endpoint.unwrap_or(server.address().into()), row, look)?;
+    let publisher = publisher::start(Peer::Redis, server.address(), row)?;
+    Ok(Some(Running { server, client, publisher: Some(publisher) }))
+}
+
+/// The server with some more options; nothing when Redis is not installed.
+pub(crate) fn serve(options: Vec<OsString>) -> Result<Option<Process>> {
     let Some(program) = process::installed(PROGRAM) else { return Ok(None) };
     // Redis takes port 0 for "no port".
     let address = free_address()?;
-    let mut endpoint = Endpoint::from(address);
     let mut command = vec![program.into_os_string(), "--port".into(), address.port().to_string().into()];
     command.extend(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"].map(OsString::from));
     command.extend(["--client-output-buffer-limit", "pubsub 0 0 0"].map(OsString::from));
@@ -36,19 +53,9 @@ pub(crate) fn start(row: &Row, tls: Option<&Tls>, look: &Look) -> Result<Option<
     command.extend(["--protected-mode", "no"].map(OsString::from));
     // The default, 10,000, has no room for the publisher beside as many subscribers.
     command.extend(["--maxclients", "15000"].map(OsString::from));
-    if let Some(tls) = tls {
-        endpoint = Endpoint { address: free_address()?, tls: Some(tls) };
-        command.extend(["--tls-port".into(), endpoint.address.port().to_string().into()]);
-        command.extend(["--tls-cert-file".into(), tls.certificate().into()]);
-        command.extend(["--tls-key-file".into(), tls.key().into()]);
-        command.extend(["--tls-auth-clients", "no"].map(OsString::from));
-    }
-    let server = Process::start(&[SERVER_CORE], command, Duration::from_secs(10), move |line| {
-        line.contains("Ready to accept connections").then_some(address)
-    })?;
-    let client = subscribe(endpoint, row, look)?;
-    let publisher = publisher::start(Peer::Redis, server.address(), row)?;
-    Ok(Some(Running { server, client, publisher: Some(publisher) }))
+    command.extend(options);
+    let ready = move |line: &str| line.contains("Ready to accept connections").then_some(address);
+    Process::start(&[SERVER_CORE], command, Duration::from_secs(10), ready).map(Some)
 }
 
 /// Appends a `PUBLISH` whose delivery is as long as a tick of `ticker`.
@@ -73,7 +80,7 @@ fn subscribe(server: Endpoint, row: &Row, look: &Look) -> Result<Client> {
 }
 
 /// An array of strings in Redis's protocol.
-fn array(words: &[&str], bytes: &mut Vec<u8>) {
+pub(crate) fn array(words: &[&str], bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
         bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());

@@ -10,7 +10,7 @@ use crate::{
     look::Look,
     naive, nats,
     ours::{self, Package},
-    redis,
+    redis, redis_streams,
     row::Row,
     sample::{Running, Sample, undisturbed},
     tls::Tls,
@@ -36,6 +36,7 @@ pub(crate) enum Server {
     FeedNats,
     JetStream,
     JetStreamSplit,
+    RedisStreams,
 }
 
 impl Subject {
@@ -101,6 +102,7 @@ impl Subject {
             }
             Server::JetStream => jetstream::start(row, Streams::One, look),
             Server::JetStreamSplit => jetstream::start(row, Streams::Split, look),
+            Server::RedisStreams => redis_streams::start(row, look),
         }
     }
 }
@@ -119,6 +121,7 @@ impl fmt::Display for Subject {
             Server::FeedNats => "ticker feed-nats",
             Server::JetStream => "jetstream",
             Server::JetStreamSplit => "jetstream-split",
+            Server::RedisStreams => "redis-streams",
         })?;
         f.write_str(if self.tls { "-tls" } else { "" })
     }
