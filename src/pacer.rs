@@ -13,7 +13,7 @@ mod clock;
 mod speed;
 mod wheel;
 
-use std::{hint::black_box, sync::Arc, time::Duration};
+use std::{hint::black_box, sync::Arc, task::Waker, time::Duration};
 
 use ahead::Ahead;
 pub use alarm::Alarm;
@@ -64,6 +64,8 @@ struct Paced {
     ahead: Ahead,
     /// The current tick was handed out and there is no later one so far. The instrument is not in the wheel.
     waits: bool,
+    /// Reports that a tick has arrived, once it was needed.
+    waker: Option<Waker>,
 }
 
 impl Pacer {
@@ -96,13 +98,16 @@ impl Pacer {
     /// Begins to hand out the ticks of `series` from the sequence `from` on, under `id`.
     pub fn watch(&mut self, id: u32, series: Arc<dyn Series>, from: Sequence) {
         let ahead = Ahead::new(series.cursor(from));
-        let waits = ahead.tick().sequence < from;
+        let mut paced = Box::new(Paced { series, ahead, waits: false, waker: None });
+        if paced.ahead.tick().sequence < from {
+            paced.step();
+        }
+        paced.schedule(id, &mut self.wheel, &self.arrivals);
         let at = id as usize;
         if self.paced.len() <= at {
             self.paced.resize_with(at + 1, || None);
         }
-        let paced = self.paced[at].insert(Box::new(Paced { series, ahead, waits }));
-        paced.schedule(id, &mut self.wheel, &self.arrivals);
+        self.paced[at] = Some(paced);
     }
 
     /// Stops handing out ticks under `id`.
@@ -138,6 +143,7 @@ impl Pacer {
             }
             for &id in ids {
                 let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
+                paced.ahead.note_arrival();
                 if paced.waits {
                     paced.step();
                     paced.schedule(id, &mut self.wheel, &self.arrivals);
@@ -232,9 +238,12 @@ impl Paced {
 
     /// Inserts the instrument into the wheel, or waits for a tick to arrive.
     fn schedule(&mut self, id: u32, wheel: &mut Wheel, arrivals: &Arc<Arrivals>) {
-        match self.waits {
-            false => wheel.insert(id, self.ahead.tick().time),
-            true => self.ahead.wake_on_arrival(&arrivals.waker(id)),
+        // At once, because all of it is in the processor's caches now.
+        if self.ahead.needs_waker() {
+            self.ahead.wake_on_arrival(self.waker.get_or_insert_with(|| arrivals.waker(id)));
+        }
+        if !self.waits {
+            wheel.insert(id, self.ahead.tick().time);
         }
     }
 
@@ -257,8 +266,13 @@ impl Paced {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::tape::{Instrument, SimulatedSeries};
+    use crate::{
+        tape::{Feed, Instrument, SimulatedSeries, WindowLimits},
+        tick::Price,
+    };
 
     const FLUSH: Duration = Duration::from_millis(10);
     const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
@@ -276,6 +290,43 @@ mod tests {
         let late = series.tick(from).time + speed.of(real);
         let boundary = pacer.advance(late, &mut |_: u32, tick: &Tick| handed_out.push(tick.sequence.0));
         (handed_out, (from.0..=series.sequence_at(boundary).unwrap().0).collect())
+    }
+
+    proptest! {
+        /// A step appends some ticks, looks at the arrivals or not, and makes a flush or not.
+        #[test]
+        fn a_flush_after_the_arrivals_has_every_tick_that_has_arrived_once(
+            steps in prop::collection::vec((0..30u64, any::<bool>(), any::<bool>()), 1..60),
+        ) {
+            let limits = WindowLimits { time: Duration::from_secs(3600), bytes: usize::MAX };
+            let feed = Feed::new("feed".to_owned(), limits, Arc::default());
+            let price = Price::from_nanos(1).unwrap();
+            let tick = |sequence, time| Tick { sequence: Sequence(sequence), time, price, quantity: 1 };
+            let series = feed.list(Arc::new(Instrument::named("A", Duration::ZERO)), tick(1, START), None);
+            let mut pacer = Pacer::new(Speed::REAL, FLUSH);
+            pacer.advance(START, &mut |_: u32, _: &Tick| {});
+            pacer.watch(0, Arc::new(series.clone()), Sequence(2));
+            let (mut now, mut last, mut handed_out) = (START, 1, Vec::new());
+            for (count, takes, flushes) in steps {
+                for _ in 0..count {
+                    last += 1;
+                    feed.append(&series, tick(last, now), None);
+                }
+                now = now + FLUSH;
+                if takes {
+                    pacer.take_arrivals();
+                }
+                if flushes {
+                    pacer.advance(now, &mut |_: u32, tick: &Tick| handed_out.push(tick.sequence.0));
+                }
+                if takes && flushes {
+                    prop_assert_eq!(handed_out.last().copied().unwrap_or(1), last);
+                }
+            }
+            pacer.take_arrivals();
+            pacer.advance(now + FLUSH, &mut |_: u32, tick: &Tick| handed_out.push(tick.sequence.0));
+            prop_assert_eq!(handed_out, (2..=last).collect::<Vec<_>>());
+        }
     }
 
     #[test]

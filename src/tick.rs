@@ -1,12 +1,18 @@
 //! The domain types: symbol, price, sequence, time and tick.
 
-use std::{fmt, ops::Add, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Add,
+    str::FromStr,
+    time::Duration,
+};
 
 use thiserror::Error;
 
 /// The name of an instrument: 1 to 32 ASCII letters, digits or `& . _ - / : ^ =`, beginning with a letter, a
 /// digit or `^`. Case matters.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Symbol {
     bytes: [u8; Symbol::MAX_LEN],
     len: u8,
@@ -74,23 +80,33 @@ impl FromStr for Symbol {
     type Err = SymbolError;
 
     fn from_str(text: &str) -> Result<Self, SymbolError> {
-        if text.is_empty() {
-            return Err(SymbolError::Empty);
+        let begins = |c: char| c.is_ascii_alphanumeric() || c == '^';
+        let goes_on = |c: char| begins(c) || matches!(c, '&' | '.' | '_' | '-' | '/' | ':' | '=');
+        let ascii = text.as_bytes();
+        if let [first, rest @ ..] = ascii
+            && rest.len() < Self::MAX_LEN
+            && begins(char::from(*first))
+            && rest.iter().all(|byte| goes_on(char::from(*byte)))
+        {
+            let mut bytes = [0; Self::MAX_LEN];
+            bytes[..ascii.len()].copy_from_slice(ascii);
+            return Ok(Self { bytes, len: ascii.len() as u8 });
         }
         let characters = text.chars().count();
-        if characters > Self::MAX_LEN {
-            return Err(SymbolError::TooLong(characters));
-        }
-        let fits = |(at, c): &(usize, char)| {
-            c.is_ascii_alphanumeric() || *c == '^' || (*at > 0 && "&._-/:=".contains(*c))
-        };
-        if let Some((at, c)) = text.chars().enumerate().find(|found| !fits(found)) {
-            return Err(SymbolError::BadCharacter(c, at + 1));
-        }
-        let mut bytes = [0; Self::MAX_LEN];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
-        // At most 32 ASCII characters: the length fits.
-        Ok(Self { bytes, len: text.len() as u8 })
+        let fits = |(at, c): &(usize, char)| if *at == 0 { begins(*c) } else { goes_on(*c) };
+        Err(match text.chars().enumerate().find(|found| !fits(found)) {
+            _ if characters > Self::MAX_LEN => SymbolError::TooLong(characters),
+            Some((at, c)) => SymbolError::BadCharacter(c, at + 1),
+            None => SymbolError::Empty,
+        })
+    }
+}
+
+/// Short symbols are hashed faster than long ones.
+impl Hash for Symbol {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.as_bytes());
+        state.write_u8(self.len);
     }
 }
 

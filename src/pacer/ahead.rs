@@ -16,15 +16,27 @@ pub(super) struct Ahead {
     at: u32,
     /// Number of ticks that were read together.
     count: u32,
+    end: End,
     ticks: [Tick; MOST],
     /// At the last of them.
     cursor: Box<dyn Cursor>,
 }
 
+/// What is known of the ticks after those that were read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// There may be some.
+    Unknown,
+    /// There were none.
+    Reached,
+    /// There were none, and the pacer is woken when there are.
+    Wakes,
+}
+
 impl Ahead {
     /// Begins with the tick under the cursor.
     pub(super) fn new(cursor: Box<dyn Cursor>) -> Self {
-        Self { at: 0, count: 1, ticks: [cursor.tick(); MOST], cursor }
+        Self { at: 0, count: 1, end: End::Unknown, ticks: [cursor.tick(); MOST], cursor }
     }
 
     /// The current tick.
@@ -32,13 +44,13 @@ impl Ahead {
         &self.ticks[self.at as usize]
     }
 
-    /// Moves to the next tick. False, and nothing moves, when there is no later tick so far.
+    /// Moves to the next tick. False, and nothing moves, when there is no later tick so far, or a wake will tell of it.
     pub(super) fn advance(&mut self) -> bool {
         if self.at + 1 < self.count {
             self.at += 1;
             return true;
         }
-        self.read()
+        self.end != End::Wakes && self.read()
     }
 
     /// Reads from memory what the next read of ticks needs.
@@ -46,9 +58,20 @@ impl Ahead {
         self.cursor.read_ahead();
     }
 
-    /// Wakes `waker` as [`Cursor::wake_on_arrival`] does. The current tick has to be the last one so far.
+    /// Whether no tick is known after those that were read, and nobody will be woken when there is one.
+    pub(super) fn needs_waker(&self) -> bool {
+        self.end == End::Reached
+    }
+
+    /// Wakes `waker` as [`Cursor::wake_on_arrival`] does.
     pub(super) fn wake_on_arrival(&mut self, waker: &Waker) {
         self.cursor.wake_on_arrival(waker);
+        self.end = End::Wakes;
+    }
+
+    /// Notes that the waker was woken.
+    pub(super) fn note_arrival(&mut self) {
+        self.end = End::Unknown;
     }
 
     /// Reads twice as many ticks as the last time, so that many instruments which are watched together do not all read in the same
@@ -56,10 +79,12 @@ impl Ahead {
     fn read(&mut self) -> bool {
         let mut last = *self.tick();
         let mut count = 0;
+        self.end = End::Unknown;
         for place in self.ticks.iter_mut().take(2 * self.count as usize) {
             self.cursor.advance();
             let tick = self.cursor.tick();
             if tick.sequence == last.sequence {
+                self.end = End::Reached;
                 break;
             }
             (*place, last) = (tick, tick);
