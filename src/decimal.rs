@@ -30,8 +30,9 @@ pub fn nanos(text: &str) -> Result<i64, DecimalError> {
 /// Writes units of 1e-9 as a decimal without trailing zeros; [`nanos`] reads it back.
 pub fn show(nanos: u64) -> String {
     const ONE: u64 = 1_000_000_000;
-    let text = format!("{}.{:09}", nanos / ONE, nanos % ONE);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let mut text = format!("{}.{:09}", nanos / ONE, nanos % ONE);
+    text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    text
 }
 
 /// The form that nearly all have, read fast: digits, perhaps with a point, and few enough that nothing overflows.

@@ -150,12 +150,15 @@ impl Price {
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NANOS: i64 = 1_000_000_000;
-        let (whole, fraction) = (self.0 / NANOS, self.0 % NANOS);
+        let (whole, mut fraction) = (self.0 / NANOS, self.0 % NANOS);
         if fraction == 0 {
             return write!(f, "{whole}");
         }
-        let digits = format!("{fraction:09}");
-        write!(f, "{whole}.{}", digits.trim_end_matches('0'))
+        let mut digits = 9;
+        while fraction % 10 == 0 {
+            (fraction, digits) = (fraction / 10, digits - 1);
+        }
+        write!(f, "{whole}.{fraction:0digits$}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! A tick as a line of the log: comma-separated values that `ticker serve --tape` reads as well.
 
-use std::{num::NonZeroU64, str::Split, sync::Arc};
+use std::{io::Write, num::NonZeroU64, str::Split, sync::Arc};
 
 use crate::{
     decimal,
@@ -107,20 +107,20 @@ impl Row {
         let Self { symbol, tick, book, number } = self;
         let time = timestamp::show_with_decimals(tick.time, 9);
         let quantity = decimal::show(tick.quantity);
-        let mut line = format!("{time},{symbol},{},{quantity},{},", tick.price, tick.sequence);
-        match book {
+        // Writing to memory cannot fail.
+        let _ = write!(out, "{time},{symbol},{},{quantity},{},", tick.price, tick.sequence);
+        let _ = match book {
             Some(book) => {
                 let (bid_quantity, ask_quantity) =
                     (decimal::show(book.bid_quantity), decimal::show(book.ask_quantity));
-                line += &format!("{},{bid_quantity},{},{ask_quantity},", book.bid, book.ask);
+                write!(out, "{},{bid_quantity},{},{ask_quantity},", book.bid, book.ask)
             }
-            None => line += ",,,,",
-        }
-        match number {
-            Some((publisher, number)) => line += &format!("{publisher},{number}\n"),
-            None => line += ",\n",
-        }
-        out.extend_from_slice(line.as_bytes());
+            None => write!(out, ",,,,"),
+        };
+        let _ = match number {
+            Some((publisher, number)) => writeln!(out, "{publisher},{number}"),
+            None => writeln!(out, ","),
+        };
     }
 
     /// Reads a line without its end.

@@ -68,6 +68,8 @@ struct Publishing<R> {
     read: Option<ReadRequest>,
     submitting: Submitting,
     waiting: VecDeque<Waiting>,
+    /// Number of ticks of the requests that wait.
+    waiting_ticks: usize,
     /// The status at the end, after the outcomes.
     end: Result<(), Failure>,
     caller: Publisher,
@@ -155,8 +157,10 @@ impl Stream for PublishStream {
 }
 
 impl<R: Pushed> Publishing<R> {
-    /// Most requests of a call whose ticks are not stored yet. While there are so many, no further one is read.
-    const MOST_WAITING: usize = 64;
+    /// Most requests of a call that are not stored yet. While there are so many, no further one is read.
+    const MOST_REQUESTS: usize = 1_024;
+    /// Most ticks of these requests. A log that takes long for each message has several ticks of a symbol in one.
+    const MOST_TICKS: usize = 64_000;
 
     fn new(call: &Call, requests: Streaming<R>) -> Result<Self, Failure> {
         let (worker, caller) = (call.worker(), call.caller());
@@ -169,6 +173,7 @@ impl<R: Pushed> Publishing<R> {
             read: None,
             submitting: intake.submitting(),
             waiting: VecDeque::new(),
+            waiting_ticks: 0,
             end: Ok(()),
             caller: Publisher { prefix: prefix_of(caller.name()), grant: caller.grant().clone() },
             expiry: Expiry::of(caller.token()),
@@ -207,6 +212,7 @@ impl<R: Pushed> Publishing<R> {
         let Some(Waiting { request_id, ticks, .. }) = self.waiting.pop_front() else {
             return Poll::Pending;
         };
+        self.waiting_ticks -= ticks;
         // Room for another request.
         self.poll_requests(cx);
         Poll::Ready(Some(match stored {
@@ -217,7 +223,7 @@ impl<R: Pushed> Publishing<R> {
 
     /// Reads requests and gives them to the feed, while it has room.
     fn poll_requests(&mut self, cx: &mut Context<'_>) {
-        while self.waiting.len() < Self::MOST_WAITING {
+        while self.waiting.len() < Self::MOST_REQUESTS && self.waiting_ticks < Self::MOST_TICKS {
             if self.read.is_none() {
                 let Some(requests) = &mut self.requests else { return };
                 match Pin::new(requests).poll_next(cx) {
@@ -247,6 +253,7 @@ impl<R: Pushed> Publishing<R> {
 
     fn submit(&mut self, ReadRequest { request_id, ticks, batch }: ReadRequest) -> Result<(), FeedError> {
         let submitted = self.submitting.submit(batch)?;
+        self.waiting_ticks += ticks;
         self.waiting.push_back(Waiting { request_id, ticks, submitted });
         Ok(())
     }
@@ -255,6 +262,7 @@ impl<R: Pushed> Publishing<R> {
     fn give_up(&mut self, failure: Failure) -> Failure {
         (self.requests, self.read) = (None, None);
         self.waiting.clear();
+        self.waiting_ticks = 0;
         failure
     }
 

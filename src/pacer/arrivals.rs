@@ -13,6 +13,8 @@ pub struct Arrivals {
     ids: Mutex<Vec<u32>>,
     /// Notified when there are ids to take.
     added: Notify,
+    /// Notified when there are [`Arrivals::MANY`].
+    many: Notify,
 }
 
 /// Wakes the pacer for one instrument.
@@ -22,9 +24,17 @@ struct ArrivalWaker {
 }
 
 impl Arrivals {
+    /// So many are taken before the flush that hands them out, so that it has less to do: taking them lasts about 100 µs.
+    const MANY: usize = 512;
+
     /// Waits until a tick has arrived on an instrument that waits for one. May return early. Cancel safe.
     pub async fn wait(&self) {
         self.added.notified().await;
+    }
+
+    /// Waits until ticks have arrived on many instruments. May return early. Cancel safe.
+    pub async fn wait_for_many(&self) {
+        self.many.notified().await;
     }
 
     /// A waker that adds `id`.
@@ -46,8 +56,10 @@ impl Wake for ArrivalWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut ids = self.arrivals.ids.lock().unwrap_or_else(PoisonError::into_inner);
         ids.push(self.id);
-        if ids.len() == 1 {
-            self.arrivals.added.notify_one();
+        match ids.len() {
+            1 => self.arrivals.added.notify_one(),
+            Arrivals::MANY => self.arrivals.many.notify_one(),
+            _ => {}
         }
     }
 }

@@ -210,12 +210,13 @@ async fn pace(
         }
         let due = next_flush(&pacer, deferred);
         let wake = [due, next_beat, next_departure].into_iter().flatten().min();
-        // If the next flush has ticks to publish, it takes the arrivals as well.
+        // If the next flush has ticks to publish, it takes the arrivals as well, unless they are many.
         let is_due = due.is_some_and(|due| due <= pacer.flush_at(now));
         tokio::select! {
             () = alarm.wait_until(wake.unwrap_or(Time::MAX)), if wake.is_some() => {}
             () = hub.changed() => {}
             () = arrivals.wait(), if !is_due => {}
+            () = arrivals.wait_for_many(), if is_due => {}
             () = stopping.cancelled() => return,
         }
     }

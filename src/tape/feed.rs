@@ -64,7 +64,7 @@ pub struct WindowSize {
 }
 
 impl WindowLimits {
-    /// Ticks of a symbol that leave the window together. Its newest ticks, up to this number, never leave.
+    /// Most ticks of a symbol that leave the window together. Its newest ticks, up to this number, never leave.
     pub const GROUP: usize = segment::LEN;
 }
 
@@ -87,10 +87,11 @@ impl Feed {
 
     /// Lists an instrument with its first tick. Its symbol must not be listed yet.
     pub fn list(&self, instrument: Arc<Instrument>, first: Tick, book: Option<TopOfBook>) -> FeedSeries {
-        let series = FeedSeries::new(first, book);
+        let mut all = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        let series = FeedSeries::new(first, book, all.len());
+        all.insert(instrument.symbol, (instrument, series.clone()));
+        drop(all);
         self.ticks.fetch_add(1, Relaxed);
-        let entry = (instrument.clone(), series.clone());
-        self.series.write().unwrap_or_else(PoisonError::into_inner).insert(instrument.symbol, entry);
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         series
     }

@@ -133,6 +133,10 @@ CASES = {
         {f"ticker_history_calls_waiting{{{JOB}}}": "1001x40"},
         {f"ticker_history_calls_waiting{{{JOB}}}": "3000x34 0 3000x9"},
     ),
+    "TickerFeedFailing": (
+        {f"ticker_feed_failing{{{JOB}, instance='a'}}": "0x5 1x35"},
+        {f"ticker_feed_failing{{{JOB}, instance='a'}}": "0x30 1 0x9"},
+    ),
     "TickerInternalErrors": (
         {f"ticker_rpcs_total{{{JOB}, rpc='a', code='INTERNAL'}}": "0x36 1x4"},
         {f"ticker_rpcs_total{{{JOB}, rpc='a', code='UNAVAILABLE'}}": "0+1x40"},

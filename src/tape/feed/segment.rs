@@ -5,12 +5,13 @@ use crate::{
     tick::{Price, Sequence, Tick, Time},
 };
 
-/// Number of ticks of a segment.
+/// Number of ticks of a segment that is not the first one of its symbol.
 pub(super) const LEN: usize = 128;
 
-/// [`LEN`] ticks.
+/// Up to [`LEN`] ticks.
 pub(super) struct Segment {
     first: Sequence,
+    len: usize,
     start: Time,
     end: Time,
     times: Column,
@@ -29,18 +30,30 @@ struct Books {
 }
 
 impl Segment {
-    /// Packs ticks and the books after them. `books` is empty or has one for each tick.
-    pub(super) fn pack(ticks: &[Tick; LEN], books: &[Option<TopOfBook>]) -> Self {
-        let column = |of: fn(&Tick) -> u64| Column::pack(&ticks.each_ref().map(of));
-        Self {
-            first: ticks[0].sequence,
-            start: ticks[0].time,
-            end: ticks[LEN - 1].time,
+    /// Packs ticks and the books after them. `books` is empty or has one for each tick. `None` when there is no tick, or when there are
+    /// more than [`LEN`].
+    pub(super) fn pack(ticks: &[Tick], books: &[Option<TopOfBook>]) -> Option<Self> {
+        let mut values = [0; LEN];
+        let values = values.get_mut(..ticks.len())?;
+        let mut column = |of: fn(&Tick) -> u64| {
+            values.iter_mut().zip(ticks).for_each(|(value, tick)| *value = of(tick));
+            Column::pack(values)
+        };
+        Some(Self {
+            first: ticks.first()?.sequence,
+            len: ticks.len(),
+            start: ticks.first()?.time,
+            end: ticks.last()?.time,
             times: column(|tick| tick.time.nanos()),
             prices: column(|tick| tick.price.nanos().unsigned_abs()),
             quantities: column(|tick| tick.quantity),
             books: books.iter().any(Option::is_some).then(|| Box::new(Books::pack(books))),
-        }
+        })
+    }
+
+    /// Number of its ticks.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     /// The sequence of its first tick.
@@ -61,7 +74,7 @@ impl Segment {
     /// The tick of a sequence, and the book after it; `None` when it is another segment's.
     pub(super) fn get(&self, sequence: Sequence) -> Option<(Tick, Option<TopOfBook>)> {
         let at = sequence.0.checked_sub(self.first.0)? as usize;
-        if at >= LEN {
+        if at >= self.len {
             return None;
         }
         let tick = Tick {

@@ -58,15 +58,19 @@ impl FeedSeries {
     /// Most bytes of the newest ticks, which are not in full segments.
     pub(super) const MOST_BYTES_OF_NEWEST: usize = Window::MOST_BYTES_OF_NEWEST;
 
-    pub(super) fn new(first: Tick, book: Option<TopOfBook>) -> Self {
-        let state = State { window: Window::new(first, book), waiters: Vec::new(), numbers: 0 };
+    /// A series of one tick. `number` tells it from other series, so that they do not all fill a segment at the same time.
+    pub(super) fn new(first: Tick, book: Option<TopOfBook>, number: usize) -> Self {
+        // Without a common divisor with the length, so that all lengths come.
+        const APART: usize = 79;
+        let first_len = LEN - number.wrapping_mul(APART) % LEN;
+        let state = State { window: Window::new(first, book, first_len), waiters: Vec::new(), numbers: 0 };
         Self(Arc::new(Shared { state: Mutex::new(state), first: AtomicU64::new(first.sequence.0) }))
     }
 
     /// A series of one tick at the reference price.
     pub(super) fn of_no_instrument(instrument: &Instrument) -> Self {
         let (sequence, time) = (Sequence(1), Time::default());
-        Self::new(Tick { sequence, time, price: instrument.reference_price, quantity: 0 }, None)
+        Self::new(Tick { sequence, time, price: instrument.reference_price, quantity: 0 }, None, 0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,9 +101,12 @@ impl FeedSeries {
     /// Lets its oldest full segment leave the window. Returns what has left.
     pub(super) fn drop_oldest_group(&self) -> WindowSize {
         let state = &mut *self.lock();
-        let bytes = state.window.drop_oldest();
+        let oldest = state.window.drop_oldest();
         self.0.first.store(state.window.first().0, Relaxed);
-        bytes.map_or(WindowSize::default(), |bytes| WindowSize { ticks: LEN as u64, bytes })
+        oldest.map_or(WindowSize::default(), |oldest| WindowSize {
+            ticks: oldest.len() as u64,
+            bytes: oldest.bytes(),
+        })
     }
 }
 

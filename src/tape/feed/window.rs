@@ -15,6 +15,8 @@ pub(super) struct Window {
     segments: VecDeque<Arc<Segment>>,
     /// The ticks after the segments: from one to [`LEN`].
     newest: Vec<Tick>,
+    /// How many ticks the next segment has.
+    next_len: usize,
     /// The books after them. Empty while none of them has one.
     books: Vec<Option<TopOfBook>>,
 }
@@ -23,21 +25,29 @@ impl Window {
     /// Most bytes of the newest ticks.
     pub(super) const MOST_BYTES_OF_NEWEST: usize = LEN * (size_of::<Tick>() + size_of::<Option<TopOfBook>>());
 
-    pub(super) fn new(first: Tick, book: Option<TopOfBook>) -> Self {
-        let mut window =
-            Self { last: first, segments: VecDeque::new(), newest: Vec::new(), books: Vec::new() };
+    /// A window of one tick, whose first segment has so many, from 1 to [`LEN`].
+    pub(super) fn new(first: Tick, book: Option<TopOfBook>, first_len: usize) -> Self {
+        let mut window = Self {
+            last: first,
+            segments: VecDeque::new(),
+            newest: Vec::new(),
+            next_len: first_len,
+            books: Vec::new(),
+        };
         window.push(first, book);
         window
     }
 
     /// Adds a tick, which follows the newest one. Returns the bytes of the segment that has become full before it, if any has.
     pub(super) fn append(&mut self, tick: Tick, book: Option<TopOfBook>) -> Option<usize> {
-        let full = self.newest.as_slice().try_into().ok().map(|ticks| Segment::pack(ticks, &self.books));
+        let is_full = self.newest.len() >= self.next_len;
+        let full = is_full.then(|| Segment::pack(&self.newest, &self.books)).flatten();
         let bytes = full.as_ref().map(Segment::bytes);
         if let Some(full) = full {
             self.segments.push_back(Arc::new(full));
             self.newest.clear();
             self.books.clear();
+            self.next_len = LEN;
         }
         self.push(tick, book);
         bytes
@@ -54,9 +64,9 @@ impl Window {
         self.last = tick;
     }
 
-    /// Removes the oldest segment, and returns its bytes; `None` when there is none.
-    pub(super) fn drop_oldest(&mut self) -> Option<usize> {
-        self.segments.pop_front().map(|segment| segment.bytes())
+    /// Removes the oldest segment, and returns it; `None` when there is none.
+    pub(super) fn drop_oldest(&mut self) -> Option<Arc<Segment>> {
+        self.segments.pop_front()
     }
 
     /// The oldest segment.
@@ -75,7 +85,9 @@ impl Window {
     /// The segment that has the tick of a sequence; `None` when it is one of the newest. A sequence before the first is taken as the
     /// first.
     pub(super) fn segment(&self, sequence: Sequence) -> Option<&Arc<Segment>> {
-        let at = sequence.0.saturating_sub(self.first().0) as usize;
+        let oldest = self.oldest()?;
+        // As if the oldest segment had ticks before its first one.
+        let at = sequence.0.saturating_sub(oldest.first().0) as usize + LEN - oldest.len();
         self.segments.get(at / LEN)
     }
 
