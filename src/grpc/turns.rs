@@ -37,8 +37,10 @@ struct State {
     waiting: BTreeMap<Place, Waker>,
     /// Whose turn it is.
     holder: Option<Place>,
-    /// A turn has begun, and the runtime has not looked at its sockets and timers since.
+    /// A turn has begun or was asked for, and the runtime has not looked at its sockets and timers since.
     is_taken: bool,
+    /// Until then no turn is granted.
+    held_until: Option<Instant>,
 }
 
 /// A round, and the number that tells places of one round apart. Those with the least come first.
@@ -55,6 +57,9 @@ pub struct Ticket {
     share: TurnShare,
     place: Option<Place>,
 }
+
+/// Holds back all turns of a worker until it is dropped, or its time is over.
+pub struct Hold(Turns);
 
 /// The right to do long work until its end. Return it with [`Ticket::give_up`].
 #[derive(Clone, Copy)]
@@ -73,6 +78,9 @@ impl Turns {
             loop {
                 // The runtime looks at its sockets and timers before a task that yields runs again.
                 yield_now().await;
+                if self.lock().is_held() {
+                    continue;
+                }
                 let next = self.lock().next();
                 match next {
                     Some(waker) => waker.wake(),
@@ -80,6 +88,14 @@ impl Turns {
                 }
             }
         }
+    }
+
+    /// Grants no turn from now on, for at most so long.
+    pub fn hold(&self, most: Duration) -> Hold {
+        let state = &mut *self.lock();
+        state.held_until = Some(Instant::now() + most);
+        state.holder = None;
+        Hold(self.clone())
     }
 
     /// A place that waits for nothing yet.
@@ -93,6 +109,10 @@ impl Turns {
 }
 
 impl State {
+    fn is_held(&self) -> bool {
+        self.held_until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Gives the turn to the first in the order, who is to be woken.
     fn next(&mut self) -> Option<Waker> {
         let next = self.waiting.pop_first();
@@ -127,7 +147,7 @@ impl Ticket {
         let place = *self.place.get_or_insert_with(|| state.place(&self.share));
         if !state.is_taken {
             state.is_taken = true;
-            state.holder = Some(place);
+            state.holder = Some(place).filter(|_| !state.is_held());
             self.turns.0.begun.notify_one();
         }
         if state.holder == Some(place) {
@@ -144,6 +164,12 @@ impl Ticket {
         let state = &mut *self.turns.lock();
         state.waiting.remove(&place);
         state.holder.take_if(|holder| *holder == place);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.lock().held_until = None;
     }
 }
 
@@ -193,6 +219,39 @@ mod tests {
         };
         all.await;
         assert_eq!(log.into_inner(), [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn while_turns_are_held_nobody_has_one_and_afterwards_everybody() {
+        let turns = granted();
+        let log = RefCell::new(Vec::new());
+        let task = async |name: usize| {
+            let mut ticket = turns.ticket(&TurnShare::default());
+            for _ in 0..3 {
+                ticket.turn().await;
+                log.borrow_mut().push(name);
+                yield_now().await;
+            }
+        };
+        let holding = async {
+            let hold = turns.hold(Duration::from_secs(3600));
+            let before = log.borrow().len();
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            assert_eq!(log.borrow().len(), before);
+            drop(hold);
+            // It is forgotten here, and its time is over at once.
+            std::mem::forget(turns.hold(Duration::ZERO));
+        };
+        let all = async {
+            // The first task has a turn already when turns are held.
+            tokio::join!(task(0), holding, task(1), task(2));
+        };
+        all.await;
+        let mut names = log.into_inner();
+        names.sort_unstable();
+        assert_eq!(names, [0, 0, 0, 1, 1, 1, 2, 2, 2]);
     }
 
     #[tokio::test]

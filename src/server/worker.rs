@@ -180,7 +180,7 @@ async fn pace(
     flushes: Arc<FlushMetrics>,
     stopping: CancellationToken,
 ) {
-    let WorkerContext { hub, clock, .. } = worker;
+    let WorkerContext { hub, clock, turns, .. } = worker;
     let alarm = Alarm::new(clock);
     let mut pacer = Pacer::new(clock.speed(), flush_interval);
     let arrivals = pacer.arrivals();
@@ -198,7 +198,10 @@ async fn pace(
         pacer.take_arrivals();
         let mut deferred = hub.wake_deferred(DEFERRED);
         if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {
+            // The pieces of a flush follow each other, unless it takes long.
+            let hold = turns.hold(flush_interval / 2);
             let ticks = flush(&hub, &mut pacer, now).await;
+            drop(hold);
             let late = Duration::from_nanos(now.nanos().saturating_sub(pacer.first_due().nanos()));
             flushes.note(clock.speed().takes(late).as_nanos() as u64, ticks);
             deferred = hub.wake_deferred(DEFERRED);
