@@ -2,10 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::{
-    self,
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-    stream::{Info, RawMessageErrorKind, Stream},
+use async_nats::{
+    Client,
+    connection::State as ConnectionState,
+    jetstream::{
+        self,
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        stream::{Info, RawMessageErrorKind, Stream},
+    },
 };
 use bytes::Bytes;
 use tokio::{
@@ -29,6 +33,7 @@ use crate::{
 /// Reads a stream. Clones are the same reader.
 #[derive(Clone)]
 pub(super) struct StoredInStream {
+    client: Client,
     stream: Stream<()>,
     name: String,
     /// When the stream was made, in nanoseconds.
@@ -55,9 +60,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FORGOTTEN: Duration = Duration::from_secs(60);
 /// About how many bytes a part has.
 const PART: usize = 1024 * 1024;
-/// Most messages of a part, and of the first one, when it is not known how long they are.
+/// Most messages of a part.
 const MOST_MESSAGES: usize = 1_000;
+/// Most messages of the first part, and how many times as many each part may have as the one before: it is not known how many are
+/// wanted, and how long they are.
 const FIRST_MESSAGES: usize = 8;
+const GROWTH: usize = 8;
 /// Parts that may be on their way to all readers.
 const MOST_PARTS: usize = 2;
 
@@ -71,7 +79,7 @@ impl StoredInStream {
         let stream = context.get_stream_no_info(&name).await?;
         let created = info.created.unix_timestamp_nanos();
         let parts = Arc::new(Semaphore::new(MOST_PARTS));
-        Ok(Self { stream, name, created, runtime: Handle::current(), parts })
+        Ok(Self { client: context.client(), stream, name, created, runtime: Handle::current(), parts })
     }
 
     /// The first message of a symbol whose last tick is late enough. All ticks after one that is late enough are so too.
@@ -80,6 +88,9 @@ impl StoredInStream {
         symbol: &Symbol,
         is_late_enough: impl Fn(&Row) -> bool,
     ) -> Result<Option<Found>, Problem> {
+        if self.client.connection_state() != ConnectionState::Connected {
+            return Err("there is no connection to NATS".into());
+        }
         let Info { state, created, .. } = self.stream.get_info().await?;
         if created.unix_timestamp_nanos() != self.created {
             return Err("the stream was made anew: restart this replica".into());
@@ -128,7 +139,10 @@ impl StoredInStream {
         from: Sequence,
         to: &mpsc::Sender<Result<StoredPart, FeedError>>,
     ) -> Result<(), Problem> {
-        let found = self.first_message(&symbol, |last| last.sequence() >= from).await?;
+        let found = tokio::select! {
+            found = self.first_message(&symbol, |last| last.sequence() >= from) => found?,
+            () = to.closed() => return Ok(()),
+        };
         let Some(Found { message: start_sequence, .. }) = found else {
             drop(to.send(Ok(StoredPart { groups: Vec::new(), is_last: true })).await);
             return Ok(());
@@ -200,7 +214,7 @@ async fn send_all(
         drop(permit);
         count += groups.len() as u64;
         let bytes: usize = groups.iter().map(Bytes::len).sum();
-        most = (PART / (bytes / groups.len()).max(1)).clamp(1, MOST_MESSAGES);
+        most = (PART / (bytes / groups.len()).max(1)).min(GROWTH * most).clamp(1, MOST_MESSAGES);
         let is_last = pending == 0;
         room.send(Ok(StoredPart { groups, is_last }));
         if is_last {
