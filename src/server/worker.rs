@@ -170,6 +170,8 @@ pub(super) async fn run<A, C>(
 const CHANGES: usize = 128;
 /// Largest number of interests that are signalled at once when their minimum interval is over.
 const DEFERRED: usize = 1_024;
+/// For how long nobody has a turn between the pieces of a flush.
+const LONGEST_HOLD: Duration = Duration::from_millis(5);
 /// Largest number of subscriptions of subscribers that have left that are removed at once.
 const SWEPT: usize = 64;
 
@@ -199,7 +201,7 @@ async fn pace(
         let mut deferred = hub.wake_deferred(DEFERRED);
         if next_flush(&pacer, deferred).is_some_and(|due| due <= now) {
             // The pieces of a flush follow each other, unless it takes long.
-            let hold = turns.hold(flush_interval / 2);
+            let hold = turns.hold(LONGEST_HOLD.min(flush_interval / 2));
             let ticks = flush(&hub, &mut pacer, now).await;
             drop(hold);
             let late = Duration::from_nanos(now.nanos().saturating_sub(pacer.first_due().nanos()));

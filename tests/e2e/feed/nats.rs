@@ -5,7 +5,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use prost_types::Timestamp;
@@ -243,6 +243,55 @@ async fn a_symbol_that_has_not_traded_within_the_window_has_its_last_tick() {
     assert_eq!(last, Some((301, 7)));
 }
 
+#[tokio::test]
+async fn a_tick_of_a_replica_whose_clock_is_ahead_waits_for_its_time() {
+    let Some(broker) = Broker::start() else { return };
+    let server = serve(broker.feed());
+    publish_all(&mut server.client().await, ticks(1)).await;
+    let mut stream = server.stream().await;
+    let delivery = Delivery::EveryTick.into();
+    stream.ask(1, Verb::Subscribe(Subscription { delivery, ..symbols(&["A"]) }));
+    assert_eq!(stream.tick().await.sequence, 1);
+    let ahead = SystemTime::now() + Duration::from_millis(700);
+    let line = format!("{},A,2,5,2,,,,,,\n", Timestamp::from(ahead));
+    let nats = async_nats::connect(&broker.settings().servers[0]).await.unwrap();
+    let context = async_nats::jetstream::new(nats);
+    context.publish("ticker.A", line.into()).await.unwrap().await.unwrap();
+    let tick = stream.tick().await;
+    assert!(SystemTime::now() >= ahead);
+    assert_eq!((tick.sequence, tick.time), (2, Some(ahead.into())));
+}
+
+#[tokio::test]
+async fn a_symbol_that_is_quiet_for_longer_than_the_retention_goes_on_at_its_sequence() {
+    let Some(broker) = Broker::start() else { return };
+    let retention = Duration::from_secs(4);
+    let feed = || {
+        let settings = NatsSettings { retention, ..broker.settings() };
+        FeedSettings { store: Store::Nats(settings), ..in_memory() }
+    };
+    let servers = [serve(feed()), serve(feed())];
+    let mut client = servers[0].client().await;
+    publish_all(&mut client, ticks(3)).await;
+    let nats = async_nats::connect(&broker.settings().servers[0]).await.unwrap();
+    let stream = async_nats::jetstream::new(nats).get_stream("ticker").await.unwrap();
+    let begun = Instant::now();
+    loop {
+        let state = stream.get_info().await.unwrap().state;
+        assert!(state.messages > 0, "the last tick has left the stream: {state:?}");
+        if state.first_sequence > 1 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{state:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    servers.into_iter().for_each(|server| server.stop().unwrap());
+    let server = serve(feed());
+    let mut client = server.client().await;
+    publish_all(&mut client, vec![tick("A", 7)]).await;
+    assert_eq!(sequences_and_prices(&stored(&mut client, "A").await), [(3, 3), (4, 7)]);
+}
+
 /// A replica that has every tick in memory and one that has only the newest of each symbol, with 3,000 ticks of `A` and some of `B`
 /// in groups of several sizes. Returns the time of the first one.
 async fn with_and_without_memory(broker: &Broker) -> ([Server; 2], [Client; 2], Timestamp) {
@@ -250,7 +299,7 @@ async fn with_and_without_memory(broker: &Broker) -> ([Server; 2], [Client; 2], 
     let little = WindowLimits { bytes: 1, ..ROOMY };
     let servers = [serve(broker.feed()), serve(FeedSettings { window: little, ..broker.feed() })];
     let mut clients = [servers[0].client().await, servers[1].client().await];
-    let start = std::time::SystemTime::now() - Duration::from_secs(50);
+    let start = SystemTime::now() - Duration::from_secs(50);
     let mut published = (1..=COUNT).map(|number| PublishedTick {
         time: Some((start + Duration::from_millis(number as u64 / 3 * 40)).into()),
         quantity: number as u64 % 7,
