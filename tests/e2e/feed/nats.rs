@@ -293,7 +293,7 @@ async fn a_symbol_that_is_quiet_for_longer_than_the_retention_goes_on_at_its_seq
 }
 
 /// A replica that has every tick in memory and one that has only the newest of each symbol, with 3,000 ticks of `A` and some of `B`
-/// in groups of several sizes. Returns the time of the first one.
+/// in groups of several sizes. There are messages of `A` that cannot be read. Returns the time of the first tick.
 async fn with_and_without_memory(broker: &Broker) -> ([Server; 2], [Client; 2], Timestamp) {
     const COUNT: i64 = 3_000;
     let little = WindowLimits { bytes: 1, ..ROOMY };
@@ -305,11 +305,14 @@ async fn with_and_without_memory(broker: &Broker) -> ([Server; 2], [Client; 2], 
         quantity: number as u64 % 7,
         ..tick("A", 10_000 + number * number % 101)
     });
+    let nats = async_nats::connect(&broker.settings().servers[0]).await.unwrap();
+    let context = async_nats::jetstream::new(nats);
     for size in [1, 2, 300, 1, 700].into_iter().cycle() {
         let group: Vec<_> = published.by_ref().take(size).collect();
         if group.is_empty() {
             break;
         }
+        context.publish("ticker.A", "no tick\n".into()).await.unwrap().await.unwrap();
         publish_all(&mut clients[0], group).await;
         publish_all(&mut clients[0], vec![tick("B", 5)]).await;
     }
