@@ -75,8 +75,9 @@ pub(super) async fn list_candles(call: &Call, request: ListCandlesRequest) -> Re
             next_page_token: page.next.map(|next| next.parts().0.to_string()).unwrap_or_default(),
         })
     };
-    let first = past.sequence_from(interval.open_time(times.start)).await?;
-    if past.is_only_stored(first) && !times.is_empty() {
+    if let Some(first) = past.only_stored_from(interval.open_time(times.start)).await?
+        && !times.is_empty()
+    {
         let candles = CandlesInOrder::new(interval, times.end, most);
         let take = |candles: &mut CandlesInOrder, tick: &Tick| Ok(candles.take(tick)?);
         let mut candles = Some(past.fold_stored(call, first..Sequence(u64::MAX), candles, take).await?);

@@ -54,12 +54,21 @@ impl Past {
     /// # Errors
     /// The log has to be asked and cannot be read.
     pub(super) async fn sequence_from(&self, time: Time) -> Result<Sequence, Failure> {
-        let available = self.ticks.sequence_from(time);
-        let is_first = available <= self.ticks.available().start;
-        let Some(stored) = self.log_before(available).filter(|_| is_first) else { return Ok(available) };
-        let found = stored.sequence_from(self.instrument.symbol, time).await;
+        Ok(self.only_stored_from(time).await?.unwrap_or_else(|| self.ticks.sequence_from(time)))
+    }
+
+    /// As [`Self::sequence_from`], if only the log has that tick; otherwise `None`.
+    ///
+    /// # Errors
+    /// The log has to be asked and cannot be read.
+    pub(super) async fn only_stored_from(&self, time: Time) -> Result<Option<Sequence>, Failure> {
+        let first = self.ticks.available().start;
+        let Some(log) = self.log_before(first).filter(|_| self.ticks.sequence_from(time) <= first) else {
+            return Ok(None);
+        };
+        let found = log.sequence_from(self.instrument.symbol, time).await;
         let found = found.unwrap_or(Err(FeedError::Stopped)).map_err(Failure::Feed)?;
-        Ok(found.map_or(available, |found| found.min(available)))
+        Ok(found.filter(|found| *found < first))
     }
 
     /// A page of at most `most` ticks of a range, if some of them are only in the log; otherwise `None`.
@@ -101,7 +110,8 @@ impl Past {
 
     /// Whether ticks from a sequence on are asked for that only the log has.
     pub(super) fn is_only_stored(&self, from: Sequence) -> bool {
-        from < self.ticks.available().start && self.log_before(self.ticks.available().start).is_some()
+        let first = self.ticks.available().start;
+        from < first && self.log_before(first).is_some()
     }
 
     /// The log, if it may have ticks before a sequence.
