@@ -13,6 +13,7 @@ mod factors;
 mod keys;
 mod market;
 mod model;
+mod path;
 mod rhythm;
 mod series;
 mod share;

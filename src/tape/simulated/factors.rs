@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use wide::f64x2;
+
 use super::{
     calendar::{BLOCKS, DAY, Position, TOP, YEAR},
-    keys::{Draw, Key},
+    keys::{Draw, Key, normals},
+    path::Path,
     rhythm::factor_share,
     share::{self, EVEN, part},
-    span::Path,
 };
 use crate::tape::{Instrument, MOST_FACTORS};
 
@@ -167,29 +169,22 @@ impl Factors {
         Path { value, rise: end - value, variance: self.weather.day(day) * self.variance }
     }
 
-    /// What they do over a half of a span of a day: side 0 is the left half, 1 the right one. The halves meet at `middle`, and `weather`
-    /// says how uneven they are, in 1/256.
+    /// The normal number of a draw, and that of all factors at a position together, in deviations of their sum.
     #[inline(always)]
-    pub(super) fn over_half(
-        &self,
-        whole: &Path,
-        below: u32,
-        middle: Position,
-        weather: i32,
-        side: u64,
-    ) -> Path {
-        whole.half(share_of_factor(EVEN, weather, below), self.normal(middle), side)
+    pub(super) fn normals(&self, own: Draw, position: Position) -> f64x2 {
+        let [first, second, third] = self.keys.map(|key| key.draw(position));
+        let weights = self.weights;
+        let one = f64x2::new([1.0, weights[0]]) * normals([own, first]);
+        let two = f64x2::new([weights[1], weights[2]]) * normals([second, third]);
+        let ([own, first], [second, third]) = (one.to_array(), two.to_array());
+        f64x2::new([own, first + second + third])
     }
+}
 
-    /// The normal numbers of all factors together, in deviations of their sum.
-    #[inline(always)]
-    fn normal(&self, middle: Position) -> f64 {
-        let mut normal = 0.0;
-        for (weight, key) in self.weights.iter().zip(self.keys) {
-            normal += weight * key.draw(middle).normal();
-        }
-        normal
-    }
+/// The share of the left half of a span of a day in the variance of a factor. `weather` says how uneven they are, in 1/256.
+#[inline(always)]
+pub(super) fn share_within_day(weather: i32, below: u32) -> f64 {
+    share_of_factor(EVEN, weather, below)
 }
 
 /// The share of the left half of a span in the variance of a factor.

@@ -2,6 +2,7 @@
 
 use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
 use sha2::{Digest, Sha256};
+use wide::{bytemuck::cast, f64x2, u64x2};
 
 use crate::tick::Symbol;
 
@@ -77,24 +78,10 @@ impl Draw {
         self.0
     }
 
-    /// A standard normal number, of the low 30 bits.
-    ///
-    /// The sum of three uniform numbers (the Irwin-Hall distribution) is nearly normal. An odd polynomial, fitted by
-    /// least squares to the normal quantiles of that sum, brings the distribution within 0.0005 of the normal one:
-    /// variance 1, kurtosis 2.999, never beyond ±[`FARTHEST`]. It takes no table, no branch and no logarithm.
-    #[inline]
+    /// A standard normal number, of the low 30 bits: see [`normals`].
+    #[inline(always)]
     pub(super) fn normal(self) -> f64 {
-        // The integers below are 2^11 times what the polynomial was fitted to.
-        const UNIT: f64 = 1.0 / 2_048.0;
-        const CUBE: f64 = UNIT * UNIT * UNIT;
-        const C1: f64 = 1.885_710_345_644_26 * UNIT;
-        const C3: f64 = 0.228_822_260_979_241_05 * CUBE;
-        const C5: f64 = -0.226_947_582_239_275_83 * (CUBE * UNIT * UNIT);
-        const C7: f64 = 0.145_225_197_789_324_08 * (CUBE * CUBE * UNIT);
-        let sum = (self.0 & 0x3ff) + (self.0 >> 10 & 0x3ff) + (self.0 >> 20 & 0x3ff);
-        let x = f64::from(2 * sum as i32 - 3 * 1_023);
-        let square = x * x;
-        x * (C1 + square * (C3 + square * (C5 + square * C7)))
+        normals([self, Self(0)]).to_array()[0]
     }
 
     /// A uniform odd number from −255 to 255 for each half of a span: of bits 30 to 37 for the left one, side 0, and 38 to 45 for the
@@ -115,6 +102,31 @@ impl Draw {
     pub(super) fn fraction(self) -> f64 {
         (self.0 >> 32) as f64 * (1.0 / 4_294_967_296.0)
     }
+}
+
+/// Two standard normal numbers, each of the low 30 bits of a draw.
+///
+/// The sum of three uniform numbers (the Irwin-Hall distribution) is nearly normal. An odd polynomial, fitted by least squares
+/// to the normal quantiles of that sum, brings the distribution within 0.0005 of the normal one: variance 1, kurtosis 2.999,
+/// never beyond ±[`FARTHEST`]. It takes no table, no branch and no logarithm.
+#[inline(always)]
+pub(super) fn normals(draws: [Draw; 2]) -> f64x2 {
+    // The integers below are 2^11 times what the polynomial was fitted to.
+    const UNIT: f64 = 1.0 / 2_048.0;
+    const CUBE: f64 = UNIT * UNIT * UNIT;
+    const C1: f64x2 = f64x2::splat(1.885_710_345_644_26 * UNIT);
+    const C3: f64x2 = f64x2::splat(0.228_822_260_979_241_05 * CUBE);
+    const C5: f64x2 = f64x2::splat(-0.226_947_582_239_275_83 * (CUBE * UNIT * UNIT));
+    const C7: f64x2 = f64x2::splat(0.145_225_197_789_324_08 * (CUBE * CUBE * UNIT));
+    // Twice each uniform number of 10 bits.
+    const TWICE: u64x2 = u64x2::splat(0x3ff << 1);
+    // A double of 2^52 has a whole number up to that in its last bits.
+    const OFFSET: f64 = (1_u64 << 52) as f64;
+    let bits = u64x2::new(draws.map(Draw::bits));
+    let sum = (bits << 1_u32 & TWICE) + (bits >> 9_u32 & TWICE) + (bits >> 19_u32 & TWICE);
+    let x = cast::<_, f64x2>(sum | u64x2::splat(OFFSET.to_bits())) - (OFFSET + 3.0 * 1_023.0);
+    let square = x * x;
+    x * (C1 + square * (C3 + square * (C5 + square * C7)))
 }
 
 #[cfg(test)]

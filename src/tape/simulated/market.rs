@@ -1,5 +1,7 @@
 //! What is traded: quotes about the efficient price, trades at the quotes, and their sizes.
 
+use wide::f64x2;
+
 use super::{
     calendar::{DAY_NANOS, YEAR},
     factors::{variance, volatility},
@@ -99,34 +101,40 @@ impl Market {
         }
     }
 
-    /// The quote about an efficient price, whose logarithm has a distance from the reference.
+    /// The spread while the path has a variance over a leaf, in multiples of the mean one.
+    #[inline(always)]
+    pub(super) fn width(&self, variance: f64) -> f64 {
+        least(greatest((variance * self.per_variance).sqrt(), CALM), STORMY)
+    }
+
+    /// The quote about an efficient price, whose logarithm has a distance from the reference. The spread is in multiples of the mean one.
     #[inline]
-    pub(super) fn quote(&self, value: f64, variance: f64, time: Time) -> Quote {
-        let mut log = value.min(self.reach).max(-self.reach);
+    pub(super) fn quote(&self, value: f64, width: f64, time: Time) -> Quote {
+        let mut log = greatest(least(value, self.reach), -self.reach);
         if self.drift != 0.0 {
             let since = (time.nanos() as f64 - REFERENCE_DAY).clamp(-DRIFT_YEARS * YEAR, DRIFT_YEARS * YEAR);
             log += self.drift * since;
         }
         let efficient = self.reference * libm::exp(log);
-        let activity = (variance * self.per_variance).sqrt().clamp(CALM, STORMY);
-        let half = efficient * self.half_spread * activity;
-        let bid = (self.gathered(efficient - half) + 0.5) as i64;
-        let ask = (self.gathered(efficient + half) + 0.5) as i64;
+        let half = efficient * self.half_spread * width;
+        let [bid, ask] = self.gathered(f64x2::new([efficient - half, efficient + half])).to_array();
+        let (bid, ask) = ((bid + 0.5) as i64, (ask + 0.5) as i64);
         // Not `clamp`, which would panic if there were no two prices. With less than two, both are the same.
         let bid = bid.min(self.highest - 1).max(1);
         Quote { bid, ask: ask.min(self.highest).max(bid + 1) }
     }
 
-    /// A price that is drawn to the next round one. It never falls when the price rises.
-    #[inline]
-    fn gathered(&self, price: f64) -> f64 {
+    /// Two prices, each drawn to the next round one. It never falls when the price rises.
+    #[inline(always)]
+    fn gathered(&self, prices: f64x2) -> f64x2 {
         if !self.clusters {
-            return price;
+            return prices;
         }
-        let nearest = ((price * (1.0 / ROUND) + 0.5) as i64) as f64 * ROUND;
-        let away = price - nearest;
-        let left = (away.abs() - DRAWN).max(0.0) * ((0.5 * ROUND) / (0.5 * ROUND - DRAWN));
-        nearest + if away < 0.0 { -left } else { left }
+        let nearest = floor(prices * (1.0 / ROUND) + 0.5) * ROUND;
+        let away = prices - nearest;
+        let sign = away & f64x2::splat(-0.0);
+        let left = (away.abs() - DRAWN).fast_max(f64x2::ZERO) * ((0.5 * ROUND) / (0.5 * ROUND - DRAWN));
+        nearest + (left | sign)
     }
 
     /// The sizes of its trades.
@@ -167,6 +175,28 @@ impl Market {
     }
 }
 
+/// The greatest whole numbers that are not above two others, which are not negative.
+#[inline(always)]
+fn floor(numbers: f64x2) -> f64x2 {
+    // From here on doubles are whole numbers.
+    const WHOLE: f64x2 = f64x2::splat((1_u64 << 52) as f64);
+    let rounded = (numbers + WHOLE) - WHOLE;
+    let floor = rounded - (rounded.simd_gt(numbers) & f64x2::ONE);
+    numbers.simd_lt(WHOLE).bitselect(floor, numbers)
+}
+
+/// The least of two numbers in one instruction, which `f64::min` is not. The second one if any is not a number.
+#[inline(always)]
+pub(super) fn least(one: f64, other: f64) -> f64 {
+    if one < other { one } else { other }
+}
+
+/// The same for the greatest.
+#[inline(always)]
+fn greatest(one: f64, other: f64) -> f64 {
+    if one > other { one } else { other }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{num::NonZeroU64, time::Duration};
@@ -194,7 +224,7 @@ mod tests {
                     let instrument = instrument("equity", reference, increment, volatility);
                     let market = Market::new(&instrument, HOUR, 24.0, 0.0, Key::default());
                     for value in [0.0, -0.0, 1e4, -1e4, 1e300, -1e300] {
-                        let quote = market.quote(value, market.reach, Time::MAX);
+                        let quote = market.quote(value, market.width(market.reach), Time::MAX);
                         for price in [quote.bid, quote.ask].map(|at| market.price_of(at).nanos()) {
                             assert!(price > 0 && price % increment == 0);
                         }
@@ -216,7 +246,7 @@ mod tests {
         );
         let mean = variance(&instrument("crypto", 1, 1, 0.6), HOUR);
         let spread = |variance| {
-            let Quote { bid, ask } = market.quote(0.0, variance, Time::default());
+            let Quote { bid, ask } = market.quote(0.0, market.width(variance), Time::default());
             assert!((bid + ask - 2 * 6_000_000).abs() <= 1);
             ask - bid
         };
@@ -231,7 +261,8 @@ mod tests {
         };
         let prices: Vec<f64> = (0..20_000).map(|n| 9_990.0 + f64::from(n) / 1_000.0).collect();
         let round = |kind| {
-            let gathered: Vec<f64> = prices.iter().map(|price| market(kind).gathered(*price)).collect();
+            let gathered = |pair: &[f64]| market(kind).gathered(f64x2::new([pair[0], pair[1]])).to_array();
+            let gathered: Vec<f64> = prices.chunks(2).flat_map(gathered).collect();
             assert!(gathered.is_sorted());
             let round = gathered.iter().filter(|price| (*price + 0.5) as i64 % 10 == 0);
             round.count()
@@ -250,7 +281,7 @@ mod tests {
                 Key::default(),
             );
             let book = market.book(Quote { bid: 1, ask: 2 }, Draw::default()).unwrap();
-            [market.sizes().of(7), book.bid_quantity, book.ask_quantity]
+            [market.sizes().of(7, market.sizes().order(7)), book.bid_quantity, book.ask_quantity]
         };
         assert_eq!(sizes("index"), [0; 3]);
         assert!(sizes("equity").iter().all(|size| *size > 0));
@@ -261,7 +292,7 @@ mod tests {
         let drifting = Instrument { annual_drift: 0.1, ..instrument("crypto", 100_000_000_000, 10_000, 0.0) };
         let market = Market::new(&drifting, HOUR, 24.0, 0.0, Key::default());
         let bid = |years: f64| {
-            let quote = market.quote(0.0, 0.0, Time::from_nanos((REFERENCE_DAY + years * YEAR) as u64));
+            let quote = market.quote(0.0, CALM, Time::from_nanos((REFERENCE_DAY + years * YEAR) as u64));
             market.price_of(quote.bid).to_f64()
         };
         for (years, price) in

@@ -2,7 +2,14 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{common::Common, market::Quote, model::Model, totals, walk::Walk};
+use super::{
+    common::Common,
+    market::Quote,
+    model::{Leaf, Model},
+    sizes::{GROUP, Order},
+    totals,
+    walk::Walk,
+};
 use crate::{
     tape::{Cursor, Instrument, Series, TopOfBook, Totals},
     tick::{Sequence, Tick, Time},
@@ -15,13 +22,16 @@ const END_OF_TIME: Time = Time::from_nanos(u64::MAX);
 pub struct SimulatedSeries(Arc<Model>);
 
 struct SimulatedCursor {
-    /// The tick under the cursor and the next one, each with the quote that stands before it. The book of the first is the quote of
-    /// the second.
-    ticks: [(Tick, Quote); 2],
+    tick: Tick,
+    /// The next tick, with the quote at which it trades: the book of the tick under the cursor.
+    next: (Tick, Quote),
     model: Arc<Model>,
-    /// At the second of them.
+    /// At the next tick.
     walk: Walk,
-    /// The same for the paths of the instruments that it follows.
+    /// Of the leaf and of the group of sizes of the next tick.
+    leaf: Leaf,
+    order: Order,
+    /// The same as `walk` for the paths of the instruments that it follows.
     legs: Vec<Walk>,
 }
 
@@ -58,7 +68,7 @@ impl Series for SimulatedSeries {
     }
 
     fn tick(&self, sequence: Sequence) -> Tick {
-        self.0.trade(sequence.0, &self.0.leaf(sequence.0)).0
+        self.0.trade(sequence.0).0
     }
 
     fn cursor(&self, from: Sequence) -> Box<dyn Cursor> {
@@ -75,7 +85,7 @@ impl Series for SimulatedSeries {
 
     fn top_of_book(&self, tick: &Tick) -> Option<TopOfBook> {
         let next = tick.sequence.next().0;
-        let (_, quote) = self.0.trade(next, &self.0.leaf(next));
+        let (_, quote) = self.0.trade(next);
         self.0.book(tick.sequence, quote)
     }
 }
@@ -83,20 +93,26 @@ impl Series for SimulatedSeries {
 impl SimulatedCursor {
     fn new(model: Arc<Model>, from: Sequence) -> Self {
         let walk = Walk::new(&model.tree, from.0);
-        let first = model.trade(from.0, &walk.leaf());
+        let (leaf, order) = (model.leaf(&walk.leaf()), model.market.sizes().order(from.0));
+        let next = model.trade_in(from.0, &walk.leaf());
         let legs = vec![Walk::nowhere(); model.legs.len()];
-        let mut cursor = Self { ticks: [first; 2], model, walk, legs };
-        cursor.ticks[1] = cursor.compute();
+        let mut cursor = Self { tick: next.0, next, model, walk, leaf, order, legs };
+        cursor.next = cursor.compute();
         cursor
     }
 
     /// Moves the walk to the next tick.
     #[inline(always)]
     fn compute(&mut self) -> (Tick, Quote) {
-        let Self { model, walk, legs, .. } = self;
-        walk.advance(&model.tree);
+        let Self { model, walk, leaf, order, legs, .. } = self;
+        if walk.advance(&model.tree) {
+            *leaf = model.leaf(&walk.leaf());
+        }
+        if walk.tick() % GROUP == 0 {
+            *order = model.market.sizes().order(walk.tick());
+        }
         let legs = legs.iter_mut().zip(&model.legs);
-        model.trade_at(walk.tick(), &walk.leaf(), |time| {
+        model.trade_at(walk.tick(), &walk.leaf(), *leaf, *order, |time| {
             legs.map(|(walk, leg)| walk.value_at(leg, time)).sum()
         })
     }
@@ -104,16 +120,16 @@ impl SimulatedCursor {
 
 impl Cursor for SimulatedCursor {
     fn tick(&self) -> Tick {
-        self.ticks[0].0
+        self.tick
     }
 
     fn advance(&mut self) {
-        self.ticks[0] = self.ticks[1];
-        self.ticks[1] = self.compute();
+        self.tick = self.next.0;
+        self.next = self.compute();
     }
 
     fn top_of_book(&self) -> Option<TopOfBook> {
-        self.model.book(self.tick().sequence, self.ticks[1].1)
+        self.model.book(self.tick.sequence, self.next.1)
     }
 }
 

@@ -9,10 +9,10 @@
 
 use std::{ops::Range, sync::OnceLock};
 
-use super::keys::Key;
+use super::keys::{Draw, Key};
 
 /// Number of ticks of a group. The first begins with tick 0.
-const GROUP: u64 = 1 << 12;
+pub(super) const GROUP: u64 = 1 << 12;
 
 /// The sizes of the ticks of one instrument.
 #[derive(Debug)]
@@ -26,16 +26,26 @@ pub(super) struct Sizes {
     group: OnceLock<u64>,
 }
 
+/// The order in which a group has its sizes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order(Draw);
+
 impl Sizes {
     /// Sizes with a mean, in quantity increments. `None` is for what has no quantity.
     pub(super) fn new(mean: Option<f64>, order: Key) -> Self {
         Self { mean: mean.unwrap_or(0.0), least: u64::from(mean.is_some()), order, group: OnceLock::new() }
     }
 
-    /// The quantity of a tick.
+    /// The order of the group of a tick.
     #[inline]
-    pub(super) fn of(&self, tick: u64) -> u64 {
-        let drawn = self.order.draw(tick / GROUP).bits();
+    pub(super) fn order(&self, tick: u64) -> Order {
+        Order(self.order.draw(tick / GROUP))
+    }
+
+    /// The quantity of a tick of a group.
+    #[inline]
+    pub(super) fn of(&self, tick: u64, Order(drawn): Order) -> u64 {
+        let drawn = drawn.bits();
         self.ranked(shuffled(tick ^ drawn >> 52, drawn), 1.0)
     }
 
@@ -62,7 +72,7 @@ impl Sizes {
     }
 
     fn sum(&self, ticks: Range<u64>) -> u64 {
-        ticks.fold(0, |volume: u64, tick| volume.saturating_add(self.of(tick)))
+        ticks.fold(0, |volume: u64, tick| volume.saturating_add(self.of(tick, self.order(tick))))
     }
 }
 
@@ -107,7 +117,7 @@ mod tests {
     fn each_group_has_one_size_of_each_rank_in_an_order_of_its_own() {
         let sizes = sizes(7, 1e9);
         let group = |number: u64| -> Vec<u64> {
-            (number * GROUP..(number + 1) * GROUP).map(|tick| sizes.of(tick)).collect()
+            (number * GROUP..(number + 1) * GROUP).map(|tick| sizes.of(tick, sizes.order(tick))).collect()
         };
         let sorted = |mut group: Vec<u64>| {
             group.sort_unstable();

@@ -1,10 +1,11 @@
 //! What happens in a span of the clock, and in its halves.
 
-use std::{array, ops::Add};
+use std::{array, hint::select_unpredictable};
 
 use super::{
     calendar::{TOP, UNIT_NANOS},
     keys::Draw,
+    path::{Number, Path},
     share::{self, EVEN},
 };
 
@@ -14,36 +15,31 @@ const FLOW: f64 = 0.9;
 /// What happens in a span.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {
-    /// Number of ticks.
-    pub(super) ticks: i64,
+    pub(super) ticks: Ticks,
     pub(super) path: Path,
     /// Whether more is bought or sold: the normal numbers of the splits above, the nearer ones more.
     pub(super) flow: f64,
-    /// How uneven its halves are, in 1/256.
+}
+
+/// The ticks of a span, and how uneven its halves are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ticks {
+    /// Number of ticks.
+    pub(super) count: i64,
+    /// How uneven the halves are, in 1/256.
     pub(super) even: i32,
     /// The noise of the number of their ticks, in 1/512.
     noise: i32,
 }
 
-/// A path of a price over a span.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Path {
-    /// Its value at the start of the span.
-    pub(super) value: f64,
-    /// How much higher it is at the end.
-    pub(super) rise: f64,
-    /// The variance of the rise.
-    pub(super) variance: f64,
-}
-
 /// How a span is halved.
 pub(super) struct Split {
-    /// Ticks of the left half.
+    /// Number of ticks of the left half.
     pub(super) ticks: i64,
     /// Share of the left half in the variance.
-    share: f64,
+    pub(super) share: f64,
     /// The normal number of the middle, and what is drawn for the halves.
-    draw: Draw,
+    pub(super) draw: Draw,
 }
 
 /// The two halves of a span.
@@ -60,14 +56,14 @@ pub(super) struct Noise {
     fixed: i64,
 }
 
-impl Span {
-    /// A span with so many ticks, whose halves are drawn at its start.
+impl Ticks {
+    /// So many ticks of a span, whose halves are drawn at its start.
     #[inline(always)]
-    pub(super) fn new(ticks: i64, path: Path, draw: Draw) -> Self {
-        Self { ticks, path, flow: 0.0, even: draw.even(0), noise: draw.noise(0) }
+    pub(super) fn new(count: i64, draw: Draw) -> Self {
+        Self { count, even: draw.even(0), noise: draw.noise(0) }
     }
 
-    /// How it is halved at a level, if its left half has a prior share in the activity, for a tilt of ±[`ONE`](share::ONE).
+    /// How the span is halved at a level, if its left half has a prior share in the activity, for a tilt of ±[`ONE`](share::ONE).
     #[inline(always)]
     pub(super) fn split(&self, below: u32, prior: i64, tilt: i64, noise: &Noise, draw: Draw) -> Split {
         let spread = share::spread(prior);
@@ -75,10 +71,23 @@ impl Span {
         let drawn = spread * i64::from(self.noise);
         // The ticks are half as uneven as the variance.
         let share = prior + (tilted >> 1) + ((drawn * noise.per_tick) >> 25);
-        let ticks = (self.ticks * share + ((drawn * noise.fixed) >> 21) + EVEN) >> 16;
-        Split { ticks: ticks.max(0).min(self.ticks), share: share::part(prior + tilted), draw }
+        let ticks = (self.count * share + ((drawn * noise.fixed) >> 21) + EVEN) >> 16;
+        Split { ticks: ticks.max(0).min(self.count), share: share::part(prior + tilted), draw }
     }
 
+    /// Those of a half: side 0 is the left one, 1 the right one.
+    #[inline(always)]
+    pub(super) fn half(&self, split: &Split, side: u64) -> Self {
+        Self {
+            // A branch would be mispredicted half of the time.
+            count: select_unpredictable(side == 0, split.ticks, self.count - split.ticks),
+            even: split.draw.even(side),
+            noise: split.draw.noise(side),
+        }
+    }
+}
+
+impl Span {
     #[inline(always)]
     pub(super) fn halves(&self, split: &Split) -> Halves {
         Halves { left: self.half(split, 0), right: self.half(split, 1) }
@@ -88,38 +97,11 @@ impl Span {
     #[inline(always)]
     pub(super) fn half(&self, split: &Split, side: u64) -> Self {
         let normal = split.draw.normal();
+        let (_, mirror) = f64::SIDES[side as usize & 1];
         Self {
-            ticks: either(side, split.ticks, self.ticks - split.ticks),
+            ticks: self.ticks.half(split, side),
             path: self.path.half(split.share, normal, side),
-            flow: self.flow * FLOW + mirrored(side) * normal,
-            even: split.draw.even(side),
-            noise: split.draw.noise(side),
-        }
-    }
-}
-
-impl Path {
-    /// The path over a half, whose left one has a share in the variance. The normal number is that of the value in the middle.
-    #[inline(always)]
-    pub(super) fn half(&self, share: f64, normal: f64, side: u64) -> Self {
-        let (right, mirror) = (side as i64 as f64, mirrored(side));
-        let shift = (self.variance * (share * (1.0 - share))).sqrt() * (mirror * normal);
-        let share = right + mirror * share;
-        let rise = share * self.rise + shift;
-        Self { value: self.value + right * (self.rise - rise), rise, variance: self.variance * share }
-    }
-}
-
-/// The sum of two paths that do not depend on each other.
-impl Add for Path {
-    type Output = Self;
-
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        Self {
-            value: self.value + other.value,
-            rise: self.rise + other.rise,
-            variance: self.variance + other.variance,
+            flow: self.flow * FLOW + mirror * normal,
         }
     }
 }
@@ -143,17 +125,4 @@ pub(super) type NoiseByLevel = [Noise; TOP as usize];
 pub(super) fn noise_by_level(interval: u64) -> NoiseByLevel {
     let units = interval as f64 / UNIT_NANOS;
     array::from_fn(|below| Noise::of((2_u64 << below) as f64 / units))
-}
-
-/// 1 for the left half and −1 for the right one.
-#[inline(always)]
-fn mirrored(side: u64) -> f64 {
-    1.0 - 2.0 * side as i64 as f64
-}
-
-/// The first number for side 0 and the second for side 1, without a branch, which would be mispredicted half of the time.
-#[inline(always)]
-fn either(side: u64, left: i64, right: i64) -> i64 {
-    let mask = side.wrapping_neg() as i64;
-    left & !mask | right & mask
 }

@@ -10,9 +10,10 @@ use super::{
     calendar,
     keys::FARTHEST,
     model::Model,
+    path::Path,
     rhythm::FINE,
     share::FINEST,
-    span::{Path, Span},
+    span::Span,
     tree::{Placed, Tree},
 };
 use crate::{
@@ -41,8 +42,8 @@ fn extremes<const LEGS: usize>(model: &Model, ticks: &Range<u64>) -> (Price, Pri
     let own = model.tree.fine_spans(from, last).into_iter().enumerate();
     let spans =
         own.map(|(n, own)| Spans::<LEGS> { level: FINE, own, legs: array::from_fn(|leg| legs[leg][n]) });
-    let spans: Vec<_> = spans.filter(|spans| spans.own.span.ticks > 0).collect();
-    let first = model.trade(ticks.start, &model.tree.leaf_of(ticks.start)).0;
+    let spans: Vec<_> = spans.filter(|spans| spans.own.span.ticks.count > 0).collect();
+    let first = model.trade(ticks.start).0;
     let own = Reach::new(&model.tree);
     let legs: [_; LEGS] = array::from_fn(|leg| Reach::new(&model.legs[leg]));
     let [low, high] = [Side::Low, Side::High].map(|side| {
@@ -92,7 +93,7 @@ struct Reach {
 impl<const LEGS: usize> Search<'_, LEGS> {
     /// Looks for a price among the ticks of a span.
     fn visit(&mut self, spans: &Spans<LEGS>) {
-        let (first, end) = (spans.own.first, spans.own.first + spans.own.span.ticks as u64);
+        let (first, end) = (spans.own.first, spans.own.first + spans.own.span.ticks.count as u64);
         let ticks = first.max(self.ticks.start)..end.min(self.ticks.end);
         if ticks.is_empty() || !self.side.is_beyond(self.bound(spans), self.found) {
             return;
@@ -103,12 +104,14 @@ impl<const LEGS: usize> Search<'_, LEGS> {
             let halves = if is_right_first { [right, left] } else { [left, right] };
             return halves.iter().for_each(|half| self.visit(half));
         }
+        let leaf = self.model.leaf(&spans.own);
         for tick in ticks {
             let legs = |time| {
                 let legs = spans.legs.iter().zip(&self.model.legs);
                 legs.map(|(span, leg)| leg.value_below(span, spans.level.max(leg.leaf()), time)).sum()
             };
-            let (tick, _) = self.model.trade_at(tick, &spans.own, legs);
+            let (tick, _) =
+                self.model.trade_at(tick, &spans.own, leaf, self.model.market.sizes().order(tick), legs);
             if self.side.is_beyond(tick.price, self.found) {
                 self.found = tick.price;
             }
@@ -132,13 +135,13 @@ impl<const LEGS: usize> Search<'_, LEGS> {
         let is_late = market.rises() == (self.side == Side::High);
         let at = own.start + if is_late { 1 << level } else { 0 };
         let time = Time::from_nanos(calendar::nanos(at));
-        let widest = own.span.path.variance * self.own.share(*level, own);
+        let widest = market.width(own.span.path.variance * self.own.share(*level, own));
         let price = match self.side {
             Side::Low => market.quote(value - ROUNDING, widest, time).bid,
             Side::High => {
                 let ask = market.quote(value + ROUNDING, widest, time).ask;
                 // An ask is at least one increment above its bid, which is the highest when the spread is the narrowest.
-                ask.max(market.quote(value + ROUNDING, 0.0, time).bid.saturating_add(1))
+                ask.max(market.quote(value + ROUNDING, market.width(0.0), time).bid.saturating_add(1))
             }
         };
         market.price_of(price)

@@ -14,14 +14,17 @@ use std::{
     time::Duration,
 };
 
+use wide::f64x2;
+
 use super::{
     calendar::{self, BLOCKS, DAY, Position, TOP, UNIT_NANOS},
     common::{BLOCK_NANOS, Common},
-    factors::{AT_EDGES, Factors, Weather, tilt, variance},
+    factors::{AT_EDGES, Factors, Weather, share_within_day, tilt, variance},
     keys::Keys,
+    path::Path,
     rhythm::{Block, FINE, Rhythm, share_of},
     share::EVEN,
-    span::{Halves, NoiseByLevel, Path, Span, Split},
+    span::{Halves, NoiseByLevel, Span, Split, Ticks},
 };
 use crate::{tape::Instrument, tick::Time};
 
@@ -62,21 +65,31 @@ pub(super) struct Placed {
 }
 
 /// What a descent looks for.
-#[derive(Clone, Copy)]
-pub(super) enum Goal {
-    Tick(u64),
-    At(Position),
+pub(super) trait Goal: Copy {
+    /// The half of a span of a level in which it is, 0 for the left one, if the right one begins with a tick.
+    fn side(self, right: u64, below: u32) -> u64;
 }
 
-impl Goal {
-    /// The half of a span in which it is, 0 for the left one. The first tick of the right half is known.
+/// A tick, by its number.
+#[derive(Clone, Copy)]
+pub(super) struct OfTick(pub(super) u64);
+
+/// A place on the clock.
+#[derive(Clone, Copy)]
+pub(super) struct At(pub(super) Position);
+
+impl Goal for OfTick {
     #[inline(always)]
-    pub(super) fn side(self, right: u64, below: u32) -> u64 {
-        match self {
-            // The sign bit: a comparison would become a branch, which is mispredicted half of the time.
-            Self::Tick(tick) => !tick.wrapping_sub(right) >> 63,
-            Self::At(position) => position >> below & 1,
-        }
+    fn side(self, right: u64, _: u32) -> u64 {
+        // The sign bit: a comparison would become a branch, which is mispredicted half of the time.
+        !self.0.wrapping_sub(right) >> 63
+    }
+}
+
+impl Goal for At {
+    #[inline(always)]
+    fn side(self, _: u64, below: u32) -> u64 {
+        self.0 >> below & 1
     }
 }
 
@@ -90,25 +103,31 @@ struct BlockTicks {
     end: u64,
 }
 
-/// A span above [`FINE`], with the instrument's own part of the path.
+/// A span above [`FINE`].
 #[derive(Clone, Copy)]
 struct Coarse {
     start: Position,
     first: u64,
-    span: Span,
-    /// What the factors do over it, if it is within a day.
-    of_factors: Path,
+    ticks: Ticks,
+    /// The instrument's own part of the path, and what the factors do, if the span is within a day.
+    paths: Path<f64x2>,
     /// How uneven the weather makes its halves, in 1/256.
     weather: i32,
 }
+
+/// Which paths a descent above [`FINE`] follows.
+type Paths = u8;
+const NONE: Paths = 0;
+const OWN: Paths = 1;
+/// Within a day.
+const OWN_AND_FACTORS: Paths = 2;
 
 impl Coarse {
     /// As a span of level [`FINE`], with the whole path.
     #[inline(always)]
     fn fine(&self, rhythm: &Block) -> Placed {
-        let Self { start, first, mut span, .. } = *self;
-        span.path = span.path + self.of_factors;
-        span.flow = 0.0;
+        let Self { start, first, ticks, paths, .. } = *self;
+        let span = Span { ticks, path: paths.sum(), flow: 0.0 };
         Placed { start, first, span, has_edge: rhythm.has_edge(start) }
     }
 }
@@ -176,7 +195,7 @@ impl Tree {
 
     /// The path at a time of a span of a level up to [`FINE`].
     pub(super) fn value_below(&self, whole: &Placed, level: u32, time: Time) -> f64 {
-        let leaf = self.below(*whole, level, Goal::At(calendar::position(time)), self.leaf);
+        let leaf = self.below(*whole, level, At(calendar::position(time)), self.leaf);
         self.value_in(leaf.start, &leaf.span, time)
     }
 
@@ -191,34 +210,25 @@ impl Tree {
     /// The leaf that contains a position, without its path.
     #[inline(always)]
     pub(super) fn leaf_at(&self, position: Position) -> Placed {
-        self.descend::<false>(self.block_at(position >> TOP), Goal::At(position), self.leaf)
+        self.descend::<NONE, NONE>(self.block_at(position >> TOP), At(position), self.leaf)
     }
 
     /// The span of a level up to [`FINE`] that contains a position.
     #[inline(always)]
     pub(super) fn span_at(&self, position: Position, level: u32) -> Placed {
-        self.descend::<true>(self.block_at(position >> TOP), Goal::At(position), level)
+        self.descend::<OWN, OWN_AND_FACTORS>(self.block_at(position >> TOP), At(position), level)
     }
 
     /// The span of a level up to [`FINE`] that has a tick before the end of time.
     #[inline(always)]
     pub(super) fn span_of(&self, tick: u64, level: u32) -> Placed {
-        self.descend::<true>(self.block_of(tick), Goal::Tick(tick), level)
+        self.descend::<OWN, OWN_AND_FACTORS>(self.block_of(tick), OfTick(tick), level)
     }
 
     /// Both halves of a span up to [`FINE`].
     #[inline(always)]
     pub(super) fn halves(&self, span: &Span, start: Position, below: u32, has_edge: bool) -> Halves {
-        if has_edge {
-            return self.halves_at_edge(span, start, below);
-        }
-        span.halves(&self.split_fine::<false>(span, start, below))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn halves_at_edge(&self, span: &Span, start: Position, below: u32) -> Halves {
-        span.halves(&self.split_fine::<true>(span, start, below))
+        span.halves(&self.split_fine(span, start, below, has_edge))
     }
 
     /// The same with their places.
@@ -226,7 +236,7 @@ impl Tree {
     pub(super) fn halves_of(&self, whole: &Placed, below: u32) -> [Placed; 2] {
         let Placed { start, first, has_edge, .. } = *whole;
         let Halves { left, right } = self.halves(&whole.span, start, below, has_edge);
-        let middle = first + left.ticks as u64;
+        let middle = first + left.ticks.count as u64;
         let placed = |start, first, span| Placed { start, first, span, has_edge };
         [placed(start, first, left), placed(start | 1 << below, middle, right)]
     }
@@ -272,7 +282,7 @@ impl Tree {
         let mut spans = Vec::with_capacity(((last - from) >> FINE) as usize + 1);
         for day in from >> DAY..=last >> DAY {
             let block = self.block_at(day >> (TOP - DAY));
-            let midnight = self.day::<true>(block, Goal::At(day << DAY));
+            let midnight = self.day::<OWN>(block, At(day << DAY));
             self.fine_spans_of(&midnight, DAY, 1, &(from..=last), &mut spans);
         }
         spans
@@ -298,7 +308,7 @@ impl Tree {
         let below = level - 1;
         let split = self.split_coarse(whole, below, share_of(rhythm.shares_of_day(whole.start), number));
         for side in [0, 1] {
-            let half = self.half::<true>(whole, &split, below, side);
+            let half = self.half::<OWN_AND_FACTORS>(whole, &split, below, side);
             self.fine_spans_of(&half, below, 2 * number + side as usize, within, spans);
         }
     }
@@ -308,67 +318,54 @@ impl Tree {
     /// What is drawn for the split of a span comes from the draws of the span above it. So the processor need not wait for the
     /// choice of a half before it draws.
     #[inline(always)]
-    fn descend<const PATH: bool>(&self, block: BlockTicks, goal: Goal, level: u32) -> Placed {
-        let day = self.day::<PATH>(block, goal);
+    fn descend<const ABOVE: Paths, const WITHIN: Paths>(
+        &self,
+        block: BlockTicks,
+        goal: impl Goal,
+        level: u32,
+    ) -> Placed {
+        let day = self.day::<ABOVE>(block, goal);
         let rhythm = self.rhythm.block(block.number);
-        let mut coarse = self.above::<PATH>(day, FINE..DAY, rhythm.shares_of_day(day.start), goal);
-        if !PATH {
-            // So that nothing of it is computed.
-            coarse.span.path = Path::default();
-        }
+        let coarse = self.above::<WITHIN>(day, FINE..DAY, rhythm.shares_of_day(day.start), goal);
         self.below(coarse.fine(rhythm), FINE, goal, level)
     }
 
     /// The day in which the goal is.
     #[inline(always)]
-    fn day<const PATH: bool>(&self, block: BlockTicks, goal: Goal) -> Coarse {
+    fn day<const PATHS: Paths>(&self, block: BlockTicks, goal: impl Goal) -> Coarse {
         let shares = self.rhythm.block(block.number).shares_of_days();
-        let mut day = self.above::<false>(self.block(block), DAY..TOP, shares, goal);
-        if PATH {
-            day.of_factors = self.factors.over_day(day.start >> DAY);
+        let mut day = self.above::<PATHS>(self.block(block), DAY..TOP, shares, goal);
+        if PATHS != NONE {
+            day.paths = Path::of([day.paths.first(), self.factors.over_day(day.start >> DAY)]);
         }
         day
     }
 
     /// The span in which the goal is, so many levels down in a span above [`FINE`]. `shares` are those of its spans: see [`share_of`].
     #[inline(always)]
-    fn above<const FACTORS: bool>(
+    fn above<const PATHS: Paths>(
         &self,
         whole: Coarse,
         levels: Range<u32>,
         shares: &[u32],
-        goal: Goal,
+        goal: impl Goal,
     ) -> Coarse {
         let (mut coarse, mut number) = (whole, 1);
         for below in levels.rev() {
             let split = self.split_coarse(&coarse, below, share_of(shares, number));
             let side = goal.side(coarse.first + split.ticks as u64, below);
             number = 2 * number + side as usize;
-            coarse = self.half::<FACTORS>(&coarse, &split, below, side);
+            coarse = self.half::<PATHS>(&coarse, &split, below, side);
         }
         coarse
     }
 
     /// The span of a level in which the goal is, in a span of a level up to [`FINE`].
     #[inline(always)]
-    fn below(&self, whole: Placed, from: u32, goal: Goal, level: u32) -> Placed {
-        match whole.has_edge {
-            true => self.below_at_edge(whole, from, goal, level),
-            false => self.below_as::<false>(whole, from, goal, level),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn below_at_edge(&self, whole: Placed, from: u32, goal: Goal, level: u32) -> Placed {
-        self.below_as::<true>(whole, from, goal, level)
-    }
-
-    #[inline(always)]
-    fn below_as<const EDGE: bool>(&self, whole: Placed, from: u32, goal: Goal, level: u32) -> Placed {
+    fn below(&self, whole: Placed, from: u32, goal: impl Goal, level: u32) -> Placed {
         let Placed { mut start, mut first, mut span, has_edge } = whole;
         for below in (level..from).rev() {
-            let split = self.split_fine::<EDGE>(&span, start, below);
+            let split = self.split_fine(&span, start, below, has_edge);
             let side = goal.side(first + split.ticks as u64, below);
             first += split.ticks as u64 & side.wrapping_neg();
             span = span.half(&split, side);
@@ -385,46 +382,53 @@ impl Tree {
         let deviation = (self.own_variance * AT_EDGES).sqrt();
         let value = deviation * draw.normal();
         let path = Path { value, rise: deviation * end.normal() - value, variance: self.own_variance };
-        let span = Span::new((block.end - block.first) as i64, path, draw);
-        let of_factors = Path::default();
-        Coarse { start, first: block.first, span, of_factors, weather: self.weather.draw(start).even(0) }
+        Coarse {
+            start,
+            first: block.first,
+            ticks: Ticks::new((block.end - block.first) as i64, draw),
+            paths: Path::of([path, Path::default()]),
+            weather: self.weather.draw(start).even(0),
+        }
     }
 
     /// How a span above [`FINE`] is halved.
     #[inline(always)]
     fn split_coarse(&self, coarse: &Coarse, below: u32, prior: i64) -> Split {
-        let tilt = tilt(coarse.weather, coarse.span.even);
-        self.split(&coarse.span, coarse.start | 1 << below, below, prior, tilt)
+        let tilt = tilt(coarse.weather, coarse.ticks.even);
+        self.split(&coarse.ticks, coarse.start | 1 << below, below, prior, tilt)
     }
 
-    /// A half of a span above [`FINE`]: side 0 is the left one, 1 the right one. `FACTORS` halves the path of the factors as well, which
-    /// is known within a day only.
+    /// A half of a span above [`FINE`]: side 0 is the left one, 1 the right one.
     #[inline(always)]
-    fn half<const FACTORS: bool>(&self, whole: &Coarse, split: &Split, below: u32, side: u64) -> Coarse {
+    fn half<const PATHS: Paths>(&self, whole: &Coarse, split: &Split, below: u32, side: u64) -> Coarse {
         let middle = whole.start | 1 << below;
-        let mut of_factors = whole.of_factors;
-        if FACTORS {
-            of_factors = self.factors.over_half(&of_factors, below, middle, whole.weather, side);
-        }
+        let paths = match PATHS {
+            NONE => whole.paths,
+            OWN => whole.paths.half(split.share.into(), split.draw.normal().into(), side),
+            _ => {
+                let shares = f64x2::new([split.share, share_within_day(whole.weather, below)]);
+                whole.paths.half(shares, self.factors.normals(split.draw, middle), side)
+            }
+        };
         Coarse {
             start: whole.start | side << below,
             first: whole.first + (split.ticks as u64 & side.wrapping_neg()),
-            span: whole.span.half(split, side),
-            of_factors,
+            ticks: whole.ticks.half(split, side),
+            paths,
             weather: self.weather.draw(middle).even(side),
         }
     }
 
     /// How a span up to [`FINE`] is halved, in which the market may open or close. Below, the weather is the same everywhere.
     #[inline(always)]
-    fn split_fine<const EDGE: bool>(&self, span: &Span, start: Position, below: u32) -> Split {
-        let prior = if EDGE { self.rhythm.block(start >> TOP).share_at_edge(start, below) } else { EVEN };
-        self.split(span, start | 1 << below, below, prior, i64::from(span.even) << 8)
+    fn split_fine(&self, span: &Span, start: Position, below: u32, has_edge: bool) -> Split {
+        let prior = if has_edge { self.rhythm.block(start >> TOP).share_at_edge(start, below) } else { EVEN };
+        self.split(&span.ticks, start | 1 << below, below, prior, i64::from(span.ticks.even) << 8)
     }
 
     /// How a span is halved whose left half has a share in the activity, for a tilt of ±[`ONE`](super::share::ONE).
     #[inline(always)]
-    fn split(&self, span: &Span, middle: Position, below: u32, prior: i64, tilt: i64) -> Split {
-        span.split(below, prior, tilt, &self.noise[below as usize], self.keys.path.draw(middle))
+    fn split(&self, ticks: &Ticks, middle: Position, below: u32, prior: i64, tilt: i64) -> Split {
+        ticks.split(below, prior, tilt, &self.noise[below as usize], self.keys.path.draw(middle))
     }
 }

@@ -4,7 +4,7 @@ use super::{
     calendar::{self, Position},
     rhythm::FINE,
     span::Span,
-    tree::{Goal, Placed, Tree},
+    tree::{At, Goal, OfTick, Placed, Tree},
 };
 use crate::tick::Time;
 
@@ -44,7 +44,7 @@ impl Walk {
         let mut walk = Self { tick, ..Self::nowhere() };
         // Ticks after the end of time are at the last leaf.
         let tick = tick.min(tree.ticks() - 1);
-        walk.come_down(tree, tree.span_of(tick, top(tree)), Goal::Tick(tick));
+        walk.come_down(tree, tree.span_of(tick, top(tree)), OfTick(tick));
         walk
     }
 
@@ -55,29 +55,36 @@ impl Walk {
     /// The leaf of the tick.
     #[inline]
     pub(super) fn leaf(&self) -> Placed {
-        let first = self.end - self.leaf.ticks as u64;
+        let first = self.end - self.leaf.ticks.count as u64;
         Placed { start: self.start, first, span: self.leaf, has_edge: self.has_edge }
     }
 
-    /// Moves to the next tick. Those after the end of time are all at the last leaf.
-    #[inline]
-    pub(super) fn advance(&mut self, tree: &Tree) {
+    /// Moves to the next tick, and says whether it is in another leaf. Those after the end of time are all in the last one.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, tree: &Tree) -> bool {
         self.tick = self.tick.saturating_add(1);
-        if self.tick < self.end || self.tick >= tree.ticks() {
-            return;
+        let is_in_another = self.tick >= self.end && self.tick < tree.ticks();
+        if is_in_another {
+            self.find_leaf(tree);
         }
+        is_in_another
+    }
+
+    /// Goes to the leaf of the tick, which is after this one.
+    #[inline(never)]
+    fn find_leaf(&mut self, tree: &Tree) {
         let (leaf, top) = (tree.leaf(), top(tree));
         loop {
             // The trailing ones of a leaf's number say how many right halves end with it.
             let level = leaf + (self.start >> leaf).trailing_ones();
             if level >= top {
-                return self.come_down(tree, tree.span_of(self.tick, top), Goal::Tick(self.tick));
+                return self.come_down(tree, tree.span_of(self.tick, top), OfTick(self.tick));
             }
             self.start = (self.start >> level | 1) << level;
             self.leaf = self.ahead[(level - leaf) as usize];
-            if self.leaf.ticks > 0 {
+            if self.leaf.ticks.count > 0 {
                 self.end = self.tick;
-                return self.descend(tree, level, Goal::Tick(self.tick));
+                return self.descend(tree, level, OfTick(self.tick));
             }
             // Nothing happens in this half: go on after it.
             self.start |= (1 << level) - (1 << leaf);
@@ -90,29 +97,29 @@ impl Walk {
         let position = calendar::position(time);
         let level = u64::BITS - ((position ^ self.start) >> tree.leaf() << tree.leaf()).leading_zeros();
         if level > top(tree) {
-            self.come_down(tree, tree.span_at(position, top(tree)), Goal::At(position));
+            self.come_down(tree, tree.span_at(position, top(tree)), At(position));
         } else if let Some(right) = level.checked_sub(1) {
             // The walk was in the left half of the span of this level, and goes on in the right one.
             self.start = position >> right << right;
             self.leaf = self.ahead[(right - tree.leaf()) as usize];
-            self.descend(tree, right, Goal::At(position));
+            self.descend(tree, right, At(position));
         }
         tree.value_in(self.start, &self.leaf, time)
     }
 
     #[cold]
-    fn come_down(&mut self, tree: &Tree, top: Placed, goal: Goal) {
+    fn come_down(&mut self, tree: &Tree, top: Placed, goal: impl Goal) {
         (self.start, self.leaf, self.has_edge, self.end) = (top.start, top.span, top.has_edge, top.first);
         self.descend(tree, self::top(tree), goal);
     }
 
     /// Goes from a span of a level, whose first tick is [`Self::end`], to the leaf in which the goal is.
     #[inline(always)]
-    fn descend(&mut self, tree: &Tree, level: u32, goal: Goal) {
+    fn descend(&mut self, tree: &Tree, level: u32, goal: impl Goal) {
         for below in (tree.leaf()..level).rev() {
             let halves = tree.halves(&self.leaf, self.start, below, self.has_edge);
             self.ahead[(below - tree.leaf()) as usize] = halves.right;
-            let right = self.end + halves.left.ticks as u64;
+            let right = self.end + halves.left.ticks.count as u64;
             if goal.side(right, below) == 0 {
                 self.leaf = halves.left;
             } else {
@@ -120,7 +127,7 @@ impl Walk {
                 self.start |= 1 << below;
             }
         }
-        self.end += self.leaf.ticks as u64;
+        self.end += self.leaf.ticks.count as u64;
     }
 }
 
