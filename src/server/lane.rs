@@ -151,8 +151,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Lane<C> {
         Poll::Ready(Some(len))
     }
 
-    /// Like [`Self::poll_send`], but writes the frame at once if nothing waits before it. The data begins after the first [`HEAD`]
-    /// bytes of `frame`, which are overwritten.
+    /// Like [`Self::poll_send`], but writes the frame at once if nothing waits before it and the connection has no other stream,
+    /// whose frames could be written together with it. The data begins after the first [`HEAD`] bytes of `frame`, which are
+    /// overwritten.
     pub(super) fn poll_send_now(
         &self,
         cx: &Context<'_>,
@@ -165,10 +166,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Lane<C> {
         };
         let frame = &mut frame[..HEAD + len];
         frame[..HEAD].copy_from_slice(Head::of_data(stream, len).bytes());
-        let written = match !state.wants_flush && state.windows.has_head(stream) {
-            true => state.write_now(frame, &self.0.activity),
-            false => 0,
-        };
+        let may_write = !state.wants_flush && state.windows.is_alone() && state.windows.has_head(stream);
+        let written = if may_write { state.write_now(frame, &self.0.activity) } else { 0 };
         if written < frame.len() {
             state.append(stream, &[&frame[written..]]);
         }

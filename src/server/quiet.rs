@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -15,17 +15,29 @@ pub(super) struct Quiet {
     waker: Waker,
     /// The task that was polled last.
     task: Option<Waker>,
+    /// How often the task had been woken before the last poll; `None` if the next poll is to be made in any case.
+    seen: Option<u32>,
 }
 
+/// Several that one task polls have this together: one place in memory to look at.
 struct Shared {
-    has_woken: AtomicBool,
+    /// How often the task was woken.
+    wakes: AtomicU32,
     task: Mutex<Option<Waker>>,
 }
 
 impl Quiet {
     pub(super) fn new() -> Self {
-        let shared = Arc::new(Shared { has_woken: AtomicBool::new(true), task: Mutex::new(None) });
-        Self { waker: shared.clone().into(), shared, task: None }
+        Self::of(Arc::new(Shared { wakes: AtomicU32::new(0), task: Mutex::new(None) }))
+    }
+
+    /// For something else that the same task polls. If one of them wakes the task, both are polled.
+    pub(super) fn beside(&self) -> Self {
+        Self::of(self.shared.clone())
+    }
+
+    fn of(shared: Arc<Shared>) -> Self {
+        Self { waker: shared.clone().into(), shared, task: None, seen: None }
     }
 
     /// Calls `poll`, unless it would return the same as the last time: pending.
@@ -38,10 +50,11 @@ impl Quiet {
             self.task = Some(cx.waker().clone());
             *self.shared.task.lock().unwrap_or_else(PoisonError::into_inner) = self.task.clone();
         }
-        if !self.shared.has_woken.load(Relaxed) {
+        let wakes = Some(self.shared.wakes.load(Relaxed));
+        if self.seen == wakes {
             return Poll::Pending;
         }
-        self.shared.has_woken.store(false, Relaxed);
+        self.seen = wakes;
         let polled = poll(&mut Context::from_waker(&self.waker));
         if polled.is_ready() {
             self.note_woken();
@@ -50,8 +63,8 @@ impl Quiet {
     }
 
     /// The next poll is made: something was done to what is polled.
-    pub(super) fn note_woken(&self) {
-        self.shared.has_woken.store(true, Relaxed);
+    pub(super) fn note_woken(&mut self) {
+        self.seen = None;
     }
 }
 
@@ -61,7 +74,7 @@ impl Wake for Shared {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.has_woken.store(true, Relaxed);
+        self.wakes.fetch_add(1, Relaxed);
         if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
             task.wake_by_ref();
         }
@@ -110,11 +123,21 @@ mod tests {
         quiet.note_woken();
         assert_eq!(poll(&mut quiet, cx, Poll::Pending).1, 5);
 
+        // Another one that the task polls is woken with it.
+        let mut beside = quiet.beside();
+        assert_eq!(poll(&mut beside, cx, Poll::Pending).1, 6);
+        assert_eq!(poll(&mut quiet, cx, Poll::Pending).1, 6);
+        inner.wake_by_ref();
+        assert_eq!(task.0.load(Relaxed), 2);
+        assert_eq!(poll(&mut beside, cx, Poll::Ready(())).1, 7);
+        assert_eq!(poll(&mut quiet, cx, Poll::Pending).1, 8);
+        assert_eq!(poll(&mut quiet, cx, Poll::Pending).1, 8, "a result of the other one is none of this one");
+
         // Another task that polls it is the one that is woken.
         let other = Arc::new(Count::default());
         let waker = Waker::from(other.clone());
-        assert_eq!(poll(&mut quiet, &mut Context::from_waker(&waker), Poll::Pending).1, 5);
+        assert_eq!(poll(&mut quiet, &mut Context::from_waker(&waker), Poll::Pending).1, 8);
         inner.wake();
-        assert_eq!((task.0.load(Relaxed), other.0.load(Relaxed)), (1, 1));
+        assert_eq!((task.0.load(Relaxed), other.0.load(Relaxed)), (2, 1));
     }
 }

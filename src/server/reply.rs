@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use h2::{Reason, RecvStream, SendStream, StreamId, server::SendResponse};
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{Request, Response};
 use http_body::Body;
 use tokio::{
@@ -45,13 +45,16 @@ where
 {
     let rpc = Web::rpc_of(&request);
     let log = StreamLog::new(context.open_stream(), rpc, &request);
-    let answering = web.answer(rpc, request.map(RequestBytes::of_http2), context.clone());
-    send(answering, respond, lane, context, turns, log)
+    let quiet = Quiet::new();
+    let request = request.map(|body| RequestBytes::of_http2(body, quiet.beside()));
+    let answering = web.answer(rpc, request, context.clone());
+    send(answering, respond, quiet, lane, context, turns, log)
 }
 
 async fn send<C>(
     mut answering: Answering,
     mut respond: SendResponse<Bytes>,
+    quiet: Quiet,
     lane: Lane<C>,
     context: ConnectionContext,
     turns: Turns,
@@ -67,7 +70,7 @@ async fn send<C>(
     drop(answering);
     match answered {
         Ok(response) => {
-            if let Some(sending) = Sending::begin(response, respond, lane, context, turns, log) {
+            if let Some(sending) = Sending::begin(response, respond, quiet, lane, context, turns, log) {
                 sending.await;
             }
         }
@@ -83,6 +86,8 @@ thread_local! {
 /// The body of a response on its way to the client.
 struct Sending<C> {
     stream: SendStream<Bytes>,
+    /// Its number. To ask `h2` for it takes a lock.
+    id: u32,
     /// Polls of `stream` for a reset.
     quiet: Quiet,
     lane: Lane<C>,
@@ -115,8 +120,8 @@ impl Stall {
     const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
     /// The checks of streams that stall together are spread over time.
-    fn new(stream: StreamId, check_interval: Duration, blocked: Option<Held>) -> Self {
-        let spread = check_interval * (stream.as_u32() / 2 % 128) / 128;
+    fn new(stream: u32, check_interval: Duration, blocked: Option<Held>) -> Self {
+        let spread = check_interval * (stream / 2 % 128) / 128;
         let next_check = Box::pin(sleep(check_interval + spread));
         Self { since: Instant::now(), sent: 0, next_check, ticket: None, _blocked: blocked }
     }
@@ -127,6 +132,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Sending<C> {
     fn begin(
         response: Response<Reply>,
         mut respond: SendResponse<Bytes>,
+        quiet: Quiet,
         lane: Lane<C>,
         context: ConnectionContext,
         turns: Turns,
@@ -139,8 +145,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Sending<C> {
             Ok(_) if is_over => log.end = end.or(Some(StreamEnd::Failed)),
             Ok(stream) => {
                 return Some(Self {
+                    id: stream.stream_id().into(),
                     stream,
-                    quiet: Quiet::new(),
+                    quiet,
                     lane,
                     body,
                     end,
@@ -161,7 +168,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Sending<C> {
     /// Waits until the data is handed to the connection. Ready with false when nothing can be sent any more.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         while !self.data.is_empty() {
-            match self.lane.poll_send(cx, self.stream.stream_id().into(), &self.data) {
+            match self.lane.poll_send(cx, self.id, &self.data) {
                 Poll::Ready(Some(sent)) => {
                     self.data.advance(sent);
                     self.note_sent(sent);
@@ -212,15 +219,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Sending<C> {
         })
     }
 
-    /// Sends ticks, which follow [`HEAD`] bytes without a meaning. If the connection has no other stream, they are written at
-    /// once; else they are written together with those of the other streams.
+    /// Sends ticks, which follow [`HEAD`] bytes without a meaning.
     fn send_frame(&mut self, cx: &Context<'_>, frame: &mut [u8]) {
-        let id = self.stream.stream_id().into();
-        let sent = match self.context.streams() {
-            1 => self.lane.poll_send_now(cx, id, frame),
-            _ => self.lane.poll_send(cx, id, &frame[HEAD..]),
-        };
-        let sent = match sent {
+        let sent = match self.lane.poll_send_now(cx, self.id, frame) {
             Poll::Ready(Some(sent)) => sent,
             Poll::Ready(None) | Poll::Pending => 0,
         };
@@ -251,7 +252,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Sending<C> {
         let check_interval = timeout.min(Stall::CHECK_INTERVAL);
         let stall = self.stall.get_or_insert_with(|| {
             let blocked = (!has_answers).then(|| self.context.server().block(self.data.len()));
-            Stall::new(self.stream.stream_id(), check_interval, blocked)
+            Stall::new(self.id, check_interval, blocked)
         });
         loop {
             if let Some(ticket) = &mut stall.ticket {

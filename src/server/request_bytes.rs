@@ -25,8 +25,9 @@ pub(super) enum RequestBytes {
 }
 
 impl RequestBytes {
-    pub(super) fn of_http2(body: RecvStream) -> Self {
-        Self::Http2(body, Quiet::new())
+    /// The body of a request of HTTP/2. `quiet` is for polls of it.
+    pub(super) fn of_http2(body: RecvStream, quiet: Quiet) -> Self {
+        Self::Http2(body, quiet)
     }
 }
 

@@ -380,22 +380,30 @@ proptest! {
 }
 
 #[test]
-fn a_frame_is_written_at_once_only_when_nothing_waits() {
+fn a_frame_is_written_at_once_only_when_nothing_waits_and_no_other_stream_is_open() {
     let mut server = Server::new();
     server.act(Action::Open);
-    server.act(Action::Open);
     server.act(Action::Head(0, true));
-    server.act(Action::Head(1, true));
     server.socket.make_room(usize::MAX);
     server.act(Action::Flush);
     let before = server.socket.written().len();
     assert_eq!(server.send(1, 10, true), 10);
     assert_eq!(server.socket.written().len(), before + HEAD + 10, "nothing waited");
-    assert_eq!(server.send(3, 20, false), 20);
+    assert_eq!(server.send(1, 20, false), 20);
     assert_eq!(server.send(1, 30, true), 30);
-    assert_eq!(server.socket.written().len(), before + HEAD + 10, "the frame of stream 3 waits");
+    assert_eq!(server.socket.written().len(), before + HEAD + 10, "the second frame waits");
     server.act(Action::Flush);
     assert_eq!(server.socket.written().len(), before + 3 * HEAD + 60);
+
+    server.act(Action::Open);
+    server.act(Action::Head(1, true));
+    server.act(Action::Flush);
+    let before = server.socket.written().len();
+    assert_eq!(server.send(1, 10, true), 10);
+    assert_eq!(server.send(3, 10, true), 10);
+    assert_eq!(server.socket.written().len(), before, "two streams are written together");
+    server.act(Action::Flush);
+    assert_eq!(server.socket.written().len(), before + 2 * HEAD + 20);
     server.check();
 }
 

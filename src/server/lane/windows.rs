@@ -143,6 +143,11 @@ impl Windows {
         }
     }
 
+    /// Whether the server may send on one stream only.
+    pub(super) fn is_alone(&self) -> bool {
+        self.streams.len() == 1
+    }
+
     /// Whether the head of the response is written.
     pub(super) fn has_head(&self, id: u32) -> bool {
         self.find(id).is_ok_and(|at| self.streams[at].has_head)
