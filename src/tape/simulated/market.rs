@@ -271,6 +271,26 @@ mod tests {
     }
 
     #[test]
+    fn a_floor_is_that_of_each_number() {
+        let numbers = [
+            0.0,
+            0.49,
+            0.5,
+            1.0 - 1e-16,
+            1.0,
+            1.5,
+            2.5,
+            1e15 + 0.5,
+            4_503_599_627_370_495.5,
+            9e15 + 1.0,
+            1e300,
+        ];
+        for pair in numbers.iter().flat_map(|one| numbers.iter().map(|other| [*one, *other])) {
+            assert_eq!(floor(f64x2::new(pair)).to_array(), pair.map(f64::floor));
+        }
+    }
+
+    #[test]
     fn an_index_has_no_quantity_and_no_depth() {
         let sizes = |kind| {
             let market = Market::new(

@@ -58,6 +58,8 @@ impl<N: Number> Path<N> {
 }
 
 impl Path<f64x2> {
+    /// Two paths together.
+    #[inline]
     pub(super) fn of([first, second]: [Path; 2]) -> Self {
         Self {
             value: f64x2::new([first.value, second.value]),
@@ -67,6 +69,7 @@ impl Path<f64x2> {
     }
 
     /// The first of both.
+    #[inline]
     pub(super) fn first(&self) -> Path {
         let [value, rise, variance] = [self.value, self.rise, self.variance].map(|both| both.to_array()[0]);
         Path { value, rise, variance }
@@ -77,5 +80,39 @@ impl Path<f64x2> {
     pub(super) fn sum(&self) -> Path {
         let [value, rise, variance] = [self.value, self.rise, self.variance].map(f64x2::reduce_add);
         Path { value, rise, variance }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bits(path: Path) -> [u64; 3] {
+        [path.value, path.rise, path.variance].map(f64::to_bits)
+    }
+
+    /// A path, the share of its left half, and the normal number of its middle.
+    fn split() -> impl Strategy<Value = (Path, f64, f64)> {
+        let path = (-5.0..5.0, -1.0..1.0, 0.0..1.0);
+        let path = path.prop_map(|(value, rise, variance)| Path { value, rise, variance });
+        (path, 0.0..1.0, -4.36..4.36)
+    }
+
+    proptest! {
+        #[test]
+        fn two_paths_together_have_the_bits_that_each_has_alone(
+            splits in prop::array::uniform2(split()),
+            side in 0..2_u64,
+        ) {
+            let shares = f64x2::new(splits.map(|(_, share, _)| share));
+            let normals = f64x2::new(splits.map(|(.., normal)| normal));
+            let both = Path::of(splits.map(|(path, ..)| path)).half(shares, normals, side);
+            let alone = splits.map(|(path, share, normal)| path.half(share, normal, side));
+            prop_assert_eq!(bits(both.first()), bits(alone[0]));
+            let second = [both.value, both.rise, both.variance].map(|both| both.to_array()[1].to_bits());
+            prop_assert_eq!(second, bits(alone[1]));
+        }
     }
 }
