@@ -19,7 +19,7 @@ pub(super) struct Quiet {
     seen: Option<u32>,
 }
 
-/// What several things that one task polls have together: one place in memory to look at.
+/// What several things that one task polls share, so that there is one place in memory to look at.
 struct Shared {
     /// How often the task was woken.
     wakes: AtomicU32,

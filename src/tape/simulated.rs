@@ -2,10 +2,10 @@
 //!
 //! `calendar` halves the clock, and `rhythm` says how busy a market is at each time. `tree` is one descent from years to a fraction
 //! of a second that finds when ticks take place and what the efficient price is, `span` one step of it, and `path` what a step
-//! does to the price; `walk` goes along the tree from leaf to leaf, and `factors` are what instruments share. `market` puts quotes about the efficient price and trades at them,
-//! and `sizes` says how much is traded. `model` puts all together, `series` reads it in order, `totals` finds the highest and the
-//! lowest price of many ticks, and `keys` makes random bits that can be read in any order. `test_series` has the ticks of the
-//! symbols for tests. `docs/TAPE.md` explains the construction.
+//! does to the price; `walk` goes along the tree from leaf to leaf, and `factors` are what instruments share. `market` puts quotes
+//! about the efficient price and trades at them, and `sizes` says how much is traded. `model` puts all together, `series` reads it
+//! in order, `totals` finds the highest and the lowest price of many ticks, and `keys` makes random bits that can be read in any
+//! order. `test_series` has the ticks of the symbols for tests. `docs/TAPE.md` explains the construction.
 
 mod calendar;
 mod common;

@@ -9,7 +9,7 @@ use super::{
     keys::{Draw, Key, normals},
     path::Path,
     rhythm::factor_share,
-    share::{self, EVEN, part},
+    share::{self, part},
 };
 use crate::tape::{Instrument, MOST_FACTORS};
 
@@ -181,15 +181,10 @@ impl Factors {
     }
 }
 
-/// The share of the left half of a span of a day in the variance of a factor. `weather` says how uneven they are, in 1/256.
+/// The share of the left half of a span in the variance of a factor, if its share in the activity is `prior`. `even` says how uneven
+/// the weather makes the halves, in 1/256.
 #[inline(always)]
-pub(super) fn share_within_day(weather: i32, below: u32) -> f64 {
-    share_of_factor(EVEN, weather, below)
-}
-
-/// The share of the left half of a span in the variance of a factor.
-#[inline(always)]
-fn share_of_factor(prior: i64, even: i32, below: u32) -> f64 {
+pub(super) fn share_of_factor(prior: i64, even: i32, below: u32) -> f64 {
     part(prior + share::tilted(share::spread(prior), WEATHER_OF_FACTORS * i64::from(even), below))
 }
 

@@ -175,7 +175,7 @@ impl Market {
     }
 }
 
-/// The greatest whole numbers that are not above two others, which are not negative.
+/// The floor of each of two numbers, which are not negative.
 #[inline(always)]
 fn floor(numbers: f64x2) -> f64x2 {
     // From here on doubles are whole numbers.
@@ -185,7 +185,7 @@ fn floor(numbers: f64x2) -> f64x2 {
     numbers.simd_lt(WHOLE).bitselect(floor, numbers)
 }
 
-/// The least of two numbers in one instruction, which `f64::min` is not. The second one if any is not a number.
+/// The least of two numbers; the second one if any is not a number. It is one instruction, and `f64::min` is four.
 #[inline(always)]
 pub(super) fn least(one: f64, other: f64) -> f64 {
     if one < other { one } else { other }

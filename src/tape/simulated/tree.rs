@@ -19,7 +19,7 @@ use wide::f64x2;
 use super::{
     calendar::{self, BLOCKS, DAY, Position, TOP, UNIT_NANOS},
     common::{BLOCK_NANOS, Common},
-    factors::{AT_EDGES, Factors, Weather, share_within_day, tilt, variance},
+    factors::{AT_EDGES, Factors, Weather, share_of_factor, tilt, variance},
     keys::Keys,
     path::Path,
     rhythm::{Block, FINE, Rhythm, share_of},
@@ -406,7 +406,7 @@ impl Tree {
             NONE => whole.paths,
             OWN => whole.paths.half(split.share.into(), split.draw.normal().into(), side),
             _ => {
-                let shares = f64x2::new([split.share, share_within_day(whole.weather, below)]);
+                let shares = f64x2::new([split.share, share_of_factor(EVEN, whole.weather, below)]);
                 whole.paths.half(shares, self.factors.normals(split.draw, middle), side)
             }
         };
