@@ -74,8 +74,8 @@ def serve(binary):
     """Starts servers of this test's own: `serve("--seed", "7")`."""
     running = []
 
-    def start(*arguments, program=(binary,)):
-        running.append(Server([*program, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *arguments]))
+    def start(*arguments, program=(binary,), listen="127.0.0.1:0"):
+        running.append(Server([*program, "serve", "--listen", listen, "--admin", "127.0.0.1:0", *arguments]))
         return running[-1]
 
     yield start

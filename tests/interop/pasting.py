@@ -6,7 +6,6 @@ import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import termios
 import time
@@ -14,6 +13,7 @@ import time
 import image
 from conftest import TOOLS
 from output import fits, parse
+from ports import free_port
 from processes import Process
 from typewriter import Typewriter
 
@@ -39,24 +39,15 @@ PATIENCE = 30
 
 
 class Ports:
-    """Free ports in place of those that the pages name. They are below the ports that the system gives to clients, and
-    each worker of pytest-xdist has a thousand of its own."""
+    """Free ports in place of those that the pages name."""
 
     def __init__(self):
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        self.free = iter(range(21_000 + worker * 1_000, 22_000 + worker * 1_000))
         self.ours = {}
 
     def of(self, documented):
         """The port that stands for a documented one."""
-        while documented not in self.ours:
-            candidate = next(self.free)
-            with socket.socket() as probe:
-                try:
-                    probe.bind(("127.0.0.1", candidate))
-                    self.ours[documented] = str(candidate)
-                except OSError:
-                    pass
+        if documented not in self.ours:
+            self.ours[documented] = str(free_port())
         return self.ours[documented]
 
     def ours_in(self, text):

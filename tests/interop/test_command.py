@@ -13,7 +13,8 @@ import termios
 import pytest
 
 from grpc_client import past_ticks
-from processes import Process, Server
+from ports import free_address
+from processes import Process
 from replicas.harness import wait_until
 from typewriter import Typewriter
 
@@ -201,20 +202,20 @@ def test_a_table_that_ends_by_itself_leaves_its_last_state(table, server, client
     assert f" {ticks} ticks " in totals and began.startswith("CHANGE since 20") and prompt == ""
 
 
-def test_the_r_key_is_offered_while_a_table_reconnects(binary, table, serve):
-    server = serve()
+def test_the_r_key_is_offered_while_a_table_reconnects(table, serve):
+    server = serve(listen=free_address())
     user, _, watching = table("TCS", "--endpoint", f"http://{server.address}")
     user.read_until(lambda: b"q quits" in user.shown)
     assert b"r retries now" not in user.shown
     server.terminate()
     user.read_until(lambda: b"r retries now" in user.shown)
-    with Server([binary, "serve", "--listen", server.address]):
-        user.press(b"r")
-        # Not "reconnecting". Only cells that change are drawn, so that "1 " may be there already.
-        user.read_until(lambda: re.search(rb"reconnect[^i]", user.shown))
-        user.press(b"q")
-        left = left_by(user, watching)
-        assert left[1].startswith("TCS ") and any("1 reconnect" in line for line in left), left
+    serve(listen=server.address)
+    user.press(b"r")
+    # Not "reconnecting". Only cells that change are drawn, so that "1 " may be there already.
+    user.read_until(lambda: re.search(rb"reconnect[^i]", user.shown))
+    user.press(b"q")
+    left = left_by(user, watching)
+    assert left[1].startswith("TCS ") and any("1 reconnect" in line for line in left), left
     assert watching.returncode == 0
 
 

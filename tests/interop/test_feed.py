@@ -10,8 +10,9 @@ import grpc
 import pytest
 
 from conftest import missing
-from feed.publishing import Publisher, check_stored, free_address, stored
+from feed.publishing import Publisher, check_stored, stored
 from grpc_client import V1, Client
+from ports import free_address
 from processes import Server
 
 # How long servers and publishers are killed. FEED_SECONDS=600 by hand.

@@ -5,8 +5,8 @@ import subprocess
 import pytest
 from feed import nats_jwt
 from feed.broker import Broker
-from feed.publishing import free_address
 from grpc_client import V1, Client
+from ports import free_address
 from processes import Server
 
 TLS = "tls {{ cert_file: {0}/server.pem, key_file: {0}/server-key.pem }}\n"

@@ -4,8 +4,9 @@ import urllib.request
 
 import pytest
 from feed.broker import Broker
-from feed.publishing import Publisher, check_stored, free_address
+from feed.publishing import Publisher, check_stored
 from feed.replica import Replica, await_same
+from ports import free_address
 from replicas.harness import wait_until
 
 PATIENCE = 60

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from conftest import TOOLS, missing, tool
+from ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent / "replicas"))
-from harness import ADDRESSES, LONG, Names, Replica, free_port, go_fleet, node_fleet, own_fleet  # noqa: E402
+from harness import ADDRESSES, LONG, Names, Replica, go_fleet, node_fleet, own_fleet  # noqa: E402
 from harness import percentile, python_fleet, table, wait_until  # noqa: E402
 
 ROUNDS = 10 if LONG else 2
@@ -37,7 +38,7 @@ def replicas(binary, names):
     started = []
 
     def make(*options):
-        port = free_port()
+        port = free_port(ADDRESSES)
         started.extend(Replica(binary, address, port, *options) for address in ADDRESSES)
         return started, port
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import re
+import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -21,12 +23,24 @@ from ticker_client import AsyncClient, Client, Event, Gap, Tick
 PATIENCE = 20
 
 
+def free_port() -> int:
+    """A port that is still free when a server that was stopped comes back.
+
+    It is below the ports that the system gives to clients and for port 0.
+    """
+    while True:
+        port = random.randrange(10_000, 20_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """A server, which keeps its port when it is started again."""
 
     def __init__(self, *arguments: str) -> None:
         self.arguments = arguments
-        self.endpoint = "127.0.0.1:0"
+        self.endpoint = f"127.0.0.1:{free_port()}"
         self.process: subprocess.Popen[str] | None = None
         self.start()
 
@@ -48,9 +62,7 @@ class Server:
             env=environment,
         )
         assert self.process.stdout
-        found = re.search(r"on (\S+:\d+)$", self.process.stdout.readline())
-        assert found, command
-        self.endpoint = found[1]
+        assert self.process.stdout.readline().endswith(f" on {self.endpoint}\n"), command
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal."""

@@ -9,7 +9,7 @@ import pytest
 
 from clients.programs import count, nanoseconds, run, tape_of
 from grpc_client import V1
-from processes import Server
+from ports import free_address
 from replicas.harness import wait_until
 
 # The last one has ten ticks a second, at all hours.
@@ -98,20 +98,18 @@ def check_is_short(text):
     assert "Traceback" not in text and "panicked" not in text and "\tat " not in text, text
 
 
-def test_a_server_may_come_later(language, watch, binary):
-    gone = Server([binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-    gone.kill()
-    watching = watch(language, [gone.address], SYMBOLS, 10)
+def test_a_server_may_come_later(language, watch, serve):
+    address = free_address()
+    watching = watch(language, [address], SYMBOLS, 10)
     # Long enough for a JVM to start and to be refused.
     time.sleep(2)
-    server = Server([binary, "serve", "--listen", gone.address, "--admin", "127.0.0.1:0"])
+    serve(listen=address)
     wait_until(lambda: len(watching.ticks("TEST.SQUARE")) > 5, 8, lambda: str(watching))
     watching.finish(15)
-    server.check_and_stop()
 
 
-def test_no_replica_with_the_tape_is_a_failure(language, watch, binary, serve):
-    first, foreign = serve("--seed", "7"), serve("--seed", "8")
+def test_no_replica_with_the_tape_is_a_failure(language, watch, serve):
+    first, foreign = serve("--seed", "7", listen=free_address()), serve("--seed", "8")
     watching = watch(language, [first.address, foreign.address], SYMBOLS, 30)
     wait_until(lambda: len(watching.ticks("TEST.SQUARE")) > 5, 15, lambda: str(watching))
     tape = watching.events("connected")[0]["tape_id"]
@@ -119,8 +117,8 @@ def test_no_replica_with_the_tape_is_a_failure(language, watch, binary, serve):
     # The first endpoint answers nothing, so the client goes on; then it plays another tape, too.
     time.sleep(1)
     assert watching.process.poll() is None, watching
-    with Server([binary, "serve", "--listen", first.address, "--admin", "127.0.0.1:0", "--seed", "8"]):
-        assert watching.wait(15) == 1, watching
+    serve("--seed", "8", listen=first.address)
+    assert watching.wait(15) == 1, watching
     assert tape in "".join(watching.stderr), watching
     assert {event["tape_id"] for event in watching.events("connected")} == {tape}
 

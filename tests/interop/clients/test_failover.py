@@ -6,7 +6,8 @@ import time
 import pytest
 
 from clients.programs import PROGRAMS, Watch, count, tape_of
-from replicas.harness import ADDRESSES, Replica, free_port, wait_until
+from ports import free_port
+from replicas.harness import ADDRESSES, Replica, wait_until
 
 # The fleet is started once.
 pytestmark = [pytest.mark.xdist_group("failover"), pytest.mark.timeout(180)]
@@ -48,7 +49,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(binary):
     """What the five clients printed while their servers failed."""
-    port = free_port()
+    port = free_port(ADDRESSES)
     endpoints = [f"{address}:{port}" for address in ADDRESSES]
     options = ["--heartbeat-interval", "1s", "--seed"]
     first, foreign, second = (

@@ -3,9 +3,8 @@
 import time
 
 from conftest import tool
+from ports import free_address
 from processes import Process
-
-from feed.publishing import free_address
 
 
 class Broker:

@@ -10,11 +10,6 @@ from grpc_client import V1, Client
 PROGRAM = Path(__file__).with_name("publisher.py")
 
 
-def free_address():
-    code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print('127.0.0.1:%d' % s.getsockname()[1])"
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-
-
 class Publisher:
     """A publisher, however often it is started."""
 

@@ -4,10 +4,10 @@ import time
 
 import grpc
 from grpc_client import V1, Client
+from ports import free_address
 from processes import Server
 
 from feed.publisher import SYMBOLS
-from feed.publishing import free_address
 
 
 class Replica:

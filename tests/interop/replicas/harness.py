@@ -98,21 +98,6 @@ class Listening(Server):
         super().__init__(command, pattern=r"127\.0\.0\.\d+:[1-9][0-9]*")
 
 
-def free_port():
-    """A port that is free on all our addresses."""
-    while True:
-        with socket.socket() as first:
-            first.bind((ADDRESSES[0], 0))
-            port = first.getsockname()[1]
-            try:
-                for address in ADDRESSES[1:]:
-                    with socket.socket() as other:
-                        other.bind((address, port))
-                return port
-            except OSError:
-                continue
-
-
 class Fleet:
     """Clients of one kind in one process, which prints a report when its input is closed."""
 

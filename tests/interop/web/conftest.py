@@ -7,6 +7,7 @@ import pytest
 
 from conftest import TOOLS, missing, tool
 from grpc_client import HEALTH, V1, Client
+from ports import free_address
 from processes import Server
 from web.neighbour import Neighbour
 from web.node_client import NodeClient, descriptors
@@ -18,15 +19,15 @@ class Restartable:
     """A server that can be killed and started again at the same address."""
 
     def __init__(self, binary, *options):
-        self.command = [binary, "serve", "--admin", "127.0.0.1:0", "--seed", "7", *options, "--listen"]
-        self.server = Server([*self.command, "127.0.0.1:0"])
-        self.address = self.server.address
+        self.address = free_address()
+        self.command = [binary, "serve", "--listen", self.address, "--admin", "127.0.0.1:0", "--seed", "7", *options]
+        self.start()
+
+    def start(self):
+        self.server = Server(self.command)
 
     def kill(self):
         self.server.kill()
-
-    def start(self):
-        self.server = Server([*self.command, self.address])
 
 
 @pytest.fixture(scope="session")
