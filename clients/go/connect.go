@@ -23,12 +23,17 @@ import (
 //go:embed service-config.json
 var serviceConfig string
 
+// access says how to connect: in plain text, or with TLS and perhaps a token.
+type access struct {
+	ca, token string // Files, or empty.
+}
+
 // connect makes a channel. Calls go to the endpoints in turn.
-func (c *client) connect(endpoints ...string) (*grpc.ClientConn, error) {
+func (a access) connect(endpoints ...string) (*grpc.ClientConn, error) {
 	transport := insecure.NewCredentials()
-	if c.ca != "" {
+	if a.ca != "" {
 		var err error
-		if transport, err = credentials.NewClientTLSFromFile(c.ca, ""); err != nil {
+		if transport, err = credentials.NewClientTLSFromFile(a.ca, ""); err != nil {
 			return nil, fmt.Errorf("--tls-ca: %w", err)
 		}
 	}
@@ -46,12 +51,12 @@ func (c *client) connect(endpoints ...string) (*grpc.ClientConn, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
 		// The defaults wait up to two minutes between attempts, and 20 s for each.
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: minBackoff, Multiplier: 2, Jitter: 0.2, MaxDelay: maxBackoff},
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: 3 * time.Second,
 		}),
 	}
-	if c.token != "" {
-		options = append(options, grpc.WithPerRPCCredentials(tokenFile(c.token)))
+	if a.token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(tokenFile(a.token)))
 	}
 	return grpc.NewClient("list:///ticker", options...)
 }

@@ -30,13 +30,14 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("error: ")
 
-	c := client{last: map[string]uint64{}, named: map[string]bool{}}
+	var access access
+	out := printer{named: map[string]bool{}}
 	endpoints := flag.String("endpoints", "127.0.0.1:50051", "`replicas` of one service, separated by commas")
 	symbols := flag.String("symbols", "RELIANCE,TCS", "`symbols` to watch, separated by commas")
 	seconds := flag.Float64("seconds", 10, "how long to watch")
-	flag.BoolVar(&c.json, "json", false, "print one JSON object per event")
-	flag.StringVar(&c.ca, "tls-ca", "", "PEM `file` of the CA of the replicas: turns TLS on")
-	flag.StringVar(&c.token, "token-file", "", "`file` with a token, which is read again for every call")
+	flag.BoolVar(&out.json, "json", false, "print one JSON object per event")
+	flag.StringVar(&access.ca, "tls-ca", "", "PEM `file` of the CA of the replicas: turns TLS on")
+	flag.StringVar(&access.token, "token-file", "", "`file` with a token, which is read again for every call")
 	// An error of the command line is one line, without the list of options.
 	flag.CommandLine.Init("ticker-client", flag.ContinueOnError)
 	flag.CommandLine.SetOutput(io.Discard)
@@ -47,20 +48,27 @@ func main() {
 		return
 	}
 
-	c.endpoints = strings.Split(*endpoints, ",")
-	c.symbols = strings.Split(*symbols, ",")
+	w := watcher{
+		endpoints: strings.Split(*endpoints, ","),
+		symbols:   strings.Split(*symbols, ","),
+		connect:   func(endpoint string) (*grpc.ClientConn, error) { return access.connect(endpoint) },
+		received:  out.response,
+		disconnected: func(endpoint string, reason error) {
+			out.print("disconnected", "endpoint", endpoint, "reason", reason.Error())
+		},
+	}
 	duration := time.Duration(*seconds * float64(time.Second))
-	conn, err := c.connect(c.endpoints...)
+	conn, err := access.connect(w.endpoints...)
 	switch {
 	case usage != nil:
 		err = usage
 	case flag.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flag.Arg(0))
-	case slices.Contains(slices.Concat(c.endpoints, c.symbols), ""):
+	case slices.Contains(slices.Concat(w.endpoints, w.symbols), ""):
 		err = errors.New("--endpoints and --symbols must not have an empty part")
 	case duration <= 0:
 		err = fmt.Errorf("--seconds %v is not a positive time", *seconds)
-	case c.token != "" && c.ca == "":
+	case access.token != "" && access.ca == "":
 		err = errors.New("--token-file needs --tls-ca: a token is not sent in plain text")
 	}
 	if err != nil {
@@ -68,19 +76,19 @@ func main() {
 		os.Exit(2)
 	}
 
-	if err := c.history(conn); err != nil {
+	if err := history(conn, w.symbols, &out); err != nil {
 		log.Fatal(err)
 	}
 	// Not a deadline: the server would know of it, and end the stream with DEADLINE_EXCEEDED.
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(duration, cancel)
-	if err := c.watch(ctx); err != nil {
+	if err := w.run(ctx); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // history prints the identity of the tape and the last five minutes of each symbol.
-func (c *client) history(conn *grpc.ClientConn) error {
+func history(conn *grpc.ClientConn, symbols []string, out *printer) error {
 	// A deadline for all calls together.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -90,8 +98,8 @@ func (c *client) history(conn *grpc.ClientConn) error {
 		return err
 	}
 	now := tape.Time.AsTime()
-	c.print("tape", "tape_id", tape.TapeId, "time", now)
-	for _, symbol := range c.symbols {
+	out.print("tape", "tape_id", tape.TapeId, "time", now)
+	for _, symbol := range symbols {
 		request := &tickerv1.ListCandlesRequest{
 			Symbol:    symbol,
 			Interval:  durationpb.New(time.Minute),
@@ -107,7 +115,7 @@ func (c *client) history(conn *grpc.ClientConn) error {
 				return err
 			}
 			for _, candle := range page.Candles {
-				c.print("candle", "symbol", symbol, "open_time", candle.OpenTime.AsTime(), "open", candle.OpenPrice,
+				out.print("candle", "symbol", symbol, "open_time", candle.OpenTime.AsTime(), "open", candle.OpenPrice,
 					"high", candle.HighPrice, "low", candle.LowPrice, "close", candle.ClosePrice, "volume", candle.Volume)
 			}
 			request.PageToken = page.NextPageToken

@@ -6,10 +6,41 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/ticker-client/tickerv1"
 )
 
-// print prints an event as JSON, or in columns below a header. Its fields are keys and values in turn.
-func (c *client) print(event string, fields ...any) {
+// printer prints events as JSON, or in columns below a header.
+type printer struct {
+	json  bool
+	named map[string]bool // Events whose header was printed.
+}
+
+// response prints an event of a stream.
+func (p *printer) response(endpoint string, response *tickerv1.WatchResponse) {
+	switch event := response.Event.(type) {
+	case *tickerv1.WatchResponse_SubscriptionResult:
+		p.print("connected", "endpoint", endpoint, "tape_id", event.SubscriptionResult.TapeId)
+		for _, status := range event.SubscriptionResult.Statuses {
+			if status.Code != tickerv1.SymbolStatusCode_SYMBOL_STATUS_CODE_SUBSCRIBED {
+				p.print("refused", "symbol", status.Symbol, "message", status.Message)
+			}
+		}
+	case *tickerv1.WatchResponse_Tick:
+		tick := event.Tick
+		bid, ask := float64(tick.Quote.GetBidNanos())/1e9, float64(tick.Quote.GetAskNanos())/1e9
+		p.print("tick", "symbol", tick.Symbol, "sequence", tick.Sequence, "ltp", tick.Ltp,
+			"time", tick.Time.AsTime(), "bid", bid, "ask", ask, "snapshot", tick.Snapshot)
+	case *tickerv1.WatchResponse_Gap:
+		gap := event.Gap
+		p.print("gap", "symbol", gap.Symbol, "first_sequence", gap.FirstSequence, "last_sequence", gap.LastSequence)
+	case *tickerv1.WatchResponse_CaughtUp:
+		p.print("caught_up", "symbol", event.CaughtUp.Symbol, "sequence", event.CaughtUp.Sequence)
+	}
+}
+
+// print prints an event, whose fields are keys and values in turn.
+func (p *printer) print(event string, fields ...any) {
 	var members []string
 	var header, row string
 	for field := range slices.Chunk(append([]any{"event", event}, fields...), 2) {
@@ -23,12 +54,12 @@ func (c *client) print(event string, fields ...any) {
 		header += fmt.Sprintf("%-*v ", width, key)
 		row += fmt.Sprintf("%-*v ", width, value)
 	}
-	if c.json {
+	if p.json {
 		fmt.Printf("{%s}\n", strings.Join(members, ","))
 		return
 	}
-	if !c.named[event] {
-		c.named[event] = true
+	if !p.named[event] {
+		p.named[event] = true
 		fmt.Println(strings.TrimRight(header, " "))
 	}
 	fmt.Println(strings.TrimRight(row, " "))

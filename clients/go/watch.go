@@ -16,12 +16,8 @@ import (
 	"example.com/ticker-client/tickerv1"
 )
 
-const (
-	minBackoff = 50 * time.Millisecond
-	maxBackoff = time.Second
-	// A stream without any message for this long is broken: the server sends a heartbeat every 5 s.
-	silence = 15 * time.Second
-)
+// A stream without any message for this long is broken: the server sends a heartbeat every 5 s.
+const silence = 15 * time.Second
 
 // After these, another attempt may help. Errors of our own, and the end of a stream, count as Unknown.
 var retryable = []codes.Code{
@@ -31,29 +27,33 @@ var retryable = []codes.Code{
 
 var errForeign = errors.New("the replica plays another tape")
 
-type client struct {
+// watcher reads every tick of some symbols, from one replica after the other: none is lost, and none comes twice.
+// This file needs nothing but the generated code.
+type watcher struct {
 	endpoints, symbols []string
-	ca, token          string // Files, or empty.
+
+	connect      func(endpoint string) (*grpc.ClientConn, error)
+	received     func(endpoint string, response *tickerv1.WatchResponse)
+	disconnected func(endpoint string, reason error)
 
 	// What a resume needs: the tape, and the last sequence of each symbol.
 	tapeID string
 	last   map[string]uint64
 
-	ticked  bool            // Whether the stream has sent a tick.
-	backoff time.Duration   // Until the next round of the endpoints.
-	json    bool            // Whether events are printed as JSON.
-	named   map[string]bool // Events whose header was printed.
+	ticked bool // Whether the stream has sent a tick.
 }
 
-// watch follows one endpoint after the other, until the context ends or no endpoint can go on.
-func (c *client) watch(ctx context.Context) error {
-	for c.backoff = minBackoff; ; c.backoff = min(2*c.backoff, maxBackoff) {
+// run goes from endpoint to endpoint, until the context ends or no endpoint can go on.
+func (w *watcher) run(ctx context.Context) error {
+	const shortest, longest = 50 * time.Millisecond, time.Second
+	w.last = map[string]uint64{}
+	for backoff := shortest; ; backoff = min(2*backoff, longest) {
 		foreign := 0
-		for _, endpoint := range c.endpoints {
-			c.ticked = false
-			err := c.follow(ctx, endpoint)
+		for _, endpoint := range w.endpoints {
+			w.ticked = false
+			err := w.follow(ctx, endpoint)
 			// The token file has a fresh token by now, which the next stream sends.
-			expired := c.ticked && status.Code(err) == codes.Unauthenticated
+			expired := w.ticked && status.Code(err) == codes.Unauthenticated
 			switch {
 			case ctx.Err() != nil:
 				return nil
@@ -61,21 +61,23 @@ func (c *client) watch(ctx context.Context) error {
 				return err
 			case errors.Is(err, errForeign):
 				foreign++
+			case w.ticked:
+				backoff = shortest
 			}
-			c.print("disconnected", "endpoint", endpoint, "reason", err.Error())
+			w.disconnected(endpoint, err)
 		}
-		if foreign == len(c.endpoints) {
-			return fmt.Errorf("no endpoint plays the tape %s any more", c.tapeID)
+		if foreign == len(w.endpoints) {
+			return fmt.Errorf("no endpoint plays the tape %s any more", w.tapeID)
 		}
 		// Random, so that the clients of a failed replica do not all come back together.
-		time.Sleep(rand.N(c.backoff))
+		time.Sleep(rand.N(backoff))
 	}
 }
 
 // follow reads one stream. The error says why it ended.
-func (c *client) follow(ctx context.Context, endpoint string) error {
+func (w *watcher) follow(ctx context.Context, endpoint string) error {
 	// A fresh channel has neither a backoff to wait for nor a dead connection to discover.
-	conn, err := c.connect(endpoint)
+	conn, err := w.connect(endpoint)
 	if err != nil {
 		return err
 	}
@@ -86,53 +88,41 @@ func (c *client) follow(ctx context.Context, endpoint string) error {
 	defer silent.Stop()
 
 	stream, err := tickerv1.NewTickerStreamServiceClient(conn).Watch(ctx, &tickerv1.WatchRequest{
-		Symbols:       c.symbols,
+		Symbols:       w.symbols,
 		Delivery:      tickerv1.Delivery_DELIVERY_EVERY_TICK,
 		Detail:        tickerv1.Detail_DETAIL_QUOTE,
-		AfterSequence: c.last,
-		TapeId:        c.tapeID,
+		AfterSequence: w.last,
+		TapeId:        w.tapeID,
 	}, grpc.WaitForReady(false)) // When the endpoint is down, the next one is tried at once.
 	for err == nil {
 		var response *tickerv1.WatchResponse
 		silent.Reset(silence)
 		if response, err = stream.Recv(); err == nil {
-			err = c.handle(endpoint, response)
+			if err = w.note(response); err == nil {
+				w.received(endpoint, response)
+			}
 		}
 	}
 	// Recv reports its cancellation; the cause of that says more.
 	return cmp.Or(context.Cause(ctx), err)
 }
 
-func (c *client) handle(endpoint string, response *tickerv1.WatchResponse) error {
+// note keeps what a resume needs. An error says why the stream is of no more use.
+func (w *watcher) note(response *tickerv1.WatchResponse) error {
 	switch event := response.Event.(type) {
 	case *tickerv1.WatchResponse_SubscriptionResult:
-		result := event.SubscriptionResult
-		if c.tapeID != "" && c.tapeID != result.TapeId {
+		if w.tapeID != "" && w.tapeID != event.SubscriptionResult.TapeId {
 			return errForeign
 		}
-		c.tapeID = result.TapeId
-		c.print("connected", "endpoint", endpoint, "tape_id", c.tapeID)
-		for _, status := range result.Statuses {
-			if status.Code != tickerv1.SymbolStatusCode_SYMBOL_STATUS_CODE_SUBSCRIBED {
-				c.print("refused", "symbol", status.Symbol, "message", status.Message)
-			}
-		}
+		w.tapeID = event.SubscriptionResult.TapeId
 	case *tickerv1.WatchResponse_Tick:
 		tick := event.Tick
-		if last, known := c.last[tick.Symbol]; known && tick.Sequence != last+1 {
+		if last, known := w.last[tick.Symbol]; known && tick.Sequence != last+1 {
 			return fmt.Errorf("%s went from %d to %d without a gap", tick.Symbol, last, tick.Sequence)
 		}
-		c.last[tick.Symbol] = tick.Sequence
-		c.ticked, c.backoff = true, minBackoff
-		bid, ask := float64(tick.Quote.GetBidNanos())/1e9, float64(tick.Quote.GetAskNanos())/1e9
-		c.print("tick", "symbol", tick.Symbol, "sequence", tick.Sequence, "ltp", tick.Ltp,
-			"time", tick.Time.AsTime(), "bid", bid, "ask", ask, "snapshot", tick.Snapshot)
+		w.last[tick.Symbol], w.ticked = tick.Sequence, true
 	case *tickerv1.WatchResponse_Gap:
-		gap := event.Gap
-		c.last[gap.Symbol] = gap.LastSequence
-		c.print("gap", "symbol", gap.Symbol, "first_sequence", gap.FirstSequence, "last_sequence", gap.LastSequence)
-	case *tickerv1.WatchResponse_CaughtUp:
-		c.print("caught_up", "symbol", event.CaughtUp.Symbol, "sequence", event.CaughtUp.Sequence)
+		w.last[event.Gap.Symbol] = event.Gap.LastSequence
 	case *tickerv1.WatchResponse_Draining:
 		return errors.New("the replica is draining")
 	}

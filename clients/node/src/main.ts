@@ -5,7 +5,7 @@ import { type CallOptions, Metadata, type ServiceError, status } from "@grpc/grp
 import { connect, createCredentials } from "./connect.js";
 import type { Timestamp } from "./generated/google/protobuf/timestamp.js";
 import { ListCandlesRequest, type TickerStreamServiceClient } from "./generated/ticker/v1/ticker.js";
-import { formatTime, type Print, printer } from "./print.js";
+import { formatTime, type Print, printer, rows } from "./print.js";
 import { Watcher } from "./watch.js";
 
 /** A call about a symbol that is refused ends with one of these. The watch says why it is. */
@@ -97,7 +97,13 @@ try {
   await printHistory(client, symbols, print);
   client.close();
   const signal = AbortSignal.timeout(Math.ceil(seconds * 1_000));
-  await new Watcher(endpoints, symbols, credentials, print).run(signal);
+  await new Watcher({
+    endpoints,
+    symbols,
+    connect: (endpoint) => connect([endpoint], credentials),
+    received: (endpoint, event) => rows(endpoint, event).forEach(print),
+    disconnected: (endpoint, { message }) => print({ event: "disconnected", endpoint, reason: message }),
+  }).run(signal);
   exitCode = 0;
 } catch (error) {
   console.error(`error: ${(error as Error).message.split("\n", 1)[0]}`);

@@ -1,11 +1,17 @@
-// A watch of every tick that fails over between endpoints: each tick comes once and in order.
+// A watch of every tick that fails over between endpoints: each tick comes once and in order. This file needs nothing but the
+// generated code.
 
 import { addAbortSignal } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ChannelCredentials, connectivityState, type ServiceError, status } from "@grpc/grpc-js";
-import { connect } from "./connect.js";
-import { Delivery, Detail, SymbolStatusCode, WatchRequest, type WatchResponse } from "./generated/ticker/v1/ticker.js";
-import { formatTime, type Print } from "./print.js";
+import { connectivityState, type ServiceError, status } from "@grpc/grpc-js";
+import {
+  Delivery,
+  Detail,
+  SymbolStatusCode,
+  type TickerStreamServiceClient,
+  WatchRequest,
+  type WatchResponse,
+} from "./generated/ticker/v1/ticker.js";
 
 // In milliseconds. The server sends a heartbeat every 5 seconds.
 const CONNECT_TIMEOUT = 3_000;
@@ -18,52 +24,58 @@ const RETRYABLE = [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, AB
 class Left extends Error {}
 const FOREIGN_TAPE = new Left("the replica plays another tape");
 
+export type Event = NonNullable<WatchResponse["event"]>;
+
+export interface Options {
+  endpoints: string[];
+  symbols: string[];
+  connect(endpoint: string): TickerStreamServiceClient;
+  received(endpoint: string, event: Event): void;
+  disconnected(endpoint: string, reason: Error): void;
+}
+
 export class Watcher {
   // What a resume needs: the tape, and the last sequence of each symbol.
   private tapeId = "";
   private readonly last = new Map<string, bigint>();
 
-  private readonly clients = new Map<string, ReturnType<typeof connect>>();
+  private readonly clients = new Map<string, TickerStreamServiceClient>();
   /** Streams that have failed since the last tick. */
   private failures = 0;
 
-  constructor(
-    private readonly endpoints: string[],
-    private readonly symbols: string[],
-    private readonly credentials: ChannelCredentials,
-    private readonly print: Print,
-  ) {}
+  constructor(private readonly options: Options) {}
 
   /** Goes from endpoint to endpoint until `signal` is aborted. Throws when none can go on. */
   async run(signal: AbortSignal): Promise<void> {
+    const { endpoints, disconnected } = this.options;
     let foreign = 0;
-    for (let at = 0; ; at = (at + 1) % this.endpoints.length) {
-      const endpoint = this.endpoints[at]!;
+    for (let at = 0; ; at = (at + 1) % endpoints.length) {
+      const endpoint = endpoints[at]!;
       try {
         // Exponential, with jitter, so that the clients of a failed replica do not come back together.
         await sleep(Math.random() * Math.min(10 * 2 ** this.failures, 1_000), undefined, { signal });
         await this.follow(endpoint, signal);
       } catch (error) {
         if (signal.aborted) return;
-        const { code, message } = error as ServiceError;
+        const { code } = error as ServiceError;
         // The token of a stream that worked has expired. The next stream is opened with the token that the file has by then.
         const expired = code === status.UNAUTHENTICATED && this.failures === 0;
         if (!(error instanceof Left || RETRYABLE.includes(code) || expired)) throw error;
         this.failures += 1;
-        this.print({ event: "disconnected", endpoint, reason: message });
+        disconnected(endpoint, error as Error);
         foreign = error === FOREIGN_TAPE ? foreign + 1 : 0;
-        if (foreign === this.endpoints.length) throw new Error(`no endpoint plays the tape ${this.tapeId} any more`);
+        if (foreign === endpoints.length) throw new Error(`no endpoint plays the tape ${this.tapeId} any more`);
       }
     }
   }
 
   /** Reads one stream. Throws when it ends. */
   private async follow(endpoint: string, signal: AbortSignal): Promise<never> {
-    const client = this.clients.get(endpoint) ?? connect([endpoint], this.credentials);
+    const client = this.clients.get(endpoint) ?? this.options.connect(endpoint);
     this.clients.set(endpoint, client);
     const call = client.watch(
       WatchRequest.create({
-        symbols: this.symbols,
+        symbols: this.options.symbols,
         delivery: Delivery.EVERY_TICK,
         detail: Detail.QUOTE,
         afterSequence: this.last,
@@ -77,7 +89,9 @@ export class Watcher {
       for await (const { event } of call as AsyncIterable<WatchResponse>) {
         clearTimeout(timer);
         timer = setTimeout(leave, SILENCE_TIMEOUT);
-        this.handle(event, endpoint);
+        if (event === undefined) continue; // Of a later version of the contract.
+        this.note(event);
+        this.options.received(endpoint, event);
       }
       throw new Left("the server ended the stream");
     } finally {
@@ -93,44 +107,23 @@ export class Watcher {
     }
   }
 
-  private handle(event: WatchResponse["event"], endpoint: string): void {
-    switch (event?.$case) {
-      case "subscriptionResult": {
-        const { tapeId, statuses } = event.value;
-        if (statuses.some(({ code }) => code === SymbolStatusCode.FOREIGN_TAPE)) throw FOREIGN_TAPE;
-        this.tapeId = tapeId;
-        this.print({ event: "connected", endpoint, tape_id: tapeId });
-        for (const { symbol, code, message } of statuses) {
-          if (code !== SymbolStatusCode.SUBSCRIBED) this.print({ event: "refused", symbol, message });
-        }
+  /** Keeps what a resume needs. Throws when the stream is of no more use. */
+  private note(event: Event): void {
+    switch (event.$case) {
+      case "subscriptionResult":
+        if (event.value.statuses.some(({ code }) => code === SymbolStatusCode.FOREIGN_TAPE)) throw FOREIGN_TAPE;
+        this.tapeId = event.value.tapeId;
         break;
-      }
       case "tick": {
-        const { symbol, sequence, ltp, time, quote, snapshot } = event.value;
+        const { symbol, sequence } = event.value;
         const last = this.last.get(symbol) ?? sequence - 1n;
         if (sequence !== last + 1n) throw new Left(`${symbol} went from ${last} to ${sequence} without a gap`);
         this.last.set(symbol, sequence);
         this.failures = 0;
-        this.print({
-          event: "tick",
-          symbol,
-          sequence: Number(sequence),
-          ltp,
-          time: formatTime(time!),
-          bid: Number(quote?.bidNanos ?? 0n) / 1e9,
-          ask: Number(quote?.askNanos ?? 0n) / 1e9,
-          snapshot,
-        });
         break;
       }
-      case "gap": {
-        const { symbol, firstSequence: first, lastSequence: last } = event.value;
-        this.last.set(symbol, last);
-        this.print({ event: "gap", symbol, first_sequence: Number(first), last_sequence: Number(last) });
-        break;
-      }
-      case "caughtUp":
-        this.print({ event: "caught_up", symbol: event.value.symbol, sequence: Number(event.value.sequence) });
+      case "gap":
+        this.last.set(event.value.symbol, event.value.lastSequence);
         break;
       case "draining":
         throw new Left("the replica is about to stop");

@@ -80,7 +80,9 @@ async fn run(arguments: Arguments) -> Result<(), Status> {
         }
     }
     // Dropping the future, when the time is over, cancels its stream.
-    let watch = watch::run(&replicas, arguments.symbols, out);
+    let watch = watch::run(&replicas.clients, arguments.symbols, |endpoint, received| {
+        out.received(endpoint, received)
+    });
     timeout(Duration::from_secs(arguments.seconds), watch).await.unwrap_or(Ok(()))
 }
 

@@ -8,8 +8,13 @@ use std::{
 };
 
 use prost_types::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::Status;
+
+use crate::{
+    v1::{CaughtUp, SymbolStatusCode, watch_response::Event},
+    watch::Received,
+};
 
 pub struct Printer {
     json: bool,
@@ -40,6 +45,49 @@ impl Printer {
             writeln!(stdout, "{}", header.trim_end())?;
         }
         writeln!(stdout, "{}", row.trim_end())
+    }
+
+    /// Prints an event of a stream, or why it has ended.
+    pub fn received(&mut self, endpoint: &str, received: Received<'_>) -> io::Result<()> {
+        match received {
+            Ok(Event::SubscriptionResult(result)) => {
+                self.print(json!({ "event": "connected", "endpoint": endpoint, "tape_id": result.tape_id }))?;
+                for status in result.statuses {
+                    if status.code() != SymbolStatusCode::Subscribed {
+                        let (symbol, message) = (status.symbol, status.message);
+                        self.print(json!({ "event": "refused", "symbol": symbol, "message": message }))?;
+                    }
+                }
+                Ok(())
+            }
+            Ok(Event::Tick(tick)) => {
+                let quote = tick.quote.unwrap_or_default();
+                self.print(json!({
+                    "event": "tick",
+                    "symbol": tick.symbol,
+                    "sequence": tick.sequence,
+                    "ltp": tick.ltp,
+                    "time": time(tick.time),
+                    "bid": quote.bid_nanos as f64 / 1e9,
+                    "ask": quote.ask_nanos as f64 / 1e9,
+                    "snapshot": tick.snapshot,
+                }))
+            }
+            Ok(Event::Gap(gap)) => self.print(json!({
+                "event": "gap",
+                "symbol": gap.symbol,
+                "first_sequence": gap.first_sequence,
+                "last_sequence": gap.last_sequence,
+            })),
+            Ok(Event::CaughtUp(CaughtUp { symbol, sequence, .. })) => {
+                self.print(json!({ "event": "caught_up", "symbol": symbol, "sequence": sequence }))
+            }
+            Ok(Event::Draining(_) | Event::Heartbeat(_) | Event::TokenExpiring(_)) => Ok(()),
+            Err(status) => {
+                let reason = reason(status);
+                self.print(json!({ "event": "disconnected", "endpoint": endpoint, "reason": reason }))
+            }
+        }
     }
 }
 

@@ -5,35 +5,28 @@ use std::{error::Error as _, fs, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{
     Code, Request, Response, Status,
+    service::{Interceptor, interceptor::InterceptedService},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Error},
 };
 
-use crate::{Arguments, v1::ticker_stream_service_client::TickerStreamServiceClient};
+use crate::{Arguments, v1::ticker_stream_service_client::TickerStreamServiceClient, watch::backoff};
 
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-pub type Client = TickerStreamServiceClient<Channel>;
+pub type Client = TickerStreamServiceClient<InterceptedService<Channel, TokenFile>>;
 
 pub struct Replicas {
     /// The endpoint of each, and its client.
     pub clients: Vec<(String, Client)>,
-    token_file: Option<PathBuf>,
 }
 
-impl Replicas {
-    pub fn new(arguments: &Arguments) -> Result<Self, Status> {
-        let mut clients = Vec::new();
-        for endpoint in &arguments.endpoints {
-            let client = connect(endpoint.as_str(), arguments.tls_ca.clone());
-            clients.push((endpoint.to_string(), client.map_err(|error| Status::from_error(error.into()))?));
-        }
-        Ok(Self { clients, token_file: arguments.token_file.clone() })
-    }
+/// Sends the token that a file, if there is one, has now.
+#[derive(Clone)]
+pub struct TokenFile(Option<PathBuf>);
 
-    /// A request with the token that the file has now.
-    pub fn request<M>(&self, message: M) -> Result<Request<M>, Status> {
-        let mut request = Request::new(message);
-        if let Some(file) = &self.token_file {
+impl Interceptor for TokenFile {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(file) = &self.0 {
             let token = fs::read_to_string(file)
                 .map_err(|error| Status::unauthenticated(format!("{}: {error}", file.display())))?;
             let bearer = format!("Bearer {}", token.trim()).parse();
@@ -41,6 +34,20 @@ impl Replicas {
             request.metadata_mut().insert("authorization", bearer);
         }
         Ok(request)
+    }
+}
+
+impl Replicas {
+    pub fn new(arguments: &Arguments) -> Result<Self, Status> {
+        let mut clients = Vec::new();
+        for endpoint in &arguments.endpoints {
+            let channel = connect(endpoint.as_str(), arguments.tls_ca.clone());
+            let channel = channel.map_err(|error| Status::from_error(error.into()))?;
+            let token = TokenFile(arguments.token_file.clone());
+            let client = TickerStreamServiceClient::with_interceptor(channel, token);
+            clients.push((endpoint.to_string(), client));
+        }
+        Ok(Self { clients })
     }
 
     /// Makes a unary call as docs/service-config.json says, which tonic does not read: calls are spread over
@@ -58,28 +65,20 @@ impl Replicas {
         let mut failures = 0;
         loop {
             let (_, client) = &self.clients[(first + failures) % self.clients.len()];
-            let mut request = self.request(message.clone())?;
+            let mut request = Request::new(message.clone());
             request.set_timeout(CALL_DEADLINE);
             let answer = timeout_at(deadline, rpc(&mut client.clone(), request)).await.unwrap_or_else(late);
             failures += 1;
-            let next = Instant::now() + self.backoff(failures);
+            let next = Instant::now() + backoff(failures, self.clients.len());
             match answer {
                 Err(status) if unavailable(&status) && next < deadline => sleep_until(next).await,
                 answer => return answer.map(Response::into_inner),
             }
         }
     }
-
-    /// The wait after a number of failures in a row: none until each replica has failed, then up to 50 ms,
-    /// then longer with each round, up to a second. It is random, so that clients do not come back together.
-    pub fn backoff(&self, failures: usize) -> Duration {
-        let rounds = failures / self.clients.len();
-        let longest = Duration::from_millis(50) * (2_u32.saturating_pow(rounds as u32) - 1);
-        longest.min(Duration::from_secs(1)).mul_f64(fastrand::f64())
-    }
 }
 
-fn connect(endpoint: &str, ca: Option<Certificate>) -> Result<Client, Error> {
+fn connect(endpoint: &str, ca: Option<Certificate>) -> Result<Channel, Error> {
     let scheme = if ca.is_some() { "https" } else { "http" };
     let mut channel = Endpoint::from_shared(format!("{scheme}://{endpoint}"))?
         .connect_timeout(Duration::from_secs(3))
@@ -88,5 +87,5 @@ fn connect(endpoint: &str, ca: Option<Certificate>) -> Result<Client, Error> {
     if let Some(ca) = ca {
         channel = channel.tls_config(ClientTlsConfig::new().ca_certificate(ca))?;
     }
-    Ok(Client::new(channel.connect_lazy()))
+    Ok(channel.connect_lazy())
 }

@@ -5,22 +5,24 @@ import static java.util.concurrent.TimeUnit.SECONDS;
 
 import com.google.gson.Gson;
 import com.google.gson.reflect.TypeToken;
+import io.grpc.CallCredentials;
+import io.grpc.ChannelCredentials;
+import io.grpc.CompositeChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.Metadata;
 import io.grpc.NameResolverRegistry;
+import io.grpc.Status;
 import io.grpc.TlsChannelCredentials;
-import io.grpc.stub.MetadataUtils;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.file.Files;
 import java.util.List;
+import java.util.concurrent.Executor;
 import picocli.CommandLine.Option;
-import ticker.v1.TickerStreamServiceGrpc;
-import ticker.v1.TickerStreamServiceGrpc.TickerStreamServiceBlockingV2Stub;
 
 /** Connects to the replicas: in plain text, or with TLS and a token in each call. */
 final class Channels {
@@ -45,27 +47,36 @@ final class Channels {
         .build();
   }
 
-  /** A channel for one stream, which fails at once when its endpoint is down. */
+  /** A channel for one stream, whose calls fail at once when its endpoint is down. */
   ManagedChannel to(String endpoint) throws IOException {
     return channel(endpoint).build();
   }
 
   private ManagedChannelBuilder<?> channel(String target) throws IOException {
-    var credentials = tlsCa == null
-        ? InsecureChannelCredentials.create()
-        : TlsChannelCredentials.newBuilder().trustManager(tlsCa).build();
-    return Grpc.newChannelBuilder(target, credentials)
+    return Grpc.newChannelBuilder(target, credentials())
         .keepAliveTime(10, SECONDS)
         .keepAliveTimeout(5, SECONDS);
   }
 
-  /** A stub for one call, which sends the token that the file has now. */
-  TickerStreamServiceBlockingV2Stub stub(ManagedChannel channel) throws IOException {
-    Metadata headers = new Metadata();
-    if (tokenFile != null) {
-      headers.put(AUTHORIZATION, "Bearer " + Files.readString(tokenFile.toPath()).strip());
+  private ChannelCredentials credentials() throws IOException {
+    if (tlsCa == null) {
+      return InsecureChannelCredentials.create();
     }
-    return TickerStreamServiceGrpc.newBlockingV2Stub(channel)
-        .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers));
+    var tls = TlsChannelCredentials.newBuilder().trustManager(tlsCa).build();
+    return tokenFile == null ? tls : CompositeChannelCredentials.create(tls, new Token());
+  }
+
+  /** Sends with each call the token that the file has now. */
+  private final class Token extends CallCredentials {
+    @Override
+    public void applyRequestMetadata(RequestInfo call, Executor executor, MetadataApplier applier) {
+      Metadata headers = new Metadata();
+      try {
+        headers.put(AUTHORIZATION, "Bearer " + Files.readString(tokenFile.toPath()).strip());
+        applier.apply(headers);
+      } catch (IOException e) {
+        applier.fail(Status.UNAUTHENTICATED.withDescription("cannot read " + tokenFile));
+      }
+    }
   }
 }

@@ -16,6 +16,7 @@ import picocli.CommandLine;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import ticker.v1.Ticker;
+import ticker.v1.TickerStreamServiceGrpc;
 
 /** Prints the last candles of some symbols, and then every tick, across replicas that fail. */
 public final class Main implements Callable<Integer> {
@@ -62,7 +63,7 @@ public final class Main implements Callable<Integer> {
     check(token == null || ca != null, "--token-file needs --tls-ca");
     printHistory();
     Deadline end = Deadline.after((long) (seconds * 1000), MILLISECONDS);
-    new Watch(channels, symbols, printer).until(end);
+    new Watch(channels.endpoints, symbols, channels::to, printer).until(end);
     return 0;
   }
 
@@ -75,7 +76,8 @@ public final class Main implements Callable<Integer> {
   /** Prints the identity of the tape, and the last five minutes of each symbol. */
   private void printHistory() throws IOException, StatusException {
     var channel = channels.toAll();
-    var tape = channels.stub(channel).withDeadlineAfter(5, SECONDS)
+    var stub = TickerStreamServiceGrpc.newBlockingV2Stub(channel);
+    var tape = stub.withDeadlineAfter(5, SECONDS)
         .getTape(Ticker.GetTapeRequest.getDefaultInstance());
     printer.print("tape", "tape_id", tape.getTapeId(), "time", Printer.time(tape.getTime()));
     for (String symbol : symbols) {
@@ -85,8 +87,7 @@ public final class Main implements Callable<Integer> {
       request.setEndTime(tape.getTime());
       try {
         do {
-          var page = channels.stub(channel).withDeadlineAfter(5, SECONDS)
-              .listCandles(request.build());
+          var page = stub.withDeadlineAfter(5, SECONDS).listCandles(request.build());
           for (Ticker.Candle candle : page.getCandlesList()) {
             printer.print("candle", "symbol", symbol,
                 "open_time", Printer.time(candle.getOpenTime()),

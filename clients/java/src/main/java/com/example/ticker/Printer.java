@@ -4,6 +4,7 @@ import static java.util.stream.Collectors.joining;
 
 import com.google.gson.Gson;
 import com.google.protobuf.Timestamp;
+import io.grpc.StatusException;
 import java.time.Instant;
 import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeFormatterBuilder;
@@ -12,9 +13,11 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import picocli.CommandLine.Option;
+import ticker.v1.Ticker;
+import ticker.v1.Ticker.SymbolStatusCode;
 
 /** Prints events: in columns, or as one JSON object each. */
-final class Printer {
+final class Printer implements Watch.Listener {
   private static final DateTimeFormatter NANOSECONDS =
       new DateTimeFormatterBuilder().appendInstant(9).toFormatter();
 
@@ -46,6 +49,43 @@ final class Printer {
     if (System.out.checkError()) {
       throw new IllegalStateException("cannot write to standard output");
     }
+  }
+
+  @Override
+  public void received(String endpoint, Ticker.WatchResponse message) {
+    switch (message.getEventCase()) {
+      case SUBSCRIPTION_RESULT -> {
+        var result = message.getSubscriptionResult();
+        print("connected", "endpoint", endpoint, "tape_id", result.getTapeId());
+        for (var status : result.getStatusesList()) {
+          if (status.getCode() != SymbolStatusCode.SYMBOL_STATUS_CODE_SUBSCRIBED) {
+            print("refused", "symbol", status.getSymbol(), "message", status.getMessage());
+          }
+        }
+      }
+      case TICK -> {
+        var tick = message.getTick();
+        print("tick", "symbol", tick.getSymbol(), "sequence", tick.getSequence(),
+            "ltp", tick.getLtp(), "time", time(tick.getTime()),
+            "bid", tick.getQuote().getBidNanos() / 1e9, "ask", tick.getQuote().getAskNanos() / 1e9,
+            "snapshot", tick.getSnapshot());
+      }
+      case GAP -> {
+        var gap = message.getGap();
+        print("gap", "symbol", gap.getSymbol(),
+            "first_sequence", gap.getFirstSequence(), "last_sequence", gap.getLastSequence());
+      }
+      case CAUGHT_UP -> {
+        var caughtUp = message.getCaughtUp();
+        print("caught_up", "symbol", caughtUp.getSymbol(), "sequence", caughtUp.getSequence());
+      }
+      default -> {} // A heartbeat, or that the token expires soon.
+    }
+  }
+
+  @Override
+  public void disconnected(String endpoint, StatusException reason) {
+    print("disconnected", "endpoint", endpoint, "reason", reason(reason));
   }
 
   static String time(Timestamp time) {

@@ -3,6 +3,7 @@ package com.example.ticker;
 import static java.util.concurrent.TimeUnit.SECONDS;
 
 import io.grpc.Deadline;
+import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.Status.Code;
 import io.grpc.StatusException;
@@ -13,11 +14,11 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeoutException;
 import ticker.v1.Ticker;
-import ticker.v1.Ticker.SymbolStatusCode;
+import ticker.v1.TickerStreamServiceGrpc;
 
 /**
  * Watches at one endpoint at a time. When a stream ends, the next one resumes after the last tick
- * of each symbol: no tick is lost, and none is printed twice.
+ * of each symbol: no tick is lost, and none comes twice. Needs nothing but the generated code.
  */
 final class Watch {
   private static final Set<Code> RETRYABLE = Set.of(
@@ -25,9 +26,22 @@ final class Watch {
       Code.INTERNAL, Code.RESOURCE_EXHAUSTED,
       Code.FAILED_PRECONDITION); // Our own, of a foreign tape: another replica may have ours.
 
-  private final Channels channels;
+  /** Makes a channel, whose calls fail at once when its endpoint is down. */
+  interface Connector {
+    ManagedChannel connect(String endpoint) throws IOException;
+  }
+
+  /** Is told what happens at an endpoint. */
+  interface Listener {
+    void received(String endpoint, Ticker.WatchResponse message);
+
+    void disconnected(String endpoint, StatusException reason);
+  }
+
+  private final List<String> endpoints;
   private final List<String> symbols;
-  private final Printer printer;
+  private final Connector connector;
+  private final Listener listener;
 
   // What a resume needs.
   private final Map<String, Long> lastSequences = new HashMap<>();
@@ -35,18 +49,18 @@ final class Watch {
 
   private int failures; // Since the last tick.
 
-  Watch(Channels channels, List<String> symbols, Printer printer) {
-    this.channels = channels;
+  Watch(List<String> endpoints, List<String> symbols, Connector connector, Listener listener) {
+    this.endpoints = endpoints;
     this.symbols = symbols;
-    this.printer = printer;
+    this.connector = connector;
+    this.listener = listener;
   }
 
   /** Returns at the end of the time. An exception says why no endpoint can go on. */
   void until(Deadline end) throws IOException, InterruptedException, StatusException {
-    int endpoints = channels.endpoints.size();
     int foreignTapes = 0; // In a row.
-    for (int current = 0; ; current = (current + 1) % endpoints) {
-      String endpoint = channels.endpoints.get(current);
+    for (int current = 0; ; current = (current + 1) % endpoints.size()) {
+      String endpoint = endpoints.get(current);
       try {
         follow(endpoint, end);
       } catch (StatusException e) {
@@ -56,15 +70,15 @@ final class Watch {
         boolean expired = code == Code.UNAUTHENTICATED && failures == 0;
         if (end.isExpired()) {
           return;
-        } else if (foreignTapes == endpoints || !(expired || RETRYABLE.contains(code))) {
+        } else if (foreignTapes == endpoints.size() || !(expired || RETRYABLE.contains(code))) {
           throw e;
         }
-        printer.print("disconnected", "endpoint", endpoint, "reason", Printer.reason(e));
+        listener.disconnected(endpoint, e);
       }
       failures++;
-      if (failures >= endpoints) {
+      if (failures >= endpoints.size()) {
         // Exponential backoff with full jitter, at most 50 ms at first and 800 ms in the end.
-        int bound = 50 << Math.min(failures - endpoints, 4);
+        int bound = 50 << Math.min(failures - endpoints.size(), 4);
         Thread.sleep((long) (Math.random() * bound));
       }
     }
@@ -74,7 +88,7 @@ final class Watch {
   private void follow(String endpoint, Deadline end)
       throws IOException, InterruptedException, StatusException {
     // A fresh channel has no connect backoff to wait for, and no dead connection to discover.
-    var channel = channels.to(endpoint);
+    var channel = connector.connect(endpoint);
     var request = Ticker.WatchRequest.newBuilder()
         .addAllSymbols(symbols)
         .setDelivery(Ticker.Delivery.DELIVERY_EVERY_TICK)
@@ -83,13 +97,15 @@ final class Watch {
         .setTapeId(tapeId);
     int patience = 3; // Seconds, for the connection and the first message.
     try {
-      var stream = channels.stub(channel).withDeadline(end).watch(request.build());
+      var stub = TickerStreamServiceGrpc.newBlockingV2Stub(channel);
+      var stream = stub.withDeadline(end).watch(request.build());
       while (true) {
         var message = stream.read(patience, SECONDS);
         if (message == null) {
           throw unavailable("the stream ended");
         }
-        accept(endpoint, message);
+        note(message);
+        listener.received(endpoint, message);
         patience = 15; // The server sends a heartbeat every 5 s.
       }
     } catch (TimeoutException e) {
@@ -99,51 +115,31 @@ final class Watch {
     }
   }
 
-  private void accept(String endpoint, Ticker.WatchResponse message) throws StatusException {
+  /** Keeps what a resume needs. An exception says why the stream is of no more use. */
+  private void note(Ticker.WatchResponse message) throws StatusException {
     switch (message.getEventCase()) {
-      case SUBSCRIPTION_RESULT -> accept(endpoint, message.getSubscriptionResult());
-      case TICK -> accept(message.getTick());
-      case GAP -> {
-        var gap = message.getGap();
-        lastSequences.put(gap.getSymbol(), gap.getLastSequence());
-        printer.print("gap", "symbol", gap.getSymbol(),
-            "first_sequence", gap.getFirstSequence(), "last_sequence", gap.getLastSequence());
+      case SUBSCRIPTION_RESULT -> {
+        String tape = message.getSubscriptionResult().getTapeId();
+        if (!tapeId.isEmpty() && !tapeId.equals(tape)) {
+          throw Status.FAILED_PRECONDITION
+              .withDescription("the replica plays another tape than " + tapeId).asException();
+        }
+        tapeId = tape;
       }
-      case CAUGHT_UP -> {
-        var caughtUp = message.getCaughtUp();
-        printer.print(
-            "caught_up", "symbol", caughtUp.getSymbol(), "sequence", caughtUp.getSequence());
+      case TICK -> {
+        var tick = message.getTick();
+        Long last = lastSequences.get(tick.getSymbol());
+        if (last != null && tick.getSequence() != last + 1) {
+          throw unavailable("the next tick of " + tick.getSymbol() + " does not follow " + last);
+        }
+        lastSequences.put(tick.getSymbol(), tick.getSequence());
+        failures = 0;
       }
+      case GAP ->
+          lastSequences.put(message.getGap().getSymbol(), message.getGap().getLastSequence());
       case DRAINING -> throw unavailable("the replica is about to stop");
-      default -> {} // A heartbeat, or that the token expires soon.
+      default -> {} // Nothing that a resume needs.
     }
-  }
-
-  private void accept(String endpoint, Ticker.SubscriptionResult result) throws StatusException {
-    if (!tapeId.isEmpty() && !tapeId.equals(result.getTapeId())) {
-      throw Status.FAILED_PRECONDITION
-          .withDescription("the replica plays another tape than " + tapeId).asException();
-    }
-    tapeId = result.getTapeId();
-    printer.print("connected", "endpoint", endpoint, "tape_id", tapeId);
-    for (var status : result.getStatusesList()) {
-      if (status.getCode() != SymbolStatusCode.SYMBOL_STATUS_CODE_SUBSCRIBED) {
-        printer.print("refused", "symbol", status.getSymbol(), "message", status.getMessage());
-      }
-    }
-  }
-
-  private void accept(Ticker.Tick tick) throws StatusException {
-    Long last = lastSequences.get(tick.getSymbol());
-    if (last != null && tick.getSequence() != last + 1) {
-      throw unavailable("the next tick of " + tick.getSymbol() + " does not follow " + last);
-    }
-    lastSequences.put(tick.getSymbol(), tick.getSequence());
-    failures = 0;
-    printer.print("tick", "symbol", tick.getSymbol(), "sequence", tick.getSequence(),
-        "ltp", tick.getLtp(), "time", Printer.time(tick.getTime()),
-        "bid", tick.getQuote().getBidNanos() / 1e9, "ask", tick.getQuote().getAskNanos() / 1e9,
-        "snapshot", tick.getSnapshot());
   }
 
   private static StatusException unavailable(String reason) {
