@@ -13,7 +13,7 @@ mod clock;
 mod speed;
 mod wheel;
 
-use std::{hint::black_box, sync::Arc, task::Waker, time::Duration};
+use std::{sync::Arc, task::Waker, time::Duration};
 
 use ahead::Ahead;
 pub use alarm::Alarm;
@@ -60,10 +60,8 @@ impl<F: FnMut(u32, &Tick)> TickSink for F {
 /// One watched instrument.
 struct Paced {
     series: Arc<dyn Series>,
-    /// At the next tick to hand out, unless the instrument waits.
+    /// At the next tick to hand out. While it waits, the current tick was handed out, and the instrument is not in the wheel.
     ahead: Ahead,
-    /// The current tick was handed out and there is no later one so far. The instrument is not in the wheel.
-    waits: bool,
     /// Reports that a tick has arrived, once it was needed.
     waker: Option<Waker>,
 }
@@ -98,7 +96,7 @@ impl Pacer {
     /// Begins to hand out the ticks of `series` from the sequence `from` on, under `id`.
     pub fn watch(&mut self, id: u32, series: Arc<dyn Series>, from: Sequence) {
         let ahead = Ahead::new(series.cursor(from));
-        let mut paced = Box::new(Paced { series, ahead, waits: false, waker: None });
+        let mut paced = Box::new(Paced { series, ahead, waker: None });
         if paced.ahead.tick().sequence < from {
             paced.step();
         }
@@ -113,7 +111,7 @@ impl Pacer {
     /// Stops handing out ticks under `id`.
     pub fn unwatch(&mut self, id: u32) {
         let paced = self.paced.get_mut(id as usize).and_then(Option::take);
-        if paced.is_some_and(|paced| !paced.waits) {
+        if paced.is_some_and(|paced| !paced.ahead.waits()) {
             self.wheel.remove(id);
         }
         // The lowest ids are used first, so the end of the table becomes free.
@@ -138,13 +136,11 @@ impl Pacer {
         self.arrivals.take(&mut self.arrived);
         for ids in self.arrived.chunks(Self::AHEAD) {
             self.read_ahead(ids);
-            for paced in ids.iter().filter_map(|id| self.paced.get(*id as usize)?.as_ref()) {
-                paced.ahead.read_ahead();
-            }
+            self.paced_of(ids).for_each(|paced| paced.ahead.read_cursor_ahead());
             for &id in ids {
                 let Some(paced) = self.paced.get_mut(id as usize).and_then(Option::as_mut) else { continue };
                 paced.ahead.note_arrival();
-                if paced.waits {
+                if paced.ahead.waits() {
                     paced.step();
                     paced.schedule(id, &mut self.wheel, &self.arrivals);
                 }
@@ -185,9 +181,11 @@ impl Pacer {
     }
 
     fn read_ahead(&self, ids: &[u32]) {
-        for paced in ids.iter().filter_map(|id| self.paced.get(*id as usize)?.as_ref()) {
-            black_box(paced.ahead.tick().time);
-        }
+        self.paced_of(ids).for_each(|paced| paced.ahead.read_ticks_ahead());
+    }
+
+    fn paced_of<'a>(&'a self, ids: &'a [u32]) -> impl Iterator<Item = &'a Paced> {
+        ids.iter().filter_map(|id| self.paced.get(*id as usize)?.as_deref())
     }
 
     /// Hands out the ticks of an instrument that took place up to `boundary`.
@@ -232,7 +230,7 @@ impl Paced {
     /// have left the window of the tape.
     fn step(&mut self) -> bool {
         let handed_out = self.ahead.tick().sequence;
-        self.waits = !self.ahead.advance();
+        self.ahead.advance();
         self.ahead.tick().sequence.0 == handed_out.0.wrapping_add(1)
     }
 
@@ -242,7 +240,7 @@ impl Paced {
         if self.ahead.needs_waker() {
             self.ahead.wake_on_arrival(self.waker.get_or_insert_with(|| arrivals.waker(id)));
         }
-        if !self.waits {
+        if !self.ahead.waits() {
             wheel.insert(id, self.ahead.tick().time);
         }
     }

@@ -67,7 +67,8 @@ impl<'hub> Flush<'hub> {
         let State { watched, published, .. } = &*self.state;
         for (id, watched) in ids.iter().filter_map(|id| Some((*id, watched.get(*id as usize)?.as_ref()?))) {
             let flush = published[id as usize].flush;
-            black_box((watched.watchers.first().copied(), watched.instrument.symbol, flush));
+            let (first, last) = (watched.watchers.first().copied(), watched.watchers.last().copied());
+            black_box((first, last, watched.instrument.symbol, flush));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The next ticks of one instrument, read before they are due.
 
-use std::task::Waker;
+use std::{hint::black_box, task::Waker};
 
 use crate::{tape::Cursor, tick::Tick};
 
@@ -11,15 +11,20 @@ use crate::{tape::Cursor, tick::Tick};
 const MOST: usize = 12;
 
 /// A cursor, and ticks that it has read. On a growing tape they stay, also if they leave its window.
+///
+/// The fields are in the order in which they are read: a tick that is handed out takes the first line of the cache and its own.
+#[repr(C, align(64))]
 pub(super) struct Ahead {
     /// The place of the current tick.
     at: u32,
     /// Number of ticks that were read together.
     count: u32,
     end: End,
-    ticks: [Tick; MOST],
-    /// At the last of them.
+    /// The last move found no later tick.
+    waits: bool,
+    /// At the last tick that was read.
     cursor: Box<dyn Cursor>,
+    ticks: [Tick; MOST],
 }
 
 /// What is known of the ticks after those that were read.
@@ -36,7 +41,7 @@ enum End {
 impl Ahead {
     /// Begins with the tick under the cursor.
     pub(super) fn new(cursor: Box<dyn Cursor>) -> Self {
-        Self { at: 0, count: 1, end: End::Unknown, ticks: [cursor.tick(); MOST], cursor }
+        Self { at: 0, count: 1, end: End::Unknown, waits: false, ticks: [cursor.tick(); MOST], cursor }
     }
 
     /// The current tick.
@@ -44,17 +49,28 @@ impl Ahead {
         &self.ticks[self.at as usize]
     }
 
-    /// Moves to the next tick. False, and nothing moves, when there is no later tick so far, or a wake will tell of it.
-    pub(super) fn advance(&mut self) -> bool {
+    /// Moves to the next tick, unless there is no later tick so far, or a wake will tell of it: then [`Self::waits`].
+    pub(super) fn advance(&mut self) {
         if self.at + 1 < self.count {
             self.at += 1;
-            return true;
+            return;
         }
-        self.end != End::Wakes && self.read()
+        self.waits = self.end == End::Wakes || !self.read();
+    }
+
+    /// Whether the last move found no later tick.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Reads the current tick and the next one from memory.
+    pub(super) fn read_ticks_ahead(&self) {
+        let next = self.ticks.get(self.at as usize + 1);
+        black_box((self.tick().time, next.map(|next| next.time)));
     }
 
     /// Reads from memory what the next read of ticks needs.
-    pub(super) fn read_ahead(&self) {
+    pub(super) fn read_cursor_ahead(&self) {
         self.cursor.read_ahead();
     }
 
@@ -144,7 +160,8 @@ mod tests {
                     *window
                 };
                 for _ in 0..advances {
-                    let moves = ahead.advance();
+                    ahead.advance();
+                    let moves = !ahead.waits();
                     prop_assert_eq!(moves, at < last);
                     let next = ahead.tick().sequence.0;
                     match moves {
