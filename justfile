@@ -55,7 +55,7 @@ clients *arguments: prepare release
 abuse *arguments: prepare release
     ABUSE=long {{ venv }}/pytest tests/interop/abuse {{ arguments }}
 
-# The same in at most five minutes, as CI runs it.
+# The same in about nine minutes, as CI runs it.
 abuse-check *arguments: prepare release
     {{ venv }}/pytest tests/interop/abuse {{ arguments }}
 
