@@ -23,17 +23,17 @@ import (
 //go:embed service-config.json
 var serviceConfig string
 
-// access says how to connect: in plain text, or with TLS and perhaps a token.
-type access struct {
+// dialer connects in plain text, or with TLS and perhaps a token.
+type dialer struct {
 	ca, token string // Files, or empty.
 }
 
 // connect makes a channel. Calls go to the endpoints in turn.
-func (a access) connect(endpoints ...string) (*grpc.ClientConn, error) {
+func (d dialer) connect(endpoints ...string) (*grpc.ClientConn, error) {
 	transport := insecure.NewCredentials()
-	if a.ca != "" {
+	if d.ca != "" {
 		var err error
-		if transport, err = credentials.NewClientTLSFromFile(a.ca, ""); err != nil {
+		if transport, err = credentials.NewClientTLSFromFile(d.ca, ""); err != nil {
 			return nil, fmt.Errorf("--tls-ca: %w", err)
 		}
 	}
@@ -55,8 +55,8 @@ func (a access) connect(endpoints ...string) (*grpc.ClientConn, error) {
 			MinConnectTimeout: 3 * time.Second,
 		}),
 	}
-	if a.token != "" {
-		options = append(options, grpc.WithPerRPCCredentials(tokenFile(a.token)))
+	if d.token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(tokenFile(d.token)))
 	}
 	return grpc.NewClient("list:///ticker", options...)
 }

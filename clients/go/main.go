@@ -30,14 +30,14 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("error: ")
 
-	var access access
+	var dial dialer
 	out := printer{named: map[string]bool{}}
 	endpoints := flag.String("endpoints", "127.0.0.1:50051", "`replicas` of one service, separated by commas")
 	symbols := flag.String("symbols", "RELIANCE,TCS", "`symbols` to watch, separated by commas")
 	seconds := flag.Float64("seconds", 10, "how long to watch")
 	flag.BoolVar(&out.json, "json", false, "print one JSON object per event")
-	flag.StringVar(&access.ca, "tls-ca", "", "PEM `file` of the CA of the replicas: turns TLS on")
-	flag.StringVar(&access.token, "token-file", "", "`file` with a token, which is read again for every call")
+	flag.StringVar(&dial.ca, "tls-ca", "", "PEM `file` of the CA of the replicas: turns TLS on")
+	flag.StringVar(&dial.token, "token-file", "", "`file` with a token, which is read again for every call")
 	// An error of the command line is one line, without the list of options.
 	flag.CommandLine.Init("ticker-client", flag.ContinueOnError)
 	flag.CommandLine.SetOutput(io.Discard)
@@ -51,14 +51,14 @@ func main() {
 	w := watcher{
 		endpoints: strings.Split(*endpoints, ","),
 		symbols:   strings.Split(*symbols, ","),
-		connect:   func(endpoint string) (*grpc.ClientConn, error) { return access.connect(endpoint) },
+		connect:   func(endpoint string) (*grpc.ClientConn, error) { return dial.connect(endpoint) },
 		received:  out.response,
 		disconnected: func(endpoint string, reason error) {
 			out.print("disconnected", "endpoint", endpoint, "reason", reason.Error())
 		},
 	}
 	duration := time.Duration(*seconds * float64(time.Second))
-	conn, err := access.connect(w.endpoints...)
+	conn, err := dial.connect(w.endpoints...)
 	switch {
 	case usage != nil:
 		err = usage
@@ -68,7 +68,7 @@ func main() {
 		err = errors.New("--endpoints and --symbols must not have an empty part")
 	case duration <= 0:
 		err = fmt.Errorf("--seconds %v is not a positive time", *seconds)
-	case access.token != "" && access.ca == "":
+	case dial.token != "" && dial.ca == "":
 		err = errors.New("--token-file needs --tls-ca: a token is not sent in plain text")
 	}
 	if err != nil {
