@@ -63,20 +63,23 @@ final class Channels {
       return InsecureChannelCredentials.create();
     }
     var tls = TlsChannelCredentials.newBuilder().trustManager(tlsCa).build();
-    return tokenFile == null ? tls : CompositeChannelCredentials.create(tls, new Token());
+    return tokenFile == null ? tls : CompositeChannelCredentials.create(tls, new TokenFile());
   }
 
   /** Sends with each call the token that the file has now. */
-  private final class Token extends CallCredentials {
+  private final class TokenFile extends CallCredentials {
     @Override
     public void applyRequestMetadata(RequestInfo call, Executor executor, MetadataApplier applier) {
-      Metadata headers = new Metadata();
-      try {
-        headers.put(AUTHORIZATION, "Bearer " + Files.readString(tokenFile.toPath()).strip());
-        applier.apply(headers);
-      } catch (IOException e) {
-        applier.fail(Status.UNAUTHENTICATED.withDescription("cannot read " + tokenFile));
-      }
+      // Reading a file may take a while, which this thread must not.
+      executor.execute(() -> {
+        Metadata headers = new Metadata();
+        try {
+          headers.put(AUTHORIZATION, "Bearer " + Files.readString(tokenFile.toPath()).strip());
+          applier.apply(headers);
+        } catch (IOException e) {
+          applier.fail(Status.UNAUTHENTICATED.withDescription("cannot read " + tokenFile));
+        }
+      });
     }
   }
 }
