@@ -4,14 +4,18 @@ mod log;
 mod nats;
 mod publish;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use ticker::{
     contract::v1::{
         ListTicksRequest, PublishRequest, PublishResponse, PublishStreamRequest, PublishStreamResponse,
         PublishedTick, Tick, ticker_stream_service_client::TickerStreamServiceClient,
     },
-    feed::{FeedSettings, Intake, Store, SyncPolicy},
+    feed::{FeedSettings, FeedStartError, Intake, LogError, Store, SyncPolicy},
     tape::{Universe, WindowLimits},
 };
 use tokio::sync::mpsc;
@@ -31,9 +35,20 @@ fn in_files(directory: &Path, sync: SyncPolicy) -> FeedSettings {
     FeedSettings { store: Store::Files { directory: directory.to_owned(), sync }, ..in_memory() }
 }
 
+/// Starts a feed. The thread of one that has just ended still has its directory for a moment.
+fn start_feed(settings: &FeedSettings) -> Intake {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Intake::start(settings.clone(), &mut |_| {}) {
+            Err(FeedStartError::Log(LogError::InUse(_))) if Instant::now() < deadline => thread::yield_now(),
+            started => return started.unwrap(),
+        }
+    }
+}
+
 /// A server that plays a feed.
 fn serve(settings: FeedSettings) -> Server {
-    let intake = Intake::start(settings, &mut |_| {}).unwrap();
+    let intake = start_feed(&settings);
     Server::start_with(|config| {
         config.tape = intake.tape();
         config.intake = Some(intake);

@@ -15,7 +15,7 @@ use ticker::{
 };
 use tokio::time::timeout;
 
-use super::{in_files, publish, publish_all, sequences_and_prices, serve, stored, tick, ticks};
+use super::{in_files, publish, publish_all, sequences_and_prices, serve, start_feed, stored, tick, ticks};
 use crate::support::server::{PATIENCE, symbols};
 
 const SYNC: SyncPolicy = SyncPolicy::Every(Duration::from_millis(10));
@@ -115,7 +115,7 @@ async fn the_log_keeps_quotes_and_is_a_recording() {
 
     let recorded = Recorded::read(&day_file(folder.path()), false, None, &mut |_| {}).unwrap();
     assert_eq!(recorded.instruments().len(), 2);
-    let intake = Intake::start(in_files(folder.path(), SYNC), &mut |_| {}).unwrap();
+    let intake = start_feed(&in_files(folder.path(), SYNC));
     let feed = intake.tape();
     let series = feed.series(&feed.instrument(&"B".parse().unwrap()).unwrap());
     let book = series.top_of_book(&series.tick(series.last())).unwrap();
@@ -197,12 +197,6 @@ fn a_directory_has_one_server_and_its_tape_id_changes_only_when_sequences_begin_
     );
     let before = id(&first);
     drop(first);
-    // The thread of the feed ends, and with it the lock.
-    let again = loop {
-        match start() {
-            Ok(intake) => break intake,
-            Err(_) => std::thread::yield_now(),
-        }
-    };
+    let again = start_feed(&in_files(folder.path(), SYNC));
     assert_ne!(id(&again), before, "there was no file");
 }
