@@ -12,7 +12,7 @@ const MOST: usize = 12;
 
 /// A cursor, and ticks that it has read. On a growing tape they stay, also if they leave its window.
 ///
-/// The fields are in the order in which they are read: a tick that is handed out takes the first line of the cache and its own.
+/// The fields are in the order of their use: handing out a tick reads the first cache line and the cache line of the tick.
 #[repr(C, align(64))]
 pub(super) struct Ahead {
     /// The place of the current tick.
@@ -20,7 +20,7 @@ pub(super) struct Ahead {
     /// Number of ticks that were read together.
     count: u32,
     end: End,
-    /// The last move found no later tick.
+    /// As [`Self::waits`] says.
     waits: bool,
     /// At the last tick that was read.
     cursor: Box<dyn Cursor>,
@@ -49,7 +49,7 @@ impl Ahead {
         &self.ticks[self.at as usize]
     }
 
-    /// Moves to the next tick, unless there is no later tick so far, or a wake will tell of it: then [`Self::waits`].
+    /// Moves to the next tick. If there is none so far, nothing moves, and [`Self::waits`] is true.
     pub(super) fn advance(&mut self) {
         if self.at + 1 < self.count {
             self.at += 1;
@@ -58,7 +58,7 @@ impl Ahead {
         self.waits = self.end == End::Wakes || !self.read();
     }
 
-    /// Whether the last move found no later tick.
+    /// Whether the last call of [`Self::advance`] found no later tick.
     pub(super) fn waits(&self) -> bool {
         self.waits
     }

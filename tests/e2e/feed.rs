@@ -35,7 +35,7 @@ fn in_files(directory: &Path, sync: SyncPolicy) -> FeedSettings {
     FeedSettings { store: Store::Files { directory: directory.to_owned(), sync }, ..in_memory() }
 }
 
-/// Starts a feed. The thread of one that has just ended still has its directory for a moment.
+/// Starts a feed. Retries while the lock of its directory is held: the thread of the previous feed ends a moment after its server.
 fn start_feed(settings: &FeedSettings) -> Intake {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {

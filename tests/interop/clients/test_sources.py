@@ -1,4 +1,5 @@
-"""The sources of clients and chats as the formatters of their languages leave them. tsc and javac are strict in the builds."""
+"""The sources of clients and chats are as the formatters of their languages leave them, and the files to copy stand alone. tsc and
+javac are strict in the builds."""
 
 import re
 import subprocess
@@ -34,11 +35,11 @@ def test_the_file_to_copy_needs_the_generated_code_alone(root, tmp_path):
 
     imports = re.findall(r'from "(\./.*)"', (clients / "node" / "src" / "watch.ts").read_text())
     assert imports == ["./generated/ticker/v1/ticker.js"]
-    # `replicas` has the type of a client: that of the generated code, with a token.
+    # `replicas` has the type alias `Client`: the client of the generated code, with an interceptor that sends a token.
     imports = re.findall(r"^    (\w+)::", (clients / "rust" / "src" / "watch.rs").read_text(), re.MULTILINE)
     assert imports == ["replicas", "v1"]
 
 
 def compiled(command, folder):
-    """What a compiler says about a file."""
+    """The errors that a compiler reports for a file."""
     return subprocess.run(command, cwd=folder, capture_output=True, text=True).stderr
